@@ -1,0 +1,141 @@
+//! Owns the list of reasons a connection can end for, each with its close code (section 4); a connection has exactly one.
+//! Called by whoever ends a connection (connection, room, registry) and by the log and the metrics that name it.
+
+/// Why a connection ended. The first cause given to a connection's outbox wins; later ones are ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// The client sent a close frame; the code is the client's (1005 when it gave none).
+    ClientClosed(u16),
+    /// The socket ended or failed without a close frame.
+    ConnectionLost,
+    /// The client sent `leave`.
+    Left,
+    /// A newer connection took the seat (S7).
+    Replaced,
+    /// The seat is connected and this client has no claim to it (S7).
+    AlreadyConnected,
+    /// No valid token within `AUTH_TIMEOUT_MS` (A7).
+    AuthTimeout,
+    /// A token that is not accepted (A7, A11).
+    AuthFailed,
+    /// The token's `exp` passed (A13).
+    TokenExpired,
+    /// The address or the server holds as many connections as it may (A5).
+    ConnectionLimit,
+    /// More than 10 bad frames in 10 s (P2).
+    TooManyErrors,
+    /// More than `MESSAGE_RATE` frames a second (S5).
+    RateExceeded,
+    /// A data message over `MAX_MESSAGE_BYTES` (S4).
+    MessageTooBig,
+    /// Bytes that are not RFC 6455.
+    ProtocolError,
+    /// A text message or close reason that is not UTF-8 (RFC 6455 section 8.1).
+    InvalidUtf8,
+    /// The outbox is full (S6).
+    TooSlow,
+    /// No frame within `WS_PING_TIMEOUT` of a ping (B1).
+    HeartbeatTimeout,
+    /// The back end threw the player out.
+    Kicked,
+    /// The back end closed the room, or the name leads nowhere.
+    NoSuchGame,
+    /// The server restarts (D4).
+    Draining,
+    /// The server cannot take the work now; nothing is wrong with the client.
+    Overloaded,
+    /// The room ended abnormally; a new one will take its place.
+    RoomFailed,
+}
+
+impl Cause {
+    /// Every cause once, for metrics that show zeroes and for tests.
+    pub const ALL: [Self; 21] = [
+        Self::ClientClosed(1005),
+        Self::ConnectionLost,
+        Self::Left,
+        Self::Replaced,
+        Self::AlreadyConnected,
+        Self::AuthTimeout,
+        Self::AuthFailed,
+        Self::TokenExpired,
+        Self::ConnectionLimit,
+        Self::TooManyErrors,
+        Self::RateExceeded,
+        Self::MessageTooBig,
+        Self::ProtocolError,
+        Self::InvalidUtf8,
+        Self::TooSlow,
+        Self::HeartbeatTimeout,
+        Self::Kicked,
+        Self::NoSuchGame,
+        Self::Draining,
+        Self::Overloaded,
+        Self::RoomFailed,
+    ];
+
+    /// The close code (section 4). 1005 and 1006 are never sent, only recorded (RFC 6455 section 7.4.1).
+    pub fn code(self) -> u16 {
+        match self {
+            Self::ClientClosed(code) => code,
+            Self::ConnectionLost => 1006,
+            Self::Left => 1000,
+            Self::ProtocolError => 1002,
+            Self::InvalidUtf8 => 1007,
+            Self::ConnectionLimit | Self::TooManyErrors => 1008,
+            Self::MessageTooBig => 1009,
+            Self::RoomFailed => 1011,
+            Self::Draining => 1012,
+            Self::Overloaded => 1013,
+            Self::Replaced => 4000,
+            Self::AuthTimeout => 4001,
+            Self::AlreadyConnected => 4002,
+            Self::AuthFailed => 4003,
+            Self::NoSuchGame => 4004,
+            Self::TokenExpired => 4005,
+            Self::TooSlow => 4008,
+            Self::HeartbeatTimeout => 4009,
+            Self::Kicked => 4010,
+            Self::RateExceeded => 4029,
+        }
+    }
+
+    /// The stable name: the log's `cause`, the metric's label, the close frame's reason (under 124 bytes).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientClosed(_) => "client_closed",
+            Self::ConnectionLost => "connection_lost",
+            Self::Left => "left",
+            Self::Replaced => "replaced",
+            Self::AlreadyConnected => "already_connected",
+            Self::AuthTimeout => "auth_timeout",
+            Self::AuthFailed => "auth_failed",
+            Self::TokenExpired => "token_expired",
+            Self::ConnectionLimit => "connection_limit",
+            Self::TooManyErrors => "too_many_errors",
+            Self::RateExceeded => "rate_exceeded",
+            Self::MessageTooBig => "message_too_big",
+            Self::ProtocolError => "protocol_error",
+            Self::InvalidUtf8 => "invalid_utf8",
+            Self::TooSlow => "too_slow",
+            Self::HeartbeatTimeout => "heartbeat_timeout",
+            Self::Kicked => "kicked",
+            Self::NoSuchGame => "no_such_game",
+            Self::Draining => "draining",
+            Self::Overloaded => "overloaded",
+            Self::RoomFailed => "room_failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_fit_a_close_frame() {
+        let names: std::collections::HashSet<_> = Cause::ALL.iter().map(|c| c.name()).collect();
+        assert_eq!(names.len(), Cause::ALL.len());
+        assert!(names.iter().all(|n| n.len() <= 123));
+    }
+}

@@ -1,0 +1,103 @@
+//! Owns the names that come in a URL: games and players, checked once (P1) and cheap to clone afterwards.
+//! Called by `http` and `gate` to parse paths; every other layer only passes the values on.
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+/// The longest id, in bytes; ids are ASCII (P1).
+pub const MAX_ID_BYTES: usize = 64;
+
+/// Why a string is no id. The message names the rule, never the value: values are hostile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidId;
+
+impl fmt::Display for InvalidId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id is 1 to 64 characters of A-Z a-z 0-9 . _ ~ - and begins with a letter or a digit")
+    }
+}
+
+impl std::error::Error for InvalidId {}
+
+/// `[A-Za-z0-9][A-Za-z0-9._~-]{0,63}` (P1). No percent-decoding: `%2f` is not in the alphabet.
+pub fn is_valid_id(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() <= MAX_ID_BYTES
+        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-'))
+}
+
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// # Errors
+            /// [`InvalidId`] when the text breaks P1.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                if is_valid_id(text) { Ok(Self(text.into())) } else { Err(InvalidId) }
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        // Lets a map keyed by ids be asked with a plain `&str`.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+    };
+}
+
+id_type! {
+    /// `{game}`: names one room; its shard is derived from it.
+    GameId
+}
+
+id_type! {
+    /// `{player}`: names one seat within a room.
+    PlayerId
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p1_accepts_what_the_contract_lists() {
+        for id in ["a", "9", "test-game", "A.b_c~d-e", &"x".repeat(64)] {
+            assert!(is_valid_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn p1_refuses_everything_else() {
+        for id in ["", ".", "..", "_server", "-a", "~a", "a/b", "a%2fb", "a b", "é", "a\0", "@server", &"x".repeat(65)] {
+            assert!(!is_valid_id(id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Owns the wire types of contract version 1 (docs/protocol.md); it knows no socket, no actor and no clock.
+//! Called by every layer above it; it imports nothing of the crate, so it compiles alone.
+
+pub mod cause;
+pub mod client;
+pub mod ids;
+pub mod refusal;
+pub mod server;
+
+pub use cause::Cause;
+pub use client::{ClientFrame, FrameError};
+pub use ids::{GameId, PlayerId};
+pub use refusal::Refusal;
+pub use server::ServerFrame;
+
+/// The subprotocol spoken when none is offered, and the only one echoed (P3).
+pub const SUBPROTOCOL: &str = "innkeeper.v1.json";
+
+/// The prefix of the offered subprotocol that carries a token and is never echoed (P3, A11).
+pub const BEARER_SUBPROTOCOL: &str = "bearer.";
+
+/// `from` of events that no player sent: the back end and the room's own logic (3.2).
+pub const SERVER_SENDER: &str = "@server";
+
+/// The largest `id` and `if_seq` a client may use: what a JSON number holds exactly, 2^53 - 1 (S2).
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

@@ -1,0 +1,107 @@
+//! Owns the refusals of admission (section 2): one value per row of the table, with its status, code, log event and advice.
+//! Called by `gate` and `registry`, which decide, and by `ws` and `http`, which answer (A8).
+
+use std::time::Duration;
+
+use super::Cause;
+
+/// Why an upgrade is not let in. `answer` says whether the client hears it as an HTTP status or as a close.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// A1. The value names the setting that switched the service off.
+    Disabled(&'static str),
+    /// A2.
+    InvalidOrigin,
+    /// A3. Wait this long.
+    RateLimit { retry_after: Duration },
+    /// A4: the path or an id in it breaks P1.
+    BadPath,
+    /// A4: a plain request where an upgrade is needed.
+    UpgradeRequired,
+    /// A4: an upgrade that breaks RFC 6455 section 4.2.1; the value says how.
+    BadHandshake(&'static str),
+    /// A5: the address holds `MAX_CONNECTIONS_PER_IP`.
+    AddressLimit(usize),
+    /// A5: the server holds `MAX_WS_CONNECTIONS`.
+    ServerLimit(usize),
+    /// A6.
+    Draining { retry_after: Duration },
+}
+
+/// How a refusal reaches the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The upgrade is answered with this HTTP status.
+    Status(u16),
+    /// The upgrade is accepted, an `error` frame is sent and the connection closed: browsers cannot see a status (A8).
+    Close(Cause),
+}
+
+impl Refusal {
+    pub fn answer(&self) -> Answer {
+        match self {
+            Self::Disabled(_) | Self::Draining { .. } => Answer::Status(503),
+            Self::InvalidOrigin => Answer::Status(403),
+            Self::RateLimit { .. } => Answer::Status(429),
+            Self::BadPath | Self::BadHandshake(_) => Answer::Status(400),
+            Self::UpgradeRequired => Answer::Status(426),
+            Self::AddressLimit(_) | Self::ServerLimit(_) => Answer::Close(Cause::ConnectionLimit),
+        }
+    }
+
+    /// Seconds for `Retry-After`, rounded up, at least 1.
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        match self {
+            Self::RateLimit { retry_after } | Self::Draining { retry_after } => {
+                Some(retry_after.as_millis().div_ceil(1000).max(1) as u64)
+            }
+            _ => None,
+        }
+    }
+
+    /// The stable `error.code` of A8, and the label of the refusals metric.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Disabled(_) => "disabled",
+            Self::InvalidOrigin => "invalid_origin",
+            Self::RateLimit { .. } => "rate_limit",
+            Self::BadPath => "bad_path",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::BadHandshake(_) => "bad_handshake",
+            Self::AddressLimit(_) | Self::ServerLimit(_) => "connection_limit",
+            Self::Draining { .. } => "draining",
+        }
+    }
+
+    /// The security log's event; A4 has none (section 2).
+    pub fn log_event(&self) -> Option<&'static str> {
+        match self {
+            Self::Disabled(_) => Some("WS_CONNECTION_BLOCKED_DISABLED"),
+            Self::InvalidOrigin => Some("WS_CONNECTION_BLOCKED_INVALID_ORIGIN"),
+            Self::RateLimit { .. } => Some("WS_CONNECTION_BLOCKED_RATE_LIMIT"),
+            Self::AddressLimit(_) | Self::ServerLimit(_) => Some("WS_CONNECTION_BLOCKED_CONNECTION_LIMIT"),
+            Self::Draining { .. } => Some("WS_CONNECTION_BLOCKED_DRAINING"),
+            Self::BadPath | Self::UpgradeRequired | Self::BadHandshake(_) => None,
+        }
+    }
+
+    /// Which limit or setting refused, and what to do about it (A8). For people.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Disabled(setting) => format!("WebSocket service is switched off ({setting}=false on the server)"),
+            Self::InvalidOrigin => "this Origin is not on the server's ALLOWED_ORIGINS".into(),
+            Self::RateLimit { .. } => format!(
+                "too many connection attempts from this address (RATE_LIMIT_MAX_REQUESTS in RATE_LIMIT_WINDOW_MS); retry in {} s",
+                self.retry_after_secs().unwrap_or(1)
+            ),
+            Self::BadPath => format!("connect to /ws/{{game}}/{{player}}; {}", super::ids::InvalidId),
+            Self::UpgradeRequired => "this path speaks WebSocket: send an upgrade request (RFC 6455)".into(),
+            Self::BadHandshake(why) => format!("not a WebSocket handshake (RFC 6455 section 4.2.1): {why}"),
+            Self::AddressLimit(max) => {
+                format!("this address already holds {max} connections (MAX_CONNECTIONS_PER_IP); close one and retry")
+            }
+            Self::ServerLimit(max) => format!("the server holds {max} connections (MAX_WS_CONNECTIONS); retry later"),
+            Self::Draining { .. } => "the server is restarting; retry shortly".into(),
+        }
+    }
+}
