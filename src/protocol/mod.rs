@@ -3,13 +3,16 @@
 
 pub mod cause;
 pub mod client;
+pub mod error_code;
 pub mod ids;
+pub mod json;
 pub mod refusal;
 pub mod server;
 
 pub use cause::Cause;
 pub use client::{ClientFrame, FrameError};
 pub use ids::{GameId, PlayerId};
+pub use json::RawJson;
 pub use refusal::Refusal;
 pub use server::ServerFrame;
 

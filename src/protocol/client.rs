@@ -1,0 +1,244 @@
+//! Owns the frames a client may send (3.1): parsed, checked field by field, and never trusted further than that.
+//! Called by `connection` for every text message.
+
+use std::borrow::Cow;
+
+use bytestring::ByteString;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{
+    MAX_SAFE_INTEGER, PlayerId, error_code,
+    json::{RawJson, is_too_deep},
+};
+
+/// The longest name of a volatile value (S8), in bytes.
+pub const MAX_VOLATILE_NAME_BYTES: usize = 64;
+
+/// What a client asks for. Unknown fields were ignored (P2).
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientFrame {
+    Auth { token: Option<String>, session: Option<String>, seq: Option<u64> },
+    Send { id: Option<u64>, data: RawJson, to: Option<Vec<PlayerId>> },
+    Volatile { name: String, data: RawJson, to: Option<Vec<PlayerId>> },
+    Patch { id: Option<u64>, patch: RawJson, if_seq: Option<u64> },
+    Ping { nonce: Option<RawJson> },
+    Pong,
+    Leave,
+}
+
+/// A frame that cannot be read. It is answered with an `error` frame and counted (P2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameError {
+    pub code: &'static str,
+    pub message: &'static str,
+    /// The frame's `id`, when that much could be read.
+    pub id: Option<u64>,
+}
+
+/// The frame with every field still raw, so that a wrong one can be named and the `id` echoed.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    // `null` is a value here, elsewhere it means absent.
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    to: Option<&'a RawValue>,
+    #[serde(borrow)]
+    volatile: Option<&'a RawValue>,
+    #[serde(borrow)]
+    patch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    if_seq: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    nonce: Option<&'a RawValue>,
+    #[serde(borrow)]
+    token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    session: Option<&'a RawValue>,
+    #[serde(borrow)]
+    seq: Option<&'a RawValue>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl ClientFrame {
+    /// Reads one text message. `data` and `nonce` share the message's memory.
+    ///
+    /// # Errors
+    /// [`FrameError`] with code `bad_json`, `too_deep`, `unknown_type` or `invalid_field` (P2).
+    pub fn parse(text: &ByteString) -> Result<Self, FrameError> {
+        if is_too_deep(text) {
+            return Err(FrameError {
+                code: error_code::TOO_DEEP,
+                message: "arrays and objects may nest 128 deep at most",
+                id: None,
+            });
+        }
+        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| FrameError {
+            code: error_code::BAD_JSON,
+            message: "a frame is one JSON object, each field given once",
+            id: None,
+        })?;
+        let id = integer(envelope.id, 1, "id is a positive integer up to 2^53-1", None)?;
+        let invalid = |message| FrameError { code: error_code::INVALID_FIELD, message, id };
+        let kind: Cow<'_, str> = string(envelope.kind).ok_or_else(|| invalid("type is missing or not a string"))?;
+        match &*kind {
+            "send" => {
+                let data = envelope.data.ok_or_else(|| invalid("data is missing"))?;
+                let data = RawJson::within(text, data);
+                let to = match envelope.to {
+                    Some(raw) => Some(players(raw).ok_or_else(|| invalid("to is a list of player ids"))?),
+                    None => None,
+                };
+                let Some(raw) = envelope.volatile else {
+                    return Ok(Self::Send { id, data, to });
+                };
+                let name = string(Some(raw))
+                    .filter(|name| (1..=MAX_VOLATILE_NAME_BYTES).contains(&name.len()))
+                    .ok_or_else(|| invalid("volatile is a name of 1 to 64 bytes"))?;
+                Ok(Self::Volatile { name: name.into_owned(), data, to })
+            }
+            "patch" => {
+                let patch = envelope
+                    .patch
+                    .filter(|raw| raw.get().starts_with('{'))
+                    .ok_or_else(|| invalid("patch is an object (RFC 7396)"))?;
+                let if_seq = integer(envelope.if_seq, 0, "if_seq is an integer from 0 to 2^53-1", id)?;
+                Ok(Self::Patch { id, patch: RawJson::within(text, patch), if_seq })
+            }
+            "ping" => Ok(Self::Ping { nonce: envelope.nonce.map(|raw| RawJson::within(text, raw)) }),
+            "pong" => Ok(Self::Pong),
+            "leave" => Ok(Self::Leave),
+            "auth" => Ok(Self::Auth {
+                token: optional_string(envelope.token).ok_or_else(|| invalid("token is a string"))?,
+                session: optional_string(envelope.session).ok_or_else(|| invalid("session is a string"))?,
+                seq: integer(envelope.seq, 0, "seq is an integer from 0 to 2^53-1", id)?,
+            }),
+            _ => Err(FrameError {
+                code: error_code::UNKNOWN_TYPE,
+                message: "type is one of auth, send, patch, ping, pong, leave",
+                id,
+            }),
+        }
+    }
+}
+
+fn decode<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+fn string<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
+    let text = raw?.get();
+    match text.as_bytes() {
+        // The common case, a plain string, needs no second parse.
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => Some(Cow::Borrowed(&text[1..text.len() - 1])),
+        [b'"', ..] => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
+        _ => None,
+    }
+}
+
+/// `Some(None)` when absent, `None` when present and not a string.
+fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
+    match raw {
+        None => Some(None),
+        some => string(some).map(|text| Some(text.into_owned())),
+    }
+}
+
+fn players(raw: &RawValue) -> Option<Vec<PlayerId>> {
+    let names: Vec<String> = decode(raw)?;
+    names.iter().map(|name| PlayerId::parse(name).ok()).collect()
+}
+
+fn integer(
+    raw: Option<&RawValue>,
+    min: u64,
+    message: &'static str,
+    id: Option<u64>,
+) -> Result<Option<u64>, FrameError> {
+    let Some(raw) = raw else { return Ok(None) };
+    match decode::<u64>(raw).filter(|n| (min..=MAX_SAFE_INTEGER).contains(n)) {
+        Some(n) => Ok(Some(n)),
+        None => Err(FrameError { code: error_code::INVALID_FIELD, message, id }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ClientFrame, FrameError> {
+        ClientFrame::parse(&ByteString::from(text))
+    }
+
+    fn code(text: &str) -> &'static str {
+        parse(text).expect_err(text).code
+    }
+
+    #[test]
+    fn a_send_keeps_its_data_as_written() {
+        let frame = parse(r#"{"type":"send","id":7,"data":{"b":1.0,"a":12345678901234567890123},"x":1}"#);
+        let Ok(ClientFrame::Send { id: Some(7), data, to: None }) = frame else { panic!("{frame:?}") };
+        assert_eq!(data.as_str(), r#"{"b":1.0,"a":12345678901234567890123}"#);
+    }
+
+    #[test]
+    fn data_null_is_a_value_and_data_absent_is_an_error() {
+        assert!(matches!(parse(r#"{"type":"send","data":null}"#), Ok(ClientFrame::Send { .. })));
+        assert_eq!(code(r#"{"type":"send"}"#), error_code::INVALID_FIELD);
+    }
+
+    #[test]
+    fn s2_an_id_is_a_positive_integer_up_to_two_to_the_53_minus_1() {
+        for bad in ["0", "-1", "1.5", "\"7\"", "9007199254740992", "[]", "true"] {
+            assert_eq!(code(&format!(r#"{{"type":"send","data":1,"id":{bad}}}"#)), error_code::INVALID_FIELD, "{bad}");
+        }
+        assert!(parse(r#"{"type":"send","data":1,"id":9007199254740991}"#).is_ok());
+    }
+
+    #[test]
+    fn p2_what_is_not_one_object_with_a_known_type_is_an_error() {
+        for (text, expected) in [
+            ("", error_code::BAD_JSON),
+            ("null", error_code::BAD_JSON),
+            ("7", error_code::BAD_JSON),
+            ("{", error_code::BAD_JSON),
+            (r#"{"type":"ping"} x"#, error_code::BAD_JSON),
+            (r#"{"type":"ping","type":"ping"}"#, error_code::BAD_JSON),
+            ("{}", error_code::INVALID_FIELD),
+            (r#"{"type":7}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"fly"}"#, error_code::UNKNOWN_TYPE),
+            (r#"{"type":"patch"}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"patch","patch":[1]}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"send","data":1,"to":"bob"}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"send","data":1,"to":["../bob"]}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"send","data":1,"volatile":""}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"auth","token":7}"#, error_code::INVALID_FIELD),
+        ] {
+            assert_eq!(code(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_id_of_the_frame_that_caused_it() {
+        assert_eq!(parse(r#"{"type":"send","id":9}"#).expect_err("no data").id, Some(9));
+    }
+
+    #[test]
+    fn escapes_in_the_type_are_understood() {
+        assert_eq!(parse(r#"{"type":"p\u0069ng"}"#), Ok(ClientFrame::Ping { nonce: None }));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_without_recursion() {
+        let text = format!(r#"{{"type":"send","data":{}{}}}"#, "[".repeat(30_000), "]".repeat(30_000));
+        assert_eq!(code(&text), error_code::TOO_DEEP);
+    }
+}

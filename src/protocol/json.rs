@@ -1,0 +1,108 @@
+//! Owns `RawJson`: text that is known to be one JSON value, shared without copying and written out as it came.
+//! Called by `client` (what players send), by room logics (what they emit) and by the frame writers in `server`.
+
+use std::fmt;
+
+use bytestring::ByteString;
+use serde_json::value::RawValue;
+
+/// How deep arrays and objects of one frame may nest. Deeper ones would break the parsers of other clients.
+pub const MAX_DEPTH: usize = 128;
+
+/// One JSON value as its sender wrote it: numbers keep their digits, keys their order.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawJson(ByteString);
+
+impl RawJson {
+    /// # Errors
+    /// When the text is not exactly one JSON value.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let raw: &RawValue = serde_json::from_str(text)?;
+        Ok(Self(raw.get().into()))
+    }
+
+    /// Serialises a value; a value that cannot be JSON (a map with non-string keys) becomes `null`.
+    pub fn from_serialize(value: &impl serde::Serialize) -> Self {
+        Self(serde_json::to_string(value).unwrap_or_else(|_| "null".into()).into())
+    }
+
+    /// Shares the part of `frame` that `raw` was parsed from, copying only if it lies elsewhere.
+    pub(super) fn within(frame: &ByteString, raw: &RawValue) -> Self {
+        let text = raw.get();
+        let inside = frame.as_bytes().as_ptr_range();
+        let range = text.as_bytes().as_ptr_range();
+        if range.start >= inside.start && range.end <= inside.end {
+            Self(frame.slice_ref(text))
+        } else {
+            Self(text.into())
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// # Errors
+    /// When the value does not have the shape of `T`.
+    pub fn decode<'de, T: serde::Deserialize<'de>>(&'de self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RawJson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether brackets nest deeper than [`MAX_DEPTH`]. Brackets inside strings do not count.
+///
+/// `serde_json` skips raw values without recursion and hence without a limit, so this is checked apart.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    // A well-formed text needs two bytes for each level: most frames are too short to be deep.
+    if text.len() <= 2 * MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for byte in text.bytes() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_up_to_the_limit_is_fine_and_one_more_is_not() {
+        let nested = |n: usize| format!("{}{}{}", "[".repeat(n), " ".repeat(300), "]".repeat(n));
+        assert!(!is_too_deep(&nested(MAX_DEPTH)));
+        assert!(is_too_deep(&nested(MAX_DEPTH + 1)));
+    }
+
+    #[test]
+    fn brackets_in_strings_do_not_count_as_nesting() {
+        let text = format!(r#"{{"a":"\"{}"}}"#, "[".repeat(1000));
+        assert!(!is_too_deep(&text));
+    }
+}

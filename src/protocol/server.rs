@@ -1,0 +1,241 @@
+//! Owns the frames the server sends (3.2), as JSON text without the WebSocket header.
+//! Called by `room` (events, welcome, acknowledgements) and `connection` (heartbeat, errors); `ws` adds the header.
+
+use std::io::Write as _;
+
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
+
+use super::{GameId, PlayerId, json::RawJson};
+
+/// What a player is to the others, in `welcome.players` (R2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Joined,
+    Away,
+}
+
+/// What changed, in `presence` (3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    Joined,
+    Away,
+    Back,
+    Left,
+}
+
+/// Why a player left, in `presence` (3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftReason {
+    Leave,
+    Timeout,
+    Kicked,
+}
+
+/// The verdict of a resume (R3); always truthful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    New,
+    Continuous,
+    Snapshot,
+    Reset,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Continuous => "continuous",
+            Self::Snapshot => "snapshot",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// R2's `heartbeat`.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Heartbeat {
+    pub interval_ms: u64,
+    pub timeout_ms: u64,
+}
+
+/// The first frame of every connection that got in (R2).
+#[derive(Debug, Serialize)]
+pub struct Welcome<'a> {
+    /// 1, the version of the contract.
+    pub protocol: u32,
+    pub game: &'a GameId,
+    pub player: &'a PlayerId,
+    pub role: &'static str,
+    pub epoch: &'a str,
+    pub session: &'a str,
+    pub resume: Verdict,
+    /// Why the verdict is not what the client hoped for: `reset` always has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// With `snapshot`: the first and the last `seq` that are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<(u64, u64)>,
+    pub seq: u64,
+    pub last_id: u64,
+    #[serde(serialize_with = "as_map")]
+    pub players: Vec<(&'a PlayerId, Status)>,
+    /// Only in a room over `PRESENCE_LIMIT` (S9).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub player_count: Option<usize>,
+    pub heartbeat: Heartbeat,
+    pub grace_ms: u64,
+    pub max_message_bytes: usize,
+    /// The room's document; absent when the verdict is `continuous`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'a serde_json::Value>,
+}
+
+fn as_map<S: Serializer>(players: &[(&PlayerId, Status)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(players.len()))?;
+    for (player, status) in players {
+        map.serialize_entry(player, status)?;
+    }
+    map.end()
+}
+
+/// The frames that are not on the hot path. `type` is the variant's name in snake case.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame<'a> {
+    Welcome(Welcome<'a>),
+    Presence {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        player: Option<&'a PlayerId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<Change>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<LeftReason>,
+        /// S9: the number of seats, in place of everything else.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        count: Option<usize>,
+    },
+    /// `seq` is `null` when the event has left the room's history: applied, but no longer where.
+    Ack {
+        id: u64,
+        seq: Option<u64>,
+    },
+    Ping {
+        time: u64,
+    },
+    Error {
+        code: &'a str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+    },
+    TokenExpiring {
+        in_ms: u64,
+    },
+    GoingAway {
+        code: u16,
+        reconnect_after_ms: u64,
+    },
+}
+
+impl ServerFrame<'_> {
+    /// Appends the JSON text to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail, and every field serialises.
+        let written = serde_json::to_writer(out, self);
+        debug_assert!(written.is_ok());
+    }
+}
+
+/// `{"type":"message",…}` with a `seq`: an event of the log.
+pub fn write_message(out: &mut Vec<u8>, seq: u64, from: &str, id: Option<u64>, data: &RawJson) {
+    write_event(out, "message", seq, from, id, "data", data);
+}
+
+/// `{"type":"patch",…}`: a state change.
+pub fn write_patch(out: &mut Vec<u8>, seq: u64, from: &str, id: Option<u64>, patch: &RawJson) {
+    write_event(out, "patch", seq, from, id, "patch", patch);
+}
+
+/// `{"type":"message","volatile":…}` without `seq` (S8).
+pub fn write_volatile(out: &mut Vec<u8>, from: &str, name: &str, data: &RawJson) {
+    let _ = write!(out, r#"{{"type":"message","from":"{from}","volatile":"#);
+    let _ = serde_json::to_writer(&mut *out, name);
+    let _ = write!(out, r#","data":{}}}"#, data.as_str());
+}
+
+/// `{"type":"pong",…}` (3.1).
+pub fn write_pong(out: &mut Vec<u8>, nonce: Option<&RawJson>, time_ms: u64) {
+    out.extend_from_slice(br#"{"type":"pong""#);
+    if let Some(nonce) = nonce {
+        let _ = write!(out, r#","nonce":{}"#, nonce.as_str());
+    }
+    let _ = write!(out, r#","time":{time_ms}}}"#);
+}
+
+// `from` is an id or "@server": neither has a character that JSON escapes.
+fn write_event(out: &mut Vec<u8>, kind: &str, seq: u64, from: &str, id: Option<u64>, field: &str, value: &RawJson) {
+    let _ = write!(out, r#"{{"type":"{kind}","seq":{seq},"from":"{from}""#);
+    if let Some(id) = id {
+        let _ = write!(out, r#","id":{id}"#);
+    }
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(field.as_bytes());
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(value.as_str().as_bytes());
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("frames are text")
+    }
+
+    #[test]
+    fn hot_frames_are_exactly_what_the_contract_shows() {
+        let data = RawJson::parse(r#"{"x": 1}"#).expect("json");
+        assert_eq!(
+            text(|out| write_message(out, 42, "alice", Some(7), &data)),
+            r#"{"type":"message","seq":42,"from":"alice","id":7,"data":{"x": 1}}"#
+        );
+        assert_eq!(
+            text(|out| write_patch(out, 43, "@server", None, &data)),
+            r#"{"type":"patch","seq":43,"from":"@server","patch":{"x": 1}}"#
+        );
+        assert_eq!(
+            text(|out| write_volatile(out, "alice", "a\"b", &data)),
+            r#"{"type":"message","from":"alice","volatile":"a\"b","data":{"x": 1}}"#
+        );
+        assert_eq!(text(|out| write_pong(out, Some(&data), 5)), r#"{"type":"pong","nonce":{"x": 1},"time":5}"#);
+    }
+
+    #[test]
+    fn cold_frames_leave_out_what_they_do_not_have() {
+        let player = PlayerId::parse("bob").expect("id");
+        let frame = ServerFrame::Presence {
+            seq: Some(4),
+            player: Some(&player),
+            status: Some(Change::Left),
+            reason: Some(LeftReason::Timeout),
+            count: None,
+        };
+        assert_eq!(
+            text(|out| frame.write(out)),
+            r#"{"type":"presence","seq":4,"player":"bob","status":"left","reason":"timeout"}"#
+        );
+        assert_eq!(
+            text(|out| ServerFrame::Ack { id: 7, seq: Some(42) }.write(out)),
+            r#"{"type":"ack","id":7,"seq":42}"#
+        );
+    }
+}
