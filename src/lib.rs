@@ -1,4 +1,18 @@
-//! The code map of Innkeeper; see ARCHITECTURE.md for the invariants between the layers.
+//! The code map of Innkeeper; see ARCHITECTURE.md for who may import whom, and why.
 //! Called by `main.rs`, by the integration tests, and by programs that bring their own room logic.
+//!
+//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`room::RoomLogic`]; `examples/counter.rs` shows all three.
 
+mod app;
+mod clock;
+pub mod config;
+mod connection;
+mod gate;
+mod http;
+pub mod observe;
 pub mod protocol;
+mod registry;
+pub mod room;
+mod ws;
+
+pub use app::{Innkeeper, StartError};

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde::{Serialize, Serializer};
 
 use super::{GameId, PlayerId, json::RawJson};
 
@@ -81,8 +81,8 @@ pub struct Welcome<'a> {
     pub lost: Option<(u64, u64)>,
     pub seq: u64,
     pub last_id: u64,
-    #[serde(serialize_with = "as_map")]
-    pub players: Vec<(&'a PlayerId, Status)>,
+    /// A map of player to [`Status`]; empty in a room over `PRESENCE_LIMIT` (S9).
+    pub players: &'a RawJson,
     /// Only in a room over `PRESENCE_LIMIT` (S9).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub player_count: Option<usize>,
@@ -91,15 +91,18 @@ pub struct Welcome<'a> {
     pub max_message_bytes: usize,
     /// The room's document; absent when the verdict is `continuous`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<&'a serde_json::Value>,
+    pub state: Option<&'a RawJson>,
 }
 
-fn as_map<S: Serializer>(players: &[(&PlayerId, Status)], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(players.len()))?;
-    for (player, status) in players {
-        map.serialize_entry(player, status)?;
+/// `welcome.players` in JSON.
+pub fn players_map(players: &[(&PlayerId, Status)]) -> RawJson {
+    struct Map<'a>(&'a [(&'a PlayerId, Status)]);
+    impl Serialize for Map<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().copied())
+        }
     }
-    map.end()
+    RawJson::from_serialize(&Map(players))
 }
 
 /// The frames that are not on the hot path. `type` is the variant's name in snake case.

@@ -1,0 +1,251 @@
+//! Owns the composition: configuration to shards, registry, listeners; start, signals, drain, stop. It alone sees everything.
+//! Called by `main`, and by programs that bring their own room logic.
+
+use std::{fmt, io, net::TcpListener, sync::Arc, thread, time::Instant};
+
+use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
+use slog::{Logger, info, warn};
+use tokio::{sync::watch, time::timeout};
+
+use crate::{
+    config::{AuthMode, Config, LogFormat, LogLevel, Ports},
+    connection::Terms,
+    gate::Tokens,
+    http::{self, Door, Duty, Entrance, Site},
+    observe::{log, metrics::Metrics, report},
+    protocol::GameId,
+    registry::{
+        Phase, Registry, Shard,
+        messages::{AttachShards, Drain},
+        shard::Events,
+    },
+    room::{Logics, RoomLogic},
+};
+
+/// Why the server does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration cannot be carried out; the message says which setting.
+    Config(String),
+    /// A listener cannot be bound, or a thread not started.
+    Io(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(message) => f.write_str(message),
+            Self::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A server that is not running yet.
+pub struct Innkeeper {
+    config: Config,
+    logics: Logics,
+    routes: Vec<(String, String)>,
+}
+
+impl Innkeeper {
+    pub fn new(config: Config) -> Self {
+        Self { config, logics: Logics::new(), routes: Vec::new() }
+    }
+
+    /// Games whose name begins with `prefix` are played by the rules that `make` makes, one value for each room.
+    /// `GAME_LOGICS` may give the logic further prefixes by this `name`.
+    #[must_use]
+    pub fn logic<L: RoomLogic>(
+        mut self,
+        name: &str,
+        prefix: &str,
+        make: impl Fn(&GameId) -> L + Send + Sync + 'static,
+    ) -> Self {
+        self.logics.register(name, Arc::new(move |game| Box::new(make(game))));
+        self.routes.push((prefix.into(), name.into()));
+        self
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains (D4). Blocks the calling thread.
+    ///
+    /// # Errors
+    /// [`StartError`], before anything is served.
+    pub fn run(mut self) -> Result<(), StartError> {
+        let configured = self.config.room.logics.iter().map(|route| (&route.prefix, &route.logic));
+        for (prefix, name) in self.routes.iter().map(|(prefix, name)| (prefix, name)).chain(configured) {
+            self.logics.route(prefix, name).map_err(|why| StartError::Config(format!("GAME_LOGICS: {why}")))?;
+        }
+        let (logger, log_guard) = start_log(&self.config);
+        let dsn = self.config.sentry_dsn.as_ref().map(|dsn| dsn.expose());
+        let release = concat!("innkeeper@", env!("CARGO_PKG_VERSION"));
+        let reports = report::start(dsn, release).map_err(StartError::Config)?;
+        report::install_panic_hook(logger.clone());
+        let result = actix::System::new().block_on(serve(Arc::new(self.config), Arc::new(self.logics), logger));
+        drop(reports);
+        drop(log_guard);
+        result
+    }
+}
+
+fn start_log(config: &Config) -> (Logger, log::LogGuard) {
+    let format = match config.log.format {
+        LogFormat::Auto => log::Format::for_stdout(),
+        LogFormat::Text => log::Format::Text,
+        LogFormat::Json => log::Format::Json,
+    };
+    let level = match config.log.level {
+        LogLevel::Debug => log::Level::Debug,
+        LogLevel::Info => log::Level::Info,
+        LogLevel::Warn => log::Level::Warn,
+        LogLevel::Error => log::Level::Error,
+    };
+    log::start(format, level)
+}
+
+async fn serve(config: Arc<Config>, logics: Arc<Logics>, logger: Logger) -> Result<(), StartError> {
+    let signals = Signals::install()?;
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    let (phase, phase_seen) = watch::channel(Phase::Starting);
+    let phase = Arc::new(phase);
+    let listeners = bind(&config)?;
+    let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
+    let ws_port = ws_port.map(|(_, listener)| listener.local_addr().map(|address| address.port())).transpose()?;
+
+    let (registry, shards) = start_actors(&config, &logics, &metrics, &logger, &phase)?;
+    let door =
+        Door { config: config.clone(), registry: registry.clone(), logger: logger.clone(), metrics: metrics.clone() };
+    let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), ws_port };
+    let entrance = Entrance { door, shards: shards.into(), terms: Arc::new(terms(&config)) };
+
+    announce(&config, &listeners, &logger)?;
+    let mut server =
+        actix_server::Server::build().workers(thread::available_parallelism().map_or(1, usize::from)).disable_signals();
+    for (duty, listener) in listeners {
+        let (site, entrance, request_timeout) = (site.clone(), entrance.clone(), config.gate.request_timeout);
+        server = server.listen(format!("{duty:?}"), listener, move || {
+            http::service(duty, site.clone(), entrance.clone(), request_timeout)
+        })?;
+    }
+    let server = server.run();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    phase.send_replace(Phase::Ready);
+
+    let signal = signals.first().await;
+    info!(logger, "draining"; "signal" => signal, "connections" => metrics.connections.get());
+    let drained = timeout(config.drain.timeout, registry.send(Drain)).await.is_ok();
+    info!(logger, "stopped"; "drained" => drained);
+    // Connections are closed or given up: nothing to wait for that the drain has not waited for.
+    drop(handle.stop(false));
+    Ok(())
+}
+
+fn terms(config: &Config) -> Terms {
+    let tokens = match &config.gate.auth.mode {
+        AuthMode::Open => None,
+        AuthMode::Jwt { secret, audience, issuer } => {
+            Some(Tokens::new(secret.expose(), audience.as_deref(), issuer.as_deref()))
+        }
+    };
+    Terms { connection: config.connection.clone(), auth: config.gate.auth.clone(), tokens }
+}
+
+/// The registry on this thread, each shard on its own.
+fn start_actors(
+    config: &Arc<Config>,
+    logics: &Arc<Logics>,
+    metrics: &Arc<Metrics>,
+    logger: &Logger,
+    phase: &Arc<watch::Sender<Phase>>,
+) -> Result<(Addr<Registry>, Vec<Addr<Shard>>), StartError> {
+    let mut shards = Vec::with_capacity(config.shards);
+    let registry = Registry::create(|context| {
+        let address = context.address();
+        for index in 0..config.shards {
+            let events = Events { opened: address.clone().recipient(), closed: address.clone().recipient() };
+            let (config, logics, metrics, logger) = (config.clone(), logics.clone(), metrics.clone(), logger.clone());
+            let start = move || Shard::start(index, config, logics, metrics, logger, events);
+            shards.push((Arbiter::new(), start));
+        }
+        Registry::new(config.clone(), logger.clone(), metrics.clone(), phase.clone())
+    });
+    let mut addresses = Vec::with_capacity(config.shards);
+    for (arbiter, start) in shards {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        arbiter.spawn_fn(move || {
+            let _ = sender.send(start());
+        });
+        addresses.push(receiver.recv().map_err(|_| io::Error::other("a shard's thread did not start"))?);
+    }
+    registry.do_send(AttachShards(addresses.clone()));
+    Ok((registry, addresses))
+}
+
+fn bind(config: &Config) -> io::Result<Vec<(Duty, TcpListener)>> {
+    let host = config.listen.host;
+    let stalled_timeout = config.connection.ping_interval + config.connection.ping_timeout;
+    let listen = |port| http::bind(host, port, stalled_timeout);
+    Ok(match config.listen.ports {
+        Ports::Shared(port) => vec![(Duty::Everything, listen(port)?)],
+        Ports::Split { ws, http } => vec![(Duty::WebSocketOnly, listen(ws)?), (Duty::HttpOnly, listen(http)?)],
+    })
+}
+
+/// Says where to go, and once, loudly, when the door is open (A10).
+fn announce(config: &Config, listeners: &[(Duty, TcpListener)], logger: &Logger) -> io::Result<()> {
+    for (duty, listener) in listeners {
+        let address = listener.local_addr()?;
+        let host = if address.ip().is_unspecified() { "localhost".into() } else { address.ip().to_string() };
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let (scheme, path) = if *duty == Duty::WebSocketOnly { ("ws", "ws/test-game/alice") } else { ("http", "") };
+        let url = format!("{scheme}://{host}:{}/{path}", address.port());
+        info!(logger, "listening"; "url" => url, "port" => address.port(), "shards" => config.shards);
+    }
+    if matches!(config.gate.auth.mode, AuthMode::Open) {
+        warn!(logger, "DEVELOPMENT MODE: anyone may play as anyone; set JWT_SECRET to require tokens");
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT, listened for from the very beginning.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn install() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    async fn first(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn install() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn first(self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await;
+        "CTRL-C"
+    }
+}

@@ -1,0 +1,150 @@
+//! Owns the settings of admission: what switches the service off, who may connect, and how players prove who they are.
+//! Called by `Config::from_source`; the admission gate works by it.
+
+use std::time::Duration;
+
+use super::{origin::OriginPattern, reader::Reader, secret::Secret, table};
+
+/// A hosting platform, told by the variable that it sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// `RAILWAY_ENVIRONMENT_NAME`
+    Railway,
+    /// `RENDER`
+    Render,
+    /// `FLY_APP_NAME`
+    Fly,
+    /// `DYNO`
+    Heroku,
+}
+
+#[derive(Debug, Clone)]
+pub struct GateConfig {
+    /// A1: the setting that switched the service off.
+    pub disabled_by: Option<&'static str>,
+    /// A9: `None` when unset; never `Some` of nothing.
+    pub allowed_origins: Option<Vec<OriginPattern>>,
+    /// A5, at least 1.
+    pub max_connections_per_ip: usize,
+    /// A5, at least 1.
+    pub max_connections: usize,
+    /// A3, at least 1.
+    pub rate_limit_max_requests: u32,
+    pub rate_limit_window: Duration,
+    /// The proxy header, in lower case, that is trusted to name the client's address; `None`: the socket's address.
+    pub client_ip_header: Option<String>,
+    /// A whole HTTP request head must arrive in it.
+    pub request_timeout: Duration,
+    pub auth: AuthConfig,
+}
+
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    pub mode: AuthMode,
+    /// A11: for the first frame.
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub enum AuthMode {
+    /// A10, "development": nobody proves who they are.
+    Open,
+    Jwt {
+        secret: Secret,
+        audience: Option<String>,
+        issuer: Option<String>,
+    },
+}
+
+/// A key shorter than HMAC-SHA-256's output is weaker than the signature (RFC 7518, section 3.2).
+const MIN_JWT_SECRET_BYTES: usize = 32;
+
+impl Platform {
+    pub(super) fn detect(reader: &Reader<'_>) -> Option<Self> {
+        [Self::Railway, Self::Render, Self::Fly, Self::Heroku]
+            .into_iter()
+            .find(|platform| reader.has_variable(platform.variable()))
+    }
+
+    /// The variable by which it is known (A10).
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Railway => "RAILWAY_ENVIRONMENT_NAME",
+            Self::Render => "RENDER",
+            Self::Fly => "FLY_APP_NAME",
+            Self::Heroku => "DYNO",
+        }
+    }
+
+    /// The header in which the platform's own proxy names the client, whatever the client itself has sent.
+    fn client_ip_header(self) -> &'static str {
+        match self {
+            Self::Railway => "x-real-ip",
+            Self::Render => "true-client-ip",
+            Self::Fly => "fly-client-ip",
+            Self::Heroku => "x-forwarded-for",
+        }
+    }
+}
+
+pub(super) fn gate(reader: &mut Reader<'_>, platform: Option<Platform>) -> GateConfig {
+    let switches = [&table::ENABLE_WS_PROXY, &table::WEBSOCKET_ENABLED].map(|s| (s.name, reader.flag(s)));
+    GateConfig {
+        disabled_by: switches.into_iter().find(|(_, on)| !on).map(|(name, _)| name),
+        allowed_origins: reader.parsed_list(&table::ALLOWED_ORIGINS, OriginPattern::parse),
+        max_connections_per_ip: reader.number(&table::MAX_CONNECTIONS_PER_IP),
+        max_connections: reader.number(&table::MAX_WS_CONNECTIONS),
+        rate_limit_max_requests: reader.number(&table::RATE_LIMIT_MAX_REQUESTS),
+        rate_limit_window: reader.time(&table::RATE_LIMIT_WINDOW_MS),
+        client_ip_header: match reader.parsed(&table::CLIENT_IP_HEADER, parse_header) {
+            Some(header) if header == "none" => None,
+            Some(header) => Some(header),
+            None => platform.map(|platform| platform.client_ip_header().to_owned()),
+        },
+        request_timeout: reader.time(&table::REQUEST_TIMEOUT_MS),
+        auth: auth(reader, platform),
+    }
+}
+
+/// A header's name is a token (RFC 9110, section 5.6.2).
+fn parse_header(text: &str) -> Result<String, String> {
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("is not a header's name".to_owned())
+    }
+}
+
+fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthConfig {
+    let off = reader.text(&table::AUTH).as_deref() == Some("off");
+    let secret = reader.secret(&table::JWT_SECRET);
+    let audience = reader.text(&table::JWT_AUDIENCE);
+    let issuer = reader.text(&table::JWT_ISSUER);
+    let timeout = reader.time(&table::AUTH_TIMEOUT_MS);
+
+    if !reader.is_set(&table::JWT_SECRET) {
+        for setting in [&table::JWT_AUDIENCE, &table::JWT_ISSUER] {
+            if reader.is_set(setting) {
+                reader.complain(setting, "does nothing while JWT_SECRET is unset; set that, or unset this");
+            }
+        }
+        if let Some(platform) = platform.filter(|_| !off && !reader.is_bad(&table::AUTH)) {
+            let message = format!(
+                "is unset on a hosted platform ({} is set), where anyone could play as anyone; \
+                 set it, or AUTH=off to run open on purpose",
+                platform.variable()
+            );
+            reader.complain(&table::JWT_SECRET, &message);
+        }
+    } else if off {
+        reader.complain(&table::AUTH, "is off, yet JWT_SECRET is set; unset one of them");
+    }
+    if platform.is_some() && secret.as_ref().is_some_and(|secret| secret.expose().len() < MIN_JWT_SECRET_BYTES) {
+        reader.reject(&table::JWT_SECRET, "", "is too short for a hosted platform");
+    }
+    let mode = match secret {
+        Some(secret) if !off => AuthMode::Jwt { secret, audience, issuer },
+        _ => AuthMode::Open,
+    };
+    AuthConfig { mode, timeout }
+}

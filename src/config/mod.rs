@@ -1,0 +1,191 @@
+//! Owns the settings: environment and config.yaml in, plain structs out, every problem collected and told at once.
+//! Called by `main`, which prints the problems and exits with 64, and by tests and library users, who may build a
+//! `Config` by hand from `Config::default()`. Imports nothing else of the project.
+
+mod docs;
+mod file;
+mod gate;
+mod kind;
+mod listen;
+mod origin;
+mod problem;
+mod reader;
+mod room;
+mod secret;
+mod source;
+pub mod table;
+#[cfg(test)]
+mod table_tests;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+pub use self::{
+    gate::{AuthConfig, AuthMode, GateConfig, Platform},
+    kind::Kind,
+    listen::{ListenConfig, Ports, PublicConfig},
+    origin::OriginPattern,
+    problem::{Problem, Problems},
+    room::{ConnectionConfig, HistoryConfig, LogicPrefix, RoomConfig},
+    secret::Secret,
+    source::{ProcessEnv, Source},
+};
+use self::{reader::Reader, table::SETTINGS};
+
+/// Everything the server can be told. Printing it with `{:?}` shows no secret (A12).
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub listen: ListenConfig,
+    pub gate: GateConfig,
+    pub connection: ConnectionConfig,
+    pub room: RoomConfig,
+    pub drain: DrainConfig,
+    pub public: PublicConfig,
+    pub log: LogConfig,
+    /// `None`: errors are reported nowhere.
+    pub sentry_dsn: Option<Secret>,
+    /// At least 1; `SHARDS=0` has become the number of cores.
+    pub shards: usize,
+    pub platform: Option<Platform>,
+}
+
+/// D4.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrainConfig {
+    /// From the signal to the exit.
+    pub timeout: Duration,
+    /// The window over which clients are told to come back.
+    pub spread: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    pub format: LogFormat,
+    pub level: LogLevel,
+    /// Between `[HEARTBEAT]` lines.
+    pub heartbeat_interval: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// From the command line; these win over everything.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--host`
+    pub host: Option<String>,
+    /// `--port`: one shared listener, whatever `WS_PORT` and `HTTP_PORT` say.
+    pub port: Option<u16>,
+}
+
+impl Config {
+    /// From the environment of the process, and the file that `CONFIG_FILE` names or ./config.yaml if there is one.
+    ///
+    /// # Errors
+    /// Every problem there is.
+    pub fn load(overrides: Overrides) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        for name in
+            SETTINGS.iter().flat_map(|setting| [setting.name].into_iter().chain(setting.aliases.iter().copied()))
+        {
+            if std::env::var_os(name).is_some_and(|value| value.to_str().is_none()) {
+                problems.add(name, "is not UTF-8; write it in UTF-8");
+            }
+        }
+        let yaml = file::read(&ProcessEnv, Path::new(""), &mut problems);
+        Self::build(&ProcessEnv, yaml.as_deref(), &overrides, problems)
+    }
+
+    /// From `source`, and `yaml`, the text of a config.yaml; `CONFIG_FILE` is not looked at.
+    ///
+    /// # Errors
+    /// Every problem there is.
+    pub fn from_source(source: &dyn Source, yaml: Option<&str>, overrides: Overrides) -> Result<Self, Problems> {
+        Self::build(source, yaml, &overrides, Problems::default())
+    }
+
+    fn build(
+        source: &dyn Source,
+        yaml: Option<&str>,
+        overrides: &Overrides,
+        mut problems: Problems,
+    ) -> Result<Self, Problems> {
+        let file = yaml.map(|yaml| file::settings(yaml, &mut problems)).unwrap_or_default();
+        let mut reader = Reader::new(source, file, problems);
+        let platform = Platform::detect(&reader);
+        let shards = match reader.number(&table::SHARDS) {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        };
+        let config = Self {
+            shards,
+            listen: listen::listen(&mut reader, overrides),
+            gate: gate::gate(&mut reader, platform),
+            connection: room::connection(&mut reader),
+            room: room::room(&mut reader),
+            drain: DrainConfig {
+                timeout: reader.time(&table::DRAIN_TIMEOUT),
+                spread: reader.time(&table::DRAIN_SPREAD_MS),
+            },
+            public: listen::public(&mut reader),
+            log: log(&mut reader),
+            sentry_dsn: sentry_dsn(&mut reader),
+            platform,
+        };
+        let problems = reader.into_problems();
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+/// All defaults: no environment, no file.
+impl Default for Config {
+    fn default() -> Self {
+        let nothing: HashMap<&str, &str> = HashMap::new();
+        Self::from_source(&nothing, None, Overrides::default()).expect("a test shows that the defaults have no problem")
+    }
+}
+
+fn log(reader: &mut Reader<'_>) -> LogConfig {
+    LogConfig {
+        format: match reader.text(&table::LOG_FORMAT).as_deref() {
+            Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Auto,
+        },
+        level: match reader.text(&table::LOG_LEVEL).as_deref() {
+            Some("debug") => LogLevel::Debug,
+            Some("warn") => LogLevel::Warn,
+            Some("error") => LogLevel::Error,
+            _ => LogLevel::Info,
+        },
+        heartbeat_interval: reader.time(&table::LOG_HEARTBEAT_INTERVAL),
+    }
+}
+
+/// Only the shape is checked here; the reporter reads it in full.
+fn sentry_dsn(reader: &mut Reader<'_>) -> Option<Secret> {
+    let dsn = reader.secret(&table::SENTRY_DSN)?;
+    let rest = dsn.expose().strip_prefix("https://").or_else(|| dsn.expose().strip_prefix("http://"));
+    let shaped = rest.and_then(|rest| rest.split_once('@')).is_some_and(|(key, rest)| {
+        !key.is_empty() && rest.split_once('/').is_some_and(|(host, project)| !host.is_empty() && !project.is_empty())
+    });
+    if !shaped {
+        reader.reject(&table::SENTRY_DSN, "", "is not a DSN");
+    }
+    Some(dsn)
+}

@@ -1,0 +1,52 @@
+//! Owns what is wrong with the settings: every problem, printed one per line.
+//! Made by `reader` and the modules that build on it; printed by `main`, which then exits with 64.
+
+use std::fmt;
+
+/// One thing wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting, or the alias it was given under; `--host`; or `config.yaml` when the file as a whole is wrong.
+    pub name: String,
+    /// What is wrong and what is allowed. One line; holds no secret (A12).
+    pub message: String,
+}
+
+/// Every problem found. `Display` prints `NAME: what is wrong; what is allowed`, one per line, without a last newline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(super) fn add(&mut self, name: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem { name: name.into(), message: message.into() });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, Problem { name, message }) in self.0.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{name}: {message}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A value as a problem shows it: quoted, control characters escaped, cut at 60 characters.
+pub(super) fn shown(value: &str) -> String {
+    let mut cut: String = value.chars().take(60).collect();
+    if cut.len() < value.len() {
+        cut.push('…');
+    }
+    format!("{cut:?}")
+}

@@ -1,0 +1,181 @@
+//! Owns how one setting is read: environment, then config.yaml, then the default; and how its problems are worded.
+//! Called by the modules that build the parts of `Config`.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{
+    kind::{Kind, Value},
+    problem::{Problems, shown},
+    secret::Secret,
+    source::Source,
+    table::Setting,
+};
+
+/// A text that was set, and where.
+struct Found {
+    /// The name or alias it was set under.
+    name: &'static str,
+    text: String,
+    in_file: bool,
+}
+
+pub(super) struct Reader<'a> {
+    source: &'a dyn Source,
+    /// The texts of config.yaml, by name or alias in upper case.
+    file: HashMap<String, String>,
+    problems: Problems,
+    /// Names of the settings that have a problem.
+    bad: Vec<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(source: &'a dyn Source, file: HashMap<String, String>, problems: Problems) -> Self {
+        Self { source, file, problems, bad: Vec::new() }
+    }
+
+    pub fn into_problems(self) -> Problems {
+        self.problems
+    }
+
+    /// A variable that is no setting of ours, such as the platform's mark.
+    pub fn has_variable(&self, key: &str) -> bool {
+        self.source.get(key).is_some_and(|text| !text.trim().is_empty())
+    }
+
+    /// Somebody set it, rightly or wrongly.
+    pub fn is_set(&self, setting: &Setting) -> bool {
+        self.find(setting).is_some()
+    }
+
+    /// It already has a problem, so that its value is not to be trusted in a check against another setting.
+    pub fn is_bad(&self, setting: &Setting) -> bool {
+        self.bad.contains(&setting.name)
+    }
+
+    pub fn flag(&mut self, setting: &Setting) -> bool {
+        matches!(self.value(setting), Some(Value::Flag(true)))
+    }
+
+    /// 0 for one that is unset and has no default; ask `is_set` first.
+    pub fn number<N: TryFrom<u64> + Default>(&mut self, setting: &Setting) -> N {
+        match self.value(setting) {
+            // The table's bounds are what makes it fit; `every_bound_fits_the_field_it_fills` checks them.
+            Some(Value::Number(number)) => N::try_from(number).unwrap_or_default(),
+            _ => N::default(),
+        }
+    }
+
+    pub fn time(&mut self, setting: &Setting) -> Duration {
+        match self.value(setting) {
+            Some(Value::Time(time)) => time,
+            _ => Duration::ZERO,
+        }
+    }
+
+    pub fn text(&mut self, setting: &Setting) -> Option<String> {
+        match self.value(setting) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// White space around a secret is a problem rather than trimmed: whoever signs with the same text might not trim.
+    pub fn secret(&mut self, setting: &Setting) -> Option<Secret> {
+        let found = self.find(setting)?;
+        if found.text.trim() != found.text {
+            self.reject(setting, "", "has white space around it; remove it");
+            return None;
+        }
+        Some(Secret::new(found.text))
+    }
+
+    /// A text that `parse` checks. The error says what is wrong, without the value and what is allowed.
+    pub fn parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.text(setting)?;
+        self.accept(setting, &text, parse(&text))
+    }
+
+    /// The same for each entry between commas. `Some` holds the entries without a problem.
+    pub fn parsed_list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+        let text = self.text(setting)?;
+        let entries: Vec<&str> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
+        if entries.is_empty() {
+            self.reject(setting, &text, "has no entries");
+        }
+        Some(entries.iter().filter_map(|entry| self.accept(setting, entry, parse(entry))).collect())
+    }
+
+    /// Notes a problem: the value (unless it is a secret), what is wrong with it, and what is allowed.
+    pub fn reject(&mut self, setting: &Setting, value: &str, wrong: &str) {
+        let value = if setting.secret { "the value".to_owned() } else { shown(value) };
+        self.complain(setting, &format!("{value} {wrong}; allowed: {}", setting.kind));
+    }
+
+    /// Notes a problem in full words.
+    pub fn complain(&mut self, setting: &Setting, message: &str) {
+        let (name, place) = match self.find(setting) {
+            Some(found) if found.in_file => (found.name, " (set in config.yaml)"),
+            Some(found) => (found.name, ""),
+            None => (setting.name, ""),
+        };
+        self.problems.add(name, format!("{message}{place}"));
+        self.bad.push(setting.name);
+    }
+
+    /// Notes a problem that no setting of the table has.
+    pub fn complain_of(&mut self, name: &str, message: &str) {
+        self.problems.add(name, message);
+    }
+
+    fn accept<T>(&mut self, setting: &Setting, value: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|wrong| self.reject(setting, value, &wrong)).ok()
+    }
+
+    /// The value, or the default after a problem, or `None` when unset without a default.
+    fn value(&mut self, setting: &Setting) -> Option<Value> {
+        if let Some(found) = self.find(setting) {
+            let text = found.text.trim();
+            match setting.kind.parse(text) {
+                Ok(value) => return Some(value),
+                Err(wrong) if !self.is_bad(setting) => self.reject(setting, text, wrong),
+                Err(_) => {}
+            }
+        }
+        if setting.default.is_empty() {
+            return None;
+        }
+        setting.kind.parse(setting.default).ok()
+    }
+
+    /// An empty text counts as unset, so that `NAME=` in a file of variables lets the next place speak.
+    fn find(&self, setting: &Setting) -> Option<Found> {
+        let names = || std::iter::once(setting.name).chain(setting.aliases.iter().copied());
+        let in_source = names().filter_map(|name| Some((name, self.source.get(name)?, false)));
+        let in_file = names().filter_map(|name| Some((name, self.file.get(name)?.clone(), true)));
+        in_source.chain(in_file).find(|(_, text, _)| !text.trim().is_empty()).map(|(name, text, in_file)| Found {
+            name,
+            text,
+            in_file,
+        })
+    }
+}
+
+impl Setting {
+    /// Its key in config.yaml.
+    pub(super) fn file_key(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+
+    /// `CONFIG_FILE` names the file, so it cannot stand in it.
+    pub(super) fn is_in_file(&self) -> bool {
+        self.name != super::table::CONFIG_FILE.name
+    }
+
+    pub(super) fn takes_list(&self) -> bool {
+        matches!(self.kind, Kind::List(_) | Kind::Pairs(_))
+    }
+
+    pub(super) fn takes_map(&self) -> bool {
+        matches!(self.kind, Kind::Pairs(_))
+    }
+}

@@ -1,0 +1,126 @@
+//! Owns the settings of a socket's life inside (`ConnectionConfig`) and of rooms (`RoomConfig`).
+//! Called by `Config::from_source`; connections and rooms work by them.
+
+use std::time::Duration;
+
+use super::{kind::Binary, reader::Reader, table};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionConfig {
+    /// B1.
+    pub ping_interval: Duration,
+    /// B1: silence after a ping.
+    pub ping_timeout: Duration,
+    /// S4: 64 to 16 MiB.
+    pub max_message_bytes: usize,
+    /// S5: frames per second, at least 1.
+    pub message_rate: u32,
+    /// S5: frames at once, at least 1.
+    pub message_burst: u32,
+    /// S6: at least `max_message_bytes` + 4096.
+    pub outbox_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomConfig {
+    /// R4. Zero: a dropped player has left at once.
+    pub reconnect_grace: Duration,
+    /// R6. Zero: at once.
+    pub linger: Duration,
+    pub history: HistoryConfig,
+    /// S9: seats above which presence is a count.
+    pub presence_limit: usize,
+    pub max_state_bytes: usize,
+    /// Zero: what is written goes out at the end of the event-loop turn.
+    pub flush_interval: Duration,
+    /// Longest prefix first: the first that matches a game's name is the one.
+    pub logics: Vec<LogicPrefix>,
+}
+
+/// What a room keeps for those who resume; whichever bound is reached first. Zero of any: nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryConfig {
+    pub max_events: usize,
+    pub max_bytes: usize,
+    pub max_age: Duration,
+}
+
+/// Games whose name begins with `prefix` run the logic registered as `logic`. Whether there is such a logic, the
+/// registry of logics knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogicPrefix {
+    pub prefix: String,
+    pub logic: String,
+}
+
+pub(super) fn connection(reader: &mut Reader<'_>) -> ConnectionConfig {
+    let config = ConnectionConfig {
+        ping_interval: reader.time(&table::WS_PING_INTERVAL),
+        ping_timeout: reader.time(&table::WS_PING_TIMEOUT),
+        max_message_bytes: reader.number(&table::MAX_MESSAGE_BYTES),
+        message_rate: reader.number(&table::MESSAGE_RATE),
+        message_burst: reader.number(&table::MESSAGE_BURST),
+        outbox_bytes: reader.number(&table::OUTBOX_BYTES),
+    };
+    let least = config.max_message_bytes as u64 + table::OUTBOX_HEADROOM_BYTES;
+    let both_good = !reader.is_bad(&table::OUTBOX_BYTES) && !reader.is_bad(&table::MAX_MESSAGE_BYTES);
+    if both_good && (config.outbox_bytes as u64) < least {
+        let message = format!(
+            "{} cannot hold one message of MAX_MESSAGE_BYTES ({}); allowed: at least {} bytes with that",
+            Binary(config.outbox_bytes as u64),
+            Binary(config.max_message_bytes as u64),
+            Binary(least),
+        );
+        reader.complain(&table::OUTBOX_BYTES, &message);
+    }
+    config
+}
+
+pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {
+    RoomConfig {
+        reconnect_grace: reader.time(&table::RECONNECT_GRACE),
+        linger: reader.time(&table::ROOM_LINGER),
+        history: HistoryConfig {
+            max_events: reader.number(&table::HISTORY_EVENTS),
+            max_bytes: reader.number(&table::HISTORY_BYTES),
+            max_age: reader.time(&table::HISTORY_AGE),
+        },
+        presence_limit: reader.number(&table::PRESENCE_LIMIT),
+        max_state_bytes: reader.number(&table::MAX_STATE_BYTES),
+        flush_interval: reader.time(&table::FLUSH_INTERVAL_MS),
+        logics: logics(reader),
+    }
+}
+
+fn logics(reader: &mut Reader<'_>) -> Vec<LogicPrefix> {
+    if reader.text(&table::GAME_LOGICS).is_some_and(|text| text.eq_ignore_ascii_case("none")) {
+        return Vec::new();
+    }
+    let mut logics = reader.parsed_list(&table::GAME_LOGICS, parse_logic).unwrap_or_default();
+    logics.sort_by(|a, b| b.prefix.len().cmp(&a.prefix.len()).then_with(|| a.prefix.cmp(&b.prefix)));
+    for pair in logics.windows(2) {
+        if let [LogicPrefix { prefix, .. }, next] = pair
+            && *prefix == next.prefix
+        {
+            reader.reject(&table::GAME_LOGICS, prefix, "is there twice");
+        }
+    }
+    logics
+}
+
+fn parse_logic(entry: &str) -> Result<LogicPrefix, String> {
+    let (prefix, logic) = entry.split_once('=').ok_or("has no `=`")?;
+    let (prefix, logic) = (prefix.trim(), logic.trim());
+    if is_id(prefix) && is_id(logic) {
+        Ok(LogicPrefix { prefix: prefix.to_owned(), logic: logic.to_owned() })
+    } else {
+        Err("is not made of letters, digits and . _ ~ -".to_owned())
+    }
+}
+
+/// What a game's name can begin with (P1).
+fn is_id(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
+}

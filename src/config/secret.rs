@@ -1,0 +1,32 @@
+//! Owns `Secret`, a text that no formatter prints (A12).
+//! Called by `reader`, which makes them, and by whoever verifies or signs with one.
+
+use std::fmt;
+
+/// A secret from the settings. `Debug` and `Display` print `***`; it is deliberately neither comparable (comparison
+/// must be constant-time, see `subtle`) nor serializable.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself. The caller keeps it out of logs, metric labels and error reports.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

@@ -1,0 +1,33 @@
+//! Owns where settings are looked up by name: the process's environment, or a map in tests.
+//! Called by `reader` and `file`.
+
+use std::collections::HashMap;
+
+/// Somewhere to look a variable up.
+pub trait Source {
+    /// The variable's text, or `None` when it is not there. An empty text counts as unset for the reader.
+    fn get(&self, key: &str) -> Option<String>;
+}
+
+/// The environment of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnv;
+
+impl Source for ProcessEnv {
+    /// Bytes that are not UTF-8 become U+FFFD, which `Config::load` reports.
+    fn get(&self, key: &str) -> Option<String> {
+        std::env::var_os(key).map(|value| value.to_string_lossy().into_owned())
+    }
+}
+
+impl Source for HashMap<String, String> {
+    fn get(&self, key: &str) -> Option<String> {
+        HashMap::get(self, key).cloned()
+    }
+}
+
+impl Source for HashMap<&str, &str> {
+    fn get(&self, key: &str) -> Option<String> {
+        HashMap::get(self, key).map(|value| (*value).to_owned())
+    }
+}

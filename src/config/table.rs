@@ -1,0 +1,157 @@
+//! Owns the one table of settings: names, aliases, kinds with bounds, defaults and what each is for.
+//! Called by `reader` and the modules that build `Config`, and by `docs`, which prints it.
+
+pub use super::docs::{env_example, readme_table, yaml_example};
+use super::kind::Kind;
+
+/// One setting. In config.yaml its key is `name` (or an alias) in lower case.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    pub name: &'static str,
+    /// Other variables it is read from, in this order, when `name` is not set.
+    pub aliases: &'static [&'static str],
+    /// The heading it stands under in the documents.
+    pub section: &'static str,
+    pub kind: Kind,
+    /// As one would write it; empty: unset.
+    pub default: &'static str,
+    /// One line, without a full stop.
+    pub doc: &'static str,
+    /// Never printed, wherever it comes from (A12).
+    pub secret: bool,
+}
+
+/// Each setting becomes a constant of its own name, so that the code cannot read one that the table does not list.
+macro_rules! settings {
+    ($($section:literal: $($name:ident $(/ $alias:ident)* = $default:literal, $kind:expr, $doc:literal;)+)+) => {
+        $($(pub const $name: Setting = Setting {
+            name: stringify!($name),
+            aliases: &[$(stringify!($alias)),*],
+            section: $section,
+            kind: $kind,
+            default: $default,
+            doc: $doc,
+            secret: matches!($kind, Kind::Secret(_)),
+        };)+)+
+
+        /// Every setting, in the order of the documents.
+        pub const SETTINGS: &[Setting] = &[$($($name),+),+];
+    };
+}
+
+const K: u64 = 1024;
+const M: u64 = 1024 * 1024;
+const DAY: f64 = 86_400.0;
+
+settings! {
+    "Start":
+    CONFIG_FILE = "", Kind::Text("a path"),
+        "File of settings; unset: ./config.yaml if it exists. Only read from the environment";
+    SHARDS = "0", Kind::Count { min: 0, max: 1024 },
+        "Threads that rooms live on; 0: one per core";
+
+    "Listening":
+    HOST / WEBSOCKET_HOST = "", Kind::Text("an IP address or localhost"),
+        "Address to listen on; unset: [::], which takes IPv6 and IPv4. --host overrides this";
+    PORT = "8080", Kind::Port,
+        "Port for WebSocket and HTTP; 0: any free one. --port overrides this, WS_PORT and HTTP_PORT";
+    WS_PORT = "", Kind::Port,
+        "Port for WebSocket alone; unset: PORT";
+    HTTP_PORT = "", Kind::Port,
+        "Port for HTTP alone; unset: PORT";
+    REQUEST_TIMEOUT_MS = "10000", Kind::Millis { min: 10, max: 600_000 },
+        "A whole HTTP request head must arrive in this time";
+
+    "Admission":
+    ENABLE_WS_PROXY = "true", Kind::Flag,
+        "false: every upgrade is refused with 503";
+    WEBSOCKET_ENABLED = "true", Kind::Flag,
+        "false: every upgrade is refused with 503";
+    ALLOWED_ORIGINS / CORS_ORIGINS = "", Kind::List("https://example.com, https://*.example.com or *"),
+        "Web pages that may connect; unset: same-origin pages, clients without Origin and, when open, loopback pages";
+    MAX_CONNECTIONS_PER_IP = "10", Kind::Count { min: 1, max: 1_000_000 },
+        "Connections that one address may hold";
+    MAX_WS_CONNECTIONS = "10000", Kind::Count { min: 1, max: 10_000_000 },
+        "Connections that the server holds";
+    RATE_LIMIT_MAX_REQUESTS = "100", Kind::Count { min: 1, max: 1_000_000 },
+        "Connection attempts that one address may make in RATE_LIMIT_WINDOW_MS";
+    RATE_LIMIT_WINDOW_MS = "60000", Kind::Millis { min: 10, max: 86_400_000 },
+        "The window that attempts are counted in";
+    CLIENT_IP_HEADER = "", Kind::Text("a header's name or none"),
+        "Proxy header that names the client's address; unset: the hosting platform's own, elsewhere the socket's address";
+
+    "Authentication":
+    AUTH = "auto", Kind::Choice(&["auto", "off"]),
+        "auto: tokens are needed once JWT_SECRET is set. off: open on purpose, also on a hosted platform";
+    JWT_SECRET = "", Kind::Secret("32 bytes or more, e.g. from `openssl rand -hex 32`"),
+        "Key that players' tokens are signed with (HMAC); unset: open, for development";
+    JWT_AUDIENCE = "", Kind::Text("any text"),
+        "A token's aud must be this";
+    JWT_ISSUER = "", Kind::Text("any text"),
+        "A token's iss must be this";
+    AUTH_TIMEOUT_MS = "10000", Kind::Millis { min: 10, max: 600_000 },
+        "Time for the auth frame to arrive in";
+
+    "Connections":
+    WS_PING_INTERVAL = "30", Kind::Seconds { min: 0.01, max: 3600.0 },
+        "Time between the server's pings";
+    WS_PING_TIMEOUT = "10", Kind::Seconds { min: 0.01, max: 3600.0 },
+        "Silence after a ping that closes a connection";
+    MAX_MESSAGE_BYTES = "65536", Kind::Bytes { min: 64, max: 16 * M },
+        "Longest message a client may send";
+    MESSAGE_RATE = "100", Kind::Count { min: 1, max: 1_000_000 },
+        "Frames per second that one connection may send";
+    MESSAGE_BURST = "200", Kind::Count { min: 1, max: 1_000_000 },
+        "Frames that it may send at once";
+    OUTBOX_BYTES = "1m", Kind::Bytes { min: 64 + OUTBOX_HEADROOM_BYTES, max: 256 * M },
+        "What may wait for one slow client, at least MAX_MESSAGE_BYTES + 4k; past it the client is closed";
+
+    "Rooms":
+    RECONNECT_GRACE = "60", Kind::Seconds { min: 0.0, max: DAY },
+        "Time that a dropped player's seat is kept";
+    ROOM_LINGER = "60", Kind::Seconds { min: 0.0, max: 7.0 * DAY },
+        "Time that a room without seats is kept";
+    HISTORY_EVENTS = "10000", Kind::Count { min: 0, max: 10_000_000 },
+        "Events that a room keeps for those who resume";
+    HISTORY_BYTES = "1048576", Kind::Bytes { min: 0, max: 1024 * M },
+        "Bytes that those events may take";
+    HISTORY_AGE = "300", Kind::Seconds { min: 0.0, max: 7.0 * DAY },
+        "Age at which events are forgotten";
+    PRESENCE_LIMIT = "500", Kind::Count { min: 0, max: 1_000_000 },
+        "Seats above which a room sends a count in place of each presence";
+    MAX_STATE_BYTES = "256k", Kind::Bytes { min: 64, max: 64 * M },
+        "Longest shared state of a room";
+    FLUSH_INTERVAL_MS = "0", Kind::Millis { min: 0, max: 1000 },
+        "Time over which a room collects what goes to one socket; 0: send at once";
+    GAME_LOGICS = "tic-tac-toe-=tic-tac-toe", Kind::Pairs("prefix=logic, or none"),
+        "Logic for games whose name begins with prefix, longest first; all others relay";
+
+    "Stopping":
+    DRAIN_TIMEOUT = "10", Kind::Seconds { min: 0.0, max: 3600.0 },
+        "Time from SIGTERM to exit";
+    DRAIN_SPREAD_MS = "5000", Kind::Millis { min: 0, max: 600_000 },
+        "Window over which clients are told to come back after a restart";
+
+    "Public address":
+    PUBLIC_URL = "", Kind::Text("a domain, or an http, https, ws or wss URL"),
+        "Where clients reach this server, for /api/client-config";
+    WEBSOCKET_PUBLIC_DOMAIN = "", Kind::Text("a domain, or an http, https, ws or wss URL"),
+        "The same, when PUBLIC_URL is unset";
+    RAILWAY_PUBLIC_DOMAIN = "", Kind::Text("a domain, or an http, https, ws or wss URL"),
+        "The same, after WEBSOCKET_PUBLIC_DOMAIN; Railway sets it";
+    RAILWAY_STATIC_URL = "", Kind::Text("a domain, or an http, https, ws or wss URL"),
+        "The same, after RAILWAY_PUBLIC_DOMAIN; Railway sets it";
+
+    "Observation":
+    LOG_FORMAT = "auto", Kind::Choice(&["auto", "text", "json"]),
+        "auto: text on a terminal, JSON elsewhere";
+    LOG_LEVEL = "info", Kind::Choice(&["debug", "info", "warn", "error"]),
+        "Least level that is logged";
+    LOG_HEARTBEAT_INTERVAL = "30", Kind::Seconds { min: 0.01, max: DAY },
+        "Time between [HEARTBEAT] lines";
+    SENTRY_DSN = "", Kind::Secret("https://KEY@HOST/PROJECT"),
+        "Where errors are reported; unset: nowhere";
+}
+
+/// What `OUTBOX_BYTES` must have beyond `MAX_MESSAGE_BYTES`: one message in its envelope, and a close with its reason.
+pub const OUTBOX_HEADROOM_BYTES: u64 = 4 * K;

@@ -1,0 +1,246 @@
+//! Owns the tests of what the settings mean: precedence, every problem at once, secrets, A10, cross-checks.
+//! Run by `cargo test`.
+
+use super::*;
+
+pub(super) fn load(env: &[(&str, &str)]) -> Result<Config, Problems> {
+    load_with(env, None, Overrides::default())
+}
+
+pub(super) fn load_with(env: &[(&str, &str)], yaml: Option<&str>, overrides: Overrides) -> Result<Config, Problems> {
+    let source: HashMap<&str, &str> = env.iter().copied().collect();
+    Config::from_source(&source, yaml, overrides)
+}
+
+/// The problems, one per line.
+pub(super) fn problems(env: &[(&str, &str)]) -> Vec<String> {
+    load(env).map(drop).unwrap_err().to_string().lines().map(str::to_owned).collect()
+}
+
+const LONG_SECRET: &str = "hunter2-hunter2-hunter2-hunter2-hunter2";
+
+#[test]
+fn the_defaults_have_no_problem_and_are_the_documented_ones() {
+    let config = Config::default();
+    assert_eq!(config.listen, ListenConfig { host: None, ports: Ports::Shared(8080) });
+    assert_eq!(config.gate.disabled_by, None);
+    assert_eq!(config.gate.allowed_origins, None);
+    assert_eq!(config.gate.client_ip_header, None);
+    assert_eq!((config.gate.max_connections_per_ip, config.gate.max_connections), (10, 10_000));
+    assert_eq!((config.gate.rate_limit_max_requests, config.gate.rate_limit_window), (100, Duration::from_secs(60)));
+    assert!(matches!(config.gate.auth.mode, AuthMode::Open));
+    assert_eq!(config.connection.ping_interval, Duration::from_secs(30));
+    assert_eq!((config.connection.max_message_bytes, config.connection.outbox_bytes), (65_536, 1_048_576));
+    let history = HistoryConfig { max_events: 10_000, max_bytes: 1_048_576, max_age: Duration::from_secs(300) };
+    assert_eq!(config.room.history, history);
+    assert_eq!(config.room.max_state_bytes, 262_144);
+    let logic = LogicPrefix { prefix: "tic-tac-toe-".to_owned(), logic: "tic-tac-toe".to_owned() };
+    assert_eq!(config.room.logics, [logic]);
+    assert_eq!(config.drain, DrainConfig { timeout: Duration::from_secs(10), spread: Duration::from_secs(5) });
+    assert_eq!(config.public.websocket_url, None);
+    assert_eq!((config.log.format, config.log.level), (LogFormat::Auto, LogLevel::Info));
+    assert!(config.sentry_dsn.is_none() && config.platform.is_none() && config.shards >= 1);
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_what_is_allowed() {
+    let env = [
+        ("PORT", "eighty"),
+        ("WS_PORT", "65536"),
+        ("WEBSOCKET_HOST", "example.com"),
+        ("MAX_WS_CONNECTIONS", "0"),
+        ("WS_PING_INTERVAL", "30s"),
+        ("ENABLE_WS_PROXY", "maybe"),
+        ("CORS_ORIGINS", "https://a.example, example.com, *.b.example"),
+        ("LOG_LEVEL", "loud\n"),
+        ("GAME_LOGICS", "chess"),
+        ("PUBLIC_URL", "ftp://example.com"),
+        ("CLIENT_IP_HEADER", "x real ip"),
+    ];
+    let yaml = "log_format: xml\nprot: 8080\n";
+    let found = load_with(&env, Some(yaml), Overrides { host: Some("nowhere".to_owned()), port: None });
+    let found = found.unwrap_err().to_string();
+    let mut lines: Vec<&str> = found.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "--host: \"nowhere\" is not an address; allowed: an IP address or localhost",
+            "CLIENT_IP_HEADER: \"x real ip\" is not a header's name; allowed: a header's name or none",
+            "CORS_ORIGINS: \"*.b.example\" has no scheme; allowed: comma-separated https://example.com, \
+             https://*.example.com or *",
+            "CORS_ORIGINS: \"example.com\" has no scheme; allowed: comma-separated https://example.com, \
+             https://*.example.com or *",
+            "ENABLE_WS_PROXY: \"maybe\" is not a yes or a no; allowed: true or false",
+            "GAME_LOGICS: \"chess\" has no `=`; allowed: comma-separated prefix=logic, or none",
+            "LOG_FORMAT: \"xml\" is none of the allowed words; allowed: auto, text or json (set in config.yaml)",
+            "LOG_LEVEL: \"loud\" is none of the allowed words; allowed: debug, info, warn or error",
+            "MAX_WS_CONNECTIONS: \"0\" is out of range; allowed: 1 to 10000000",
+            "PORT: \"eighty\" is not a whole number; allowed: 0 to 65535",
+            "PUBLIC_URL: \"ftp://example.com\" has another scheme; allowed: a domain, or an http, https, ws or wss URL",
+            "WEBSOCKET_HOST: \"example.com\" is not an address; allowed: an IP address or localhost",
+            "WS_PING_INTERVAL: \"30s\" is not a number of seconds; allowed: 0.01 to 3600 seconds",
+            "WS_PORT: \"65536\" is out of range; allowed: 0 to 65535",
+            "config.yaml: line 2: unknown setting \"prot\"; did you mean port?",
+        ]
+    );
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+    let yaml = Some("port: 1\nmax_ws_connections: 5\nenable_ws_proxy: no\n");
+    let config = load_with(&[("PORT", "2"), ("MAX_WS_CONNECTIONS", "")], yaml, Overrides::default()).unwrap();
+    assert_eq!(config.listen.ports, Ports::Shared(2));
+    assert_eq!(config.gate.max_connections, 5, "an empty variable is unset");
+    assert_eq!(config.gate.disabled_by, Some("ENABLE_WS_PROXY"));
+    assert_eq!(config.gate.max_connections_per_ip, 10);
+}
+
+#[test]
+fn an_alias_is_read_when_the_name_is_unset_in_the_same_place() {
+    let host = |env: &[(&str, &str)], yaml| load_with(env, yaml, Overrides::default()).unwrap().listen.host.unwrap();
+    assert_eq!(host(&[("WEBSOCKET_HOST", "::1")], None).to_string(), "::1");
+    assert_eq!(host(&[("HOST", "0.0.0.0"), ("WEBSOCKET_HOST", "::1")], None).to_string(), "0.0.0.0");
+    assert_eq!(host(&[("HOST", " "), ("WEBSOCKET_HOST", "localhost")], None).to_string(), "127.0.0.1");
+    assert_eq!(host(&[("WEBSOCKET_HOST", "::1")], Some("host: 127.0.0.2")).to_string(), "::1");
+    assert_eq!(host(&[], Some("websocket_host: '[::]'")).to_string(), "::");
+}
+
+#[test]
+fn the_command_line_wins_over_everything() {
+    let env = [("HOST", "::1"), ("PORT", "1"), ("WS_PORT", "2"), ("HTTP_PORT", "3")];
+    let overrides = Overrides { host: Some("localhost".to_owned()), port: Some(0) };
+    let listen = load_with(&env, Some("port: 4"), overrides).unwrap().listen;
+    assert_eq!(listen, ListenConfig { host: Some([127, 0, 0, 1].into()), ports: Ports::Shared(0) });
+}
+
+#[test]
+fn listeners_are_split_only_when_their_ports_differ() {
+    let ports = |env: &[(&str, &str)]| load(env).unwrap().listen.ports;
+    assert_eq!(ports(&[("WS_PORT", "9000")]), Ports::Split { ws: 9000, http: 8080 });
+    assert_eq!(ports(&[("HTTP_PORT", "9000"), ("PORT", "80")]), Ports::Split { ws: 80, http: 9000 });
+    assert_eq!(ports(&[("WS_PORT", "9000"), ("HTTP_PORT", "9000")]), Ports::Shared(9000));
+    assert_eq!(ports(&[("WS_PORT", "8080")]), Ports::Shared(8080));
+    assert_eq!(ports(&[("PORT", "0")]), Ports::Shared(0));
+    assert_eq!(ports(&[("WS_PORT", "0"), ("HTTP_PORT", "0")]), Ports::Split { ws: 0, http: 0 });
+}
+
+#[test]
+fn a10_a_hosted_platform_needs_a_secret_or_auth_off() {
+    for variable in ["RAILWAY_ENVIRONMENT_NAME", "RENDER", "FLY_APP_NAME", "DYNO"] {
+        let lines = problems(&[(variable, "x")]);
+        assert!(matches!(&lines[..], [line] if line.starts_with("JWT_SECRET: is unset") && line.contains("AUTH=off")));
+        let config = load(&[(variable, "x"), ("AUTH", "off")]).unwrap();
+        assert!(matches!(config.gate.auth.mode, AuthMode::Open));
+        assert_eq!(config.platform.unwrap().variable(), variable);
+        let config = load(&[(variable, "x"), ("JWT_SECRET", LONG_SECRET)]).unwrap();
+        assert!(matches!(config.gate.auth.mode, AuthMode::Jwt { .. }));
+        let lines = problems(&[(variable, "x"), ("JWT_SECRET", "short")]);
+        assert!(matches!(&lines[..], [line] if line.starts_with("JWT_SECRET: the value is too short")), "{lines:?}");
+    }
+    assert!(load(&[("RENDER", "")]).is_ok(), "an empty mark is no platform");
+}
+
+#[test]
+fn a10_off_a_platform_a_short_secret_is_allowed_and_contradictions_are_not() {
+    let config = load(&[("JWT_SECRET", "short"), ("JWT_AUDIENCE", "game"), ("JWT_ISSUER", "us")]).unwrap();
+    let AuthMode::Jwt { secret, audience, issuer } = config.gate.auth.mode else { panic!("not open") };
+    assert_eq!((secret.expose(), audience.as_deref(), issuer.as_deref()), ("short", Some("game"), Some("us")));
+    assert_eq!(
+        problems(&[("JWT_SECRET", "short"), ("AUTH", "off")]),
+        ["AUTH: is off, yet JWT_SECRET is set; unset one of them"]
+    );
+    assert_eq!(
+        problems(&[("JWT_AUDIENCE", "game"), ("JWT_ISSUER", "us")]),
+        ["JWT_AUDIENCE", "JWT_ISSUER"]
+            .map(|name| format!("{name}: does nothing while JWT_SECRET is unset; set that, or unset this"))
+    );
+}
+
+#[test]
+fn a12_secrets_are_neither_in_debug_nor_in_problems() {
+    let env = [("JWT_SECRET", LONG_SECRET), ("SENTRY_DSN", "https://hunter2@sentry.example/1")];
+    let config = load(&env).unwrap();
+    assert!(!format!("{config:?} {:#?}", config).contains("hunter2"));
+    assert_eq!(format!("{0} {0:?}", config.sentry_dsn.unwrap()), "*** ***");
+
+    let wrong = [("JWT_SECRET", " hunter2"), ("SENTRY_DSN", "hunter2"), ("RENDER", "1")];
+    let lines = problems(&wrong);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("JWT_SECRET: the value has white space"), "{lines:?}");
+    assert!(lines[1].starts_with("SENTRY_DSN: the value is not a DSN"), "{lines:?}");
+    assert!(!lines.concat().contains("hunter2"));
+
+    let yaml = Some("jwt_secret: hunter2\nsentry_dsn: 'https://hunter2'\nauth: off\n");
+    let found = load_with(&[("DYNO", "x")], yaml, Overrides::default()).unwrap_err();
+    assert_eq!(found.iter().count(), 3);
+    assert!(!format!("{found} {found:?}").contains("hunter2"));
+}
+
+#[test]
+fn the_client_ip_header_is_the_platforms_unless_set() {
+    let header = |env: &[(&str, &str)]| {
+        let env: Vec<_> = env.iter().copied().chain([("JWT_SECRET", LONG_SECRET)]).collect();
+        load(&env).unwrap().gate.client_ip_header
+    };
+    assert_eq!(header(&[("RAILWAY_ENVIRONMENT_NAME", "x")]).as_deref(), Some("x-real-ip"));
+    assert_eq!(header(&[("RENDER", "x")]).as_deref(), Some("true-client-ip"));
+    assert_eq!(header(&[("FLY_APP_NAME", "x")]).as_deref(), Some("fly-client-ip"));
+    assert_eq!(header(&[("DYNO", "x")]).as_deref(), Some("x-forwarded-for"));
+    assert_eq!(header(&[("CLIENT_IP_HEADER", "CF-Connecting-IP"), ("DYNO", "x")]).as_deref(), Some("cf-connecting-ip"));
+    assert_eq!(header(&[("CLIENT_IP_HEADER", "None"), ("DYNO", "x")]), None);
+    assert_eq!(header(&[]), None);
+}
+
+#[test]
+fn s6_an_outbox_must_hold_one_message() {
+    assert!(load(&[("OUTBOX_BYTES", "68k")]).is_ok());
+    assert_eq!(
+        problems(&[("OUTBOX_BYTES", "69631")]),
+        [
+            "OUTBOX_BYTES: 69631 cannot hold one message of MAX_MESSAGE_BYTES (64k); allowed: at least 68k bytes with that"
+        ]
+    );
+    let lines = problems(&[("OUTBOX_BYTES", "lots"), ("MAX_MESSAGE_BYTES", "16m")]);
+    assert_eq!(lines.len(), 1, "a value that is wrong in itself is not compared: {lines:?}");
+}
+
+#[test]
+fn the_public_address_is_the_first_that_is_set_as_a_websocket_url() {
+    let url = |env: &[(&str, &str)]| load(env).unwrap().public.websocket_url.unwrap();
+    let all = [
+        ("RAILWAY_STATIC_URL", "d.example"),
+        ("RAILWAY_PUBLIC_DOMAIN", "c.example"),
+        ("WEBSOCKET_PUBLIC_DOMAIN", "b.example:8443"),
+        ("PUBLIC_URL", "http://a.example/game/"),
+    ];
+    assert_eq!(url(&all), "ws://a.example/game");
+    assert_eq!(url(&all[..3]), "wss://b.example:8443");
+    assert_eq!(url(&all[..2]), "wss://c.example");
+    assert_eq!(url(&all[..1]), "wss://d.example");
+    assert_eq!(url(&[("PUBLIC_URL", "https://a.example/")]), "wss://a.example");
+    assert_eq!(url(&[("PUBLIC_URL", "WSS://a.example")]), "wss://a.example");
+    for bad in ["https://", "/game", "a.example?x", "a b"] {
+        assert_eq!(problems(&[("PUBLIC_URL", bad)]).len(), 1, "{bad}");
+    }
+}
+
+#[test]
+fn lists_in_the_file_are_read_like_lists_in_the_environment() {
+    let yaml = "cors_origins:\n  - https://a.example\n  - https://*.b.example\n\
+                game_logics: { a-: relay, a-ttt-: tic-tac-toe }\n";
+    let from_file = load_with(&[], Some(yaml), Overrides::default()).unwrap();
+    let env = [
+        ("ALLOWED_ORIGINS", "https://a.example, https://*.b.example,"),
+        ("GAME_LOGICS", "a-=relay,a-ttt-=tic-tac-toe"),
+    ];
+    let from_env = load(&env).unwrap();
+    assert_eq!(from_file.gate.allowed_origins, from_env.gate.allowed_origins);
+    assert_eq!(from_file.gate.allowed_origins.map(|origins| origins.len()), Some(2));
+    assert_eq!(from_file.room.logics, from_env.room.logics);
+    let prefixes: Vec<_> = from_file.room.logics.iter().map(|logic| logic.prefix.as_str()).collect();
+    assert_eq!(prefixes, ["a-ttt-", "a-"], "the longest comes first");
+    assert!(load(&[("GAME_LOGICS", "none")]).unwrap().room.logics.is_empty());
+    assert_eq!(problems(&[("GAME_LOGICS", "a-=relay,a-=tic-tac-toe")]).len(), 1);
+    assert_eq!(problems(&[("ALLOWED_ORIGINS", ",")]).len(), 1);
+}

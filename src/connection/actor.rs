@@ -1,0 +1,313 @@
+//! Owns the `Connection` actor: one socket, from adoption by its shard to its one cause of ending.
+//! Called by `http::upgrade`, which opens it on the shard's thread; it calls its room, and its outbox is called by it.
+
+use std::{
+    net::{IpAddr, TcpStream},
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, SpawnHandle, StreamHandler,
+    WrapFuture as _,
+};
+use actix_web_actors::ws::Message;
+use bytes::Bytes;
+use send_wrapper::SendWrapper;
+
+use super::machine::{Credentials, Machine, Step, Terms};
+use crate::{
+    clock::Now,
+    observe::log::{SecurityFields, security},
+    protocol::{Cause, GameId, PlayerId, ServerFrame, server::Verdict},
+    registry::{Local, Permit},
+    room::{
+        Busy, Entry, RoomHandle,
+        messages::{Act, Action, Join, Role},
+    },
+    ws::{Limits, Outbox, ReadError, Socket, Traffic, json_frame},
+};
+
+/// Rooms that end in the very moment a player joins; more in a row than this and the client is to come back later.
+const MAX_JOIN_ATTEMPTS: usize = 3;
+
+/// Everything known about a connection when its socket arrives on the shard.
+pub struct Admission {
+    pub game: GameId,
+    pub player: PlayerId,
+    pub address: IpAddr,
+    pub credentials: Credentials,
+    pub permit: Permit,
+    pub terms: Arc<Terms>,
+}
+
+/// One socket. It ends when its outbox has a cause; dropping it tells everybody who has to know.
+pub struct Connection {
+    number: u64,
+    game: GameId,
+    player: PlayerId,
+    address: IpAddr,
+    opened: Instant,
+    machine: Machine,
+    outbox: Rc<Outbox>,
+    traffic: Rc<Traffic>,
+    local: Rc<Local>,
+    /// The room, once joined, and what this connection is to it.
+    place: Option<(RoomHandle, Entry)>,
+    /// Set once welcomed: only such a connection has a line in the log when it closes.
+    established: bool,
+    timer: Option<(Instant, SpawnHandle)>,
+    _permit: Permit,
+}
+
+impl Connection {
+    /// Takes over an upgraded socket, on the shard's thread. `early` are bytes that came behind the handshake.
+    pub fn open(stream: TcpStream, early: &[u8], admission: Admission, local: &Rc<Local>) {
+        let Admission { game, player, address, credentials, permit, terms } = admission;
+        let limits = Limits {
+            max_message_bytes: terms.connection.max_message_bytes,
+            outbox_bytes: terms.connection.outbox_bytes,
+        };
+        // A socket the event loop cannot take is gone already; the permit goes back with this return.
+        let Ok(Socket { reader, outbox, traffic }) = Socket::open(stream, early, local.flusher.clone(), limits) else {
+            return;
+        };
+        let number = local.next_connection();
+        local.attach(number, &outbox);
+        let now = Now::read();
+        let (machine, first) = Machine::begin(terms, game.clone(), player.clone(), credentials, now);
+        let local = local.clone();
+        Self::create(move |context| {
+            Self::add_stream(reader, context);
+            let mut connection = Self {
+                number,
+                game,
+                player,
+                address,
+                opened: now.instant,
+                machine,
+                outbox,
+                traffic,
+                local,
+                place: None,
+                established: false,
+                timer: None,
+                _permit: permit,
+            };
+            connection.carry_out(first, context);
+            connection.arm(now, context);
+            connection
+        });
+    }
+
+    fn carry_out(&mut self, step: Step, context: &mut Context<Self>) {
+        match step {
+            Step::Nothing => {}
+            Step::Reply(frame) => self.outbox.push(frame, Instant::now()),
+            Step::Join { role, session, seen, authenticated } => {
+                self.join(role, session, seen, authenticated, context);
+            }
+            Step::Act(action) => self.act(action, context),
+            Step::Leave => {
+                if let Some((room, Entry::Player(player))) = self.place.take() {
+                    room.leave(self.number, player);
+                }
+                self.outbox.close(Cause::Left, None);
+            }
+            Step::Close { cause, last } => {
+                self.outbox.close(cause, last);
+            }
+        }
+    }
+
+    /// Nothing else is read or done until the room has answered: frames keep their order.
+    fn join(
+        &mut self,
+        role: Role,
+        session: Option<String>,
+        seen: Option<u64>,
+        authenticated: bool,
+        context: &mut Context<Self>,
+    ) {
+        let (local, game) = (self.local.clone(), self.game.clone());
+        let (connection, player, outbox) = (self.number, self.player.clone(), self.outbox.clone());
+        let joining = async move {
+            for _ in 0..MAX_JOIN_ATTEMPTS {
+                let room = local.find_room(&game)?;
+                let join = Join {
+                    connection,
+                    player: player.clone(),
+                    role,
+                    session: session.clone(),
+                    seen,
+                    authenticated,
+                    outbox: SendWrapper::new(outbox.clone()),
+                };
+                // A room that is over cannot answer: the next attempt opens another.
+                if let Ok(answer) = room.join(join).await {
+                    return answer.map(|verdict| (room, verdict));
+                }
+            }
+            Err(Cause::Overloaded)
+        };
+        context.wait(joining.into_actor(self).map(move |joined, connection, _| connection.joined(role, joined)));
+    }
+
+    fn joined(&mut self, role: Role, joined: Result<(RoomHandle, Verdict), Cause>) {
+        match joined {
+            Ok((room, verdict)) => {
+                let entry = match role {
+                    Role::Player => Entry::Player(self.player.clone()),
+                    Role::Spectator => Entry::Spectator,
+                };
+                self.place = Some((room, entry));
+                self.established = true;
+                let fields =
+                    SecurityFields { role: Some(role.name()), resume: Some(verdict.name()), ..self.log_fields() };
+                security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
+            }
+            Err(cause) => {
+                let message = match cause {
+                    Cause::AlreadyConnected => {
+                        "this player is connected; resume with its session, or pick another name"
+                    }
+                    _ => "the game's room keeps failing; reconnect later",
+                };
+                let frame = json_frame(|out| ServerFrame::Error { code: cause.name(), message, id: None }.write(out));
+                self.outbox.close(cause, Some(frame));
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action, context: &mut Context<Self>) {
+        let Some((room, _)) = &self.place else { return };
+        self.local.flusher.stats().event_in();
+        match room.act(Act { connection: self.number, player: self.player.clone(), action }) {
+            Ok(()) => {}
+            Err(Busy::Full(act)) => {
+                let room = room.clone();
+                context.wait(async move { room.act_when_free(act).await }.into_actor(self));
+            }
+            // The room closes its members itself; only a room that ended before this frame gets here.
+            Err(Busy::Closed) => {
+                self.outbox.close(Cause::RoomFailed, None);
+            }
+        }
+    }
+
+    /// One timer for everything that falls due.
+    fn arm(&mut self, now: Now, context: &mut Context<Self>) {
+        let due = self.machine.next_deadline(now);
+        if let Some((armed, handle)) = self.timer {
+            if armed <= due {
+                return;
+            }
+            context.cancel_future(handle);
+        }
+        let wait = due.saturating_duration_since(now.instant);
+        let handle = context.run_later(wait, |connection, context| {
+            connection.timer = None;
+            let now = Now::read();
+            loop {
+                match connection.machine.tick(now) {
+                    Step::Nothing => break,
+                    step @ Step::Close { .. } => {
+                        connection.carry_out(step, context);
+                        return;
+                    }
+                    step => connection.carry_out(step, context),
+                }
+            }
+            connection.arm(now, context);
+        });
+        self.timer = Some((due, handle));
+    }
+
+    fn log_fields(&self) -> SecurityFields<'_> {
+        SecurityFields {
+            game: Some(self.game.as_str()),
+            player: Some(self.player.as_str()),
+            address: Some(&self.address),
+            ..SecurityFields::default()
+        }
+    }
+
+    fn log_end(&self, cause: Cause) {
+        let fields = SecurityFields {
+            cause: Some(cause),
+            duration_ms: Some(self.opened.elapsed().as_millis() as u64),
+            bytes_in: Some(self.traffic.bytes_in.get()),
+            bytes_out: Some(self.traffic.bytes_out.get()),
+            ..self.log_fields()
+        };
+        let event = match cause {
+            _ if self.established => "WS_CONNECTION_CLOSED",
+            Cause::AuthTimeout => "WS_CONNECTION_BLOCKED_AUTH_TIMEOUT",
+            Cause::AuthFailed => "WS_CONNECTION_BLOCKED_AUTH_FAILED",
+            _ => "WS_CONNECTION_CLOSED",
+        };
+        security(&self.local.logger, event, &fields);
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+}
+
+/// The guard that notices the end, in good order or by a panic.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // A panic in this actor leaves no cause behind.
+        self.outbox.close(Cause::RoomFailed, None);
+        let cause = self.outbox.cause().unwrap_or(Cause::ConnectionLost);
+        if let Some((room, entry)) = self.place.take() {
+            room.detach(self.number, entry);
+        }
+        self.local.detach(self.number);
+        let metrics = &self.local.metrics;
+        metrics.disconnected(cause);
+        if !self.established && matches!(cause, Cause::AuthTimeout | Cause::AuthFailed) {
+            metrics.refused(cause.name());
+        }
+        self.log_end(cause);
+    }
+}
+
+impl StreamHandler<Result<Message, ReadError>> for Connection {
+    fn handle(&mut self, item: Result<Message, ReadError>, context: &mut Self::Context) {
+        match item {
+            Ok(message) => {
+                let now = Now::read();
+                let step = self.machine.hear(message, now);
+                self.carry_out(step, context);
+                if self.machine.renewed() {
+                    self.arm(now, context);
+                }
+            }
+            Err(ReadError::Lost) => {
+                self.outbox.close(Cause::ConnectionLost, None);
+            }
+            Err(ReadError::Decode(error)) => {
+                let (cause, message) = (error.cause(), error.to_string());
+                let frame = json_frame(|out| {
+                    ServerFrame::Error { code: cause.name(), message: &message, id: None }.write(out);
+                });
+                self.outbox.close(cause, Some(frame));
+            }
+        }
+    }
+
+    fn finished(&mut self, context: &mut Self::Context) {
+        context.stop();
+    }
+}
+
+/// Closes a socket that was accepted only to say why it cannot stay (A5, A8), on the shard's thread.
+pub fn turn_away(stream: TcpStream, error: Bytes, cause: Cause, local: &Rc<Local>) {
+    let limits = Limits { max_message_bytes: 0, outbox_bytes: 0 };
+    if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {
+        outbox.close(cause, Some(error));
+        local.metrics.disconnected(cause);
+    }
+}

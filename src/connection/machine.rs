@@ -1,0 +1,309 @@
+//! Owns what a connection does with what it hears, as a pure machine: authentication, heartbeat, rates, bad frames.
+//! Called by the `Connection` actor, which passes in messages and the time, and carries out the steps it gets back.
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web_actors::ws::Message;
+use bytes::Bytes;
+
+use super::heartbeat::Heartbeat;
+use crate::{
+    clock::Now,
+    config::{AuthConfig, ConnectionConfig},
+    gate::{self, TokenBucket, TokenError, Tokens},
+    protocol::{Cause, ClientFrame, FrameError, GameId, PlayerId, ServerFrame, error_code, server::write_pong},
+    room::messages::{Action, Role},
+    ws::{frame, json_frame},
+};
+
+/// P2: this many bad frames within [`ERROR_WINDOW`] end the connection.
+const MAX_ERRORS: usize = 10;
+const ERROR_WINDOW: std::time::Duration = std::time::Duration::from_secs(10);
+/// A13: how long before its expiry a token is announced to expire.
+const EXPIRY_WARNING_MS: u64 = 30_000;
+
+/// What the machine wants done.
+#[derive(Debug)]
+pub enum Step {
+    Nothing,
+    Reply(Bytes),
+    /// Enter the room; nothing more is read until it has answered.
+    Join {
+        role: Role,
+        session: Option<String>,
+        seen: Option<u64>,
+        authenticated: bool,
+    },
+    Act(Action),
+    Leave,
+    /// End the connection, an `error` frame first where one helps (A8).
+    Close {
+        cause: Cause,
+        last: Option<Bytes>,
+    },
+}
+
+/// What came with the handshake (A11, R1, S10).
+#[derive(Debug, Default)]
+pub struct Credentials {
+    pub token: Option<String>,
+    pub session: Option<String>,
+    pub seen: Option<u64>,
+    /// `?spectate=1`; counts in development mode only.
+    pub spectate: bool,
+}
+
+/// What all connections of the server have in common.
+pub struct Terms {
+    pub connection: ConnectionConfig,
+    pub auth: AuthConfig,
+    /// `None` in development mode (A10).
+    pub tokens: Option<Tokens>,
+}
+
+enum Phase {
+    /// No token yet; what came with the handshake is kept for the `auth` frame.
+    Waiting {
+        deadline: Instant,
+        credentials: Box<Credentials>,
+    },
+    Joined(Role),
+}
+
+/// One connection's dialogue.
+pub struct Machine {
+    terms: Arc<Terms>,
+    game: GameId,
+    player: PlayerId,
+    phase: Phase,
+    heartbeat: Heartbeat,
+    rate: TokenBucket,
+    errors: Vec<Instant>,
+    /// When the token runs out, in unix ms, and whether that was announced (A13).
+    expiry: Option<(u64, bool)>,
+    /// The deadlines may have moved closer since the last [`Machine::renewed`].
+    renewed: bool,
+}
+
+impl Machine {
+    /// A connection that was let in just now, and its first step.
+    pub fn begin(
+        terms: Arc<Terms>,
+        game: GameId,
+        player: PlayerId,
+        credentials: Credentials,
+        now: Now,
+    ) -> (Self, Step) {
+        let limits = &terms.connection;
+        let mut machine = Self {
+            heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
+            rate: TokenBucket::new(limits.message_rate, limits.message_burst, now.instant),
+            phase: Phase::Joined(Role::Player),
+            errors: Vec::new(),
+            expiry: None,
+            renewed: false,
+            terms,
+            game,
+            player,
+        };
+        let step = if machine.terms.tokens.is_none() {
+            let role = if credentials.spectate { Role::Spectator } else { Role::Player };
+            let Credentials { session, seen, .. } = credentials;
+            machine.phase = Phase::Joined(role);
+            Step::Join { role, session, seen, authenticated: false }
+        } else if let Some(token) = credentials.token.as_deref() {
+            machine.enter(token, credentials.session.clone(), credentials.seen, now)
+        } else {
+            let deadline = now.instant + machine.terms.auth.timeout;
+            machine.phase = Phase::Waiting { deadline, credentials: Box::new(credentials) };
+            Step::Nothing
+        };
+        (machine, step)
+    }
+
+    /// A message arrived.
+    pub fn hear(&mut self, message: Message, now: Now) -> Step {
+        self.heartbeat.alive();
+        if !self.rate.take(now.instant) {
+            return close(
+                Cause::RateExceeded,
+                "rate_exceeded",
+                "more frames than MESSAGE_RATE a second and MESSAGE_BURST at once",
+            );
+        }
+        match message {
+            Message::Text(text) => match ClientFrame::parse(&text) {
+                Ok(frame) => self.obey(frame, now),
+                Err(error) => self.complain(&error, now),
+            },
+            Message::Binary(_) => {
+                let error = FrameError { code: error_code::UNSUPPORTED, message: "frames are JSON text", id: None };
+                self.complain(&error, now)
+            }
+            Message::Ping(payload) => Step::Reply(frame::pong(&payload)),
+            Message::Close(reason) => {
+                let code = reason.map_or(1005, |reason| u16::from(reason.code));
+                Step::Close { cause: Cause::ClientClosed(code), last: None }
+            }
+            Message::Pong(_) | Message::Continuation(_) | Message::Nop => Step::Nothing,
+        }
+    }
+
+    /// Something may be due. Call until it returns `Step::Nothing`.
+    pub fn tick(&mut self, now: Now) -> Step {
+        if let Phase::Waiting { deadline, .. } = &self.phase
+            && *deadline <= now.instant
+        {
+            let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
+            return close(Cause::AuthTimeout, "auth_timeout", message);
+        }
+        if let Some((expiry, announced)) = &mut self.expiry {
+            if *expiry <= now.unix_ms {
+                return close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
+            }
+            let in_ms = *expiry - now.unix_ms;
+            if !*announced && in_ms <= EXPIRY_WARNING_MS {
+                *announced = true;
+                return Step::Reply(json_frame(|out| ServerFrame::TokenExpiring { in_ms }.write(out)));
+            }
+        }
+        if self.heartbeat.is_dead(now.instant) {
+            return close(Cause::HeartbeatTimeout, "heartbeat_timeout", "no frame within WS_PING_TIMEOUT of a ping");
+        }
+        if self.heartbeat.ping_is_due(now.instant) {
+            let mut both = frame::ping(b"").to_vec();
+            both.extend_from_slice(&json_frame(|out| ServerFrame::Ping { time: now.unix_ms }.write(out)));
+            return Step::Reply(both.into());
+        }
+        Step::Nothing
+    }
+
+    /// When [`Machine::tick`] is needed next.
+    pub fn next_deadline(&self, now: Now) -> Instant {
+        let mut due = self.heartbeat.next_deadline();
+        if let Phase::Waiting { deadline, .. } = &self.phase {
+            due = due.min(*deadline);
+        }
+        if let Some((expiry, announced)) = self.expiry {
+            let at = if announced { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
+            let wait = std::time::Duration::from_millis(at.saturating_sub(now.unix_ms));
+            due = due.min(now.instant + wait);
+        }
+        due
+    }
+
+    /// Whether a token was accepted since the last call: only then can a deadline come sooner than it was.
+    pub fn renewed(&mut self) -> bool {
+        std::mem::take(&mut self.renewed)
+    }
+
+    fn obey(&mut self, frame: ClientFrame, now: Now) -> Step {
+        match frame {
+            ClientFrame::Ping { nonce } => Step::Reply(json_frame(|out| write_pong(out, nonce.as_ref(), now.unix_ms))),
+            ClientFrame::Pong => Step::Nothing,
+            ClientFrame::Auth { token, session, seq } => self.authenticate(token, session, seq, now),
+            other => match self.phase {
+                Phase::Waiting { .. } => {
+                    reply_error(error_code::AUTH_REQUIRED, "send {\"type\":\"auth\",\"token\":…} first", None)
+                }
+                Phase::Joined(role) => command(role, other),
+            },
+        }
+    }
+
+    fn authenticate(&mut self, token: Option<String>, session: Option<String>, seq: Option<u64>, now: Now) -> Step {
+        if self.terms.tokens.is_none() {
+            // Development mode joined at once; it is too late for this session, and silence would lose events.
+            return match session {
+                Some(_) => reply_error(
+                    error_code::INVALID_FIELD,
+                    "this server is open: resume with ?session=…&seq=… when connecting",
+                    None,
+                ),
+                None => Step::Nothing,
+            };
+        }
+        match &mut self.phase {
+            Phase::Waiting { credentials, .. } => {
+                let session = session.or_else(|| credentials.session.take());
+                let seen = seq.or(credentials.seen);
+                self.enter(token.as_deref().unwrap_or_default(), session, seen, now)
+            }
+            Phase::Joined(role) => {
+                let role = *role;
+                match self.verify(token.as_deref().unwrap_or_default(), now) {
+                    Ok((renewed, expiry)) if renewed == role => {
+                        self.expiry = Some((expiry, false));
+                        self.renewed = true;
+                        Step::Nothing
+                    }
+                    Ok(_) => reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
+                    Err(error) => refuse_token(&error),
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, token: &str, session: Option<String>, seen: Option<u64>, now: Now) -> Step {
+        match self.verify(token, now) {
+            Ok((role, expiry)) => {
+                self.expiry = Some((expiry, false));
+                self.renewed = true;
+                self.phase = Phase::Joined(role);
+                Step::Join { role, session, seen, authenticated: true }
+            }
+            Err(error) => refuse_token(&error),
+        }
+    }
+
+    fn verify(&self, token: &str, now: Now) -> Result<(Role, u64), TokenError> {
+        let Some(tokens) = &self.terms.tokens else { return Err(TokenError::Malformed) };
+        let identity = tokens.verify(token, self.game.as_str(), self.player.as_str(), now.unix_ms / 1000)?;
+        let role = match identity.role {
+            gate::Role::Player => Role::Player,
+            gate::Role::Spectator => Role::Spectator,
+        };
+        Ok((role, identity.expires_at.saturating_mul(1000)))
+    }
+
+    /// P2: the error is answered, and counted.
+    fn complain(&mut self, error: &FrameError, now: Now) -> Step {
+        self.errors.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
+        self.errors.push(now.instant);
+        let FrameError { code, message, id } = *error;
+        let last = json_frame(|out| ServerFrame::Error { code, message, id }.write(out));
+        if self.errors.len() >= MAX_ERRORS {
+            return Step::Close { cause: Cause::TooManyErrors, last: Some(last) };
+        }
+        Step::Reply(last)
+    }
+}
+
+fn command(role: Role, frame: ClientFrame) -> Step {
+    if role == Role::Spectator && !matches!(frame, ClientFrame::Leave) {
+        let id = match frame {
+            ClientFrame::Send { id, .. } | ClientFrame::Patch { id, .. } => id,
+            _ => None,
+        };
+        return reply_error(error_code::FORBIDDEN, "a spectator may send ping, pong, auth and leave", id);
+    }
+    match frame {
+        ClientFrame::Send { id, data, to } => Step::Act(Action::Send { id, data, to }),
+        ClientFrame::Volatile { name, data, to } => Step::Act(Action::Volatile { name, data, to }),
+        ClientFrame::Patch { id, patch, if_seq } => Step::Act(Action::Patch { id, patch, if_seq }),
+        ClientFrame::Leave => Step::Leave,
+        ClientFrame::Auth { .. } | ClientFrame::Ping { .. } | ClientFrame::Pong => Step::Nothing,
+    }
+}
+
+fn reply_error(code: &str, message: &str, id: Option<u64>) -> Step {
+    Step::Reply(json_frame(|out| ServerFrame::Error { code, message, id }.write(out)))
+}
+
+fn close(cause: Cause, code: &str, message: &str) -> Step {
+    Step::Close { cause, last: Some(json_frame(|out| ServerFrame::Error { code, message, id: None }.write(out))) }
+}
+
+fn refuse_token(error: &TokenError) -> Step {
+    close(Cause::AuthFailed, error.code(), &error.to_string())
+}

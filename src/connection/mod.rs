@@ -1,0 +1,9 @@
+//! Owns connections: one actor per socket, around a pure machine that decides what each frame and each timeout means.
+//! Called by `http::upgrade` on the shard's thread.
+
+mod actor;
+mod heartbeat;
+mod machine;
+
+pub use actor::{Admission, Connection, turn_away};
+pub use machine::{Credentials, Terms};

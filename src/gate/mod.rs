@@ -1,0 +1,15 @@
+//! Owns the decisions of admission (section 2): origin, address, rate, permits, token; pure, with the clock passed in.
+//! Called by `http` and `ws` before an upgrade, by `registry` for its permits, by `connection` for tokens and frame rate.
+
+pub mod address;
+pub mod credentials;
+pub mod origin;
+pub mod permits;
+pub mod rate;
+pub mod token;
+
+pub use self::{
+    permits::Permits,
+    rate::{RateLimiter, TokenBucket},
+    token::{Role, TokenError, Tokens},
+};

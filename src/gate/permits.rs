@@ -1,0 +1,136 @@
+//! Owns the count of open connections, per address and in total (A5).
+//! Called by the registry: once when a connection is admitted, once when it is gone.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use super::address::limit_key;
+use crate::protocol::Refusal;
+
+/// The permits handed out. Memory is bounded by `max_connections` entries.
+#[derive(Debug)]
+pub struct Permits {
+    max_per_address: usize,
+    max_connections: usize,
+    connections: usize,
+    /// Invariant: no entry is 0.
+    held: HashMap<IpAddr, usize>,
+}
+
+impl Permits {
+    pub fn new(max_per_address: usize, max_connections: usize) -> Self {
+        Self { max_per_address, max_connections, connections: 0, held: HashMap::new() }
+    }
+
+    /// Takes a permit for an address (an IPv6 household counts as one). Each is given back with [`Self::release`].
+    ///
+    /// # Errors
+    /// `AddressLimit` or `ServerLimit` with the limit; nothing was taken.
+    pub fn acquire(&mut self, address: IpAddr) -> Result<(), Refusal> {
+        let key = limit_key(address);
+        let held = self.held.get(&key).copied().unwrap_or(0);
+        if held >= self.max_per_address {
+            return Err(Refusal::AddressLimit(self.max_per_address));
+        }
+        if self.connections >= self.max_connections {
+            return Err(Refusal::ServerLimit(self.max_connections));
+        }
+        self.held.insert(key, held + 1);
+        self.connections += 1;
+        Ok(())
+    }
+
+    /// Gives one permit of the address back; one that holds none is left alone.
+    pub fn release(&mut self, address: IpAddr) {
+        let key = limit_key(address);
+        let Some(held) = self.held.get_mut(&key) else { return };
+        *held -= 1;
+        if *held == 0 {
+            self.held.remove(&key);
+        }
+        self.connections -= 1;
+    }
+
+    /// Permits in use.
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// Addresses that hold at least one permit.
+    pub fn addresses(&self) -> usize {
+        self.held.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALICE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
+    const BOB: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 2));
+
+    #[test]
+    fn a5_an_address_holds_so_many_and_others_are_not_affected() {
+        let mut permits = Permits::new(2, 10);
+        assert_eq!(permits.acquire(ALICE), Ok(()));
+        assert_eq!(permits.acquire(ALICE), Ok(()));
+        assert_eq!(permits.acquire(ALICE), Err(Refusal::AddressLimit(2)));
+        assert_eq!(permits.acquire(BOB), Ok(()));
+        assert_eq!((permits.connections(), permits.addresses()), (3, 2));
+    }
+
+    #[test]
+    fn a5_the_server_holds_so_many() {
+        let mut permits = Permits::new(2, 2);
+        permits.acquire(ALICE).unwrap();
+        permits.acquire(BOB).unwrap();
+        assert_eq!(permits.acquire(BOB), Err(Refusal::ServerLimit(2)));
+        permits.release(ALICE);
+        assert_eq!(permits.acquire(BOB), Ok(()));
+        assert_eq!(permits.acquire(BOB), Err(Refusal::AddressLimit(2)), "the address's own limit is the better advice");
+    }
+
+    #[test]
+    fn a5_an_ipv6_household_is_one_address() {
+        let mut permits = Permits::new(1, 10);
+        permits.acquire("2001:db8::1".parse().unwrap()).unwrap();
+        assert_eq!(permits.acquire("2001:db8::2".parse().unwrap()), Err(Refusal::AddressLimit(1)));
+        permits.release("2001:db8::2".parse().unwrap());
+        assert_eq!((permits.connections(), permits.addresses()), (0, 0));
+    }
+
+    #[test]
+    fn a5_releasing_what_is_not_held_changes_nothing() {
+        let mut permits = Permits::new(1, 1);
+        permits.acquire(ALICE).unwrap();
+        permits.release(BOB);
+        permits.release(ALICE);
+        permits.release(ALICE);
+        assert_eq!((permits.connections(), permits.addresses()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn a5_counts_agree_with_a_plain_list(steps in prop::collection::vec((any::<bool>(), 0_u8..6), 0..200)) {
+            let mut permits = Permits::new(3, 8);
+            let mut held: Vec<IpAddr> = Vec::new();
+            for (acquire, last) in steps {
+                let address = IpAddr::from([203, 0, 113, last]);
+                let mine = held.iter().filter(|a| **a == address).count();
+                if acquire {
+                    let admitted = permits.acquire(address).is_ok();
+                    prop_assert_eq!(admitted, mine < 3 && held.len() < 8);
+                    held.extend(admitted.then_some(address));
+                } else {
+                    permits.release(address);
+                    if let Some(at) = held.iter().position(|a| *a == address) {
+                        held.remove(at);
+                    }
+                }
+                prop_assert_eq!(permits.connections(), held.len());
+                prop_assert_eq!(permits.addresses(), held.iter().collect::<std::collections::HashSet<_>>().len());
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Owns the HTTP API's cross-origin answers: the same allow-list as for WebSocket (A9).
+//! Called by actix-web around every plain request.
+
+use actix_web::{
+    Error, HttpResponse,
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{Method, header, header::HeaderValue},
+    middleware::Next,
+    web,
+};
+
+use super::routes::Site;
+
+/// Lets pages of admitted origins read the answers, and answers their preflights.
+pub async fn allow_origins<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let (origin, host) = (text(header::ORIGIN), text(header::HOST));
+    let site = request.app_data::<web::Data<Site>>();
+    let admitted = origin
+        .filter(|_| site.is_some_and(|site| site.door.admits_origin(origin, host)))
+        .and_then(|origin| HeaderValue::from_str(origin).ok());
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if is_preflight {
+        let mut preflight = HttpResponse::NoContent();
+        if admitted.is_some() {
+            preflight
+                .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"))
+                .insert_header((
+                    header::ACCESS_CONTROL_ALLOW_HEADERS,
+                    "authorization, content-type, idempotency-key, last-event-id",
+                ))
+                .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"));
+        }
+        request.into_response(preflight.finish()).map_into_right_body()
+    } else {
+        next.call(request).await?.map_into_left_body()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = admitted {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    Ok(response)
+}

@@ -1,0 +1,98 @@
+//! Owns listening sockets and the HTTP service behind each of them.
+//! Called by `app`.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_http::{HttpService, KeepAlive, Request, h1::Codec};
+use actix_rt::net::TcpStream;
+use actix_service::{IntoServiceFactory as _, ServiceFactory, fn_service, map_config};
+use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{
+    cors::allow_origins,
+    routes::{Duty, Site, configure},
+    upgrade::Entrance,
+};
+
+const BACKLOG: i32 = 4096;
+/// Bytes the kernel may hold for a socket before it stops taking more: a slow client's backlog belongs into its
+/// outbox, where it is counted and conflated, not into the kernel, where it only gets old.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 128 * 1024;
+
+/// Binds `host`, or every address of both families when there is none. Port 0 takes any free one.
+///
+/// Options set here are inherited by accepted sockets on Linux: no system call per connection.
+///
+/// # Errors
+/// When the address cannot be bound; the message names it.
+pub fn bind(host: Option<IpAddr>, port: u16, stalled_timeout: Duration) -> io::Result<TcpListener> {
+    let named = |address: SocketAddr| {
+        listen(address, host.is_none(), stalled_timeout)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    };
+    match host {
+        Some(host) => named((host, port).into()),
+        // A machine without IPv6 has no `[::]`.
+        None => named((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| match error.kind() {
+            io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
+            _ => named((Ipv4Addr::UNSPECIFIED, port).into()),
+        }),
+    }
+}
+
+fn listen(address: SocketAddr, dual_stack: bool, stalled_timeout: Duration) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!dual_stack)?;
+    }
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    {
+        socket.set_tcp_user_timeout(Some(stalled_timeout))?;
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    }
+    let _ = stalled_timeout;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// The service of one listener: upgrades go to the entrance, everything else to the routes.
+pub fn service(
+    duty: Duty,
+    site: Site,
+    entrance: Entrance,
+    request_timeout: Duration,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()>
+{
+    let site = web::Data::new(site);
+    let app = App::new().app_data(site).wrap(from_fn(allow_origins)).configure(configure(duty));
+    let app = map_config(app.into_factory(), |_| AppConfig::default());
+    let upgrade = fn_service(move |(request, framed): (Request, actix_codec::Framed<TcpStream, Codec>)| {
+        let entrance = entrance.clone();
+        async move {
+            if duty == Duty::HttpOnly {
+                return Ok(());
+            }
+            // An error is a peer that left during its handshake: nobody to tell, nothing held.
+            let _ = entrance.enter(request, framed).await;
+            Ok::<(), actix_http::Error>(())
+        }
+    });
+    HttpService::build()
+        .keep_alive(KeepAlive::Timeout(Duration::from_secs(75)))
+        .client_request_timeout(request_timeout)
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .upgrade(upgrade)
+        .h1(app)
+        .tcp()
+}

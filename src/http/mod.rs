@@ -1,0 +1,13 @@
+//! Owns everything that arrives as HTTP: the upgrade of players, and the plain routes.
+//! Called by `app`, which gives each listener one service.
+
+mod cors;
+mod door;
+mod listener;
+mod routes;
+mod upgrade;
+
+pub use door::Door;
+pub use listener::{bind, service};
+pub use routes::{Duty, Site};
+pub use upgrade::Entrance;

@@ -1,0 +1,167 @@
+//! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs, and the playable page.
+//! Called by actix-web on an HTTP worker's thread.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Instant,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::sync::watch;
+
+use super::{
+    door::{Door, Knock},
+    upgrade::parse_target,
+};
+use crate::{
+    config::Ports,
+    protocol::{Refusal, refusal::Answer},
+    registry::Phase,
+};
+
+/// The page that plays; hand-written, in one file.
+const INDEX: &str = include_str!("../../frontend-client/index.html");
+
+/// What the routes answer from.
+#[derive(Clone)]
+pub struct Site {
+    pub door: Door,
+    pub phase: watch::Receiver<Phase>,
+    pub started: Instant,
+    /// The port players connect to, when it is another one than this page's.
+    pub ws_port: Option<u16>,
+}
+
+/// Which of the server's duties a listener has (`WS_PORT`, `HTTP_PORT`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    Everything,
+    WebSocketOnly,
+    HttpOnly,
+}
+
+/// The routes of one listener. Liveness is everywhere: a load balancer asks the port it forwards to.
+pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .route("/health", web::get().to(health))
+            .route("/api/health", web::get().to(health))
+            .route("/ready", web::get().to(ready));
+        if duty != Duty::HttpOnly {
+            config.route("/ws", web::get().to(not_an_upgrade)).route("/ws/{rest:.*}", web::get().to(not_an_upgrade));
+        }
+        if duty != Duty::WebSocketOnly {
+            config
+                .route("/", web::get().to(index))
+                .route("/metrics", web::get().to(metrics))
+                .route("/api/client-config", web::get().to(client_config));
+        }
+        config.default_service(web::to(not_found));
+    }
+}
+
+/// A8's body.
+pub fn error_body(code: &str, message: &str) -> Value {
+    json!({ "error": { "code": code, "message": message } })
+}
+
+pub(super) fn refusal_body(refusal: &Refusal) -> Value {
+    error_body(refusal.code(), &refusal.message())
+}
+
+async fn health(site: web::Data<Site>) -> HttpResponse {
+    let metrics = &site.door.metrics;
+    let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+        "status": "healthy",
+        "connections": metrics.connections.get(),
+        "sessions": metrics.sessions.get(),
+        "rooms": metrics.rooms.get(),
+        "uptime_seconds": site.started.elapsed().as_secs(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "timestamp": timestamp,
+    }))
+}
+
+async fn ready(site: web::Data<Site>) -> HttpResponse {
+    let (status, name) = match *site.phase.borrow() {
+        Phase::Ready => (StatusCode::OK, "ready"),
+        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+    };
+    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": name }))
+}
+
+async fn metrics(site: web::Data<Site>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(site.door.metrics.encode())
+}
+
+async fn client_config(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    let config = &site.door.config;
+    let url = config.public.websocket_url.clone().or_else(|| own_url(&site, &request));
+    HttpResponse::Ok().json(json!({
+        "websocket": { "enabled": config.gate.disabled_by.is_none(), "url": url },
+        "protocol": 1,
+        "max_message_bytes": config.connection.max_message_bytes,
+    }))
+}
+
+/// Where this very request came in, as a WebSocket address: the best guess without a public address.
+fn own_url(site: &Site, request: &HttpRequest) -> Option<String> {
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let authority: actix_web::http::uri::Authority = host.parse().ok()?;
+    let secure = site.door.config.platform.is_some()
+        && request.headers().get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().starts_with(b"https"));
+    let scheme = if secure { "wss" } else { "ws" };
+    Some(match (site.ws_port, matches!(site.door.config.listen.ports, Ports::Split { .. })) {
+        (Some(port), true) => format!("{scheme}://{}:{port}", authority.host()),
+        _ => format!("{scheme}://{authority}"),
+    })
+}
+
+async fn index() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body(INDEX)
+}
+
+/// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
+async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let refusal = match parse_target(request.path()) {
+        Some(_) => Refusal::UpgradeRequired,
+        None => Refusal::BadPath,
+    };
+    let knock = Knock {
+        address: site.door.client_address(peer, text),
+        origin: text("origin"),
+        host: text("host"),
+        request: Err(refusal.clone()),
+    };
+    let refusal = site.door.knock(knock).await.err().unwrap_or(refusal);
+    let status = match refusal.answer() {
+        Answer::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+        Answer::Close(_) => StatusCode::BAD_REQUEST,
+    };
+    let mut response = HttpResponse::build(status);
+    if let Some(seconds) = refusal.retry_after_secs() {
+        response.insert_header((header::RETRY_AFTER, seconds));
+    }
+    if refusal == Refusal::UpgradeRequired {
+        response.insert_header((header::UPGRADE, "websocket"));
+    }
+    response.json(refusal_body(&refusal))
+}
+
+async fn not_found() -> HttpResponse {
+    HttpResponse::NotFound().json(error_body("not_found", "there is nothing here; see /, /health, /ws/{game}/{player}"))
+}

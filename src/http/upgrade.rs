@@ -1,0 +1,205 @@
+//! Owns the upgrade: the handshake is checked, answered, and the socket sent to the shard that owns the game.
+//! Called by actix-http with every request that asks for WebSocket, on an HTTP worker's thread.
+
+use std::{
+    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
+    io,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::Addr;
+use actix_codec::Framed;
+use actix_http::{Request, h1::Codec, header, ws};
+use actix_rt::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, time::timeout};
+
+use super::door::{Door, Knock};
+use crate::{
+    connection::{Admission, Connection, Credentials, Terms, turn_away},
+    gate::credentials::{choose_subprotocol, find_token, query_value},
+    protocol::{Cause, GameId, PlayerId, Refusal, ServerFrame, refusal::Answer},
+    registry::{Shard, messages::Adopt},
+    ws::json_frame,
+};
+
+/// How long a peer may take to accept the few bytes of our answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an HTTP worker needs to let players in.
+#[derive(Clone)]
+pub struct Entrance {
+    pub door: Door,
+    pub shards: Arc<[Addr<Shard>]>,
+    pub terms: Arc<Terms>,
+}
+
+/// A handshake, read as far as admission needs it.
+struct Handshake {
+    address: IpAddr,
+    target: Result<(GameId, PlayerId), Refusal>,
+    credentials: Credentials,
+    accept: [u8; 28],
+    subprotocol: Option<&'static str>,
+}
+
+impl Entrance {
+    /// Answers one upgrade request. An error means the peer is gone; there is nobody to tell.
+    pub async fn enter(self, request: Request, framed: Framed<TcpStream, Codec>) -> io::Result<()> {
+        let parts = framed.into_parts();
+        let (mut stream, early) = (parts.io, parts.read_buf.freeze());
+        let handshake = self.read(&request);
+        let knock = Knock {
+            address: handshake.address,
+            origin: header_text(&request, header::ORIGIN.as_str()),
+            host: header_text(&request, header::HOST.as_str()),
+            request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
+        };
+        let decided = self.door.knock(knock).await;
+        drop(request);
+        match (decided, handshake.target) {
+            (Ok(permit), Ok((game, player))) => {
+                answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol)).await?;
+                let (address, credentials, terms) = (handshake.address, handshake.credentials, self.terms.clone());
+                let shard = self.shard(&game);
+                let admission = Admission { game, player, address, credentials, permit, terms };
+                let stream = stream.into_std()?;
+                let adopt = Adopt(Box::new(move |local| Connection::open(stream, &early, admission, local)));
+                shard.send(adopt).await.map_err(io::Error::other)
+            }
+            (Err(refusal), target) => match refusal.answer() {
+                Answer::Status(status) => answer(&mut stream, &refused(status, &refusal)).await,
+                Answer::Close(cause) => {
+                    answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol)).await?;
+                    let stream = stream.into_std()?;
+                    self.say_goodbye(stream, cause, &refusal, target.ok()).await
+                }
+            },
+            // A permit without a target cannot be: a bad target is a refusal.
+            (Ok(_), Err(refusal)) => answer(&mut stream, &refused(400, &refusal)).await,
+        }
+    }
+
+    async fn say_goodbye(
+        &self,
+        stream: std::net::TcpStream,
+        cause: Cause,
+        refusal: &Refusal,
+        target: Option<(GameId, PlayerId)>,
+    ) -> io::Result<()> {
+        let Some((game, _)) = target else { return Ok(()) };
+        let message = refusal.message();
+        let error = json_frame(|out| {
+            ServerFrame::Error { code: refusal.code(), message: &message, id: None }.write(out);
+        });
+        let adopt = Adopt(Box::new(move |local| turn_away(stream, error, cause, local)));
+        self.shard(&game).send(adopt).await.map_err(io::Error::other)
+    }
+
+    /// The shard that owns a game: the same one for the life of the process.
+    fn shard(&self, game: &GameId) -> &Addr<Shard> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(game.as_str());
+        &self.shards[(hash % self.shards.len() as u64) as usize]
+    }
+
+    fn read(&self, request: &Request) -> Handshake {
+        let head = request.head();
+        let peer = head.peer_addr.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let query = head.uri.query();
+        let offered: Vec<&str> = head
+            .headers
+            .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(',').map(str::trim))
+            .collect();
+        let target = match ws::verify_handshake(head) {
+            Ok(()) => parse_target(head.uri.path()).ok_or(Refusal::BadPath),
+            Err(error) => Err(bad_handshake(&error)),
+        };
+        let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
+        let value = |name| query.and_then(|query| query_value(query, name));
+        Handshake {
+            address: self.door.client_address(peer, |name| header_text(request, name)),
+            target,
+            credentials: Credentials {
+                token: find_token(header_text(request, header::AUTHORIZATION.as_str()), &offered, query),
+                session: value("session"),
+                seen: value("seq").and_then(|seq| seq.parse().ok()),
+                spectate: value("spectate").is_some_and(|spectate| spectate == "1"),
+            },
+            accept: ws::hash_key(key.map_or(b"", |key| key.as_bytes())),
+            subprotocol: choose_subprotocol(&offered),
+        }
+    }
+}
+
+/// `/ws/{game}/{player}`, and nothing else (P1).
+pub fn parse_target(path: &str) -> Option<(GameId, PlayerId)> {
+    let (game, player) = path.strip_prefix("/ws/")?.split_once('/')?;
+    Some((GameId::parse(game).ok()?, PlayerId::parse(player).ok()?))
+}
+
+fn header_text<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.head().headers.get(name)?.to_str().ok()
+}
+
+fn bad_handshake(error: &ws::HandshakeError) -> Refusal {
+    use ws::HandshakeError as E;
+    Refusal::BadHandshake(match error {
+        E::GetMethodRequired => "the method must be GET",
+        E::NoWebsocketUpgrade => "Upgrade must be websocket",
+        E::NoConnectionUpgrade => "Connection must be upgrade",
+        E::NoVersionHeader | E::UnsupportedVersion => "Sec-WebSocket-Version must be 13",
+        E::BadWebsocketKey => "Sec-WebSocket-Key is missing or wrong",
+    })
+}
+
+async fn answer(stream: &mut TcpStream, response: &[u8]) -> io::Result<()> {
+    timeout(ANSWER_TIMEOUT, stream.write_all(response)).await?
+}
+
+fn accepted(accept: [u8; 28], subprotocol: Option<&str>) -> Vec<u8> {
+    let mut head =
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+            .to_vec();
+    head.extend_from_slice(&accept);
+    if let Some(subprotocol) = subprotocol {
+        head.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+        head.extend_from_slice(subprotocol.as_bytes());
+    }
+    head.extend_from_slice(b"\r\n\r\n");
+    head
+}
+
+fn refused(status: u16, refusal: &Refusal) -> Vec<u8> {
+    use std::fmt::Write as _;
+    let reason = actix_http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let body = super::routes::refusal_body(refusal).to_string();
+    let mut text = format!("HTTP/1.1 {status} {}\r\n", reason.unwrap_or("Refused"));
+    if let Some(seconds) = refusal.retry_after_secs() {
+        let _ = write!(text, "Retry-After: {seconds}\r\n");
+    }
+    if matches!(refusal, Refusal::BadHandshake(_)) {
+        text.push_str("Sec-WebSocket-Version: 13\r\n");
+    }
+    let length = body.len();
+    let _ =
+        write!(text, "Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    text.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p1_only_a_game_and_a_player_make_a_target() {
+        assert!(parse_target("/ws/test-game/alice").is_some());
+        for path in
+            ["/ws", "/ws/", "/ws/g", "/ws/g/", "/ws//p", "/ws/g/p/", "/ws/g/p/q", "/ws/../p", "/ws/g/%2f", "/x/g/p"]
+        {
+            assert!(parse_target(path).is_none(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Owns the way of a log record: level filter, bounded queue, writer thread, stdout.
+//! Called by `app`, which starts it once and keeps the guard; every layer logs through the `slog::Logger` it is given.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    panic::RefUnwindSafe,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use slog::{BorrowedKV, Drain, KV, Never, OwnedKVList, Record, RecordStatic, SingleKV};
+use slog_async::{AsyncCore, AsyncGuard};
+
+pub use super::{
+    events::{SecurityFields, heartbeat, security},
+    line::{render, rfc3339},
+    scrub::scrub,
+};
+
+/// Records waiting for the writer. When it is full new records are dropped, counted, and the count is logged later:
+/// a stalled stdout never stalls a room.
+pub const MAX_QUEUED_RECORDS: usize = 4096;
+
+/// How long dropping the guard waits for the writer, should nobody read stdout.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a line looks; either way one record is one line of stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people: `2026-11-21T04:00:00.123Z INFO  [SECURITY] WS_CONNECTION_ESTABLISHED game=x player=y`.
+    Text,
+    /// For machines: one object with `timestamp`, `level`, `message`, then the key-value pairs.
+    Json,
+}
+
+impl Format {
+    /// Text when stdout is a terminal, JSON elsewhere.
+    pub fn for_stdout() -> Self {
+        if io::stdout().is_terminal() { Self::Text } else { Self::Json }
+    }
+}
+
+/// The least severe level that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    fn slog(self) -> slog::Level {
+        match self {
+            Self::Debug => slog::Level::Debug,
+            Self::Info => slog::Level::Info,
+            Self::Warn => slog::Level::Warning,
+            Self::Error => slog::Level::Error,
+        }
+    }
+}
+
+// Process-wide, like stdout itself; so the metrics need no wire to the logger.
+static DROPPED_LINES: AtomicU64 = AtomicU64::new(0);
+
+/// Records lost to a full queue since the process began.
+pub fn dropped_lines() -> u64 {
+    DROPPED_LINES.load(Relaxed)
+}
+
+/// Starts the writer thread. Keep the guard until the last line is written: later records are lost.
+pub fn start(format: Format, level: Level) -> (slog::Logger, LogGuard) {
+    start_with(io::stdout(), format, level, MAX_QUEUED_RECORDS)
+}
+
+/// As [`start`], to any writer and with a queue of `max_records`. For tests and for embedding.
+pub fn start_with<W>(out: W, format: Format, level: Level, max_records: usize) -> (slog::Logger, LogGuard)
+where
+    W: Write + Send + 'static,
+{
+    let sink = Sink { format, out: Mutex::new(Box::new(out)) };
+    let (core, worker) = AsyncCore::custom(sink).chan_size(max_records).thread_name("log".into()).build_with_guard();
+    let queue = Arc::new(Queue { core, unreported: AtomicU64::new(0) });
+    let drain = slog::LevelFilter::new(Arc::clone(&queue), level.slog()).ignore_res();
+    (slog::Logger::root(drain, slog::o!()), LogGuard { queue, worker: Some(worker) })
+}
+
+/// Writes what is queued when dropped, waiting at most 2 s.
+#[must_use = "dropping the guard ends the log"]
+pub struct LogGuard {
+    queue: Arc<Queue>,
+    worker: Option<AsyncGuard>,
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        self.queue.report_dropped(&slog::o!().into());
+        // AsyncGuard's own drop waits for the writer for ever, and the writer waits for whoever reads our stdout.
+        let (done, written) = mpsc::channel();
+        let worker = self.worker.take();
+        let _ = thread::Builder::new().name("log-flush".into()).spawn(move || {
+            drop(worker);
+            let _ = done.send(());
+        });
+        let _ = written.recv_timeout(FLUSH_TIMEOUT);
+    }
+}
+
+/// The key under which the moment of logging travels to the writer thread; it is no kv of the line.
+pub(super) const STAMP_KEY: &str = "@at_ms";
+
+struct Queue {
+    core: AsyncCore,
+    unreported: AtomicU64,
+}
+
+// slog wants drains that survive unwinding. AsyncCore is a channel and a mutex that is locked only on drop.
+impl RefUnwindSafe for Queue {}
+
+impl Queue {
+    /// Stamped here and not by the writer: a backlog must not make old events look new.
+    fn push(&self, record: &Record<'_>, values: &OwnedKVList) -> bool {
+        let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let kv = (SingleKV(STAMP_KEY, at), Inner(record.kv()));
+        let shape = RecordStatic { location: record.location(), level: record.level(), tag: record.tag() };
+        self.core.log(&Record::new(&shape, record.msg(), BorrowedKV(&kv)), values).is_ok()
+    }
+
+    fn report_dropped(&self, values: &OwnedKVList) {
+        let lost = self.unreported.swap(0, Relaxed);
+        if lost == 0 {
+            return;
+        }
+        let shape = slog::record_static!(slog::Level::Warning, "");
+        let message = format_args!("log lines were dropped: stdout is too slow");
+        let kv = SingleKV("count", lost);
+        if !self.push(&Record::new(&shape, &message, BorrowedKV(&kv)), values) {
+            self.unreported.fetch_add(lost, Relaxed);
+        }
+    }
+}
+
+impl Drain for Queue {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        self.report_dropped(values);
+        if !self.push(record, values) {
+            self.unreported.fetch_add(1, Relaxed);
+            DROPPED_LINES.fetch_add(1, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+// BorrowedKV borrows twice; this lets it sit in a tuple of kvs.
+struct Inner<'a>(BorrowedKV<'a>);
+
+impl KV for Inner<'_> {
+    fn serialize(&self, record: &Record<'_>, serializer: &mut dyn slog::Serializer) -> slog::Result {
+        self.0.serialize(record, serializer)
+    }
+}
+
+struct Sink {
+    format: Format,
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Drain for Sink {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        let mut line = render(self.format, SystemTime::now(), record, values);
+        line.push('\n');
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody is left to tell when stdout is gone; the server goes on.
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

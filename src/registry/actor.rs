@@ -1,0 +1,177 @@
+//! Owns the global `Registry` actor: admission limits (A3, A5, A6), where rooms are, and the drain.
+//! Called by `http` for every upgrade, by permits and shards with what changed, and by `app`.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, ResponseFuture};
+use slog::Logger;
+use tokio::sync::watch;
+
+use super::{
+    messages::{Admit, AttachShards, Drain, DrainShard, GetStats, PermitReleased, RoomClosed, RoomOpened, Stats},
+    permit::Permit,
+    shard::Shard,
+};
+use crate::{
+    config::Config,
+    gate::{Permits, RateLimiter},
+    observe::{self, metrics::Metrics},
+    protocol::{GameId, Refusal},
+};
+
+/// Upgrades in flight; past it, they wait.
+const MAILBOX_CAPACITY: usize = 4096;
+
+/// Addresses whose attempts are remembered; past it, the one whose window began first is forgotten.
+const MAX_ADDRESSES: usize = 100_000;
+
+/// What the server is doing; `/ready` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Starting,
+    Ready,
+    Draining,
+}
+
+/// The one actor that sees the whole server.
+pub struct Registry {
+    config: Arc<Config>,
+    logger: Logger,
+    metrics: Arc<Metrics>,
+    permits: Permits,
+    attempts: RateLimiter,
+    rooms: HashMap<GameId, usize>,
+    shards: Vec<Addr<Shard>>,
+    phase: Arc<watch::Sender<Phase>>,
+}
+
+impl Registry {
+    /// `phase` is what `/ready` shows.
+    pub fn new(config: Arc<Config>, logger: Logger, metrics: Arc<Metrics>, phase: Arc<watch::Sender<Phase>>) -> Self {
+        let gate = &config.gate;
+        Self {
+            permits: Permits::new(gate.max_connections_per_ip, gate.max_connections),
+            attempts: RateLimiter::new(gate.rate_limit_max_requests, gate.rate_limit_window, MAX_ADDRESSES),
+            rooms: HashMap::new(),
+            shards: Vec::new(),
+            config,
+            logger,
+            metrics,
+            phase,
+        }
+    }
+
+    fn admit(&mut self, admit: &Admit, now: Instant) -> Result<(), Refusal> {
+        let address = admit.address;
+        self.attempts.attempt(address, now).map_err(|retry_after| Refusal::RateLimit { retry_after })?;
+        admit.request.clone()?;
+        self.permits.acquire(address)?;
+        if *self.phase.borrow() == Phase::Draining {
+            self.permits.release(address);
+            return Err(Refusal::Draining { retry_after: self.config.drain.timeout });
+        }
+        Ok(())
+    }
+
+    fn count(&self) {
+        self.metrics.connections.set(self.permits.connections() as i64);
+        self.metrics.addresses.set(self.permits.addresses() as i64);
+    }
+
+    fn stats(&self) -> Stats {
+        Stats {
+            connections: self.permits.connections(),
+            rooms: self.rooms.len(),
+            sessions: self.metrics.sessions.get().max(0) as usize,
+            addresses: self.permits.addresses(),
+        }
+    }
+
+    fn heartbeat(&self) {
+        let Stats { connections, rooms, sessions, addresses } = self.stats();
+        observe::log::heartbeat(&self.logger, connections, rooms, sessions, addresses);
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX_CAPACITY);
+        context.run_interval(self.config.log.heartbeat_interval, |registry, _| registry.heartbeat());
+    }
+}
+
+impl Handler<Admit> for Registry {
+    type Result = Result<Permit, Refusal>;
+
+    fn handle(&mut self, admit: Admit, context: &mut Self::Context) -> Self::Result {
+        self.admit(&admit, Instant::now())?;
+        self.count();
+        Ok(Permit::new(admit.address, context.address().recipient()))
+    }
+}
+
+impl Handler<AttachShards> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, attach: AttachShards, _: &mut Self::Context) {
+        self.shards = attach.0;
+    }
+}
+
+impl Handler<PermitReleased> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, released: PermitReleased, _: &mut Self::Context) {
+        self.permits.release(released.address);
+        self.count();
+    }
+}
+
+impl Handler<RoomOpened> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, opened: RoomOpened, _: &mut Self::Context) {
+        self.rooms.insert(opened.game, opened.shard);
+    }
+}
+
+impl Handler<RoomClosed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, closed: RoomClosed, _: &mut Self::Context) {
+        self.rooms.remove(&closed.game);
+    }
+}
+
+impl Handler<GetStats> for Registry {
+    type Result = actix::MessageResult<GetStats>;
+
+    fn handle(&mut self, _: GetStats, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(self.stats())
+    }
+}
+
+impl Handler<Drain> for Registry {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.phase.send_replace(Phase::Draining);
+        let slots = self.permits.connections() as u32;
+        let spread = self.config.drain.spread;
+        // A shard does not know how many the others have: each gets its own range, the ranges may overlap a little.
+        let step = slots.div_ceil(self.shards.len().max(1) as u32);
+        let drains: Vec<_> = self
+            .shards
+            .iter()
+            .zip(0u32..)
+            .map(|(shard, index)| shard.send(DrainShard { first_slot: index * step, slots, spread }))
+            .collect();
+        Box::pin(async move {
+            for drain in drains {
+                let _ = drain.await;
+            }
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Owns the messages of the global `Registry` and of the `Shard`s: commands, queries, events.
+//! Called by `http` (admission, stats), `app` (drain), and between registry and shards.
+
+use std::{net::IpAddr, rc::Rc, time::Duration};
+
+use actix::{Addr, Message};
+
+use super::{
+    permit::Permit,
+    shard::{Local, Shard},
+};
+use crate::protocol::{GameId, Refusal};
+
+// ---- commands
+
+/// Sent by `http` for every upgrade that passed A1 and A2; answers with a permit or the first refusal of A3 to A6.
+/// Mailbox full: the upgrade waits.
+#[derive(Message)]
+#[rtype(result = "Result<Permit, Refusal>")]
+pub struct Admit {
+    pub address: IpAddr,
+    /// A4, already judged: it comes behind A3, which counts bad requests too.
+    pub request: Result<(), Refusal>,
+}
+
+/// Sent by `app` once the shards run, before anybody is admitted. A lifecycle message: sent once.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct AttachShards(pub Vec<Addr<Shard>>);
+
+/// Sent by `app` on SIGTERM or SIGINT; answers when every connection is gone (D4).
+/// A lifecycle message: sent once.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// Sent by the registry to each shard when draining begins; answers when its last socket is shut.
+/// A lifecycle message: sent once.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct DrainShard {
+    /// Clients are told to come back at `i * spread / slots`, each with its own `i`, beginning here.
+    pub first_slot: u32,
+    pub slots: u32,
+    pub spread: Duration,
+}
+
+/// What [`Adopt`] runs.
+pub type Adoption = Box<dyn FnOnce(&Rc<Local>) + Send>;
+
+/// Sent by `http` with an admitted socket: runs on the shard's thread, where the socket is to live from now on.
+/// Mailbox full: the upgrade waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Adopt(pub Adoption);
+
+// ---- queries
+
+/// Sent by `http`; mailbox full: the request waits.
+#[derive(Message)]
+#[rtype(result = "Stats")]
+pub struct GetStats;
+
+/// The server in four numbers, as in the `[HEARTBEAT]` line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    pub connections: usize,
+    pub rooms: usize,
+    pub sessions: usize,
+    pub addresses: usize,
+}
+
+// ---- events
+
+/// Sent by a permit that is dropped. A lifecycle message: losing one would leak a place for ever.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PermitReleased {
+    pub address: IpAddr,
+}
+
+/// Sent by a shard that opened a room. A lifecycle message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomOpened {
+    pub game: GameId,
+    pub shard: usize,
+}
+
+/// Sent by a shard whose room is over. A lifecycle message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomClosed {
+    pub game: GameId,
+}

@@ -1,0 +1,12 @@
+//! Owns the server as a whole: the global registry actor, its permits, and the shards with their rooms.
+//! Called by `http` (admission), `connection` (its shard) and `app` (start and drain).
+
+mod actor;
+mod budget;
+pub mod messages;
+mod permit;
+pub mod shard;
+
+pub use actor::{Phase, Registry};
+pub use permit::Permit;
+pub use shard::{Local, Shard};

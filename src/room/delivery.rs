@@ -1,0 +1,203 @@
+//! Owns the way out of a room: the history, the members' outboxes, and the fan-out of what the state decided.
+//! Called by the `Room` actor with every effect, in order.
+
+use std::rc::Rc;
+
+use super::{
+    effect::{Draft, Effect, Entry, Resume},
+    history::{Audience, Event, History, Missed},
+};
+use crate::{
+    config::ConnectionConfig,
+    protocol::{Cause, GameId, PlayerId, ServerFrame, server},
+    ws::{Outbox, json_frame},
+};
+
+struct Member {
+    connection: u64,
+    /// `None` for a spectator.
+    player: Option<PlayerId>,
+    outbox: Rc<Outbox>,
+}
+
+/// Everybody who is connected to the room, and what they may have missed.
+pub struct Delivery {
+    history: History,
+    /// Sorted by connection: numbers only grow, so arrivals go to the end.
+    members: Vec<Member>,
+    /// Frames are queued but not written: the room's flush interval will do that.
+    held: bool,
+    /// Whether the room has a flush interval.
+    holds: bool,
+    welcome: WelcomeTerms,
+}
+
+/// What every welcome of a room says alike.
+pub struct WelcomeTerms {
+    pub game: GameId,
+    pub epoch: String,
+    pub grace_ms: u64,
+    pub connection: ConnectionConfig,
+}
+
+impl Delivery {
+    pub fn new(history: History, holds: bool, welcome: WelcomeTerms) -> Self {
+        Self { history, members: Vec::new(), held: false, holds, welcome }
+    }
+
+    /// Carries one effect out. Returns the verdict when it was an arrival.
+    pub fn deliver(&mut self, effect: Effect) -> Option<server::Verdict> {
+        match effect {
+            Effect::Event(event) => self.event(event),
+            Effect::Broadcast { frame } => {
+                let now = std::time::Instant::now();
+                self.fan_out(&Audience::Everyone, |outbox| outbox.hold(frame.clone(), now));
+            }
+            Effect::Volatile { key, audience, frame } => {
+                let now = std::time::Instant::now();
+                self.fan_out(&audience, |outbox| outbox.hold_volatile(&key, frame.clone(), now));
+            }
+            Effect::Reply { connection, frame } => {
+                if let Some(member) = self.member(connection) {
+                    member.outbox.push(frame, std::time::Instant::now());
+                }
+            }
+            Effect::Ack { connection, player, id } => {
+                let seq = self.history.seq_of(&player, id);
+                if let Some(member) = self.member(connection) {
+                    let frame = json_frame(|out| ServerFrame::Ack { id, seq }.write(out));
+                    member.outbox.push(frame, std::time::Instant::now());
+                }
+            }
+            Effect::Enter { connection, entry, outbox, resume, draft } => {
+                return Some(self.enter(connection, entry, outbox, resume, &draft));
+            }
+            Effect::Exit { connection } => {
+                self.remove(connection);
+            }
+            Effect::Close { connection, cause } => {
+                if let Some(member) = self.remove(connection) {
+                    member.outbox.close(cause, None);
+                }
+            }
+        }
+        None
+    }
+
+    /// Ends every connection of the room.
+    pub fn close_all(&mut self, cause: Cause, code: &str, message: &str) {
+        for member in self.members.drain(..) {
+            let frame = json_frame(|out| ServerFrame::Error { code, message, id: None }.write(out));
+            member.outbox.close(cause, Some(frame));
+        }
+    }
+
+    /// Whether frames wait for [`Delivery::release`].
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Lets the frames that were held since the last flush go out, each member's in one write.
+    pub fn release(&mut self) {
+        self.held = false;
+        for member in &self.members {
+            if !member.outbox.is_empty() {
+                member.outbox.mark_dirty();
+            }
+        }
+    }
+
+    pub fn trim(&mut self, now: std::time::Instant) {
+        self.history.trim(now);
+    }
+
+    fn event(&mut self, event: Event) {
+        self.fan_out(&event.audience, |outbox| outbox.hold(event.frame.clone(), event.made));
+        self.history.push(event);
+    }
+
+    fn fan_out(&mut self, audience: &Audience, hold: impl Fn(&Rc<Outbox>) -> bool) {
+        let mut held = false;
+        for member in self.members.iter().filter(|member| audience.admits(member.player.as_ref())) {
+            if hold(&member.outbox) {
+                if self.holds {
+                    held = true;
+                } else {
+                    member.outbox.mark_dirty();
+                }
+            }
+        }
+        self.held |= held;
+    }
+
+    fn enter(
+        &mut self,
+        connection: u64,
+        entry: Entry,
+        outbox: Rc<Outbox>,
+        resume: Resume,
+        draft: &Draft,
+    ) -> server::Verdict {
+        let (verdict, reason, lost) = match resume {
+            Resume::New { reason } => (server::Verdict::New, reason, None),
+            Resume::Reset { reason } => (server::Verdict::Reset, Some(reason), None),
+            Resume::Own { seen } => match self.history.missed(seen) {
+                Missed::All => (server::Verdict::Continuous, None, None),
+                Missed::Lost(from, to) => (server::Verdict::Snapshot, Some("history_too_short"), Some((from, to))),
+                Missed::Ahead => (server::Verdict::Reset, Some("seq_ahead"), None),
+            },
+        };
+        let terms = &self.welcome;
+        let now = std::time::Instant::now();
+        let welcome = ServerFrame::Welcome(server::Welcome {
+            protocol: 1,
+            game: &terms.game,
+            player: &draft.player,
+            role: draft.role.name(),
+            epoch: &terms.epoch,
+            session: &draft.session,
+            resume: verdict,
+            reason,
+            lost,
+            seq: draft.seq,
+            last_id: draft.last_id,
+            players: &draft.players,
+            player_count: draft.player_count,
+            heartbeat: server::Heartbeat {
+                interval_ms: terms.connection.ping_interval.as_millis() as u64,
+                timeout_ms: terms.connection.ping_timeout.as_millis() as u64,
+            },
+            grace_ms: terms.grace_ms,
+            max_message_bytes: terms.connection.max_message_bytes,
+            state: (verdict != server::Verdict::Continuous).then_some(&draft.state),
+        });
+        outbox.push_catch_up(json_frame(|out| welcome.write(out)), now);
+        let player = match entry {
+            Entry::Player(player) => Some(player),
+            Entry::Spectator => None,
+        };
+        // What the history still has follows even when some of it is gone: `lost` names exactly what does not come.
+        if let Resume::Own { seen } = resume
+            && matches!(verdict, server::Verdict::Continuous | server::Verdict::Snapshot)
+        {
+            for event in self.history.after(seen).filter(|event| event.audience.admits(player.as_ref())) {
+                outbox.push_catch_up(event.frame.clone(), now);
+            }
+        }
+        debug_assert!(self.members.last().is_none_or(|last| last.connection < connection));
+        self.members.push(Member { connection, player, outbox });
+        verdict
+    }
+
+    fn position(&self, connection: u64) -> Option<usize> {
+        self.members.binary_search_by_key(&connection, |member| member.connection).ok()
+    }
+
+    fn member(&self, connection: u64) -> Option<&Member> {
+        self.position(connection).map(|position| &self.members[position])
+    }
+
+    fn remove(&mut self, connection: u64) -> Option<Member> {
+        self.position(connection).map(|position| self.members.remove(position))
+    }
+}

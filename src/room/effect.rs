@@ -1,0 +1,76 @@
+//! Owns what a change of a room's state asks for: events to log and deliver, replies, arrivals, departures, closes.
+//! Called by `room::state`, which makes effects, and `room::delivery`, which carries them out strictly in order.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::{
+    history::{Audience, Event},
+    messages::Role,
+};
+use crate::{
+    protocol::{Cause, PlayerId, RawJson},
+    ws::{Outbox, VolatileKey},
+};
+
+/// Who a connection is to the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Player(PlayerId),
+    /// Sees what is addressed to everyone, holds no seat (S10).
+    Spectator,
+}
+
+/// What a client may claim of its past, as far as the state knows; the history has the last word (R3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    New {
+        reason: Option<&'static str>,
+    },
+    /// Its session is ours, and it saw everything up to `seen`.
+    Own {
+        seen: u64,
+    },
+    /// Its session belongs to another epoch.
+    Reset {
+        reason: &'static str,
+    },
+}
+
+impl Resume {
+    pub fn is_own(self) -> bool {
+        matches!(self, Self::Own { .. })
+    }
+}
+
+/// A `welcome` before the history was asked for the verdict.
+pub struct Draft {
+    pub player: PlayerId,
+    pub role: Role,
+    pub session: String,
+    pub seq: u64,
+    pub last_id: u64,
+    pub players: RawJson,
+    pub player_count: Option<usize>,
+    pub state: RawJson,
+}
+
+pub enum Effect {
+    /// Log it, then show it to its audience.
+    Event(Event),
+    /// Show it to everybody, unlogged.
+    Broadcast { frame: Bytes },
+    /// Show it to its audience, unlogged; only the newest of a key matters (S8).
+    Volatile { key: VolatileKey, audience: Audience, frame: Bytes },
+    /// Answer one connection.
+    Reply { connection: u64, frame: Bytes },
+    /// Answer a repeated `id` with where it was applied (S2).
+    Ack { connection: u64, player: PlayerId, id: u64 },
+    /// Welcome a connection, then give it what it missed, then everything live.
+    Enter { connection: u64, entry: Entry, outbox: Rc<Outbox>, resume: Resume, draft: Box<Draft> },
+    /// A connection gets nothing more.
+    Exit { connection: u64 },
+    /// End a connection from the room's side.
+    Close { connection: u64, cause: Cause },
+}

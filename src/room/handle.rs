@@ -1,0 +1,71 @@
+//! Owns `RoomHandle`, all that the rest of the server knows of a room.
+//! Called by `connection`; made by `registry::shard`.
+
+use actix::{Addr, MailboxError, dev::ToEnvelope, prelude::SendError};
+
+use super::{
+    actor::Room,
+    effect::Entry,
+    messages::{Act, Detach, Join, Leave},
+};
+use crate::protocol::{Cause, PlayerId, server::Verdict};
+
+/// A room that was open when the handle was made.
+#[derive(Clone)]
+pub struct RoomHandle(Addr<Room>);
+
+/// A room that does not take a command.
+pub enum Busy {
+    /// Its mailbox is full; try again with [`RoomHandle::act_when_free`].
+    Full(Act),
+    /// It is over.
+    Closed,
+}
+
+impl RoomHandle {
+    pub(crate) fn new(room: Addr<Room>) -> Self {
+        Self(room)
+    }
+
+    /// Waits for a place in the mailbox and for the answer.
+    ///
+    /// # Errors
+    /// When the room is over; find it again and join that one.
+    pub async fn join(&self, join: Join) -> Result<Result<Verdict, Cause>, MailboxError> {
+        self.0.send(join).await
+    }
+
+    /// # Errors
+    /// [`Busy`].
+    pub fn act(&self, act: Act) -> Result<(), Busy> {
+        self.0.try_send(act).map_err(|error| match error {
+            SendError::Full(act) => Busy::Full(act),
+            SendError::Closed(_) => Busy::Closed,
+        })
+    }
+
+    /// Resolves when the room has taken the command, or is over.
+    pub async fn act_when_free(&self, act: Act) {
+        let _ = self.0.send(act).await;
+    }
+
+    /// The player gives its seat up.
+    pub fn leave(&self, connection: u64, player: PlayerId) {
+        self.lifecycle(Leave { connection, player });
+    }
+
+    /// The connection is over; the seat is kept.
+    pub fn detach(&self, connection: u64, entry: Entry) {
+        self.lifecycle(Detach { connection, entry });
+    }
+
+    /// Lifecycle messages go past the mailbox's bound: one per connection, and losing one would leak a seat.
+    fn lifecycle<M>(&self, message: M)
+    where
+        M: actix::Message<Result = ()> + Send + 'static,
+        Room: actix::Handler<M>,
+        actix::Context<Room>: ToEnvelope<Room, M>,
+    {
+        self.0.do_send(message);
+    }
+}

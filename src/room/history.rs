@@ -1,0 +1,172 @@
+//! Owns the tail of a room's log in memory: events with their ready-made frames, bounded by count, bytes and age.
+//! Called by `room::delivery` to append, and to answer "what came after seq?" when a player resumes (R3).
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::protocol::PlayerId;
+
+/// Who sees an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    Everyone,
+    /// The sender, if a player, and the players it named; never a spectator (S10).
+    Only(Box<[PlayerId]>),
+}
+
+impl Audience {
+    /// `player` is `None` for a spectator.
+    pub fn admits(&self, player: Option<&PlayerId>) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Only(players) => player.is_some_and(|player| players.contains(player)),
+        }
+    }
+}
+
+/// One entry of a room's log.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub seq: u64,
+    pub made: Instant,
+    pub audience: Audience,
+    /// Who sent it and its `id`, when it has one: what an `ack` looks up (S2).
+    pub request: Option<(PlayerId, u64)>,
+    /// The frame every member gets.
+    pub frame: Bytes,
+}
+
+/// The three bounds; the oldest event goes first, whichever is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub max_events: usize,
+    pub max_bytes: usize,
+    pub max_age: Duration,
+}
+
+/// Consecutive events, oldest first. Invariant: `seq`s have no gap.
+pub struct History {
+    events: VecDeque<Event>,
+    bytes: usize,
+    /// The newest `seq` that is no longer here; 0 when nothing was dropped.
+    dropped: u64,
+    bounds: Bounds,
+}
+
+/// What a client that saw everything up to some `seq` has missed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// All of it is here, possibly nothing.
+    All,
+    /// These are gone, first and last `seq`.
+    Lost(u64, u64),
+    /// The client claims a `seq` this room has not reached: its past is not ours.
+    Ahead,
+}
+
+impl History {
+    pub fn new(bounds: Bounds) -> Self {
+        Self { events: VecDeque::new(), bytes: 0, dropped: 0, bounds }
+    }
+
+    pub fn push(&mut self, event: Event) {
+        debug_assert_eq!(event.seq, self.newest() + 1);
+        self.bytes += event.frame.len();
+        let now = event.made;
+        self.events.push_back(event);
+        self.trim(now);
+    }
+
+    /// Drops what is too old, and what is over the other bounds.
+    pub fn trim(&mut self, now: Instant) {
+        while let Some(oldest) = self.events.front() {
+            let over = self.events.len() > self.bounds.max_events
+                || self.bytes > self.bounds.max_bytes
+                || now.saturating_duration_since(oldest.made) > self.bounds.max_age;
+            if !over {
+                break;
+            }
+            self.bytes -= oldest.frame.len();
+            self.dropped = oldest.seq;
+            self.events.pop_front();
+        }
+    }
+
+    /// The `seq` of the newest event ever pushed; 0 before the first.
+    pub fn newest(&self) -> u64 {
+        self.events.back().map_or(self.dropped, |event| event.seq)
+    }
+
+    /// What is missing for a client whose last seen event is `seen`.
+    pub fn missed(&self, seen: u64) -> Missed {
+        if seen > self.newest() {
+            Missed::Ahead
+        } else if seen < self.dropped {
+            Missed::Lost(seen + 1, self.dropped)
+        } else {
+            Missed::All
+        }
+    }
+
+    /// The events after `seen`, oldest first.
+    pub fn after(&self, seen: u64) -> impl Iterator<Item = &Event> {
+        let skip = seen.saturating_sub(self.dropped).min(self.events.len() as u64);
+        self.events.range(skip as usize..)
+    }
+
+    /// Where the request with this `id` was applied, if that is still here. Newest first: repeats are recent.
+    pub fn seq_of(&self, player: &PlayerId, id: u64) -> Option<u64> {
+        self.events
+            .iter()
+            .rev()
+            .find(|event| event.request.as_ref().is_some_and(|(from, known)| *known == id && from == player))
+            .map(|event| event.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(seq: u64, made: Instant) -> Event {
+        Event { seq, made, audience: Audience::Everyone, request: None, frame: Bytes::from_static(b"0123456789") }
+    }
+
+    fn history(max_events: usize, max_bytes: usize) -> History {
+        History::new(Bounds { max_events, max_bytes, max_age: Duration::from_secs(10) })
+    }
+
+    #[test]
+    fn r3_what_is_kept_is_missed_in_full_and_what_is_dropped_is_named() {
+        let now = Instant::now();
+        let mut log = history(3, 1000);
+        (1..=5).for_each(|seq| log.push(event(seq, now)));
+        assert_eq!(log.missed(5), Missed::All);
+        assert_eq!(log.missed(2), Missed::All);
+        assert_eq!(log.missed(1), Missed::Lost(2, 2));
+        assert_eq!(log.missed(0), Missed::Lost(1, 2));
+        assert_eq!(log.missed(6), Missed::Ahead);
+        assert_eq!(log.after(3).map(|e| e.seq).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(log.after(0).map(|e| e.seq).collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!(log.after(5).count(), 0);
+    }
+
+    #[test]
+    fn each_of_the_three_bounds_drops_the_oldest() {
+        let now = Instant::now();
+        let mut by_bytes = history(100, 25);
+        (1..=5).for_each(|seq| by_bytes.push(event(seq, now)));
+        assert_eq!(by_bytes.missed(3), Missed::All);
+        assert_eq!(by_bytes.missed(2), Missed::Lost(3, 3));
+        let mut by_age = history(100, 1000);
+        by_age.push(event(1, now));
+        by_age.push(event(2, now + Duration::from_secs(11)));
+        assert_eq!(by_age.missed(0), Missed::Lost(1, 1));
+        by_age.trim(now + Duration::from_secs(60));
+        assert_eq!((by_age.newest(), by_age.missed(2), by_age.missed(1)), (2, Missed::All, Missed::Lost(2, 2)));
+    }
+}

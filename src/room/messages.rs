@@ -1,0 +1,94 @@
+//! Owns the messages of the `Room` actor: commands, queries, events.
+//! Called by `room::handle`, which sends the commands, and `registry`, which hears the events.
+
+use std::rc::Rc;
+
+use actix::Message;
+use send_wrapper::SendWrapper;
+
+use super::effect::Entry;
+use crate::{
+    protocol::{Cause, GameId, PlayerId, RawJson, server::Verdict},
+    ws::Outbox,
+};
+
+// ---- commands
+
+/// What a connection may do in a room (A11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Player,
+    Spectator,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Player => "player",
+            Self::Spectator => "spectator",
+        }
+    }
+}
+
+/// Sent by a connection once it is authenticated; answers how it was welcomed, or why not.
+/// Mailbox full: the connection waits, reading nothing.
+#[derive(Message)]
+#[rtype(result = "Result<Verdict, Cause>")]
+pub struct Join {
+    /// Unique on this shard.
+    pub connection: u64,
+    pub player: PlayerId,
+    pub role: Role,
+    /// R1: the secret and the last `seq` seen.
+    pub session: Option<String>,
+    pub seen: Option<u64>,
+    /// A valid token names this player: its claim to the seat is as good as the secret (S7).
+    pub authenticated: bool,
+    /// Never leaves the shard's thread: messages must be `Send`, and this one checks that it stays.
+    pub outbox: SendWrapper<Rc<Outbox>>,
+}
+
+/// A frame for the room. Mailbox full: the connection waits, reading nothing, so the pressure reaches its client.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Act {
+    pub connection: u64,
+    pub player: PlayerId,
+    pub action: Action,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Send { id: Option<u64>, data: RawJson, to: Option<Vec<PlayerId>> },
+    Volatile { name: String, data: RawJson, to: Option<Vec<PlayerId>> },
+    Patch { id: Option<u64>, patch: RawJson, if_seq: Option<u64> },
+}
+
+/// Sent by a connection whose client gives the seat up. A lifecycle message: never refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Leave {
+    pub connection: u64,
+    pub player: PlayerId,
+}
+
+/// Sent by a connection that ended for any other reason. A lifecycle message: never refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Detach {
+    pub connection: u64,
+    pub entry: Entry,
+}
+
+// ---- events
+
+/// Sent to the shard by a room that ends; the next join opens another. A lifecycle message: never refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomEnded {
+    pub game: GameId,
+    /// Tells this room from a later one of the same name.
+    pub epoch: String,
+    /// `true` when it did not end of its own accord: a panic.
+    pub failed: bool,
+}

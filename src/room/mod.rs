@@ -1,0 +1,22 @@
+//! Owns rooms: the log, seats, presence, the shared state and the game's rules; one actor per game.
+//! Called by `registry`, which opens rooms, and `connection`, which joins them through a `RoomHandle`.
+
+mod actor;
+mod delivery;
+mod document;
+mod effect;
+mod handle;
+mod history;
+mod logic;
+pub mod messages;
+mod relay;
+mod seats;
+mod state;
+mod tic_tac_toe;
+mod turn;
+
+pub use actor::{Room, RoomSetting};
+pub use effect::Entry;
+pub use handle::{Busy, RoomHandle};
+pub use logic::{LogicFactory, Logics, Rejection, Request, RoomLogic};
+pub use turn::Turn;

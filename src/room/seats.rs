@@ -1,0 +1,126 @@
+//! Owns who has a seat in a room: the session behind it, its last `id`, and since when its player is away.
+//! Called by `room::state`.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::protocol::{PlayerId, server::Status};
+
+/// A session secret as the server keeps it: hashed, compared in constant time.
+#[derive(Clone, Copy)]
+pub struct SecretHash([u8; 32]);
+
+impl SecretHash {
+    pub fn of(secret: &str) -> Self {
+        Self(Sha256::digest(secret.as_bytes()).into())
+    }
+
+    pub fn matches(&self, secret: &str) -> bool {
+        bool::from(self.0.ct_eq(&Self::of(secret).0))
+    }
+}
+
+/// A player's place in the room; it outlives connections.
+pub struct Seat {
+    pub secret: SecretHash,
+    /// The newest `id` applied (S2); 0 before the first.
+    pub last_id: u64,
+    /// The connection that holds the seat; `None` while away.
+    pub connection: Option<u64>,
+}
+
+struct Departure {
+    deadline: Instant,
+    player: PlayerId,
+}
+
+/// All seats of a room. Invariant: a seat without a connection has exactly one departure.
+pub struct Seats {
+    seats: HashMap<PlayerId, Seat>,
+    /// Lost connections, oldest first: the grace is the same for all, so the order is that of the deadlines.
+    departures: VecDeque<Departure>,
+    grace: Duration,
+}
+
+impl Seats {
+    /// `grace` is `RECONNECT_GRACE` (R4).
+    pub fn new(grace: Duration) -> Self {
+        Self { seats: HashMap::new(), departures: VecDeque::new(), grace }
+    }
+
+    pub fn len(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.seats.is_empty()
+    }
+
+    pub fn get_mut(&mut self, player: &PlayerId) -> Option<&mut Seat> {
+        self.seats.get_mut(player)
+    }
+
+    /// The seat, if this connection holds it: a connection that was replaced has no say any more.
+    pub fn held_by(&mut self, player: &PlayerId, connection: u64) -> Option<&mut Seat> {
+        self.seats.get_mut(player).filter(|seat| seat.connection == Some(connection))
+    }
+
+    pub fn insert(&mut self, player: PlayerId, seat: Seat) {
+        self.seats.insert(player, seat);
+    }
+
+    /// The seat is given up.
+    pub fn remove(&mut self, player: &PlayerId) -> Option<Seat> {
+        self.forget_departure(player);
+        self.seats.remove(player)
+    }
+
+    /// An away player is back, or another one takes its place: `connection` holds the seat from now on.
+    pub fn occupy(&mut self, player: &PlayerId, connection: u64) {
+        self.forget_departure(player);
+        if let Some(seat) = self.seats.get_mut(player) {
+            seat.connection = Some(connection);
+        }
+    }
+
+    pub fn players(&self) -> impl Iterator<Item = &PlayerId> {
+        self.seats.keys()
+    }
+
+    pub fn statuses(&self) -> Vec<(&PlayerId, Status)> {
+        let status = |seat: &Seat| if seat.connection.is_some() { Status::Joined } else { Status::Away };
+        let mut all: Vec<_> = self.seats.iter().map(|(player, seat)| (player, status(seat))).collect();
+        all.sort_unstable_by_key(|(player, _)| *player);
+        all
+    }
+
+    /// The connection is lost; the seat is kept for the grace. `false` when it does not hold the seat.
+    pub fn depart(&mut self, player: &PlayerId, connection: u64, now: Instant) -> bool {
+        let grace = self.grace;
+        let Some(seat) = self.held_by(player, connection) else { return false };
+        seat.connection = None;
+        self.departures.push_back(Departure { deadline: now + grace, player: player.clone() });
+        true
+    }
+
+    /// Takes out one player whose grace is over. Call until it returns `None`.
+    pub fn expire(&mut self, now: Instant) -> Option<PlayerId> {
+        let due = self.departures.pop_front_if(|departure| departure.deadline <= now)?;
+        self.seats.remove(&due.player);
+        Some(due.player)
+    }
+
+    /// When the next grace may run out.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.departures.front().map(|departure| departure.deadline)
+    }
+
+    fn forget_departure(&mut self, player: &PlayerId) {
+        self.departures.retain(|departure| departure.player != *player);
+    }
+}

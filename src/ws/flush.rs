@@ -1,0 +1,71 @@
+//! Owns the end of an event-loop turn: every outbox that got a frame in this turn is written once.
+//! Called by `Outbox`, which adds itself; one `Flusher` runs per shard, started by `registry::shard`.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    rc::Rc,
+    task::{Poll, Waker},
+};
+
+use super::outbox::Outbox;
+use crate::observe::metrics::ShardMetrics;
+
+/// The shard's list of outboxes with something to write.
+///
+/// The task is woken by the first outbox of a turn and so runs behind every task that was ready before it: what
+/// those tasks push to one socket leaves in one vectored write.
+pub struct Flusher {
+    dirty: RefCell<Vec<Rc<Outbox>>>,
+    waker: RefCell<Option<Waker>>,
+    stats: ShardMetrics,
+}
+
+impl Flusher {
+    pub fn new(stats: ShardMetrics) -> Rc<Self> {
+        Rc::new(Self { dirty: RefCell::default(), waker: RefCell::new(None), stats })
+    }
+
+    /// This shard's own counters.
+    pub fn stats(&self) -> &ShardMetrics {
+        &self.stats
+    }
+
+    pub(super) fn add(&self, outbox: Rc<Outbox>) {
+        let mut dirty = self.dirty.borrow_mut();
+        dirty.push(outbox);
+        if dirty.len() == 1
+            && let Some(waker) = &*self.waker.borrow()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Flushes for ever; never resolves.
+    pub async fn run(self: Rc<Self>) {
+        let mut spare = Vec::new();
+        poll_fn(|context| {
+            let mut waker = self.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+                *waker = Some(context.waker().clone());
+            }
+            drop(waker);
+            std::mem::swap(&mut *self.dirty.borrow_mut(), &mut spare);
+            for outbox in spare.drain(..) {
+                self.flush(&outbox);
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+    }
+
+    /// Writes one outbox now and counts what went out.
+    pub(super) fn flush(&self, outbox: &Outbox) {
+        let flushed = outbox.flush();
+        self.stats.events_out(flushed.frames as u64);
+        self.stats.bytes_out(flushed.bytes as u64);
+        if let Some(waited) = flushed.waited {
+            self.stats.event_to_wire(waited);
+        }
+    }
+}

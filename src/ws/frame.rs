@@ -1,0 +1,147 @@
+//! Owns the encoding of server frames (RFC 6455 section 5.2, unmasked, never fragmented), one exact allocation each.
+//! Called by outboxes, which encode an event once and share the bytes, and by the close handshake.
+
+use bytes::Bytes;
+
+/// The longest payload of a control frame (RFC 6455 section 5.5).
+pub const MAX_CONTROL_BYTES: usize = 125;
+
+/// FIN and the opcode of RFC 6455 section 5.2.
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+/// A text frame. The payload must be UTF-8; it is not checked again here.
+pub fn text(payload: &[u8]) -> Bytes {
+    frame(TEXT, &[payload])
+}
+
+/// A ping frame; a payload over 125 bytes is cut.
+pub fn ping(payload: &[u8]) -> Bytes {
+    frame(PING, &[control(payload)])
+}
+
+/// A pong frame; a payload over 125 bytes is cut.
+pub fn pong(payload: &[u8]) -> Bytes {
+    frame(PONG, &[control(payload)])
+}
+
+/// A close frame; the reason is cut at a character so that code and reason fit 125 bytes. The codes that must not be
+/// sent (1005, 1006, 1015: RFC 6455 section 7.4.1) give a close frame without a payload.
+pub fn close(code: u16, reason: &str) -> Bytes {
+    if matches!(code, 1005 | 1006 | 1015) {
+        return frame(CLOSE, &[]);
+    }
+    let mut end = reason.len().min(MAX_CONTROL_BYTES - 2);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    frame(CLOSE, &[&code.to_be_bytes(), reason.as_bytes().get(..end).unwrap_or_default()])
+}
+
+fn control(payload: &[u8]) -> &[u8] {
+    payload.get(..MAX_CONTROL_BYTES).unwrap_or(payload)
+}
+
+fn frame(first: u8, parts: &[&[u8]]) -> Bytes {
+    let payload: usize = parts.iter().map(|part| part.len()).sum();
+    let extended = match payload {
+        0..126 => 0,
+        126..65_536 => 2,
+        _ => 8,
+    };
+    // `Bytes::from` keeps a vector without reallocating only when its capacity is its length.
+    let mut out = Vec::with_capacity(2 + extended + payload);
+    out.push(first);
+    match extended {
+        0 => out.push(payload as u8),
+        2 => {
+            out.push(126);
+            out.extend_from_slice(&(payload as u16).to_be_bytes());
+        }
+        _ => {
+            out.push(127);
+            out.extend_from_slice(&(payload as u64).to_be_bytes());
+        }
+    }
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    Bytes::from(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+    use tungstenite::protocol::frame::{
+        Frame, FrameSocket,
+        coding::{Control, Data, OpCode},
+    };
+
+    use super::*;
+
+    /// Reads back with an independent codec, which must find exactly one final, unmasked frame.
+    fn peer_reads(bytes: &Bytes) -> Frame {
+        let mut socket = FrameSocket::new(Cursor::new(bytes.to_vec()));
+        let frame = socket.read(None).unwrap().unwrap();
+        assert!(frame.header().is_final && frame.header().mask.is_none());
+        assert!(socket.read(None).unwrap().is_none(), "bytes left over");
+        frame
+    }
+
+    #[test]
+    fn text_of_every_length_class_is_read_back_by_a_peer() {
+        for length in [0, 1, 125, 126, 127, 65_535, 65_536, 200_000] {
+            let payload = vec![b'x'; length];
+            let frame = peer_reads(&text(&payload));
+            assert_eq!(frame.header().opcode, OpCode::Data(Data::Text));
+            assert_eq!(frame.payload(), payload);
+        }
+    }
+
+    #[test]
+    fn ping_and_pong_are_cut_to_a_control_payload() {
+        let long = [7; 200];
+        for (bytes, opcode) in [(ping(&long), Control::Ping), (pong(&long), Control::Pong)] {
+            let frame = peer_reads(&bytes);
+            assert_eq!(frame.header().opcode, OpCode::Control(opcode));
+            assert_eq!(frame.payload(), [7; 125]);
+        }
+    }
+
+    #[test]
+    fn a_close_reason_is_cut_at_a_character_and_the_frame_stays_a_control_frame() {
+        let frame = peer_reads(&close(4008, &"é".repeat(100)));
+        assert_eq!(frame.header().opcode, OpCode::Control(Control::Close));
+        assert_eq!(frame.payload()[..2], 4008_u16.to_be_bytes());
+        assert_eq!(std::str::from_utf8(&frame.payload()[2..]).unwrap(), "é".repeat(61));
+    }
+
+    #[test]
+    fn codes_that_must_not_be_sent_become_an_empty_close() {
+        for code in [1005, 1006, 1015] {
+            assert_eq!(&close(code, "lost")[..], [0x88, 0]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_frame_is_read_back_by_a_peer(length in 0_usize..70_000, step in any::<u8>()) {
+            let payload: Vec<u8> = (0..length).map(|i| (i as u8).wrapping_mul(step)).collect();
+            let frame = peer_reads(&text(&payload));
+            prop_assert_eq!(frame.payload(), &payload[..]);
+        }
+
+        #[test]
+        fn every_close_is_read_back_by_a_peer(code in 1000_u16..5000, reason in ".{0,200}") {
+            let frame = peer_reads(&close(code, &reason));
+            prop_assert!(frame.payload().len() <= MAX_CONTROL_BYTES);
+            if let Some(sent) = frame.payload().get(2..) {
+                prop_assert!(reason.starts_with(std::str::from_utf8(sent).unwrap()));
+            }
+        }
+    }
+}

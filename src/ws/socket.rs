@@ -1,0 +1,213 @@
+//! Owns one accepted TCP socket after the handshake: its two halves and the stream of messages read from it.
+//! Called by `connection`, whose actor handles the stream, and by `linger` when the connection is over.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io::{self, IoSlice},
+    net::TcpStream as StdTcpStream,
+    ops::ControlFlow,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use actix_web_actors::ws::Message;
+use futures_core::Stream;
+use tokio::{
+    io::{AsyncRead as _, ReadBuf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+use super::{
+    decoder::{DecodeError, Decoder},
+    flush::Flusher,
+    linger::linger,
+    outbox::{Outbox, Sink},
+};
+
+/// What one read may return; one buffer per shard, so that an idle connection holds none.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice());
+}
+
+/// Why the stream of messages ended early.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The bytes break RFC 6455 or a bound; the peer is told.
+    Decode(DecodeError),
+    /// The socket ended or failed.
+    Lost,
+}
+
+/// Bytes a connection has moved so far; for its last log line.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    pub bytes_in: Cell<u64>,
+    pub bytes_out: Cell<u64>,
+}
+
+/// The half that is written to, as the outbox sees it.
+pub struct Writer {
+    half: OwnedWriteHalf,
+    traffic: Rc<Traffic>,
+}
+
+impl Sink for Writer {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // One slice is the common case and `write` is cheaper than `writev`.
+        let written = match slices {
+            [one] => self.half.try_write(one)?,
+            many => self.half.try_write_vectored(many)?,
+        };
+        self.traffic.bytes_out.set(self.traffic.bytes_out.get() + written as u64);
+        Ok(written)
+    }
+}
+
+/// The messages a peer sends, until the outbox is closed, the socket ends, or the bytes break a rule.
+///
+/// It also writes on when a blocked socket takes bytes again: both directions of a socket wake one task.
+///
+/// Dropping it lets the socket linger, so that the closing frames reach the peer.
+pub struct Reader {
+    /// Only `None` while it is dropped.
+    half: Option<OwnedReadHalf>,
+    decoder: Decoder,
+    /// Decoded from the last read and not yet handed on; at most one read's worth.
+    pending: VecDeque<Message>,
+    /// Reported after the messages that came before it.
+    error: Option<DecodeError>,
+    outbox: Rc<Outbox>,
+    flusher: Rc<Flusher>,
+    traffic: Rc<Traffic>,
+}
+
+/// An open socket of this shard.
+pub struct Socket {
+    pub reader: Reader,
+    pub outbox: Rc<Outbox>,
+    pub traffic: Rc<Traffic>,
+}
+
+/// Bounds of one socket.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// S4.
+    pub max_message_bytes: usize,
+    /// S6.
+    pub outbox_bytes: usize,
+}
+
+impl Socket {
+    /// Registers a socket that another thread accepted with this shard's event loop. `early` are bytes that
+    /// came behind the handshake.
+    ///
+    /// # Errors
+    /// When the event loop cannot take the socket.
+    pub fn open(stream: StdTcpStream, early: &[u8], flusher: Rc<Flusher>, limits: Limits) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(stream)?;
+        // The listener passes it on where the system inherits options; elsewhere this is what sets it.
+        stream.set_nodelay(true)?;
+        let (read_half, write_half) = stream.into_split();
+        let traffic = Rc::<Traffic>::default();
+        let writer = Writer { half: write_half, traffic: traffic.clone() };
+        let outbox = Outbox::new(Box::new(writer), flusher.clone(), limits.outbox_bytes);
+        let mut reader = Reader {
+            half: Some(read_half),
+            decoder: Decoder::new(limits.max_message_bytes),
+            pending: VecDeque::new(),
+            error: None,
+            outbox: outbox.clone(),
+            flusher,
+            traffic: traffic.clone(),
+        };
+        if !early.is_empty() {
+            reader.decode(&mut early.to_vec());
+        }
+        Ok(Self { reader, outbox, traffic })
+    }
+}
+
+impl Reader {
+    fn decode(&mut self, bytes: &mut [u8]) {
+        let count = bytes.len() as u64;
+        self.traffic.bytes_in.set(self.traffic.bytes_in.get() + count);
+        self.flusher.stats().bytes_in(count);
+        let pending = &mut self.pending;
+        let take = &mut |message| {
+            pending.push_back(message);
+            ControlFlow::Continue(())
+        };
+        self.error = self.decoder.feed(bytes, take).err();
+    }
+
+    /// One read into the shard's buffer, decoded into `pending`.
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let Some(half) = &mut self.half else { return Poll::Ready(Err(ReadError::Lost)) };
+            let mut read = ReadBuf::new(buffer);
+            match ready!(Pin::new(half).poll_read(context, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => {
+                    self.decode(read.filled_mut());
+                    Poll::Ready(Ok(()))
+                }
+                Ok(()) | Err(_) => Poll::Ready(Err(ReadError::Lost)),
+            }
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Without a cause nobody ended the connection: the thread itself is going down, and cannot spawn.
+        if let Some(half) = self.half.take()
+            && self.outbox.cause().is_some()
+        {
+            linger(half, self.outbox.clone(), self.flusher.clone());
+        }
+    }
+}
+
+impl Stream for Reader {
+    type Item = Result<Message, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        this.outbox.set_reader(context.waker());
+        loop {
+            if this.outbox.cause().is_some() {
+                return Poll::Ready(None);
+            }
+            if this.outbox.is_blocked()
+                && let Some(half) = &this.half
+                && let Poll::Ready(writable) = half.as_ref().poll_write_ready(context)
+            {
+                match writable {
+                    Ok(()) => this.flusher.flush(&this.outbox),
+                    Err(_) => return Poll::Ready(Some(Err(ReadError::Lost))),
+                }
+                // Blocked again means the readiness was stale: ask for the next one, or see the cause.
+                continue;
+            }
+            if let Some(message) = this.pending.pop_front() {
+                return Poll::Ready(Some(Ok(message)));
+            }
+            if this.pending.capacity() > 4 {
+                this.pending = VecDeque::new();
+            }
+            if let Some(error) = this.error.take() {
+                return Poll::Ready(Some(Err(ReadError::Decode(error))));
+            }
+            if let Err(error) = ready!(this.poll_fill(context)) {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+}
