@@ -209,8 +209,15 @@ fn announce(config: &Config, listeners: &[(Duty, TcpListener)], logger: &Logger)
         let url = format!("{scheme}://{host}:{}/{path}", address.port());
         info!(logger, "listening"; "url" => url, "port" => address.port(), "shards" => config.shards);
     }
-    if matches!(config.gate.auth.mode, AuthMode::Open) {
-        warn!(logger, "DEVELOPMENT MODE: anyone may play as anyone; set JWT_SECRET to require tokens");
+    match &config.gate.auth.mode {
+        AuthMode::Open => {
+            warn!(logger, "DEVELOPMENT MODE: anyone may play as anyone; set JWT_SECRET to require tokens")
+        }
+        // RFC 7518 section 3.2: a shorter key than the hash is easier to guess than the signature.
+        AuthMode::Jwt { secret, .. } if secret.expose().len() < 32 => {
+            warn!(logger, "JWT_SECRET is shorter than 32 bytes; use one from `openssl rand -hex 32`");
+        }
+        AuthMode::Jwt { .. } => {}
     }
     Ok(())
 }

@@ -56,9 +56,6 @@ pub enum AuthMode {
     },
 }
 
-/// A key shorter than HMAC-SHA-256's output is weaker than the signature (RFC 7518, section 3.2).
-const MIN_JWT_SECRET_BYTES: usize = 32;
-
 impl Platform {
     pub(super) fn detect(reader: &Reader<'_>) -> Option<Self> {
         [Self::Railway, Self::Render, Self::Fly, Self::Heroku]
@@ -138,9 +135,6 @@ fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthConfig {
         }
     } else if off {
         reader.complain(&table::AUTH, "is off, yet JWT_SECRET is set; unset one of them");
-    }
-    if platform.is_some() && secret.as_ref().is_some_and(|secret| secret.expose().len() < MIN_JWT_SECRET_BYTES) {
-        reader.reject(&table::JWT_SECRET, "", "is too short for a hosted platform");
     }
     let mode = match secret {
         Some(secret) if !off => AuthMode::Jwt { secret, audience, issuer },

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{kind::Binary, reader::Reader, table};
+use super::{reader::Reader, table};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionConfig {
@@ -54,26 +54,14 @@ pub struct LogicPrefix {
 }
 
 pub(super) fn connection(reader: &mut Reader<'_>) -> ConnectionConfig {
-    let config = ConnectionConfig {
+    ConnectionConfig {
         ping_interval: reader.time(&table::WS_PING_INTERVAL),
         ping_timeout: reader.time(&table::WS_PING_TIMEOUT),
         max_message_bytes: reader.number(&table::MAX_MESSAGE_BYTES),
         message_rate: reader.number(&table::MESSAGE_RATE),
         message_burst: reader.number(&table::MESSAGE_BURST),
         outbox_bytes: reader.number(&table::OUTBOX_BYTES),
-    };
-    let least = config.max_message_bytes as u64 + table::OUTBOX_HEADROOM_BYTES;
-    let both_good = !reader.is_bad(&table::OUTBOX_BYTES) && !reader.is_bad(&table::MAX_MESSAGE_BYTES);
-    if both_good && (config.outbox_bytes as u64) < least {
-        let message = format!(
-            "{} cannot hold one message of MAX_MESSAGE_BYTES ({}); allowed: at least {} bytes with that",
-            Binary(config.outbox_bytes as u64),
-            Binary(config.max_message_bytes as u64),
-            Binary(least),
-        );
-        reader.complain(&table::OUTBOX_BYTES, &message);
     }
-    config
 }
 
 pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {

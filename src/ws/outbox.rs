@@ -117,7 +117,8 @@ impl Outbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        if queue.bytes + frame.len() > self.max_bytes {
+        // One frame always fits: a bound below the longest message must not close a client that keeps up.
+        if queue.bytes > 0 && queue.bytes + frame.len() > self.max_bytes {
             drop(queue);
             self.close(Cause::TooSlow, None);
             return false;

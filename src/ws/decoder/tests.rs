@@ -199,6 +199,17 @@ fn a_flood_of_a_million_tiny_frames_takes_linear_time() {
 }
 
 #[test]
+fn a_buffer_grows_in_few_steps_and_never_past_its_limit() {
+    let (mut buffer, mut capacities) = (Vec::new(), std::collections::BTreeSet::new());
+    for _ in 0..100_000 {
+        append(&mut buffer, b"x", 100_000);
+        capacities.insert(buffer.capacity());
+    }
+    assert!(capacities.len() <= 18, "{capacities:?}");
+    assert_eq!(capacities.last(), Some(&100_000));
+}
+
+#[test]
 fn errors_name_their_cause() {
     assert_eq!(DecodeError::TooBig.cause(), Cause::MessageTooBig);
     assert_eq!(DecodeError::InvalidUtf8.cause(), Cause::InvalidUtf8);
