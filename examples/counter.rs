@@ -1,0 +1,50 @@
+//! Owns a game of one's own in a few lines: the first to count to the goal wins. Run: `cargo run --example counter`.
+//! Called by nobody; `tests/contract/logic.rs` runs it.
+
+use innkeeper::{
+    Innkeeper,
+    config::{Config, Overrides},
+    protocol::PlayerId,
+    room::{Rejection, Request, RoomLogic, Turn},
+};
+use serde_json::json;
+
+/// The rules: players take turns at will, each message is `{"add":1..3}`, whoever reaches 10 wins and it starts over.
+struct Counter;
+
+#[derive(serde::Deserialize)]
+struct Add {
+    add: u64,
+}
+
+impl RoomLogic for Counter {
+    fn initial_state(&self) -> serde_json::Value {
+        json!({ "count": 0 })
+    }
+
+    fn join(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
+        turn.send_to(std::slice::from_ref(player), &json!({ "hello": player, "add": "1 to 3" }));
+    }
+
+    fn message(&mut self, turn: &mut Turn<'_>, request: &Request) -> Result<(), Rejection> {
+        let wrong = |_| Rejection::new("illegal_move", "send {\"add\":1..3}");
+        let Add { add } = request.data.decode().map_err(wrong)?;
+        if !(1..=3).contains(&add) {
+            return Err(Rejection::new("illegal_move", "add 1, 2 or 3"));
+        }
+        let count = turn.state()["count"].as_u64().unwrap_or(0) + add;
+        if count >= 10 {
+            turn.send(&json!({ "winner": request.from }));
+            turn.patch(json!({ "count": 0 }));
+        } else {
+            turn.patch(json!({ "count": count }));
+        }
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(Overrides::default())?;
+    Innkeeper::new(config).logic("counter", "counter-", |_game| Counter).run()?;
+    Ok(())
+}

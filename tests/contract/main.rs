@@ -1,0 +1,22 @@
+//! Owns the tests of the contract (docs/protocol.md) against the real server: one binary, one module a topic.
+//! Run by `cargo test --test contract`.
+
+mod admission;
+mod auth;
+mod drain;
+mod frames;
+mod heartbeat;
+mod hostile;
+mod logic;
+mod logs;
+mod play;
+mod presence;
+mod reports;
+mod resume;
+mod routes;
+mod spectators;
+mod startup;
+mod state;
+mod support;
+mod takeover;
+mod volatile;

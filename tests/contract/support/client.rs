@@ -1,0 +1,260 @@
+//! Owns the tests' clients: a WebSocket client from another library, and a raw socket that obeys no protocol.
+//! Called by integration tests through `Server::connect` and `Server::raw`.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+};
+
+use serde_json::Value;
+use tungstenite::{Message, WebSocket, client::IntoClientRequest as _, http::HeaderValue};
+
+use super::PATIENCE;
+
+/// A WebSocket client (tungstenite) that waits for what must come.
+pub struct Client {
+    socket: WebSocket<TcpStream>,
+    pub welcome: Value,
+    /// The subprotocol the server echoed.
+    pub subprotocol: Option<String>,
+}
+
+/// How the server ended a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub code: u16,
+    pub reason: String,
+}
+
+impl Client {
+    pub(super) fn connect(port: u16, path: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        stream.set_nodelay(true).expect("nodelay");
+        let mut request = format!("ws://127.0.0.1:{port}{path}").into_client_request().expect("request");
+        for (name, value) in headers {
+            let name: tungstenite::http::HeaderName = name.parse().expect("header");
+            request.headers_mut().append(name, HeaderValue::from_str(value).expect("header"));
+        }
+        match tungstenite::client(request, stream) {
+            Ok((socket, response)) => {
+                let echoed = response.headers().get("sec-websocket-protocol");
+                let subprotocol = echoed.map(|value| value.to_str().expect("ascii").to_owned());
+                Ok(Self { socket, welcome: Value::Null, subprotocol })
+            }
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                Err(response.status().as_u16())
+            }
+            Err(error) => panic!("handshake of {path}: {error}"),
+        }
+    }
+
+    /// Reads the welcome, which must come first (R2), and keeps it.
+    pub fn welcomed(mut self) -> Self {
+        let frame = self.next();
+        assert_eq!(frame["type"], "welcome", "{frame}");
+        self.welcome = frame;
+        self
+    }
+
+    /// The session secret of the welcome.
+    pub fn session(&self) -> &str {
+        self.welcome["session"].as_str().expect("a session")
+    }
+
+    pub fn send(&mut self, frame: &Value) {
+        self.send_text(&frame.to_string());
+    }
+
+    pub fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).expect("send");
+    }
+
+    pub fn send_message(&mut self, message: Message) {
+        self.socket.send(message).expect("send");
+    }
+
+    /// The next JSON frame, server pings aside.
+    pub fn next(&mut self) -> Value {
+        loop {
+            let frame = self.next_of_any_kind().unwrap_or_else(|ended| panic!("closed with {ended:?}"));
+            if frame["type"] != "ping" {
+                return frame;
+            }
+        }
+    }
+
+    /// The next JSON frame, server pings included; or how the connection ended.
+    pub fn next_of_any_kind(&mut self) -> Result<Value, Ended> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).expect("frames are JSON")),
+                Ok(Message::Close(frame)) => {
+                    let ended = frame.map_or(Ended { code: 1005, reason: String::new() }, |frame| Ended {
+                        code: frame.code.into(),
+                        reason: frame.reason.to_string(),
+                    });
+                    return Err(ended);
+                }
+                Ok(_) => {}
+                Err(error) => return Err(Ended { code: 1006, reason: error.to_string() }),
+            }
+        }
+    }
+
+    /// The next raw message of any kind, e.g. a WebSocket Ping.
+    pub fn next_message(&mut self) -> Message {
+        self.socket.read().expect("a message")
+    }
+
+    /// Skips frames until one fits.
+    pub fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let frame = self.next();
+            if fits(&frame) {
+                return frame;
+            }
+        }
+    }
+
+    pub fn until_type(&mut self, kind: &str) -> Value {
+        self.until(|frame| frame["type"] == kind)
+    }
+
+    /// Reads up to the close; returns it and the last JSON frame before it.
+    pub fn ended(&mut self) -> (Ended, Value) {
+        let mut last = Value::Null;
+        loop {
+            match self.next_of_any_kind() {
+                Ok(frame) => last = frame,
+                Err(ended) => return (ended, last),
+            }
+        }
+    }
+
+    /// Everything up to the answer of a `ping` sent now: proves what did not come, without sleeping.
+    pub fn drain(&mut self) -> Vec<Value> {
+        let nonce = fastrand::u64(..1 << 50);
+        self.send(&serde_json::json!({ "type": "ping", "nonce": nonce }));
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.next();
+            if frame["type"] == "pong" && frame["nonce"] == nonce {
+                return frames;
+            }
+            frames.push(frame);
+        }
+    }
+
+    /// Sends a close frame and waits for the server's.
+    pub fn close(mut self) {
+        let _ = self.socket.close(None);
+        while self.socket.read().is_ok() {}
+    }
+
+    /// Cuts the connection: no close frame.
+    pub fn cut(self) {
+        let _ = self.socket.get_ref().shutdown(Shutdown::Both);
+    }
+
+    /// The socket below, e.g. to stop reading for a while.
+    pub fn stream(&self) -> &TcpStream {
+        self.socket.get_ref()
+    }
+}
+
+/// Bytes as they are.
+pub struct RawSocket(pub TcpStream);
+
+impl RawSocket {
+    pub(super) fn open(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        Self(stream)
+    }
+
+    /// A correct handshake; afterwards frames may be as wrong as they like.
+    pub fn upgrade(mut self, path: &str) -> Self {
+        self.write(
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            self.0.read_exact(&mut byte).expect("the handshake's answer");
+            head.push(byte[0]);
+        }
+        assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+        self
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("write");
+    }
+
+    /// Whether the bytes could be written; a server that hung up is fine.
+    pub fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
+    }
+
+    /// A masked frame: first byte (FIN, RSV, opcode) and payload, correct length.
+    pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mask = [0x12, 0x34, 0x56, 0x78];
+        let mut frame = vec![first];
+        match payload.len() {
+            length @ 0..126 => frame.push(0x80 | length as u8),
+            length @ 126..65536 => {
+                frame.push(0x80 | 126);
+                frame.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frame
+    }
+
+    /// Reads server frames up to the close frame; its code, or 1006 when the socket ended without one.
+    pub fn close_code(&mut self) -> u16 {
+        loop {
+            let mut head = [0; 2];
+            if self.0.read_exact(&mut head).is_err() {
+                return 1006;
+            }
+            let length = match head[1] {
+                126 => {
+                    let mut extended = [0; 2];
+                    self.0.read_exact(&mut extended).expect("length");
+                    usize::from(u16::from_be_bytes(extended))
+                }
+                127 => {
+                    let mut extended = [0; 8];
+                    self.0.read_exact(&mut extended).expect("length");
+                    u64::from_be_bytes(extended) as usize
+                }
+                short => usize::from(short),
+            };
+            let mut payload = vec![0; length];
+            if self.0.read_exact(&mut payload).is_err() {
+                return 1006;
+            }
+            if head[0] == 0x88 {
+                return if length >= 2 { u16::from_be_bytes([payload[0], payload[1]]) } else { 1005 };
+            }
+        }
+    }
+
+    /// Everything until the peer ends the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.0.read_to_end(&mut bytes);
+        bytes
+    }
+}

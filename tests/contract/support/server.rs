@@ -1,0 +1,174 @@
+//! Owns one running server process: started on a free port, watched through its log, ended with the test.
+//! Called by integration tests through `Server`.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{Client, PATIENCE, RawSocket, Response, http};
+
+/// The real binary. Dropping it kills the process, also when the test fails.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+impl Server {
+    /// Starts the server with these settings over quiet defaults, and waits until it listens.
+    pub fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_program(env!("CARGO_BIN_EXE_innkeeper"), settings)
+    }
+
+    /// As `start`, for another program that is built on the library.
+    pub fn start_program(program: &str, settings: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(program)
+            .env_clear()
+            .envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("MAX_CONNECTIONS_PER_IP", "1000")])
+            .envs([("RATE_LIMIT_MAX_REQUESTS", "100000"), ("SHARDS", "2"), ("CONFIG_FILE", "")])
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the server's binary starts");
+        let log = Arc::new(Log::default());
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let writer = log.clone();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                writer.lines.lock().expect("log").push(line);
+                writer.grown.notify_all();
+            }
+        });
+        let mut server = Self { child, port: 0, log };
+        let listening = server.wait_for_log(|line| line["message"] == "listening");
+        server.port = listening["port"].as_u64().expect("a port") as u16;
+        server
+    }
+
+    /// The first log line (as JSON) that fits, from the start of the log; waits for it.
+    pub fn wait_for_log(&self, fits: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.log.lines.lock().expect("log");
+        let mut seen = 0;
+        loop {
+            for line in &lines[seen..] {
+                if let Ok(line) = serde_json::from_str::<Value>(line)
+                    && fits(&line)
+                {
+                    return line;
+                }
+            }
+            seen = lines.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no such log line; the log:\n{}", lines.join("\n"));
+            lines = self.log.grown.wait_timeout(lines, left).expect("log").0;
+        }
+    }
+
+    /// The first security event of this name; waits for it.
+    pub fn wait_for_event(&self, event: &str) -> Value {
+        self.wait_for_log(|line| line["category"] == "SECURITY" && line["event"] == event)
+    }
+
+    /// Everything logged so far, as it was printed.
+    pub fn log_text(&self) -> String {
+        self.log.lines.lock().expect("log").join("\n")
+    }
+
+    /// A player or spectator on this path, e.g. `/ws/g/alice`; the handshake must succeed.
+    pub fn connect(&self, path: &str) -> Client {
+        self.try_connect(path, &[]).unwrap_or_else(|status| panic!("{path} was refused with {status}"))
+    }
+
+    /// As `connect`, with more headers; a refusal gives the HTTP status.
+    pub fn try_connect(&self, path: &str, headers: &[(&str, &str)]) -> Result<Client, u16> {
+        Client::connect(self.port, path, headers)
+    }
+
+    /// A bare TCP connection, for hostile bytes.
+    pub fn raw(&self) -> RawSocket {
+        RawSocket::open(self.port)
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        http::get(self.port, path, &[])
+    }
+
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        http::get(self.port, path, headers)
+    }
+
+    /// The value of a metric's line that begins with `name`, e.g. `innkeeper_disconnects_total{cause="too_slow"}`.
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").body;
+        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
+        let line = line.unwrap_or_else(|| panic!("no metric {name} in\n{text}"));
+        line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
+    }
+
+    /// Asks until the metric has this value.
+    pub fn wait_for_metric(&self, name: &str, value: f64) {
+        self.wait_until(|| self.metric(name) == value, &format!("{name} = {value}"));
+    }
+
+    /// Asks until it is so; there is no event to wait for in what another process says of itself.
+    pub fn wait_until(&self, is_so: impl Fn() -> bool, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(Instant::now() < deadline, "never came: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The process's resident memory in bytes (Linux).
+    pub fn resident_bytes(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).expect("statm");
+        let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
+        pages * 4096
+    }
+
+    /// Sends a signal by name, e.g. `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    /// Waits for the process to end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server did not end; its log:\n{}", self.log_text());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_none()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", self.log_text());
+        }
+    }
+}
