@@ -39,7 +39,6 @@ macro_rules! settings {
     };
 }
 
-const K: u64 = 1024;
 const M: u64 = 1024 * 1024;
 const DAY: f64 = 86_400.0;
 

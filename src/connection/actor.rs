@@ -45,8 +45,6 @@ pub struct Admission {
 /// One socket. It ends when its outbox has a cause; dropping it tells everybody who has to know.
 pub struct Connection {
     number: u64,
-    game: GameId,
-    player: PlayerId,
     address: IpAddr,
     opened: Instant,
     machine: Machine,
@@ -76,14 +74,12 @@ impl Connection {
         let number = local.next_connection();
         local.attach(number, &outbox);
         let now = Now::read();
-        let (machine, first) = Machine::begin(terms, game.clone(), player.clone(), credentials, now);
+        let (machine, first) = Machine::begin(terms, game, player, credentials, now);
         let local = local.clone();
         Self::create(move |context| {
             Self::add_stream(reader, context);
             let mut connection = Self {
                 number,
-                game,
-                player,
                 address,
                 opened: now.instant,
                 machine,
@@ -130,8 +126,8 @@ impl Connection {
         authenticated: bool,
         context: &mut Context<Self>,
     ) {
-        let (local, game) = (self.local.clone(), self.game.clone());
-        let (connection, player, outbox) = (self.number, self.player.clone(), self.outbox.clone());
+        let (local, game) = (self.local.clone(), self.machine.game().clone());
+        let (connection, player, outbox) = (self.number, self.machine.player().clone(), self.outbox.clone());
         let joining = async move {
             for _ in 0..MAX_JOIN_ATTEMPTS {
                 let room = local.find_room(&game)?;
@@ -158,7 +154,7 @@ impl Connection {
         match joined {
             Ok((room, verdict)) => {
                 let entry = match role {
-                    Role::Player => Entry::Player(self.player.clone()),
+                    Role::Player => Entry::Player(self.machine.player().clone()),
                     Role::Spectator => Entry::Spectator,
                 };
                 self.place = Some((room, entry));
@@ -183,7 +179,7 @@ impl Connection {
     fn act(&mut self, action: Action, context: &mut Context<Self>) {
         let Some((room, _)) = &self.place else { return };
         self.local.flusher.stats().event_in();
-        match room.act(Act { connection: self.number, player: self.player.clone(), action }) {
+        match room.act(Act { connection: self.number, player: self.machine.player().clone(), action }) {
             Ok(()) => {}
             Err(Busy::Full(act)) => {
                 let room = room.clone();
@@ -226,8 +222,8 @@ impl Connection {
 
     fn log_fields(&self) -> SecurityFields<'_> {
         SecurityFields {
-            game: Some(self.game.as_str()),
-            player: Some(self.player.as_str()),
+            game: Some(self.machine.game().as_str()),
+            player: Some(self.machine.player().as_str()),
             address: Some(&self.address),
             ..SecurityFields::default()
         }

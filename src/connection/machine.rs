@@ -121,6 +121,14 @@ impl Machine {
         (machine, step)
     }
 
+    pub fn game(&self) -> &GameId {
+        &self.game
+    }
+
+    pub fn player(&self) -> &PlayerId {
+        &self.player
+    }
+
     /// A message arrived.
     pub fn hear(&mut self, message: Message, now: Now) -> Step {
         self.heartbeat.alive();

@@ -63,7 +63,8 @@ impl RateLimiter {
     }
 
     /// Addresses in the table, some of which may have expired.
-    pub fn addresses(&self) -> usize {
+    #[cfg(test)]
+    fn addresses(&self) -> usize {
         self.windows.len()
     }
 

@@ -32,7 +32,6 @@ const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What everything on a shard's thread shares. Never leaves the thread.
 pub struct Local {
-    pub config: Arc<Config>,
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
     pub flusher: Rc<Flusher>,
@@ -42,7 +41,7 @@ pub struct Local {
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     next_connection: Cell<u64>,
-    room_ended: Recipient<RoomEnded>,
+    setting: Rc<RoomSetting>,
     registry: Events,
 }
 
@@ -70,9 +69,7 @@ impl Local {
         if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
             return Err(Cause::Overloaded);
         }
-        let setting =
-            RoomSetting { config: self.config.clone(), metrics: self.metrics.clone(), ended: self.room_ended.clone() };
-        let room = Room::new(game.clone(), self.logics.create(game), setting, Now::read());
+        let room = Room::new(game.clone(), self.logics.create(game), self.setting.clone(), Now::read());
         let epoch = room.epoch().to_owned();
         let handle = RoomHandle::new(room.start());
         self.rooms.borrow_mut().insert(game.clone(), OpenRoom { handle: handle.clone(), epoch });
@@ -146,8 +143,8 @@ impl Shard {
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
+            let setting = RoomSetting { config, metrics: metrics.clone(), ended: context.address().recipient() };
             let local = Local {
-                config,
                 logger,
                 metrics,
                 flusher,
@@ -157,7 +154,7 @@ impl Shard {
                 budgets: RefCell::default(),
                 outboxes: RefCell::default(),
                 next_connection: Cell::new(0),
-                room_ended: context.address().recipient(),
+                setting: Rc::new(setting),
                 registry,
             };
             Self { local: Rc::new(local) }

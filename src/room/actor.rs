@@ -1,7 +1,7 @@
 //! Owns the `Room` actor: one game, its mailbox, its one timer, and what happens when it ends.
 //! Called through `RoomHandle`; started by the shard that owns the game.
 
-use std::{cell::RefCell, sync::Arc, time::Instant};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle};
 
@@ -28,8 +28,7 @@ thread_local! {
     static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a room needs besides its name and its rules.
-#[derive(Clone)]
+/// What a room needs besides its name and its rules; the same for all rooms of a shard.
 pub struct RoomSetting {
     pub config: Arc<Config>,
     pub metrics: Arc<Metrics>,
@@ -42,7 +41,7 @@ pub struct RoomSetting {
 pub struct Room {
     state: RoomState,
     delivery: Delivery,
-    setting: RoomSetting,
+    setting: Rc<RoomSetting>,
     timer: Option<(Instant, SpawnHandle)>,
     flush_interval: Option<std::time::Duration>,
     /// A flush is on its way.
@@ -53,18 +52,13 @@ pub struct Room {
 }
 
 impl Room {
-    pub fn new(game: GameId, logic: Box<dyn RoomLogic>, setting: RoomSetting, now: Now) -> Self {
+    pub fn new(game: GameId, logic: Box<dyn RoomLogic>, setting: Rc<RoomSetting>, now: Now) -> Self {
         let config = &setting.config;
         let epoch = uuid::Uuid::new_v4().simple().to_string();
         let history = &config.room.history;
         let bounds = Bounds { max_events: history.max_events, max_bytes: history.max_bytes, max_age: history.max_age };
-        let terms = WelcomeTerms {
-            game: game.clone(),
-            epoch: epoch.clone(),
-            grace_ms: config.room.reconnect_grace.as_millis() as u64,
-            connection: config.connection.clone(),
-        };
-        let state = RoomState::new(game, epoch, logic, config.room.clone(), fastrand::u64(..), now);
+        let terms = WelcomeTerms { game: game.clone(), epoch: epoch.as_str().into(), config: config.clone() };
+        let state = RoomState::new(game, epoch, logic, config.clone(), fastrand::u64(..), now);
         let flush_interval =
             state.tick_interval().or(Some(config.room.flush_interval)).filter(|interval| !interval.is_zero());
         let delivery = Delivery::new(History::new(bounds), flush_interval.is_some(), terms);
@@ -120,13 +114,16 @@ impl Room {
 
     /// One timer for everything that falls due; an idle room has none running.
     fn arm(&mut self, context: &mut Context<Self>) {
-        let Some(due) = self.state.next_deadline() else { return };
+        let due = self.state.next_deadline();
         if let Some((armed, handle)) = self.timer {
-            if armed <= due {
+            // A timer that is early only finds nothing to do; one that is not needed at all costs memory.
+            if due.is_some_and(|due| armed <= due) {
                 return;
             }
             context.cancel_future(handle);
+            self.timer = None;
         }
+        let Some(due) = due else { return };
         let wait = due.saturating_duration_since(Instant::now());
         self.timer = Some((due, context.run_later(wait, Self::on_timer)));
     }

@@ -1,14 +1,14 @@
 //! Owns the way out of a room: the history, the members' outboxes, and the fan-out of what the state decided.
 //! Called by the `Room` actor with every effect, in order.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use super::{
     effect::{Draft, Effect, Entry, Resume},
     history::{Audience, Event, History, Missed},
 };
 use crate::{
-    config::ConnectionConfig,
+    config::Config,
     protocol::{Cause, GameId, PlayerId, ServerFrame, server},
     ws::{Outbox, json_frame},
 };
@@ -35,9 +35,8 @@ pub struct Delivery {
 /// What every welcome of a room says alike.
 pub struct WelcomeTerms {
     pub game: GameId,
-    pub epoch: String,
-    pub grace_ms: u64,
-    pub connection: ConnectionConfig,
+    pub epoch: Box<str>,
+    pub config: Arc<Config>,
 }
 
 impl Delivery {
@@ -164,11 +163,11 @@ impl Delivery {
             players: &draft.players,
             player_count: draft.player_count,
             heartbeat: server::Heartbeat {
-                interval_ms: terms.connection.ping_interval.as_millis() as u64,
-                timeout_ms: terms.connection.ping_timeout.as_millis() as u64,
+                interval_ms: terms.config.connection.ping_interval.as_millis() as u64,
+                timeout_ms: terms.config.connection.ping_timeout.as_millis() as u64,
             },
-            grace_ms: terms.grace_ms,
-            max_message_bytes: terms.connection.max_message_bytes,
+            grace_ms: terms.config.room.reconnect_grace.as_millis() as u64,
+            max_message_bytes: terms.config.connection.max_message_bytes,
             state: (verdict != server::Verdict::Continuous).then_some(&draft.state),
         });
         outbox.push_catch_up(json_frame(|out| welcome.write(out)), now);

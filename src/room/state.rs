@@ -1,7 +1,10 @@
 //! Owns a room's truth, without actors or sockets: seats, state document, logic, and the next `seq`.
 //! Called by the `Room` actor, which carries out the effects a call leaves behind, in order.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    config::RoomConfig,
+    config::Config,
     protocol::{
         Cause, GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
         server::{Change, LeftReason, players_map, write_message, write_patch, write_volatile},
@@ -38,7 +41,7 @@ pub struct RoomState {
     spectators: usize,
     logic: Box<dyn RoomLogic>,
     random: fastrand::Rng,
-    config: RoomConfig,
+    config: Arc<Config>,
     /// When to tell the number of players, in a room too big to name them (S9).
     count_due: Option<Instant>,
     counted_at: Option<Instant>,
@@ -54,7 +57,7 @@ impl RoomState {
         game: GameId,
         epoch: String,
         logic: Box<dyn RoomLogic>,
-        config: RoomConfig,
+        config: Arc<Config>,
         seed: u64,
         now: Now,
     ) -> Self {
@@ -63,8 +66,8 @@ impl RoomState {
             game,
             epoch: epoch.into(),
             seq: 0,
-            document: Document::new(logic.initial_state(), config.max_state_bytes),
-            seats: Seats::new(config.reconnect_grace),
+            document: Document::new(logic.initial_state(), config.room.max_state_bytes),
+            seats: Seats::new(config.room.reconnect_grace),
             spectators: 0,
             logic,
             random: fastrand::Rng::with_seed(seed),
@@ -223,13 +226,13 @@ impl RoomState {
 
     /// When [`RoomState::tick`] is needed next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let disposal = self.empty_since.map(|since| since + self.config.linger);
+        let disposal = self.empty_since.map(|since| since + self.config.room.linger);
         [self.seats.next_deadline(), self.count_due, self.next_tick, disposal].into_iter().flatten().min()
     }
 
     /// R6: nobody has been here for `ROOM_LINGER`.
     pub fn is_over(&self, now: Instant) -> bool {
-        self.empty_since.is_some_and(|since| since + self.config.linger <= now)
+        self.empty_since.is_some_and(|since| since + self.config.room.linger <= now)
     }
 
     #[allow(clippy::too_many_arguments)] // one call site; a struct would only rename them
@@ -443,7 +446,7 @@ impl RoomState {
     }
 
     fn is_over_presence_limit(&self) -> bool {
-        self.seats.len() > self.config.presence_limit
+        self.seats.len() > self.config.room.presence_limit
     }
 
     fn presence(

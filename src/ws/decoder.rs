@@ -99,7 +99,8 @@ impl Decoder {
     }
 
     /// Heap bytes held now: 0 between messages, at most `max_message_bytes` plus a constant.
-    pub fn buffered_bytes(&self) -> usize {
+    #[cfg(test)]
+    fn buffered_bytes(&self) -> usize {
         self.pending.as_ref().map_or(0, |p| mem::size_of::<Pending>() + p.control.capacity() + p.message.capacity())
     }
 

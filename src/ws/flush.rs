@@ -8,8 +8,12 @@ use std::{
     task::{Poll, Waker},
 };
 
-use super::outbox::Outbox;
+use super::outbox::{Frames, Outbox};
 use crate::observe::metrics::ShardMetrics;
+
+/// Emptied queues kept for the next outbox, and the largest kept.
+const MAX_SPARE: usize = 256;
+const MAX_SPARE_SLOTS: usize = 64;
 
 /// The shard's list of outboxes with something to write.
 ///
@@ -18,17 +22,32 @@ use crate::observe::metrics::ShardMetrics;
 pub struct Flusher {
     dirty: RefCell<Vec<Rc<Outbox>>>,
     waker: RefCell<Option<Waker>>,
+    /// Emptied queues with their memory: an idle outbox holds none, a busy one need not allocate.
+    spare: RefCell<Vec<Frames>>,
     stats: ShardMetrics,
 }
 
 impl Flusher {
     pub fn new(stats: ShardMetrics) -> Rc<Self> {
-        Rc::new(Self { dirty: RefCell::default(), waker: RefCell::new(None), stats })
+        Rc::new(Self { dirty: RefCell::default(), waker: RefCell::new(None), spare: RefCell::default(), stats })
     }
 
     /// This shard's own counters.
     pub fn stats(&self) -> &ShardMetrics {
         &self.stats
+    }
+
+    /// A queue for an outbox that has something to hold again.
+    pub(super) fn lend(&self) -> Frames {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// An emptied queue comes back.
+    pub(super) fn give_back(&self, frames: Frames) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < MAX_SPARE && (1..=MAX_SPARE_SLOTS).contains(&frames.capacity()) {
+            spare.push(frames);
+        }
     }
 
     pub(super) fn add(&self, outbox: Rc<Outbox>) {

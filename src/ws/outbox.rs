@@ -19,8 +19,6 @@ use crate::protocol::Cause;
 const MAX_SLICES: usize = 64;
 /// Distinct volatile values kept for a client that does not keep up; the oldest makes room (S8).
 const MAX_VOLATILE: usize = 256;
-/// Above this many slots an emptied queue gives its memory back.
-const KEPT_SLOTS: usize = 16;
 
 /// What identifies a volatile value: its sender and its name.
 pub type VolatileKey = (Rc<str>, Rc<str>);
@@ -43,7 +41,7 @@ pub struct Outbox {
 
 #[derive(Default)]
 struct Queue {
-    frames: VecDeque<Entry>,
+    frames: Frames,
     /// Bytes of the first frame that are on the wire already.
     written: usize,
     /// Queued bytes of live frames; volatile ones are counted apart, so they alone never close anybody.
@@ -57,7 +55,10 @@ struct Queue {
     since: Option<Instant>,
 }
 
-struct Entry {
+/// Frames on their way, oldest first.
+pub(super) type Frames = VecDeque<Entry>;
+
+pub(super) struct Entry {
     frame: Bytes,
     class: Class,
 }
@@ -124,7 +125,7 @@ impl Outbox {
             return false;
         }
         self.flusher.stats().queued(frame.len() as i64, 1);
-        queue.append(frame, Class::Live, made);
+        self.append(&mut queue, frame, Class::Live, made);
         !queue.blocked
     }
 
@@ -135,7 +136,7 @@ impl Outbox {
             return;
         }
         self.flusher.stats().queued(frame.len() as i64, 1);
-        self.queue.borrow_mut().append(frame, Class::CatchUp, made);
+        self.append(&mut self.queue.borrow_mut(), frame, Class::CatchUp, made);
         self.mark_dirty();
     }
 
@@ -148,7 +149,7 @@ impl Outbox {
         let mut queue = self.queue.borrow_mut();
         if !queue.blocked && queue.volatile_bytes + frame.len() <= self.max_bytes {
             self.flusher.stats().queued(frame.len() as i64, 1);
-            queue.append(frame, Class::Volatile, made);
+            self.append(&mut queue, frame, Class::Volatile, made);
             return true;
         }
         let stats = self.flusher.stats();
@@ -189,7 +190,7 @@ impl Outbox {
         let now = Instant::now();
         for frame in last.into_iter().chain([frame::close(cause.code(), cause.name())]) {
             self.flusher.stats().queued(frame.len() as i64, 1);
-            queue.append(frame, Class::CatchUp, now);
+            self.append(&mut queue, frame, Class::CatchUp, now);
         }
         drop(queue);
         self.mark_dirty();
@@ -259,9 +260,7 @@ impl Outbox {
         }
         if queue.frames.is_empty() {
             flushed.waited = queue.since.take().map(|since| since.elapsed());
-            if queue.frames.capacity() > KEPT_SLOTS {
-                queue.frames = VecDeque::new();
-            }
+            self.flusher.give_back(std::mem::take(&mut queue.frames));
         }
         let stalled = queue.blocked || failed;
         drop(queue);
@@ -269,6 +268,13 @@ impl Outbox {
             self.wake_reader();
         }
         flushed
+    }
+
+    fn append(&self, queue: &mut Queue, frame: Bytes, class: Class, made: Instant) {
+        if queue.frames.capacity() == 0 {
+            queue.frames = self.flusher.lend();
+        }
+        queue.append(frame, class, made);
     }
 
     fn wake_reader(&self) {
