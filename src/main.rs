@@ -9,9 +9,6 @@ use innkeeper::{
     config::{Config, Overrides},
 };
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// `EX_USAGE` of sysexits.h: the configuration is wrong, starting again will not help.
 const EXIT_USAGE: u8 = 64;
 
