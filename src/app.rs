@@ -125,6 +125,7 @@ async fn serve(config: Arc<Config>, logics: Arc<Logics>, logger: Logger) -> Resu
     let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), ws_port };
     let entrance = Entrance { door, shards: shards.into(), terms: Arc::new(terms(&config)) };
 
+    raise_file_limit(&config, &logger);
     announce(&config, &listeners, &logger)?;
     let mut server =
         actix_server::Server::build().workers(thread::available_parallelism().map_or(1, usize::from)).disable_signals();
@@ -197,6 +198,20 @@ fn bind(config: &Config) -> io::Result<Vec<(Duty, TcpListener)>> {
         Ports::Shared(port) => vec![(Duty::Everything, listen(port)?)],
         Ports::Split { ws, http } => vec![(Duty::WebSocketOnly, listen(ws)?), (Duty::HttpOnly, listen(http)?)],
     })
+}
+
+/// A connection is an open file, and the usual soft limit is 1024: a server that is forgotten must not stop there.
+fn raise_file_limit(config: &Config, logger: &Logger) {
+    // Listeners, event loops, log and store.
+    const OWN_FILES: u64 = 100;
+    let wanted = config.gate.max_connections as u64 + OWN_FILES;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < wanted => {
+            warn!(logger, "the limit of open files is below MAX_WS_CONNECTIONS"; "limit" => limit, "wanted" => wanted);
+        }
+        Ok(_) => {}
+        Err(error) => warn!(logger, "cannot raise the limit of open files"; "error" => %error),
+    }
 }
 
 /// Says where to go, and once, loudly, when the door is open (A10).

@@ -10,7 +10,7 @@ use actix_web::{
     web,
 };
 
-use super::routes::Site;
+use super::{routes::Site, upgrade::only_origin};
 
 /// Lets pages of admitted origins read the answers, and answers their preflights.
 pub async fn allow_origins<B: MessageBody>(
@@ -18,7 +18,7 @@ pub async fn allow_origins<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let (origin, host) = (text(header::ORIGIN), text(header::HOST));
+    let (origin, host) = (only_origin(request.headers().get_all(header::ORIGIN)), text(header::HOST));
     let site = request.app_data::<web::Data<Site>>();
     let admitted = origin
         .filter(|_| site.is_some_and(|site| site.door.admits_origin(origin, host)))

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::{
     door::{Door, Knock},
-    upgrade::parse_target,
+    upgrade::{only_origin, parse_target},
 };
 use crate::{
     config::Ports,
@@ -135,7 +135,7 @@ async fn index() -> HttpResponse {
 
 /// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let text = |name: &str| request.headers().get_all(name).last().and_then(|value| value.to_str().ok());
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let refusal = match parse_target(request.path()) {
         Some(_) => Refusal::UpgradeRequired,
@@ -143,7 +143,7 @@ async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResp
     };
     let knock = Knock {
         address: site.door.client_address(peer, text),
-        origin: text("origin"),
+        origin: only_origin(request.headers().get_all(header::ORIGIN)),
         host: text("host"),
         request: Err(refusal.clone()),
     };

@@ -52,7 +52,7 @@ impl Entrance {
         let handshake = self.read(&request);
         let knock = Knock {
             address: handshake.address,
-            origin: header_text(&request, header::ORIGIN.as_str()),
+            origin: only_origin(request.head().headers.get_all(header::ORIGIN)),
             host: header_text(&request, header::HOST.as_str()),
             request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
         };
@@ -140,8 +140,15 @@ pub fn parse_target(path: &str) -> Option<(GameId, PlayerId)> {
     Some((GameId::parse(game).ok()?, PlayerId::parse(player).ok()?))
 }
 
+/// The request's origin; one that is repeated or not text is none that any list admits (A9).
+pub(super) fn only_origin<'a>(mut values: impl Iterator<Item = &'a header::HeaderValue>) -> Option<&'a str> {
+    let origin = values.next()?;
+    if values.next().is_some() { Some("") } else { Some(origin.to_str().unwrap_or("")) }
+}
+
+/// The last header of this name: the one the nearest proxy added.
 fn header_text<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.head().headers.get(name)?.to_str().ok()
+    request.head().headers.get_all(name).last()?.to_str().ok()
 }
 
 fn bad_handshake(error: &ws::HandshakeError) -> Refusal {

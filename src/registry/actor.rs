@@ -1,7 +1,11 @@
 //! Owns the global `Registry` actor: admission limits (A3, A5, A6), where rooms are, and the drain.
 //! Called by `http` for every upgrade, by permits and shards with what changed, and by `app`.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicU32},
+    time::Instant,
+};
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, ResponseFuture};
 use slog::Logger;
@@ -160,14 +164,9 @@ impl Handler<Drain> for Registry {
         self.phase.send_replace(Phase::Draining);
         let slots = self.permits.connections() as u32;
         let spread = self.config.drain.spread;
-        // A shard does not know how many the others have: each gets its own range, the ranges may overlap a little.
-        let step = slots.div_ceil(self.shards.len().max(1) as u32);
-        let drains: Vec<_> = self
-            .shards
-            .iter()
-            .zip(0u32..)
-            .map(|(shard, index)| shard.send(DrainShard { first_slot: index * step, slots, spread }))
-            .collect();
+        let taken = Arc::<AtomicU32>::default();
+        let order = |shard: &Addr<Shard>| shard.send(DrainShard { taken: taken.clone(), slots, spread });
+        let drains: Vec<_> = self.shards.iter().map(order).collect();
         Box::pin(async move {
             for drain in drains {
                 let _ = drain.await;

@@ -1,7 +1,12 @@
 //! Owns the messages of the global `Registry` and of the `Shard`s: commands, queries, events.
 //! Called by `http` (admission, stats), `app` (drain), and between registry and shards.
 
-use std::{net::IpAddr, rc::Rc, time::Duration};
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
 use actix::{Addr, Message};
 
@@ -39,8 +44,8 @@ pub struct Drain;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct DrainShard {
-    /// Clients are told to come back at `i * spread / slots`, each with its own `i`, beginning here.
-    pub first_slot: u32,
+    /// Clients are told to come back at `i * spread / slots`, each with its own `i`, counted here by all shards.
+    pub taken: Arc<AtomicU32>,
     pub slots: u32,
     pub spread: Duration,
 }

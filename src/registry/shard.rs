@@ -5,7 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     rc::{Rc, Weak},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -63,7 +63,8 @@ impl Local {
     /// # Errors
     /// [`Cause::Overloaded`] while the game's rooms fail faster than they may be replaced.
     pub fn find_room(&self, game: &GameId) -> Result<RoomHandle, Cause> {
-        if let Some(room) = self.rooms.borrow().get(game) {
+        // A room that has just ended may still be listed: its last message is on its way here.
+        if let Some(room) = self.rooms.borrow().get(game).filter(|room| room.handle.is_open()) {
             return Ok(room.handle.clone());
         }
         if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
@@ -95,11 +96,6 @@ impl Local {
 
     fn room_ended(&self, ended: RoomEnded) {
         let RoomEnded { game, epoch, failed } = ended;
-        let mut rooms = self.rooms.borrow_mut();
-        if rooms.get(&game).is_none_or(|room| room.epoch != epoch) {
-            return;
-        }
-        rooms.remove(&game);
         if failed {
             self.metrics.room_restarts_total.inc();
             error!(self.logger, "room failed; its players resume into a new one"; "game" => %game);
@@ -108,13 +104,19 @@ impl Local {
             budgets.retain(|_, budget| !budget.is_idle(now));
             budgets.entry(game.clone()).or_default().spend(now);
         }
-        self.registry.closed.do_send(RoomClosed { game });
+        // Another room may have taken the name already.
+        let mut rooms = self.rooms.borrow_mut();
+        if rooms.get(&game).is_some_and(|room| room.epoch == epoch) {
+            rooms.remove(&game);
+            self.registry.closed.do_send(RoomClosed { game });
+        }
     }
 
     /// D4: every client is told when to come back, then closed.
     fn go_away(&self, drain: &DrainShard) {
         let outboxes: Vec<_> = self.outboxes.borrow().values().filter_map(Weak::upgrade).collect();
-        for (outbox, slot) in outboxes.iter().zip(drain.first_slot..) {
+        for outbox in &outboxes {
+            let slot = drain.taken.fetch_add(1, Ordering::Relaxed).min(drain.slots);
             let after = drain.spread * slot / drain.slots.max(1);
             let frame = json_frame(|out| {
                 let reconnect_after_ms = after.as_millis() as u64;

@@ -1,7 +1,7 @@
 //! Owns the way out of a room: the history, the members' outboxes, and the fan-out of what the state decided.
 //! Called by the `Room` actor with every effect, in order.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use super::{
     effect::{Draft, Effect, Entry, Resume},
@@ -49,23 +49,23 @@ impl Delivery {
         match effect {
             Effect::Event(event) => self.event(event),
             Effect::Broadcast { frame } => {
-                let now = std::time::Instant::now();
+                let now = Instant::now();
                 self.fan_out(&Audience::Everyone, |outbox| outbox.hold(frame.clone(), now));
             }
             Effect::Volatile { key, audience, frame } => {
-                let now = std::time::Instant::now();
+                let now = Instant::now();
                 self.fan_out(&audience, |outbox| outbox.hold_volatile(&key, frame.clone(), now));
             }
             Effect::Reply { connection, frame } => {
                 if let Some(member) = self.member(connection) {
-                    member.outbox.push(frame, std::time::Instant::now());
+                    member.outbox.push(frame, Instant::now());
                 }
             }
             Effect::Ack { connection, player, id } => {
                 let seq = self.history.seq_of(&player, id);
                 if let Some(member) = self.member(connection) {
                     let frame = json_frame(|out| ServerFrame::Ack { id, seq }.write(out));
-                    member.outbox.push(frame, std::time::Instant::now());
+                    member.outbox.push(frame, Instant::now());
                 }
             }
             Effect::Enter { connection, entry, outbox, resume, draft } => {
@@ -106,7 +106,7 @@ impl Delivery {
         }
     }
 
-    pub fn trim(&mut self, now: std::time::Instant) {
+    pub fn trim(&mut self, now: Instant) {
         self.history.trim(now);
     }
 
@@ -137,6 +137,8 @@ impl Delivery {
         resume: Resume,
         draft: &Draft,
     ) -> server::Verdict {
+        let now = Instant::now();
+        self.history.trim(now);
         let (verdict, reason, lost) = match resume {
             Resume::New { reason } => (server::Verdict::New, reason, None),
             Resume::Reset { reason } => (server::Verdict::Reset, Some(reason), None),
@@ -147,7 +149,6 @@ impl Delivery {
             },
         };
         let terms = &self.welcome;
-        let now = std::time::Instant::now();
         let welcome = ServerFrame::Welcome(server::Welcome {
             protocol: 1,
             game: &terms.game,

@@ -27,6 +27,11 @@ impl RoomHandle {
         Self(room)
     }
 
+    /// Whether the room still takes messages.
+    pub fn is_open(&self) -> bool {
+        self.0.connected()
+    }
+
     /// Waits for a place in the mailbox and for the answer.
     ///
     /// # Errors
