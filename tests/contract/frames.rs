@@ -92,7 +92,7 @@ fn close(payload: &[u8]) -> Vec<u8> {
 // ---- RFC 6455 (1002)
 
 #[test]
-fn s4_frames_that_break_rfc_6455_close_with_1002_and_nobody_else_notices() {
+fn rfc_6455_frames_that_break_it_close_with_1002_and_nobody_else_notices() {
     let room = Room::open(&[]);
     let refuses = |what: &str, bytes: &[u8]| room.refuses(what, bytes, 1002, "protocol_error");
     for bit in [0x40, 0x20, 0x10] {
@@ -126,7 +126,7 @@ fn s4_frames_that_break_rfc_6455_close_with_1002_and_nobody_else_notices() {
 }
 
 #[test]
-fn s4_malformed_close_frames_close_with_1002_and_correct_ones_are_echoed() {
+fn rfc_6455_malformed_close_frames_close_with_1002_and_correct_ones_are_echoed() {
     let room = Room::open(&[]);
     room.refuses("a close of one byte", &close(&[3]), 1002, "protocol_error");
     for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
@@ -144,7 +144,7 @@ fn s4_malformed_close_frames_close_with_1002_and_correct_ones_are_echoed() {
 }
 
 #[test]
-fn s4_frames_before_a_broken_one_count_and_frames_after_a_close_do_not() {
+fn rfc_6455_frames_before_a_broken_one_count_and_frames_after_a_close_do_not() {
     let room = Room::open(&[]);
     let mut intruder = room.intruder();
     intruder.socket.write(&[ping(1), ping(2), RawSocket::frame(TEXT | 0x40, b"{}"), ping(3)].concat());
@@ -164,7 +164,7 @@ fn s4_frames_before_a_broken_one_count_and_frames_after_a_close_do_not() {
 // ---- UTF-8 (1007)
 
 #[test]
-fn p2_text_that_is_not_utf_8_closes_with_1007_also_across_fragments() {
+fn rfc_6455_text_that_is_not_utf_8_closes_with_1007_also_across_fragments() {
     let room = Room::open(&[]);
     let refuses = |what: &str, bytes: &[u8]| room.refuses(what, bytes, 1007, "invalid_utf8");
     refuses("a lone byte", &RawSocket::frame(TEXT, b"{\"type\":\"\xff\"}"));
@@ -182,7 +182,7 @@ fn p2_text_that_is_not_utf_8_closes_with_1007_also_across_fragments() {
 }
 
 #[test]
-fn p2_a_character_may_be_split_across_fragments_with_control_frames_between() {
+fn rfc_6455_a_character_may_be_split_across_fragments_with_control_frames_between() {
     let room = Room::open(&[]);
     let mut intruder = room.intruder();
     let whole = r#"{"type":"ping","nonce":"€"}"#.as_bytes();
@@ -470,7 +470,7 @@ fn p2_ten_bad_frames_in_ten_seconds_close_with_1008_and_nine_do_not() {
 // ---- how bytes arrive
 
 #[test]
-fn p4_a_handshake_and_frames_that_arrive_in_single_bytes_are_understood() {
+fn rfc_6455_a_handshake_and_frames_that_arrive_in_single_bytes_are_understood() {
     let room = Room::open(&[]);
     let mut socket = room.server.raw();
     socket.0.set_nodelay(true).expect("nodelay");
@@ -488,7 +488,7 @@ fn p4_a_handshake_and_frames_that_arrive_in_single_bytes_are_understood() {
 }
 
 #[test]
-fn p4_frames_in_one_segment_with_the_handshake_are_not_lost() {
+fn rfc_6455_frames_in_one_segment_with_the_handshake_are_not_lost() {
     let room = Room::open(&[]);
     let mut socket = room.server.raw();
     // The last frame comes in two parts, the first of them behind the handshake.
