@@ -25,6 +25,9 @@ const BACKLOG: i32 = 4096;
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 * 1024;
 
+/// actix-http reads its clock twice a second: without this margin a short timeout is over before the request begins.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
+
 /// Binds `host`, or every address of both families when there is none. Port 0 takes any free one.
 ///
 /// Options set here are inherited by accepted sockets on Linux: no system call per connection.
@@ -90,7 +93,7 @@ pub fn service(
     });
     HttpService::build()
         .keep_alive(KeepAlive::Timeout(Duration::from_secs(75)))
-        .client_request_timeout(request_timeout)
+        .client_request_timeout(request_timeout + CLOCK_STEP)
         .client_disconnect_timeout(Duration::from_secs(1))
         .upgrade(upgrade)
         .h1(app)

@@ -77,7 +77,7 @@ impl ClientFrame {
         if is_too_deep(text) {
             return Err(FrameError {
                 code: error_code::TOO_DEEP,
-                message: "arrays and objects may nest 128 deep at most",
+                message: "arrays and objects may nest 127 deep at most",
                 id: None,
             });
         }

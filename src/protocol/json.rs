@@ -6,8 +6,9 @@ use std::fmt;
 use bytestring::ByteString;
 use serde_json::value::RawValue;
 
-/// How deep arrays and objects of one frame may nest. Deeper ones would break the parsers of other clients.
-pub const MAX_DEPTH: usize = 128;
+/// How deep arrays and objects of one frame may nest, the frame itself included. One more level and common parsers,
+/// `serde_json` for one, refuse the frame that reaches the other clients.
+pub const MAX_DEPTH: usize = 127;
 
 /// One JSON value as its sender wrote it: numbers keep their digits, keys their order.
 #[derive(Clone, PartialEq, Eq)]

@@ -111,6 +111,7 @@ impl Handler<Admit> for Registry {
 
     fn handle(&mut self, admit: Admit, context: &mut Self::Context) -> Self::Result {
         self.admit(&admit, Instant::now())?;
+        self.metrics.connections_total.inc();
         self.count();
         Ok(Permit::new(admit.address, context.address().recipient()))
     }

@@ -17,7 +17,8 @@ use crate::protocol::Cause;
 
 /// Frames handed to one vectored write. Linux takes 1024; past 64 the call's own price no longer matters.
 const MAX_SLICES: usize = 64;
-/// Distinct volatile values kept for a client that does not keep up; the oldest makes room (S8).
+/// Distinct volatile values kept for a client that does not keep up, within `OUTBOX_BYTES` of their own; the least
+/// recently changed makes room (S8).
 const MAX_VOLATILE: usize = 256;
 
 /// What identifies a volatile value: its sender and its name.
@@ -47,8 +48,10 @@ struct Queue {
     /// Queued bytes of live frames; volatile ones are counted apart, so they alone never close anybody.
     bytes: usize,
     volatile_bytes: usize,
-    /// Newest value of each volatile key, for a client that does not keep up.
+    /// Newest value of each volatile key, for a client that does not keep up; the least recently changed first.
     volatile: VecDeque<(VolatileKey, Bytes)>,
+    /// Bytes of `volatile`.
+    conflated_bytes: usize,
     /// The socket took less than it was offered; only writability starts it again.
     blocked: bool,
     /// When the oldest queued frame was made.
@@ -147,24 +150,15 @@ impl Outbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        if !queue.blocked && queue.volatile_bytes + frame.len() <= self.max_bytes {
+        // Behind conflated values nothing may overtake: an older value of the same key would come after this one.
+        let keeps_up = !queue.blocked && queue.volatile.is_empty();
+        if keeps_up && (queue.volatile_bytes == 0 || queue.volatile_bytes + frame.len() <= self.max_bytes) {
             self.flusher.stats().queued(frame.len() as i64, 1);
             self.append(&mut queue, frame, Class::Volatile, made);
             return true;
         }
-        let stats = self.flusher.stats();
-        if let Some((_, value)) = queue.volatile.iter_mut().find(|(known, _)| known == key) {
-            stats.queued(frame.len() as i64 - value.len() as i64, 0);
-            *value = frame;
-            return false;
-        }
-        if queue.volatile.len() == MAX_VOLATILE
-            && let Some((_, value)) = queue.volatile.pop_front()
-        {
-            stats.queued(-(value.len() as i64), -1);
-        }
-        stats.queued(frame.len() as i64, 1);
-        queue.volatile.push_back((key.clone(), frame));
+        let (bytes, frames) = queue.conflate(key, frame, self.max_bytes);
+        self.flusher.stats().queued(bytes, frames);
         false
     }
 
@@ -308,6 +302,24 @@ impl Queue {
         }
     }
 
+    /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case.
+    /// Returns by how many bytes and frames the queue grew.
+    fn conflate(&mut self, key: &VolatileKey, frame: Bytes, max_bytes: usize) -> (i64, i64) {
+        let before = (self.conflated_bytes as i64, self.volatile.len() as i64);
+        if let Some(known) = self.volatile.iter().position(|(known, _)| known == key)
+            && let Some((_, value)) = self.volatile.remove(known)
+        {
+            self.conflated_bytes -= value.len();
+        }
+        while self.volatile.len() == MAX_VOLATILE || self.conflated_bytes + frame.len() > max_bytes {
+            let Some((_, value)) = self.volatile.pop_front() else { break };
+            self.conflated_bytes -= value.len();
+        }
+        self.conflated_bytes += frame.len();
+        self.volatile.push_back((key.clone(), frame));
+        (self.conflated_bytes as i64 - before.0, self.volatile.len() as i64 - before.1)
+    }
+
     fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
         let mut skip = self.written;
         let mut count = 0;
@@ -339,6 +351,7 @@ impl Queue {
         self.written = left;
         // Volatile values wait until everything ordered is out, then the newest of each goes.
         if self.frames.is_empty() {
+            self.conflated_bytes = 0;
             for (_, frame) in std::mem::take(&mut self.volatile) {
                 self.volatile_bytes += frame.len();
                 self.frames.push_back(Entry { frame, class: Class::Volatile });
@@ -369,3 +382,7 @@ impl Queue {
         (queued.saturating_sub(written), frames)
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

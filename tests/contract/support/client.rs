@@ -221,32 +221,69 @@ impl RawSocket {
         frame
     }
 
+    /// The header of a masked frame with the mask 0 0 0 0 that declares `payload_bytes`, whatever follows.
+    pub fn header(first: u8, payload_bytes: u64) -> Vec<u8> {
+        let mut header = vec![first];
+        match payload_bytes {
+            length @ 0..126 => header.push(0x80 | length as u8),
+            length @ 126..65536 => {
+                header.push(0x80 | 126);
+                header.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+            length => {
+                header.push(0x80 | 127);
+                header.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        header.extend_from_slice(&[0; 4]);
+        header
+    }
+
+    /// The next server frame: first byte (FIN, RSV, opcode) and payload; `None` when the socket ended.
+    pub fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 2];
+        self.0.read_exact(&mut head).ok()?;
+        let length = match head[1] {
+            126 => {
+                let mut extended = [0; 2];
+                self.0.read_exact(&mut extended).ok()?;
+                usize::from(u16::from_be_bytes(extended))
+            }
+            127 => {
+                let mut extended = [0; 8];
+                self.0.read_exact(&mut extended).ok()?;
+                u64::from_be_bytes(extended) as usize
+            }
+            short => usize::from(short),
+        };
+        let mut payload = vec![0; length];
+        self.0.read_exact(&mut payload).ok()?;
+        Some((head[0], payload))
+    }
+
+    /// The next JSON frame of this `type`; frames before it are skipped.
+    pub fn until_type(&mut self, kind: &str) -> Value {
+        loop {
+            let (first, payload) = self.next_frame().unwrap_or_else(|| panic!("the socket ended before a {kind}"));
+            assert_ne!(first, 0x88, "closed before a {kind}: {payload:?}");
+            if first == 0x81 {
+                let frame: Value = serde_json::from_slice(&payload).expect("frames are JSON");
+                if frame["type"] == kind {
+                    return frame;
+                }
+            }
+        }
+    }
+
     /// Reads server frames up to the close frame; its code, or 1006 when the socket ended without one.
     pub fn close_code(&mut self) -> u16 {
         loop {
-            let mut head = [0; 2];
-            if self.0.read_exact(&mut head).is_err() {
-                return 1006;
-            }
-            let length = match head[1] {
-                126 => {
-                    let mut extended = [0; 2];
-                    self.0.read_exact(&mut extended).expect("length");
-                    usize::from(u16::from_be_bytes(extended))
+            match self.next_frame() {
+                None => return 1006,
+                Some((0x88, payload)) => {
+                    return payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
                 }
-                127 => {
-                    let mut extended = [0; 8];
-                    self.0.read_exact(&mut extended).expect("length");
-                    u64::from_be_bytes(extended) as usize
-                }
-                short => usize::from(short),
-            };
-            let mut payload = vec![0; length];
-            if self.0.read_exact(&mut payload).is_err() {
-                return 1006;
-            }
-            if head[0] == 0x88 {
-                return if length >= 2 { u16::from_be_bytes([payload[0], payload[1]]) } else { 1005 };
+                Some(_) => {}
             }
         }
     }

@@ -140,6 +140,16 @@ impl Server {
         pages * 4096
     }
 
+    /// How many files and sockets the process has open (Linux).
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("fd").count()
+    }
+
+    /// The log line with which this player's connection ended; waits for it.
+    pub fn wait_for_end_of(&self, player: &str) -> Value {
+        self.wait_for_log(|line| line["event"] == "WS_CONNECTION_CLOSED" && line["player"] == player)
+    }
+
     /// Sends a signal by name, e.g. `TERM`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();

@@ -1,0 +1,281 @@
+//! Owns the check of the layers (ARCHITECTURE.md): who may import whom, and a few habits that keep files legible.
+//! Run by `cargo test`; lists every breach at once.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("http", &["connection", "registry", "ws", "gate", "protocol", "config", "observe"]),
+    ("connection", &["registry", "room", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("registry", &["room", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
+    ("room", &["ws", "protocol", "config", "observe", "clock"]),
+    ("ws", &["protocol", "observe"]),
+    ("gate", &["protocol", "config"]),
+    ("observe", &["protocol"]),
+    ("config", &[]),
+    ("protocol", &[]),
+    ("clock", &[]),
+];
+
+/// Pure files: the rules of the game, of the seat and of the dialogue, tested without an actor or a socket.
+const PURE: &[&str] = &[
+    "room/state.rs",
+    "room/history.rs",
+    "room/document.rs",
+    "room/seats.rs",
+    "room/turn.rs",
+    "room/logic.rs",
+    "room/relay.rs",
+    "room/tic_tac_toe.rs",
+    "connection/machine.rs",
+    "connection/heartbeat.rs",
+];
+
+/// `do_send` goes past a mailbox's bound: only messages of which there is one per connection, room or process.
+const MAY_DO_SEND: &[(&str, usize, &str)] = &[
+    ("app.rs", 1, "the shards are attached once, before anybody is admitted"),
+    ("registry/permit.rs", 1, "a permit is given back once; losing it would leak a place for ever"),
+    ("registry/shard.rs", 2, "a room opens once and closes once"),
+    ("room/actor.rs", 1, "a room ends once, maybe in a panic, where nothing can wait"),
+    ("room/handle.rs", 1, "a connection leaves its room once; losing it would leak a seat"),
+];
+
+const MAX_LINES: usize = 400;
+/// Files that are longer, up to this many lines, for a reason.
+const LONG_FILES: &[(&str, usize, &str)] =
+    &[("room/state.rs", 500, "a room's rules read best in one place; seats, document, history and turn are apart")];
+
+struct Source {
+    /// Relative to src, with slashes.
+    name: String,
+    text: String,
+    /// Every path that the code names, `use` groups taken apart: `crate::ws::Outbox`.
+    paths: Vec<String>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("src can be read") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("sources are UTF-8");
+                let name = path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
+                sources.push(Source { name, paths: paths(&without_comments(&text)), text });
+            }
+        }
+    }
+    assert!(sources.len() > 20, "src was not found");
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    sources
+}
+
+/// Line comments go, so that prose may name what code may not; the sources have no other comments.
+fn without_comments(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Every `a::b::…` in the text, groups `{…}` behind `::` taken apart.
+fn paths(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(is_word) {
+        rest = &rest[start..];
+        rest = path(rest, String::new(), &mut found);
+    }
+    found
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// Reads one path at the start of `text`, behind `prefix`; returns what follows it.
+fn path<'a>(text: &'a str, mut prefix: String, found: &mut Vec<String>) -> &'a str {
+    let mut rest = text;
+    loop {
+        let end = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
+        prefix.push_str(&rest[..end]);
+        rest = &rest[end..];
+        let Some(after) = rest.strip_prefix("::") else { break };
+        if let Some(mut group) = after.strip_prefix('{') {
+            prefix.push_str("::");
+            loop {
+                group = group.trim_start_matches(|character: char| character.is_whitespace() || character == ',');
+                if let Some(after) = group.strip_prefix('}') {
+                    return after;
+                }
+                if !group.starts_with(is_word) {
+                    // `*`, or no `use` after all.
+                    return group;
+                }
+                group = path(group, prefix.clone(), found);
+                // `x as y`
+                group = group.trim_start();
+                if let Some(alias) = group.strip_prefix("as ") {
+                    group = alias.trim_start_matches(is_word);
+                }
+            }
+        }
+        if !after.starts_with(is_word) {
+            rest = after;
+            break;
+        }
+        prefix.push_str("::");
+        rest = after;
+    }
+    if prefix.contains("::") {
+        found.push(prefix);
+    }
+    rest
+}
+
+/// The folder, or the file at the top, that a source belongs to.
+fn layer(name: &str) -> &str {
+    name.split('/').next().map_or(name, |first| first.trim_end_matches(".rs"))
+}
+
+fn report(breaches: &[String]) {
+    assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
+}
+
+#[test]
+fn every_layer_imports_only_what_lies_below_it() {
+    let table: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
+    let mut breaches = Vec::new();
+    for source in sources() {
+        let layer = layer(&source.name);
+        if matches!(layer, "app" | "lib" | "main") {
+            continue;
+        }
+        let Some(allowed) = table.get(layer) else {
+            breaches.push(format!("{}: `{layer}` is not in the table of layers", source.name));
+            continue;
+        };
+        for path in &source.paths {
+            if path.contains("super::super::") {
+                breaches.push(format!("{}: `{path}` climbs twice; name it from `crate`", source.name));
+            }
+            let Some(inner) = path.strip_prefix("crate::") else { continue };
+            let target = inner.split("::").next().unwrap_or(inner);
+            if target != layer && !allowed.contains(&target) {
+                breaches.push(format!("{}: `{layer}` may not import `{path}`", source.name));
+            }
+        }
+    }
+    report(&breaches);
+}
+
+#[test]
+fn layers_form_no_circle() {
+    let table: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
+    let mut settled: Vec<&str> = Vec::new();
+    while settled.len() < table.len() {
+        let next = table
+            .iter()
+            .find(|(layer, below)| !settled.contains(layer) && below.iter().all(|below| settled.contains(below)));
+        let (layer, _) = next.expect("some layer imports only settled ones");
+        settled.push(layer);
+    }
+}
+
+#[test]
+fn only_ws_moves_bytes_over_sockets() {
+    let mut breaches = Vec::new();
+    for source in sources().iter().filter(|source| layer(&source.name) != "ws") {
+        for path in &source.paths {
+            let last = path.rsplit("::").next().unwrap_or(path);
+            let is_half = matches!(last, "OwnedReadHalf" | "OwnedWriteHalf" | "ReadHalf" | "WriteHalf");
+            if path.starts_with("tokio::net") || is_half {
+                breaches.push(format!("{}: `{path}`", source.name));
+            }
+        }
+    }
+    report(&breaches);
+}
+
+#[test]
+fn rooms_and_the_machine_of_a_connection_are_pure() {
+    let sources = sources();
+    let mut breaches = Vec::new();
+    for pure in PURE {
+        let Some(source) = sources.iter().find(|source| source.name == *pure) else {
+            breaches.push(format!("{pure}: is gone; correct the list"));
+            continue;
+        };
+        for path in &source.paths {
+            let first = path.split("::").next().unwrap_or(path);
+            // `actix_web_actors::ws` is only the vocabulary of messages.
+            if matches!(first, "actix" | "actix_rt" | "actix_web" | "actix_http" | "tokio" | "socket2") {
+                breaches.push(format!("{pure}: `{path}`"));
+            }
+            if path.ends_with("Instant::now") || path.ends_with("SystemTime::now") || path.ends_with("Now::read") {
+                // Tests below the code may read the clock.
+                let code = source.text.split("#[cfg(test)]").next().unwrap_or_default();
+                if code.contains("Instant::now(") || code.contains("SystemTime::now(") || code.contains("Now::read(") {
+                    breaches.push(format!("{pure}: `{path}`: time is an argument"));
+                }
+            }
+        }
+    }
+    report(&breaches);
+}
+
+#[test]
+fn every_file_says_in_two_lines_what_it_owns_and_who_calls_it() {
+    let lacking = sources().into_iter().filter(|source| {
+        let mut lines = source.text.lines();
+        !(0..2).all(|_| lines.next().is_some_and(|line| line.starts_with("//! ") && line.len() > 12))
+    });
+    report(&lacking.map(|source| source.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_file_is_too_long_to_be_read_in_one_sitting() {
+    let mut breaches = Vec::new();
+    for source in sources() {
+        let long = LONG_FILES.iter().find(|(name, ..)| *name == source.name);
+        let (lines, max) = (source.text.lines().count(), long.map_or(MAX_LINES, |(_, max, _)| *max));
+        if lines > max {
+            breaches.push(format!("{}: {lines} lines, at most {max}", source.name));
+        }
+        if long.is_some() && lines <= MAX_LINES {
+            breaches.push(format!("{}: is no longer long; strike it from LONG_FILES", source.name));
+        }
+    }
+    report(&breaches);
+}
+
+#[test]
+fn mailboxes_are_overrun_only_where_the_table_says_why() {
+    let mut breaches = Vec::new();
+    for source in sources() {
+        let count = without_comments(&source.text).matches("do_send(").count();
+        let allowed = MAY_DO_SEND.iter().find(|(name, ..)| *name == source.name).map_or(0, |(_, count, _)| *count);
+        if count != allowed {
+            breaches.push(format!("{}: {count} do_send, the table has {allowed}", source.name));
+        }
+    }
+    report(&breaches);
+}
+
+#[test]
+fn the_reader_of_paths_takes_groups_apart() {
+    let text =
+        "use crate::{a::{B, c::D as E}, f::*};\nlet x = crate::g::h(1); use tokio::{io, net::{TcpStream, tcp::X}};";
+    let expected = [
+        "crate::a::B",
+        "crate::a::c::D",
+        "crate::f",
+        "crate::g::h",
+        "tokio::io",
+        "tokio::net::TcpStream",
+        "tokio::net::tcp::X",
+    ];
+    assert_eq!(paths(text), expected);
+}
