@@ -73,7 +73,6 @@ impl Connection {
         };
         let number = local.next_connection();
         local.attach(number, &outbox);
-        local.metrics.connections_total.inc();
         let now = Now::read();
         let (machine, first) = Machine::begin(terms, game, player, credentials, now);
         let local = local.clone();
