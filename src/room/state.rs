@@ -1,6 +1,8 @@
 //! Owns a room's truth, without actors or sockets: seats, state document, logic, and the next `seq`.
 //! Called by the `Room` actor, which carries out the effects a call leaves behind, in order.
 
+mod join;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -10,19 +12,19 @@ use serde_json::Value;
 
 use super::{
     document::Document,
-    effect::{Draft, Effect, Entry, Resume},
+    effect::{Effect, Entry},
     history::{Audience, Event},
     logic::{Rejection, Request, RoomLogic},
-    messages::{Act, Action, Join, Role},
-    seats::{Seat, Seats, SecretHash},
+    messages::{Act, Action},
+    seats::Seats,
     turn::{Emission, Turn},
 };
 use crate::{
     clock::Now,
     config::Config,
     protocol::{
-        Cause, GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
-        server::{Change, LeftReason, players_map, write_message, write_patch, write_volatile},
+        GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
+        server::{Change, LeftReason, write_message, write_patch, write_volatile},
     },
     ws::json_frame,
 };
@@ -95,46 +97,6 @@ impl RoomState {
     /// Seats, away ones included.
     pub fn seat_count(&self) -> usize {
         self.seats.len()
-    }
-
-    /// A connection wants in: a new seat, its own seat again (R1), somebody's place (S7), or only to watch (S10).
-    ///
-    /// # Errors
-    /// [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7).
-    pub fn join(&mut self, join: Join, now: Now, effects: &mut Vec<Effect>) -> Result<(), Cause> {
-        let Join { connection, player, role, session, seen, authenticated, outbox } = join;
-        let (entry, session, last_id, resume) = match role {
-            Role::Spectator => {
-                let resume = self.spectator_claim(session.as_deref(), seen);
-                self.spectators += 1;
-                (Entry::Spectator, session.filter(|_| resume.is_own()), 0, resume)
-            }
-            Role::Player => {
-                let (session, last_id, resume) =
-                    self.take_seat(&player, connection, session, seen, authenticated, now, effects)?;
-                (Entry::Player(player.clone()), session, last_id, resume)
-            }
-        };
-        // A known secret stays the secret: were it replaced and the welcome lost, the client could never come back.
-        let session = match session {
-            Some(secret) => secret,
-            None => self.new_secret(&player, role),
-        };
-        self.empty_since = None;
-        self.start_ticking(now);
-        let over_limit = self.is_over_presence_limit();
-        let draft = Draft {
-            player,
-            role,
-            session,
-            seq: self.seq,
-            last_id,
-            players: players_map(&if over_limit { Vec::new() } else { self.seats.statuses() }),
-            player_count: over_limit.then(|| self.seats.len()),
-            state: RawJson::from_serialize(self.document.value()),
-        };
-        effects.push(Effect::Enter { connection, entry, outbox: outbox.take(), resume, draft: Box::new(draft) });
-        Ok(())
     }
 
     /// A frame of a player. A connection that does not hold the seat any more is not heard.
@@ -233,76 +195,6 @@ impl RoomState {
     /// R6: nobody has been here for `ROOM_LINGER`.
     pub fn is_over(&self, now: Instant) -> bool {
         self.empty_since.is_some_and(|since| since + self.config.room.linger <= now)
-    }
-
-    #[allow(clippy::too_many_arguments)] // one call site; a struct would only rename them
-    fn take_seat(
-        &mut self,
-        player: &PlayerId,
-        connection: u64,
-        session: Option<String>,
-        seen: Option<u64>,
-        authenticated: bool,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(Option<String>, u64, Resume), Cause> {
-        let same_epoch = session.as_deref().is_none_or(|session| self.is_of_this_epoch(session));
-        let Some(seat) = self.seats.get_mut(player) else {
-            let resume = match session {
-                None => Resume::New { reason: None },
-                Some(_) if same_epoch => Resume::New { reason: Some("session_expired") },
-                Some(_) => Resume::Reset { reason: "room_restarted" },
-            };
-            // The secret is set right after, by `new_secret`.
-            let seat = Seat { secret: SecretHash::of(""), last_id: 0, connection: Some(connection) };
-            self.seats.insert(player.clone(), seat);
-            self.presence(player, Change::Joined, None, now, effects);
-            self.run_logic(now, effects, |logic, turn| logic.join(turn, player));
-            return Ok((None, 0, resume));
-        };
-        let known = session.filter(|session| seat.secret.matches(session));
-        let last_id = seat.last_id;
-        match seat.connection {
-            Some(_) if known.is_none() && !authenticated => return Err(Cause::AlreadyConnected),
-            Some(old) => {
-                effects.push(Effect::Close { connection: old, cause: Cause::Replaced });
-                self.seats.occupy(player, connection);
-            }
-            None => {
-                self.seats.occupy(player, connection);
-                self.presence(player, Change::Back, None, now, effects);
-            }
-        }
-        let resume = match &known {
-            // Without a `seq` the client has seen nothing.
-            Some(_) => Resume::Own { seen: seen.unwrap_or(0) },
-            None if !same_epoch => Resume::Reset { reason: "room_restarted" },
-            None => Resume::New { reason: None },
-        };
-        Ok((known, last_id, resume))
-    }
-
-    /// A spectator has no seat to prove; everything it may see is public, so the epoch is proof enough (S10).
-    fn spectator_claim(&self, session: Option<&str>, seen: Option<u64>) -> Resume {
-        match session {
-            None => Resume::New { reason: None },
-            Some(session) if self.is_of_this_epoch(session) => Resume::Own { seen: seen.unwrap_or(0) },
-            Some(_) => Resume::Reset { reason: "room_restarted" },
-        }
-    }
-
-    fn is_of_this_epoch(&self, session: &str) -> bool {
-        session.split_once('.').is_some_and(|(epoch, _)| epoch == &*self.epoch)
-    }
-
-    fn new_secret(&mut self, player: &PlayerId, role: Role) -> String {
-        let secret = format!("{}.{}", self.epoch, uuid::Uuid::new_v4().simple());
-        if role == Role::Player
-            && let Some(seat) = self.seats.get_mut(player)
-        {
-            seat.secret = SecretHash::of(&secret);
-        }
-        secret
     }
 
     fn message(

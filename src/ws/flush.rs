@@ -8,7 +8,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use super::outbox::{Frames, Outbox};
+use super::{outbox::Outbox, queue::Frames};
 use crate::observe::metrics::ShardMetrics;
 
 /// Emptied queues kept for the next outbox, and the largest kept.

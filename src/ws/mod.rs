@@ -6,10 +6,12 @@ pub mod flush;
 pub mod frame;
 pub mod linger;
 pub mod outbox;
+mod queue;
 pub mod socket;
 
 pub use flush::Flusher;
-pub use outbox::{Outbox, VolatileKey};
+pub use outbox::Outbox;
+pub use queue::VolatileKey;
 pub use socket::{Limits, ReadError, Socket, Traffic};
 
 use bytes::Bytes;

@@ -3,7 +3,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     io::{self, IoSlice},
     rc::Rc,
     task::Waker,
@@ -12,17 +11,12 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{flush::Flusher, frame};
+use super::{
+    flush::Flusher,
+    frame,
+    queue::{Class, MAX_SLICES, Queue, VolatileKey},
+};
 use crate::protocol::Cause;
-
-/// Frames handed to one vectored write. Linux takes 1024; past 64 the call's own price no longer matters.
-const MAX_SLICES: usize = 64;
-/// Distinct volatile values kept for a client that does not keep up, within `OUTBOX_BYTES` of their own; the least
-/// recently changed makes room (S8).
-const MAX_VOLATILE: usize = 256;
-
-/// What identifies a volatile value: its sender and its name.
-pub type VolatileKey = (Rc<str>, Rc<str>);
 
 /// The queue between a room and one socket. Lives on one shard; shared as `Rc`.
 ///
@@ -38,43 +32,6 @@ pub struct Outbox {
     cause: Cell<Option<Cause>>,
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
     reader: RefCell<Option<Waker>>,
-}
-
-#[derive(Default)]
-struct Queue {
-    frames: Frames,
-    /// Bytes of the first frame that are on the wire already.
-    written: usize,
-    /// Queued bytes of live frames; volatile ones are counted apart, so they alone never close anybody.
-    bytes: usize,
-    volatile_bytes: usize,
-    /// Newest value of each volatile key, for a client that does not keep up; the least recently changed first.
-    volatile: VecDeque<(VolatileKey, Bytes)>,
-    /// Bytes of `volatile`.
-    conflated_bytes: usize,
-    /// The socket took less than it was offered; only writability starts it again.
-    blocked: bool,
-    /// When the oldest queued frame was made.
-    since: Option<Instant>,
-}
-
-/// Frames on their way, oldest first.
-pub(super) type Frames = VecDeque<Entry>;
-
-pub(super) struct Entry {
-    frame: Bytes,
-    class: Class,
-}
-
-/// What a frame counts towards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// `OUTBOX_BYTES`.
-    Live,
-    /// Nothing: a welcome and what follows it are bounded by the state and the history, and share their memory.
-    CatchUp,
-    /// A bound of its own; past it values are conflated (S8).
-    Volatile,
 }
 
 /// Something that takes bytes without waiting; a socket, or a test.
@@ -121,11 +78,16 @@ impl Outbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        // One frame always fits: a bound below the longest message must not close a client that keeps up.
-        if queue.bytes > 0 && queue.bytes + frame.len() > self.max_bytes {
+        if queue.is_over(frame.len(), self.max_bytes) {
+            // So far this is only much for one turn; whether the client is slow, its socket knows.
             drop(queue);
-            self.close(Cause::TooSlow, None);
-            return false;
+            self.flusher.flush(self);
+            queue = self.queue.borrow_mut();
+            if queue.is_over(frame.len(), self.max_bytes) {
+                drop(queue);
+                self.close(Cause::TooSlow, None);
+                return false;
+            }
         }
         self.flusher.stats().queued(frame.len() as i64, 1);
         self.append(&mut queue, frame, Class::Live, made);
@@ -224,7 +186,9 @@ impl Outbox {
         let mut queue = self.queue.borrow_mut();
         queue.blocked = false;
         while !queue.frames.is_empty() {
-            let result = {
+            let result = if queue.frames.len() == 1 {
+                self.sink.try_write_vectored(&[queue.first_slice()])
+            } else {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = queue.gather(&mut slices);
                 self.sink.try_write_vectored(&slices[..count])
@@ -282,104 +246,6 @@ impl Drop for Outbox {
     fn drop(&mut self) {
         let (bytes, frames) = self.queue.get_mut().release_all();
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
-    }
-}
-
-impl Queue {
-    fn append(&mut self, frame: Bytes, class: Class, made: Instant) {
-        self.since.get_or_insert(made);
-        if let Some(count) = self.count(class) {
-            *count += frame.len();
-        }
-        self.frames.push_back(Entry { frame, class });
-    }
-
-    fn count(&mut self, class: Class) -> Option<&mut usize> {
-        match class {
-            Class::Live => Some(&mut self.bytes),
-            Class::Volatile => Some(&mut self.volatile_bytes),
-            Class::CatchUp => None,
-        }
-    }
-
-    /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case.
-    /// Returns by how many bytes and frames the queue grew.
-    fn conflate(&mut self, key: &VolatileKey, frame: Bytes, max_bytes: usize) -> (i64, i64) {
-        let before = (self.conflated_bytes as i64, self.volatile.len() as i64);
-        if let Some(known) = self.volatile.iter().position(|(known, _)| known == key)
-            && let Some((_, value)) = self.volatile.remove(known)
-        {
-            self.conflated_bytes -= value.len();
-        }
-        while self.volatile.len() == MAX_VOLATILE || self.conflated_bytes + frame.len() > max_bytes {
-            let Some((_, value)) = self.volatile.pop_front() else { break };
-            self.conflated_bytes -= value.len();
-        }
-        self.conflated_bytes += frame.len();
-        self.volatile.push_back((key.clone(), frame));
-        (self.conflated_bytes as i64 - before.0, self.volatile.len() as i64 - before.1)
-    }
-
-    fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
-        let mut skip = self.written;
-        let mut count = 0;
-        for (slice, entry) in slices.iter_mut().zip(&self.frames) {
-            *slice = IoSlice::new(&entry.frame[skip..]);
-            skip = 0;
-            count += 1;
-        }
-        count
-    }
-
-    /// Drops `written` bytes from the front; returns how many frames that finished.
-    fn advance(&mut self, written: usize) -> usize {
-        let mut left = self.written + written;
-        let mut frames = 0;
-        while let Some(entry) = self.frames.front() {
-            let length = entry.frame.len();
-            if left < length {
-                break;
-            }
-            left -= length;
-            frames += 1;
-            let class = entry.class;
-            if let Some(count) = self.count(class) {
-                *count -= length;
-            }
-            self.frames.pop_front();
-        }
-        self.written = left;
-        // Volatile values wait until everything ordered is out, then the newest of each goes.
-        if self.frames.is_empty() {
-            self.conflated_bytes = 0;
-            for (_, frame) in std::mem::take(&mut self.volatile) {
-                self.volatile_bytes += frame.len();
-                self.frames.push_back(Entry { frame, class: Class::Volatile });
-            }
-        }
-        frames
-    }
-
-    /// Drops all frames but one that is partly written: its rest must follow, or the peer loses the framing.
-    fn release(&mut self) -> (usize, usize) {
-        let written = std::mem::take(&mut self.written);
-        let partial = if written > 0 { self.frames.pop_front() } else { None };
-        let released = self.release_all();
-        if let Some(entry) = partial {
-            self.written = written;
-            self.append(entry.frame, entry.class, Instant::now());
-        }
-        released
-    }
-
-    fn release_all(&mut self) -> (usize, usize) {
-        let ordered: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
-        let volatile: usize = self.volatile.iter().map(|(_, frame)| frame.len()).sum();
-        let queued = ordered + volatile;
-        let frames = self.frames.len() + self.volatile.len();
-        let written = self.written;
-        *self = Self { blocked: self.blocked, ..Self::default() };
-        (queued.saturating_sub(written), frames)
     }
 }
 

@@ -133,9 +133,8 @@ fn s1_a_private_message_is_seen_by_its_sender_and_those_it_names_and_leaves_a_ga
     let secret = json!({"type": "message", "seq": 4, "from": "alice", "id": 1, "data": "psst"});
     let note = json!({"type": "message", "seq": 5, "from": "alice", "id": 2, "data": "to myself"});
     let public = json!({"type": "message", "seq": 6, "from": "alice", "id": 3, "data": "hello all"});
-    let messages = |client: &mut Client| {
-        client.drain().into_iter().filter(|frame| frame["type"] == "message").collect::<Vec<_>>()
-    };
+    let messages =
+        |client: &mut Client| client.drain().into_iter().filter(|frame| frame["type"] == "message").collect::<Vec<_>>();
     assert_eq!(messages(&mut alice), [secret.clone(), note, public.clone()]);
     assert_eq!(messages(&mut bob), [secret, public.clone()]);
     assert_eq!(messages(&mut carol), [public]);

@@ -1,0 +1,161 @@
+//! Owns the frames that wait in one outbox: order, byte counts by class, conflation of volatile values (S8); no I/O.
+//! Called by `outbox`; the flusher keeps emptied ones for the next.
+
+use std::{collections::VecDeque, io::IoSlice, rc::Rc, time::Instant};
+
+use bytes::Bytes;
+
+/// Frames handed to one vectored write. Linux takes 1024; past 64 the call's own price no longer matters.
+pub(super) const MAX_SLICES: usize = 64;
+/// Distinct volatile values kept for a client that does not keep up, within `OUTBOX_BYTES` of their own; the least
+/// recently changed makes room (S8).
+pub(super) const MAX_VOLATILE: usize = 256;
+
+/// What identifies a volatile value: its sender and its name.
+pub type VolatileKey = (Rc<str>, Rc<str>);
+
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) frames: Frames,
+    /// Bytes of the first frame that are on the wire already.
+    pub(super) written: usize,
+    /// Queued bytes of live frames; volatile ones are counted apart, so they alone never close anybody.
+    pub(super) bytes: usize,
+    pub(super) volatile_bytes: usize,
+    /// Newest value of each volatile key, for a client that does not keep up; the least recently changed first.
+    pub(super) volatile: VecDeque<(VolatileKey, Bytes)>,
+    /// Bytes of `volatile`.
+    pub(super) conflated_bytes: usize,
+    /// The socket took less than it was offered; only writability starts it again.
+    pub(super) blocked: bool,
+    /// When the oldest queued frame was made.
+    pub(super) since: Option<Instant>,
+}
+
+/// Frames on their way, oldest first.
+pub(super) type Frames = VecDeque<Entry>;
+
+pub(super) struct Entry {
+    frame: Bytes,
+    class: Class,
+}
+
+/// What a frame counts towards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// `OUTBOX_BYTES`.
+    Live,
+    /// Nothing: a welcome and what follows it are bounded by the state and the history, and share their memory.
+    CatchUp,
+    /// A bound of its own; past it values are conflated (S8).
+    Volatile,
+}
+
+impl Queue {
+    pub(super) fn append(&mut self, frame: Bytes, class: Class, made: Instant) {
+        self.since.get_or_insert(made);
+        if let Some(count) = self.count(class) {
+            *count += frame.len();
+        }
+        self.frames.push_back(Entry { frame, class });
+    }
+
+    fn count(&mut self, class: Class) -> Option<&mut usize> {
+        match class {
+            Class::Live => Some(&mut self.bytes),
+            Class::Volatile => Some(&mut self.volatile_bytes),
+            Class::CatchUp => None,
+        }
+    }
+
+    /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case.
+    /// Returns by how many bytes and frames the queue grew.
+    pub(super) fn conflate(&mut self, key: &VolatileKey, frame: Bytes, max_bytes: usize) -> (i64, i64) {
+        let before = (self.conflated_bytes as i64, self.volatile.len() as i64);
+        if let Some(known) = self.volatile.iter().position(|(known, _)| known == key)
+            && let Some((_, value)) = self.volatile.remove(known)
+        {
+            self.conflated_bytes -= value.len();
+        }
+        while self.volatile.len() == MAX_VOLATILE || self.conflated_bytes + frame.len() > max_bytes {
+            let Some((_, value)) = self.volatile.pop_front() else { break };
+            self.conflated_bytes -= value.len();
+        }
+        self.conflated_bytes += frame.len();
+        self.volatile.push_back((key.clone(), frame));
+        (self.conflated_bytes as i64 - before.0, self.volatile.len() as i64 - before.1)
+    }
+
+    /// Whether a live frame of `bytes` is too much. One always fits: a bound below the longest message must not close
+    /// a client that keeps up.
+    pub(super) fn is_over(&self, bytes: usize, max_bytes: usize) -> bool {
+        self.bytes > 0 && self.bytes + bytes > max_bytes
+    }
+
+    /// What is left of the first frame.
+    pub(super) fn first_slice(&self) -> IoSlice<'_> {
+        IoSlice::new(self.frames.front().map_or(&[], |entry| &entry.frame[self.written..]))
+    }
+
+    pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>; MAX_SLICES]) -> usize {
+        let mut skip = self.written;
+        let mut count = 0;
+        for (slice, entry) in slices.iter_mut().zip(&self.frames) {
+            *slice = IoSlice::new(&entry.frame[skip..]);
+            skip = 0;
+            count += 1;
+        }
+        count
+    }
+
+    /// Drops `written` bytes from the front; returns how many frames that finished.
+    pub(super) fn advance(&mut self, written: usize) -> usize {
+        let mut left = self.written + written;
+        let mut frames = 0;
+        while let Some(entry) = self.frames.front() {
+            let length = entry.frame.len();
+            if left < length {
+                break;
+            }
+            left -= length;
+            frames += 1;
+            let class = entry.class;
+            if let Some(count) = self.count(class) {
+                *count -= length;
+            }
+            self.frames.pop_front();
+        }
+        self.written = left;
+        // Volatile values wait until everything ordered is out, then the newest of each goes.
+        if self.frames.is_empty() {
+            self.conflated_bytes = 0;
+            for (_, frame) in std::mem::take(&mut self.volatile) {
+                self.volatile_bytes += frame.len();
+                self.frames.push_back(Entry { frame, class: Class::Volatile });
+            }
+        }
+        frames
+    }
+
+    /// Drops all frames but one that is partly written: its rest must follow, or the peer loses the framing.
+    pub(super) fn release(&mut self) -> (usize, usize) {
+        let written = std::mem::take(&mut self.written);
+        let partial = if written > 0 { self.frames.pop_front() } else { None };
+        let released = self.release_all();
+        if let Some(entry) = partial {
+            self.written = written;
+            self.append(entry.frame, entry.class, Instant::now());
+        }
+        released
+    }
+
+    pub(super) fn release_all(&mut self) -> (usize, usize) {
+        let ordered: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
+        let volatile: usize = self.volatile.iter().map(|(_, frame)| frame.len()).sum();
+        let queued = ordered + volatile;
+        let frames = self.frames.len() + self.volatile.len();
+        let written = self.written;
+        *self = Self { blocked: self.blocked, ..Self::default() };
+        (queued.saturating_sub(written), frames)
+    }
+}
