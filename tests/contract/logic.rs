@@ -173,7 +173,10 @@ fn a_panic_in_a_rooms_rules_ends_that_room_alone_and_its_players_resume_into_a_n
         let name = client.welcome["player"].as_str().expect("a name");
         let path = format!("/ws/fragile-1/{name}{query}session={}&seq=3", client.session());
         let resumed = server.connect(&path).welcomed();
-        assert_eq!((&resumed.welcome["resume"], &resumed.welcome["reason"]), (&json!("reset"), &json!("room_restarted")));
+        assert_eq!(
+            (&resumed.welcome["resume"], &resumed.welcome["reason"]),
+            (&json!("reset"), &json!("room_restarted"))
+        );
         assert_ne!(resumed.welcome["epoch"], client.welcome["epoch"]);
         assert_eq!((&resumed.welcome["last_id"], &resumed.welcome["state"]), (&json!(0), &json!({})));
         resumed.cut();

@@ -133,9 +133,8 @@ fn s1_a_private_message_is_seen_by_its_sender_and_those_it_names_and_leaves_a_ga
     let secret = json!({"type": "message", "seq": 4, "from": "alice", "id": 1, "data": "psst"});
     let note = json!({"type": "message", "seq": 5, "from": "alice", "id": 2, "data": "to myself"});
     let public = json!({"type": "message", "seq": 6, "from": "alice", "id": 3, "data": "hello all"});
-    let messages = |client: &mut Client| {
-        client.drain().into_iter().filter(|frame| frame["type"] == "message").collect::<Vec<_>>()
-    };
+    let messages =
+        |client: &mut Client| client.drain().into_iter().filter(|frame| frame["type"] == "message").collect::<Vec<_>>();
     assert_eq!(messages(&mut alice), [secret.clone(), note, public.clone()]);
     assert_eq!(messages(&mut bob), [secret, public.clone()]);
     assert_eq!(messages(&mut carol), [public]);
@@ -236,14 +235,17 @@ fn a_player_who_leaves_is_closed_with_1000_and_the_seat_is_free() {
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let mut bob = server.connect("/ws/g/bob").welcomed();
     let session = bob.session().to_owned();
+    bob.send(&json!({"type": "send", "id": 1, "data": "bye"}));
     bob.send(&json!({"type": "leave"}));
-    let (ended, _) = bob.ended();
-    assert_eq!(ended.code, 1000);
-    let left = alice.until(|frame| frame["status"] == "left");
-    assert_eq!(left, json!({"type": "presence", "seq": 3, "player": "bob", "status": "left", "reason": "leave"}));
-    let bob = server.connect(&format!("/ws/g/bob?session={session}&seq=3")).welcomed();
+    bob.send(&json!({"type": "send", "id": 2, "data": "from beyond"}));
+    assert_eq!(bob.next()["seq"], 3, "what came before the leave is still acknowledged");
+    let left = json!({"type": "presence", "seq": 4, "player": "bob", "status": "left", "reason": "leave"});
+    let (ended, last) = bob.ended();
+    assert_eq!((ended.code, ended.reason.as_str(), &last), (1000, "left", &left));
+    assert_eq!(alice.until(|frame| frame["status"] == "left"), left);
+    let bob = server.connect(&format!("/ws/g/bob?session={session}&seq=4")).welcomed();
     assert_eq!((&bob.welcome["resume"], &bob.welcome["reason"]), (&json!("new"), &json!("session_expired")));
-    assert_eq!(alice.next(), json!({"type": "presence", "seq": 4, "player": "bob", "status": "joined"}));
+    assert_eq!(alice.next(), json!({"type": "presence", "seq": 5, "player": "bob", "status": "joined"}));
     let drained = alice.drain();
     assert!(drained.is_empty(), "a player who left is not away as well: {drained:?}");
 }
