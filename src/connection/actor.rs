@@ -104,12 +104,14 @@ impl Connection {
             Step::Join { role, session, seen, authenticated } => {
                 self.join(role, session, seen, authenticated, context);
             }
-            Step::Act(action) => self.act(action, context),
+            Step::Act(action) => {
+                self.local.flusher.stats().event_in();
+                self.act(action, context);
+            }
             Step::Leave => {
-                if let Some((room, Entry::Player(player))) = self.place.take() {
-                    room.leave(self.number, player);
+                if let Some((room, entry)) = self.place.take() {
+                    room.leave(self.number, entry);
                 }
-                self.outbox.close(Cause::Left, None);
             }
             Step::Close { cause, last } => {
                 self.outbox.close(cause, last);
@@ -178,7 +180,6 @@ impl Connection {
 
     fn act(&mut self, action: Action, context: &mut Context<Self>) {
         let Some((room, _)) = &self.place else { return };
-        self.local.flusher.stats().event_in();
         match room.act(Act { connection: self.number, player: self.machine.player().clone(), action }) {
             Ok(()) => {}
             Err(Busy::Full(act)) => {
@@ -275,8 +276,10 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
         match item {
             Ok(message) => {
                 let now = Now::read();
-                let step = self.machine.hear(message, now);
-                self.carry_out(step, context);
+                match self.machine.hear(message, now) {
+                    Step::Reply(frame) if self.place.is_some() => self.act(Action::Answer(frame), context),
+                    step => self.carry_out(step, context),
+                }
                 if self.machine.renewed() {
                     self.arm(now, context);
                 }

@@ -81,11 +81,16 @@ impl ClientFrame {
                 id: None,
             });
         }
-        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| FrameError {
+        let bad_json = FrameError {
             code: error_code::BAD_JSON,
             message: "a frame is one JSON object, each field given once",
             id: None,
-        })?;
+        };
+        // serde would read an array as the fields in their order.
+        if !text.trim_start().starts_with('{') {
+            return Err(bad_json);
+        }
+        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| bad_json)?;
         let id = integer(envelope.id, 1, "id is a positive integer up to 2^53-1", None)?;
         let invalid = |message| FrameError { code: error_code::INVALID_FIELD, message, id };
         let kind: Cow<'_, str> = string(envelope.kind).ok_or_else(|| invalid("type is missing or not a string"))?;
@@ -209,6 +214,7 @@ mod tests {
             ("", error_code::BAD_JSON),
             ("null", error_code::BAD_JSON),
             ("7", error_code::BAD_JSON),
+            (r#"["ping",1,1,1,1,1,1,1,1,1,1]"#, error_code::BAD_JSON),
             ("{", error_code::BAD_JSON),
             (r#"{"type":"ping"} x"#, error_code::BAD_JSON),
             (r#"{"type":"ping","type":"ping"}"#, error_code::BAD_JSON),

@@ -192,7 +192,7 @@ impl Handler<Leave> for Room {
     type Result = ();
 
     fn handle(&mut self, leave: Leave, context: &mut Self::Context) {
-        self.turn(context, |state, now, effects| state.leave(leave.connection, &leave.player, now, effects));
+        self.turn(context, |state, now, effects| state.leave(leave.connection, &leave.entry, now, effects));
     }
 }
 

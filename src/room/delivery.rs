@@ -23,7 +23,7 @@ struct Member {
 /// Everybody who is connected to the room, and what they may have missed.
 pub struct Delivery {
     history: History,
-    /// Sorted by connection: numbers only grow, so arrivals go to the end.
+    /// Sorted by connection. Arrivals mostly go to the end, but one that waited for its token comes late (A11).
     members: Vec<Member>,
     /// Frames are queued but not written: the room's flush interval will do that.
     held: bool,
@@ -184,8 +184,8 @@ impl Delivery {
                 outbox.push_catch_up(event.frame.clone(), now);
             }
         }
-        debug_assert!(self.members.last().is_none_or(|last| last.connection < connection));
-        self.members.push(Member { connection, player, outbox });
+        let place = self.members.partition_point(|member| member.connection < connection);
+        self.members.insert(place, Member { connection, player, outbox });
         verdict
     }
 

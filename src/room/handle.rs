@@ -8,7 +8,7 @@ use super::{
     effect::Entry,
     messages::{Act, Detach, Join, Leave},
 };
-use crate::protocol::{Cause, PlayerId, server::Verdict};
+use crate::protocol::{Cause, server::Verdict};
 
 /// A room that was open when the handle was made.
 #[derive(Clone)]
@@ -54,9 +54,9 @@ impl RoomHandle {
         let _ = self.0.send(act).await;
     }
 
-    /// The player gives its seat up.
-    pub fn leave(&self, connection: u64, player: PlayerId) {
-        self.lifecycle(Leave { connection, player });
+    /// The client goes for good; the room closes the connection.
+    pub fn leave(&self, connection: u64, entry: Entry) {
+        self.lifecycle(Leave { connection, entry });
     }
 
     /// The connection is over; the seat is kept.

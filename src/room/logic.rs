@@ -38,7 +38,8 @@ impl Rejection {
 /// What must outlive the value belongs into the room's state document ([`Turn::state`], [`Turn::patch`]):
 /// it is folded from the log and given back when the room comes back.
 pub trait RoomLogic: 'static {
-    /// A player took a new seat; its `joined` is in the log already. Not called for `away` and `back`.
+    /// A player took a new seat; its `joined` is in the log already and its `welcome` sent, so it sees what this turn
+    /// emits. Not called for `away` and `back`.
     fn join(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         let _ = (turn, player);
     }

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use actix::Message;
+use bytes::Bytes;
 use send_wrapper::SendWrapper;
 
 use super::effect::Entry;
@@ -59,17 +60,33 @@ pub struct Act {
 
 #[derive(Debug)]
 pub enum Action {
-    Send { id: Option<u64>, data: RawJson, to: Option<Vec<PlayerId>> },
-    Volatile { name: String, data: RawJson, to: Option<Vec<PlayerId>> },
-    Patch { id: Option<u64>, patch: RawJson, if_seq: Option<u64> },
+    Send {
+        id: Option<u64>,
+        data: RawJson,
+        to: Option<Vec<PlayerId>>,
+    },
+    Volatile {
+        name: String,
+        data: RawJson,
+        to: Option<Vec<PlayerId>>,
+    },
+    Patch {
+        id: Option<u64>,
+        patch: RawJson,
+        if_seq: Option<u64>,
+    },
+    /// The connection's own answer to a frame, e.g. a `pong`: it takes the way through the room to come behind the
+    /// answers to the frames before it.
+    Answer(Bytes),
 }
 
-/// Sent by a connection whose client gives the seat up. A lifecycle message: never refused.
+/// Sent by a connection whose client gives the seat up; the room closes it, behind everything it still gets.
+/// A lifecycle message: never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Leave {
     pub connection: u64,
-    pub player: PlayerId,
+    pub entry: Entry,
 }
 
 /// Sent by a connection that ended for any other reason. A lifecycle message: never refused.

@@ -23,7 +23,7 @@ use crate::{
     clock::Now,
     config::Config,
     protocol::{
-        GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
+        Cause, GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
         server::{Change, LeftReason, write_message, write_patch, write_volatile},
     },
     ws::json_frame,
@@ -102,23 +102,30 @@ impl RoomState {
     /// A frame of a player. A connection that does not hold the seat any more is not heard.
     pub fn act(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
         let Act { connection, player, action } = act;
-        let Some(seat) = self.seats.held_by(&player, connection) else { return };
-        let last_id = seat.last_id;
-        let (id, applied) = match action {
-            Action::Volatile { name, data, to } => {
+        // A connection without a seat is answered too: a spectator's.
+        let last_id = self.seats.held_by(&player, connection).map(|seat| seat.last_id);
+        let (id, applied) = match (action, last_id) {
+            (Action::Answer(frame), _) => {
+                effects.push(Effect::Reply { connection, frame });
+                return;
+            }
+            (_, None) => return,
+            (Action::Volatile { name, data, to }, Some(_)) => {
                 let key = (player.as_str().into(), name.as_str().into());
                 let frame = json_frame(|out| write_volatile(out, player.as_str(), &name, &data));
                 effects.push(Effect::Volatile { key, audience: audience(&player, to), frame });
                 return;
             }
-            Action::Send { id: Some(id), .. } | Action::Patch { id: Some(id), .. } if id <= last_id => {
+            (Action::Send { id: Some(id), .. } | Action::Patch { id: Some(id), .. }, Some(last_id))
+                if id <= last_id =>
+            {
                 effects.push(Effect::Ack { connection, player, id });
                 return;
             }
-            Action::Send { id, data, to } => {
+            (Action::Send { id, data, to }, Some(_)) => {
                 (id, self.message(id, Request { from: player.clone(), data, to }, now, effects))
             }
-            Action::Patch { id, patch, if_seq } => {
+            (Action::Patch { id, patch, if_seq }, Some(_)) => {
                 (id, self.patch(id, Request { from: player.clone(), data: patch, to: None }, if_seq, now, effects))
             }
         };
@@ -135,21 +142,23 @@ impl RoomState {
         }
     }
 
-    /// The player gives its seat up (3.1).
-    pub fn leave(&mut self, connection: u64, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) {
-        if self.seats.held_by(player, connection).is_some() {
-            self.vacate(player, LeftReason::Leave, now, effects);
+    /// The player gives its seat up, a spectator its place (3.1). Its last event is its own `left`.
+    pub fn leave(&mut self, connection: u64, entry: &Entry, now: Now, effects: &mut Vec<Effect>) {
+        match entry {
+            Entry::Spectator => self.spectator_gone(now),
+            Entry::Player(player) => {
+                if self.seats.held_by(player, connection).is_some() {
+                    self.vacate(player, LeftReason::Leave, now, effects);
+                }
+            }
         }
-        effects.push(Effect::Exit { connection });
+        effects.push(Effect::Close { connection, cause: Cause::Left });
     }
 
     /// A connection is gone; a player's seat is kept for the grace (R4).
     pub fn detach(&mut self, connection: u64, entry: &Entry, now: Now, effects: &mut Vec<Effect>) {
         match entry {
-            Entry::Spectator => {
-                self.spectators = self.spectators.saturating_sub(1);
-                self.note_if_empty(now);
-            }
+            Entry::Spectator => self.spectator_gone(now),
             Entry::Player(player) => {
                 if self.seats.depart(player, connection, now.instant) {
                     self.presence(player, Change::Away, None, now, effects);
@@ -299,7 +308,7 @@ impl RoomState {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
         let seq = self.seq + 1;
-        self.document.merge(patch, text.as_str().len(), seq).map_err(|_| {
+        self.document.merge(patch, seq).map_err(|_| {
             Rejection::new(error_code::STATE_TOO_LARGE, "the room's state would grow past MAX_STATE_BYTES")
         })?;
         self.seq = seq;
@@ -308,6 +317,11 @@ impl RoomState {
         let request = request.and_then(|(player, id)| id.map(|id| (player.clone(), id)));
         effects.push(Effect::Event(Event { seq, made: now.instant, audience: Audience::Everyone, request, frame }));
         Ok(())
+    }
+
+    fn spectator_gone(&mut self, now: Now) {
+        self.spectators = self.spectators.saturating_sub(1);
+        self.note_if_empty(now);
     }
 
     fn vacate(&mut self, player: &PlayerId, reason: LeftReason, now: Now, effects: &mut Vec<Effect>) {

@@ -235,14 +235,17 @@ fn a_player_who_leaves_is_closed_with_1000_and_the_seat_is_free() {
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let mut bob = server.connect("/ws/g/bob").welcomed();
     let session = bob.session().to_owned();
+    bob.send(&json!({"type": "send", "id": 1, "data": "bye"}));
     bob.send(&json!({"type": "leave"}));
-    let (ended, _) = bob.ended();
-    assert_eq!(ended.code, 1000);
-    let left = alice.until(|frame| frame["status"] == "left");
-    assert_eq!(left, json!({"type": "presence", "seq": 3, "player": "bob", "status": "left", "reason": "leave"}));
-    let bob = server.connect(&format!("/ws/g/bob?session={session}&seq=3")).welcomed();
+    bob.send(&json!({"type": "send", "id": 2, "data": "from beyond"}));
+    assert_eq!(bob.next()["seq"], 3, "what came before the leave is still acknowledged");
+    let left = json!({"type": "presence", "seq": 4, "player": "bob", "status": "left", "reason": "leave"});
+    let (ended, last) = bob.ended();
+    assert_eq!((ended.code, ended.reason.as_str(), &last), (1000, "left", &left));
+    assert_eq!(alice.until(|frame| frame["status"] == "left"), left);
+    let bob = server.connect(&format!("/ws/g/bob?session={session}&seq=4")).welcomed();
     assert_eq!((&bob.welcome["resume"], &bob.welcome["reason"]), (&json!("new"), &json!("session_expired")));
-    assert_eq!(alice.next(), json!({"type": "presence", "seq": 4, "player": "bob", "status": "joined"}));
+    assert_eq!(alice.next(), json!({"type": "presence", "seq": 5, "player": "bob", "status": "joined"}));
     let drained = alice.drain();
     assert!(drained.is_empty(), "a player who left is not away as well: {drained:?}");
 }

@@ -22,6 +22,7 @@ impl RoomState {
     /// [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7).
     pub fn join(&mut self, join: Join, now: Now, effects: &mut Vec<Effect>) -> Result<(), Cause> {
         let Join { connection, player, role, session, seen, authenticated, outbox } = join;
+        let is_new = role == Role::Player && self.seats.get_mut(&player).is_none();
         let (entry, session, last_id, resume) = match role {
             Role::Spectator => {
                 let resume = self.spectator_claim(session.as_deref(), seen);
@@ -52,7 +53,12 @@ impl RoomState {
             player_count: over_limit.then(|| self.seats.len()),
             state: RawJson::from_serialize(self.document.value()),
         };
+        let newcomer = draft.player.clone();
         effects.push(Effect::Enter { connection, entry, outbox: outbox.take(), resume, draft: Box::new(draft) });
+        // Behind the welcome, so that the newcomer sees what the logic has to say to it, its hand of cards say.
+        if is_new {
+            self.run_logic(now, effects, |logic, turn| logic.join(turn, &newcomer));
+        }
         Ok(())
     }
 
@@ -68,6 +74,8 @@ impl RoomState {
         effects: &mut Vec<Effect>,
     ) -> Result<(Option<String>, u64, Resume), Cause> {
         let same_epoch = session.as_deref().is_none_or(|session| self.is_of_this_epoch(session));
+        // Before `back` is appended: nobody can have seen that.
+        let reached = self.seq;
         let Some(seat) = self.seats.get_mut(player) else {
             let resume = match session {
                 None => Resume::New { reason: None },
@@ -78,7 +86,6 @@ impl RoomState {
             let seat = Seat { secret: SecretHash::of(""), last_id: 0, connection: Some(connection) };
             self.seats.insert(player.clone(), seat);
             self.presence(player, Change::Joined, None, now, effects);
-            self.run_logic(now, effects, |logic, turn| logic.join(turn, player));
             return Ok((None, 0, resume));
         };
         let known = session.filter(|session| seat.secret.matches(session));
@@ -95,6 +102,7 @@ impl RoomState {
             }
         }
         let resume = match &known {
+            Some(_) if seen.is_some_and(|seen| seen > reached) => Resume::Reset { reason: "seq_ahead" },
             // Without a `seq` the client has seen nothing.
             Some(_) => Resume::Own { seen: seen.unwrap_or(0) },
             None if !same_epoch => Resume::Reset { reason: "room_restarted" },
