@@ -64,7 +64,7 @@ impl Room {
     }
 
     /// The bystander noticed nothing but presence, and plays on; the server is as well as ever.
-    fn is_unharmed(mut self) {
+    fn plays_on(mut self) {
         for frame in self.bystander.drain() {
             assert_eq!(frame["type"], "presence", "{frame}");
         }
@@ -122,7 +122,7 @@ fn rfc_6455_frames_that_break_it_close_with_1002_and_nobody_else_notices() {
         refuses("a length in more bytes than it needs", &frame);
     }
     refuses("a length with its top bit set", &RawSocket::header(TEXT, 1 << 63));
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn rfc_6455_malformed_close_frames_close_with_1002_and_correct_ones_are_echoed()
         room.refuses(&format!("close code {code}"), &close(&payload), code, "client_closed");
     }
     room.refuses("a close without a code", &close(b""), 1005, "client_closed");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn rfc_6455_frames_before_a_broken_one_count_and_frames_after_a_close_do_not() {
     intruder.socket.write(&[close(&1000_u16.to_be_bytes()), text(&json!({"type": "send", "data": "ghost"}))].concat());
     room.ended("a message after a close", &mut intruder, 1000, "client_closed");
     // The bystander would see the ghost.
-    room.is_unharmed();
+    room.plays_on();
 }
 
 // ---- UTF-8 (1007)
@@ -178,7 +178,7 @@ fn rfc_6455_text_that_is_not_utf_8_closes_with_1007_also_across_fragments() {
         RawSocket::frame(CONTINUES_AND_ENDS, b"\x28\""),
     ];
     refuses("a character that goes wrong in the next fragment", &bytes.concat());
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn rfc_6455_a_character_may_be_split_across_fragments_with_control_frames_betwee
     intruder.socket.write(&bytes.concat());
     assert_eq!(intruder.socket.next_frame(), Some((PONG, b"between".to_vec())));
     assert_eq!(intruder.socket.until_type("pong")["nonce"], "€");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn p2_a_binary_frame_gets_the_error_unsupported_and_the_connection_lives() {
     intruder.socket.write(&[RawSocket::frame(BINARY, b"\xff\x00"), ping(1)].concat());
     assert_eq!(intruder.socket.until_type("error")["code"], "unsupported");
     assert_eq!(intruder.socket.until_type("pong")["nonce"], 1);
-    room.is_unharmed();
+    room.plays_on();
 }
 
 // ---- sizes (1009)
@@ -226,7 +226,7 @@ fn s4_the_bound_is_exact_and_the_header_alone_decides() {
     room.refuses("64 KiB and more", &RawSocket::header(TEXT, 1 << 16), 1009, "message_too_big");
     let mut room = room;
     room.bystander.until_type("message");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -234,6 +234,7 @@ fn s4_a_declared_gib_is_refused_at_once_and_200_mb_of_it_cost_no_memory() {
     let room = Room::open(&[]);
     let stream = |room: &Room, bytes: usize| {
         let mut intruder = room.intruder();
+        intruder.socket.write(&RawSocket::header(TEXT, 1 << 30));
         let socket = RawSocket(intruder.socket.0.try_clone().expect("a second handle"));
         let streaming = std::thread::spawn(move || {
             let mut socket = socket;
@@ -244,7 +245,6 @@ fn s4_a_declared_gib_is_refused_at_once_and_200_mb_of_it_cost_no_memory() {
                 sent += chunk.len();
             }
         });
-        intruder.socket.write(&RawSocket::header(TEXT, 1 << 30));
         room.ended("a declared GiB", &mut intruder, 1009, "message_too_big");
         streaming
     };
@@ -260,8 +260,8 @@ fn s4_a_declared_gib_is_refused_at_once_and_200_mb_of_it_cost_no_memory() {
     streaming.join().expect("streamed");
     most = room.server.resident_bytes().max(most);
     let grown = most.saturating_sub(before);
-    assert!(grown < 4 << 20, "the server grew by {grown} bytes");
-    room.is_unharmed();
+    assert!(grown < 8 << 20, "the server grew by {grown} bytes");
+    room.plays_on();
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn s4_fragments_count_as_their_sum() {
     let whole = [begin, RawSocket::frame(CONTINUES_AND_ENDS, &end)].concat();
     intruder.socket.write(&[whole, ping(7)].concat());
     assert_eq!(intruder.socket.until_type("pong")["nonce"], 7, "exactly the bound is fine");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn s4_continuations_without_end_reach_the_bound() {
     let bytes = [RawSocket::frame(TEXT_BEGINS, b" "), RawSocket::frame(CONTINUES, b" ").repeat(70_000)].concat();
     intruder.socket.try_write(&bytes);
     room.ended("one byte at a time", &mut intruder, 1009, "message_too_big");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 // ---- rates (4029, 1008)
@@ -309,7 +309,7 @@ fn s5_a_flood_of_tiny_frames_closes_with_4029() {
     // Bad frames are told apart from many frames: ten of them are reached first.
     room.refuses("empty texts", &RawSocket::frame(TEXT, b"").repeat(2000), 1008, "too_many_errors");
     assert_eq!(room.server.metric(r#"innkeeper_disconnects_total{cause="rate_exceeded"}"#), 4.0);
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn s5_empty_continuations_without_end_close_with_4029() {
     let room = Room::open(&[("MESSAGE_RATE", "1"), ("MESSAGE_BURST", "20")]);
     let bytes = [RawSocket::frame(TEXT_BEGINS, b""), RawSocket::frame(CONTINUES, b"").repeat(100_000)].concat();
     room.refuses("empty continuations", &bytes, 4029, "rate_exceeded");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn s5_the_burst_itself_is_admitted_and_the_session_may_be_resumed_after_the_clos
     assert!((20..60).contains(&pongs), "{pongs} pongs");
     let flooder = room.server.connect(&format!("/ws/g/flooder?session={session}&seq=2")).welcomed();
     assert_eq!(flooder.welcome["resume"], "continuous");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 // ---- JSON (P2)
@@ -379,7 +379,7 @@ fn p2_json_nested_30_000_deep_gets_an_error_and_the_connection_lives() {
     frames.push(("never opened", "]".repeat(1 << 20), "bad_json"));
     frames.push(("only blanks", " ".repeat(1 << 20), "bad_json"));
     get_errors(&room, &frames);
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn p2_what_the_server_accepts_as_deep_enough_every_member_can_read() {
     room.bystander.until_type("patch");
     let late = room.server.connect("/ws/g/late").welcomed();
     assert!(late.welcome["state"]["a"].is_object());
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -448,7 +448,7 @@ fn p2_huge_json_just_under_the_bound_is_answered_and_the_connection_lives() {
     let to_many = format!(r#"{{"type":"send","data":1,"to":[{ids}]}}"#);
     intruder.socket.write(&RawSocket::frame(TEXT, to_many.as_bytes()));
     intruder.socket.until_type("message");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn p2_ten_bad_frames_in_ten_seconds_close_with_1008_and_nine_do_not() {
     intruder.socket.write(&bad);
     assert_eq!(intruder.socket.until_type("error")["code"], "bad_json");
     room.ended("the tenth", &mut intruder, 1008, "too_many_errors");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 // ---- how bytes arrive
@@ -484,7 +484,7 @@ fn rfc_6455_a_handshake_and_frames_that_arrive_in_single_bytes_are_understood() 
     assert_eq!(socket.until_type("pong")["nonce"], 1);
     assert_eq!(socket.next_frame(), Some((PONG, b"abc".to_vec())));
     assert_eq!(socket.until_type("pong")["nonce"], "x".repeat(200));
-    room.is_unharmed();
+    room.plays_on();
 }
 
 #[test]
@@ -515,7 +515,7 @@ fn rfc_6455_frames_in_one_segment_with_the_handshake_are_not_lost() {
     read_head(&mut socket);
     assert_eq!(socket.close_code(), 1007);
     assert_eq!(room.server.wait_for_end_of("wrong-at-once")["cause"], "invalid_utf8");
-    room.is_unharmed();
+    room.plays_on();
 }
 
 fn handshake(path: &str) -> Vec<u8> {
