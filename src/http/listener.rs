@@ -83,11 +83,11 @@ pub fn service(
     let upgrade = fn_service(move |(request, framed): (Request, actix_codec::Framed<TcpStream, Codec>)| {
         let entrance = entrance.clone();
         async move {
-            if duty == Duty::HttpOnly {
-                return Ok(());
-            }
             // An error is a peer that left during its handshake: nobody to tell, nothing held.
-            let _ = entrance.enter(request, framed).await;
+            let _ = match duty {
+                Duty::HttpOnly => entrance.point_elsewhere(framed).await,
+                Duty::Everything | Duty::WebSocketOnly => entrance.enter(request, framed).await,
+            };
             Ok::<(), actix_http::Error>(())
         }
     });

@@ -54,7 +54,7 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
             .route("/api/health", web::get().to(health))
             .route("/ready", web::get().to(ready));
         if duty != Duty::HttpOnly {
-            config.route("/ws", web::get().to(not_an_upgrade)).route("/ws/{rest:.*}", web::get().to(not_an_upgrade));
+            config.route("/ws", web::to(not_an_upgrade)).route("/ws/{rest:.*}", web::to(not_an_upgrade));
         }
         if duty != Duty::WebSocketOnly {
             config

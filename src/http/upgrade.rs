@@ -81,6 +81,12 @@ impl Entrance {
         }
     }
 
+    /// Answers an upgrade request on the port that `HTTP_PORT` keeps free of players.
+    pub async fn point_elsewhere(self, framed: Framed<TcpStream, Codec>) -> io::Result<()> {
+        let body = super::routes::error_body("not_found", "this port is HTTP_PORT; players connect to WS_PORT");
+        answer(&mut framed.into_parts().io, &response(404, "", &body)).await
+    }
+
     async fn say_goodbye(
         &self,
         stream: std::net::TcpStream,
@@ -180,20 +186,26 @@ fn accepted(accept: [u8; 28], subprotocol: Option<&str>) -> Vec<u8> {
 }
 
 fn refused(status: u16, refusal: &Refusal) -> Vec<u8> {
-    use std::fmt::Write as _;
-    let reason = actix_http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let body = super::routes::refusal_body(refusal).to_string();
-    let mut text = format!("HTTP/1.1 {status} {}\r\n", reason.unwrap_or("Refused"));
+    let mut headers = String::new();
     if let Some(seconds) = refusal.retry_after_secs() {
-        let _ = write!(text, "Retry-After: {seconds}\r\n");
+        headers = format!("Retry-After: {seconds}\r\n");
     }
     if matches!(refusal, Refusal::BadHandshake(_)) {
-        text.push_str("Sec-WebSocket-Version: 13\r\n");
+        headers.push_str("Sec-WebSocket-Version: 13\r\n");
     }
+    response(status, &headers, &super::routes::refusal_body(refusal))
+}
+
+/// `headers` are whole lines.
+fn response(status: u16, headers: &str, body: &serde_json::Value) -> Vec<u8> {
+    let reason = actix_http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let (reason, body) = (reason.unwrap_or("Refused"), body.to_string());
     let length = body.len();
-    let _ =
-        write!(text, "Content-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    text.into_bytes()
+    format!(
+        "HTTP/1.1 {status} {reason}\r\n{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]

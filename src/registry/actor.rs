@@ -3,8 +3,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::AtomicU32},
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, ResponseFuture};
@@ -25,6 +25,9 @@ use crate::{
 
 /// Upgrades in flight; past it, they wait.
 const MAILBOX_CAPACITY: usize = 4096;
+
+/// How often a drain looks whether the last connection is gone.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Addresses whose attempts are remembered; past it, the one whose window began first is forgotten.
 const MAX_ADDRESSES: usize = 100_000;
@@ -165,12 +168,21 @@ impl Handler<Drain> for Registry {
         self.phase.send_replace(Phase::Draining);
         let slots = self.permits.connections() as u32;
         let spread = self.config.drain.spread;
-        let taken = Arc::<AtomicU32>::default();
-        let order = |shard: &Addr<Shard>| shard.send(DrainShard { taken: taken.clone(), slots, spread });
-        let drains: Vec<_> = self.shards.iter().map(order).collect();
+        let order = DrainShard { taken: Arc::default(), slots, spread };
+        let (shards, metrics) = (self.shards.clone(), self.metrics.clone());
         Box::pin(async move {
-            for drain in drains {
-                let _ = drain.await;
+            loop {
+                // What was admitted before the signal may still be on its way to its shard, and a connection that is
+                // gone leaves a socket that lingers: so one more round follows the last connection.
+                let is_last = metrics.connections.get() == 0;
+                let drains: Vec<_> = shards.iter().map(|shard| shard.send(order.clone())).collect();
+                for drain in drains {
+                    let _ = drain.await;
+                }
+                if is_last {
+                    break;
+                }
+                tokio::time::sleep(DRAIN_INTERVAL).await;
             }
         })
     }

@@ -39,9 +39,9 @@ pub struct AttachShards(pub Vec<Addr<Shard>>);
 #[rtype(result = "()")]
 pub struct Drain;
 
-/// Sent by the registry to each shard when draining begins; answers when its last socket is shut.
-/// A lifecycle message: sent once.
-#[derive(Message)]
+/// Sent by the registry to each shard when draining begins, and again while connections come that were admitted before;
+/// answers when the shard's last socket is shut. A lifecycle message.
+#[derive(Message, Clone)]
 #[rtype(result = "()")]
 pub struct DrainShard {
     /// Clients are told to come back at `i * spread / slots`, each with its own `i`, counted here by all shards.

@@ -40,6 +40,8 @@ pub struct Local {
     rooms: RefCell<HashMap<GameId, OpenRoom>>,
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
+    /// Set once draining: a connection that was admitted before is sent away on its arrival.
+    draining: RefCell<Option<DrainShard>>,
     next_connection: Cell<u64>,
     setting: Rc<RoomSetting>,
     registry: Events,
@@ -88,6 +90,9 @@ impl Local {
     /// Notes a connection for the drain.
     pub fn attach(&self, connection: u64, outbox: &Rc<Outbox>) {
         self.outboxes.borrow_mut().insert(connection, Rc::downgrade(outbox));
+        if let Some(drain) = &*self.draining.borrow() {
+            send_away(outbox, drain);
+        }
     }
 
     pub fn detach(&self, connection: u64) {
@@ -113,18 +118,23 @@ impl Local {
     }
 
     /// D4: every client is told when to come back, then closed.
-    fn go_away(&self, drain: &DrainShard) {
+    fn go_away(&self, drain: DrainShard) {
         let outboxes: Vec<_> = self.outboxes.borrow().values().filter_map(Weak::upgrade).collect();
-        for outbox in &outboxes {
-            let slot = drain.taken.fetch_add(1, Ordering::Relaxed).min(drain.slots);
-            let after = drain.spread * slot / drain.slots.max(1);
-            let frame = json_frame(|out| {
-                let reconnect_after_ms = after.as_millis() as u64;
-                ServerFrame::GoingAway { code: Cause::Draining.code(), reconnect_after_ms }.write(out);
-            });
-            outbox.close(Cause::Draining, Some(frame));
+        for outbox in outboxes.iter().filter(|outbox| outbox.cause().is_none()) {
+            send_away(outbox, &drain);
         }
+        self.draining.replace(Some(drain));
     }
+}
+
+fn send_away(outbox: &Rc<Outbox>, drain: &DrainShard) {
+    let slot = drain.taken.fetch_add(1, Ordering::Relaxed).min(drain.slots);
+    let after = drain.spread * slot / drain.slots.max(1);
+    let frame = json_frame(|out| {
+        let reconnect_after_ms = after.as_millis() as u64;
+        ServerFrame::GoingAway { code: Cause::Draining.code(), reconnect_after_ms }.write(out);
+    });
+    outbox.close(Cause::Draining, Some(frame));
 }
 
 /// The actor in front of [`Local`].
@@ -155,6 +165,7 @@ impl Shard {
                 rooms: RefCell::default(),
                 budgets: RefCell::default(),
                 outboxes: RefCell::default(),
+                draining: RefCell::default(),
                 next_connection: Cell::new(0),
                 setting: Rc::new(setting),
                 registry,
@@ -193,7 +204,7 @@ impl Handler<DrainShard> for Shard {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, drain: DrainShard, _: &mut Self::Context) -> Self::Result {
-        self.local.go_away(&drain);
+        self.local.go_away(drain);
         let local = self.local.clone();
         Box::pin(async move {
             // Connections hand their sockets over to linger in the turns that follow.

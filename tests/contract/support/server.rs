@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     time::{Duration, Instant},
@@ -33,16 +34,33 @@ impl Server {
 
     /// As `start`, for another program that is built on the library.
     pub fn start_program(program: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(program)
+        Self::start_command(Self::command(program, settings))
+    }
+
+    /// As `start`, for one of examples/; `cargo test` builds them before it runs anything.
+    pub fn start_example(name: &str, settings: &[(&str, &str)]) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_innkeeper")).with_file_name("examples").join(name);
+        assert!(program.exists(), "{} is missing: cargo build --examples", program.display());
+        Self::start_program(program.to_str().expect("a path in UTF-8"), settings)
+    }
+
+    /// A program with these settings over quiet defaults, not started yet: for arguments, or another directory.
+    pub fn command(program: &str, settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("MAX_CONNECTIONS_PER_IP", "1000")])
             .envs([("RATE_LIMIT_MAX_REQUESTS", "100000"), ("SHARDS", "2"), ("CONFIG_FILE", "")])
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the server's binary starts");
+            .stderr(Stdio::inherit());
+        command
+    }
+
+    /// Starts it and waits until it listens.
+    pub fn start_command(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the server's binary starts");
         let log = Arc::new(Log::default());
         let out = BufReader::new(child.stdout.take().expect("piped"));
         let writer = log.clone();
@@ -53,23 +71,23 @@ impl Server {
             }
         });
         let mut server = Self { child, port: 0, log };
-        let listening = server.wait_for_log(|line| line["message"] == "listening");
-        server.port = listening["port"].as_u64().expect("a port") as u16;
+        server.port = server.wait_for_line(listening_port);
         server
     }
 
     /// The first log line (as JSON) that fits, from the start of the log; waits for it.
     pub fn wait_for_log(&self, fits: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for_line(|line| serde_json::from_str(line).ok().filter(&fits))
+    }
+
+    /// What is found in the first log line that has it, in whatever format; waits for it.
+    pub fn wait_for_line<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.log.lines.lock().expect("log");
         let mut seen = 0;
         loop {
-            for line in &lines[seen..] {
-                if let Ok(line) = serde_json::from_str::<Value>(line)
-                    && fits(&line)
-                {
-                    return line;
-                }
+            if let Some(found) = lines[seen..].iter().find_map(|line| find(line)) {
+                return found;
             }
             seen = lines.len();
             let left = deadline.saturating_duration_since(Instant::now());
@@ -101,6 +119,13 @@ impl Server {
     /// A bare TCP connection, for hostile bytes.
     pub fn raw(&self) -> RawSocket {
         RawSocket::open(self.port)
+    }
+
+    /// Sends these bytes and reads the one answer, up to the end of the connection.
+    pub fn answer_to(&self, request: &str) -> Response {
+        let mut socket = self.raw();
+        socket.write(request.as_bytes());
+        http::parse(&String::from_utf8(socket.read_to_end()).expect("an answer of text"))
     }
 
     pub fn get(&self, path: &str) -> Response {
@@ -171,6 +196,15 @@ impl Server {
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("wait").is_none()
     }
+}
+
+/// The port in a `listening` line, which is JSON or text.
+fn listening_port(line: &str) -> Option<u16> {
+    if let Ok(line) = serde_json::from_str::<Value>(line) {
+        return (line["message"] == "listening").then(|| line["port"].as_u64().expect("a port") as u16);
+    }
+    let (_, rest) = line.split_once(" listening ")?;
+    rest.split(' ').find_map(|word| word.strip_prefix("port=")?.parse().ok())
 }
 
 impl Drop for Server {

@@ -1,0 +1,125 @@
+//! Owns the tests of which pages may connect (A2, A9).
+//! Run by `cargo test --test contract`.
+
+use super::{SECRET, assert_refused, refusal, status_of};
+use crate::support::Server;
+
+/// Which of these (origin, host) come in; everything else must be refused with 403.
+fn assert_origins(server: &Server, cases: &[(&str, &str, bool)]) {
+    for (origin, host, admitted) in cases {
+        let headers = [("Origin", *origin), ("Host", *host)];
+        let status = status_of(server, "/ws/g/p", &headers);
+        assert_eq!(status, if *admitted { 101 } else { 403 }, "Origin {origin:?} at Host {host:?}");
+        if !admitted {
+            let message = assert_refused(&refusal(server, "/ws/g/p", &headers), 403, "invalid_origin");
+            assert!(message.contains("ALLOWED_ORIGINS"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a9_without_a_list_same_origin_pages_and_in_development_loopback_pages_come_in() {
+    let server = Server::start(&[]);
+    let host = "game.example:8080";
+    assert_origins(
+        &server,
+        &[
+            ("", host, true),
+            ("http://game.example:8080", host, true),
+            ("https://game.example", "game.example", true),
+            ("http://GAME.example", "game.example", true),
+            ("http://localhost:3000", host, true),
+            ("http://127.0.0.1:5173", host, true),
+            ("http://[::1]:3000", host, true),
+            ("https://evil.example", host, false),
+            ("http://game.example", host, false),
+            ("http://game.example:8080.evil.example", host, false),
+            ("http://localhost.evil.example", host, false),
+            ("http://127.0.0.1.evil.example", host, false),
+            ("null", host, false),
+            ("file://", host, false),
+            ("http://localhost:3000, https://evil.example", host, false),
+        ],
+    );
+    let event = server.wait_for_event("WS_CONNECTION_BLOCKED_INVALID_ORIGIN");
+    assert_eq!(event["address"], "127.0.0.1", "{event}");
+}
+
+#[test]
+fn a9_with_tokens_required_a_loopback_page_comes_in_only_where_it_is_same_origin() {
+    let server = Server::start(&[("JWT_SECRET", SECRET)]);
+    assert_origins(
+        &server,
+        &[
+            ("", "game.example", true),
+            ("https://game.example", "game.example", true),
+            ("http://localhost:3000", "localhost:3000", true),
+            ("http://localhost:3000", "game.example", false),
+            ("http://127.0.0.1:3000", "127.0.0.1:8080", false),
+            ("null", "game.example", false),
+        ],
+    );
+}
+
+#[test]
+fn a9_a_list_admits_its_exact_entries_and_what_a_wildcard_covers_and_no_other() {
+    let server =
+        Server::start(&[("ALLOWED_ORIGINS", "https://play.example, http://dev.example:3000, https://*.wild.example")]);
+    let host = "game.example";
+    assert_origins(
+        &server,
+        &[
+            ("", host, true),
+            ("https://play.example", host, true),
+            ("https://PLAY.example:443", host, true),
+            ("http://dev.example:3000", host, true),
+            ("https://a.wild.example", host, true),
+            ("https://a.b.wild.example", host, true),
+            ("https://game.example", host, false),
+            ("http://play.example", host, false),
+            ("https://play.example:8443", host, false),
+            ("https://play.example.evil.example", host, false),
+            ("https://evilplay.example", host, false),
+            ("http://dev.example", host, false),
+            ("https://wild.example", host, false),
+            ("https://evilwild.example", host, false),
+            ("http://a.wild.example", host, false),
+            ("https://a.wild.example:8443", host, false),
+            ("http://localhost:3000", host, false),
+            ("null", host, false),
+        ],
+    );
+}
+
+#[test]
+fn a9_a_star_admits_every_origin_but_neither_two_at_once_nor_what_is_none() {
+    let server = Server::start(&[("CORS_ORIGINS", "*")]);
+    let host = "game.example";
+    assert_origins(
+        &server,
+        &[
+            ("https://any.example", host, true),
+            ("", host, true),
+            ("no origin", host, false),
+            ("https://a,https://b", host, false),
+        ],
+    );
+    let twice = [("Origin", "https://a.example"), ("Origin", "https://b.example")];
+    assert_refused(&refusal(&server, "/ws/g/p", &twice), 403, "invalid_origin");
+    assert_refused(&server.get_with("/ws/g/p", &twice), 403, "invalid_origin");
+}
+
+#[test]
+fn a9_an_origin_that_is_repeated_or_no_text_is_not_taken_for_a_missing_one() {
+    let server = Server::start(&[]);
+    let own = "http://game.example";
+    assert_eq!(status_of(&server, "/ws/g/p", &[("Origin", own)]), 101);
+    for (first, second) in [(own, "https://evil.example"), ("https://evil.example", own), (own, own)] {
+        let twice = [("Origin", first), ("Origin", second)];
+        assert_refused(&refusal(&server, "/ws/g/p", &twice), 403, "invalid_origin");
+    }
+    for origin in ["https://évil.example", "\u{fffd}"] {
+        assert_refused(&refusal(&server, "/ws/g/p", &[("Origin", origin)]), 403, "invalid_origin");
+        assert_refused(&server.get_with("/ws/g/p", &[("Origin", origin)]), 403, "invalid_origin");
+    }
+}
