@@ -229,6 +229,15 @@ test("patches fold into one state on every page, and a guarded one is refused af
   const state = JSON.parse(await alice.locator("#document").textContent());
   assert.deepEqual(state.score, { bob: 2 });
   assert.equal(await alice.evaluate(() => ({}).x), undefined);
+  // Guarded by what bob saw last, while alice changes it behind his back.
+  await bob.locator("#cut").click();
+  await phase(bob, "away");
+  await patch(alice, '{"round":2}');
+  await alice.locator("#document", { hasText: '"round": 2' }).waitFor();
+  await bob.locator("#guarded").check();
+  await patch(bob, '{"round":9}');
+  await bob.locator("#log .error", { hasText: "conflict" }).waitFor();
+  await bob.locator("#document", { hasText: '"round": 2' }).waitFor();
   await patch(alice, '"no object"');
   await alice.locator("#log .error", { hasText: "a patch is a JSON object" }).waitFor();
 });
@@ -258,6 +267,7 @@ test("tic-tac-toe is played to a win; an illegal move shows the error", async (t
   }
   await cell(alice, 4).click();
   await alice.locator("#board-note", { hasText: "that cell is taken" }).waitFor();
+  await alice.mouse.move(0, 0);
   await picture(alice, "play");
   await cell(alice, 2).click();
   await alice.locator("#turn", { hasText: "You won." }).waitFor();
@@ -298,6 +308,7 @@ test("the page fits a phone and the dark", async (t) => {
   const options = { viewport: { width: 390, height: 780 }, colorScheme: "dark", isMobile: true, hasTouch: true };
   const page = await joined(t, "tic-tac-toe-phone", "alice", options);
   await picture(page, "phone");
+  await page.screenshot({ path: join(pictures, "phone-whole.png"), fullPage: true });
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(width <= 390, `scrolls sideways: ${width}`);
 });
