@@ -262,10 +262,9 @@ impl RoomState {
         emissions: &mut Vec<Emission>,
         call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>) -> R,
     ) -> R {
-        let seats = &self.seats;
         let mut turn = Turn {
             game: &self.game,
-            players: &|each| seats.players().for_each(each),
+            seats: &self.seats,
             state: self.document.value(),
             now_ms: now.unix_ms,
             random: &mut self.random,

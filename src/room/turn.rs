@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::seats::Seats;
 use crate::protocol::{GameId, PlayerId, RawJson};
 
 /// Something a logic wants appended to the room's log, as `@server`.
@@ -16,7 +17,7 @@ pub(super) enum Emission {
 /// One call of a logic. What it emits is appended in order, behind the request that caused it, if that is allowed.
 pub struct Turn<'a> {
     pub(super) game: &'a GameId,
-    pub(super) players: &'a dyn Fn(&mut dyn FnMut(&PlayerId)),
+    pub(super) seats: &'a Seats,
     pub(super) state: &'a Value,
     pub(super) now_ms: u64,
     pub(super) random: &'a mut fastrand::Rng,
@@ -31,9 +32,7 @@ impl Turn<'_> {
 
     /// Everybody with a seat, away or not, in no particular order.
     pub fn players(&self) -> Vec<PlayerId> {
-        let mut all = Vec::new();
-        (self.players)(&mut |player| all.push(player.clone()));
-        all
+        self.seats.players().cloned().collect()
     }
 
     /// The room's document as it was when this turn began; patches of this turn show in the next one.

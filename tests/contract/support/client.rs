@@ -15,8 +15,6 @@ use super::PATIENCE;
 pub struct Client {
     socket: WebSocket<TcpStream>,
     pub welcome: Value,
-    /// The subprotocol the server echoed.
-    pub subprotocol: Option<String>,
 }
 
 /// How the server ended a connection.
@@ -37,11 +35,7 @@ impl Client {
             request.headers_mut().append(name, HeaderValue::from_str(value).expect("header"));
         }
         match tungstenite::client(request, stream) {
-            Ok((socket, response)) => {
-                let echoed = response.headers().get("sec-websocket-protocol");
-                let subprotocol = echoed.map(|value| value.to_str().expect("ascii").to_owned());
-                Ok(Self { socket, welcome: Value::Null, subprotocol })
-            }
+            Ok((socket, _)) => Ok(Self { socket, welcome: Value::Null }),
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
                 Err(response.status().as_u16())
             }

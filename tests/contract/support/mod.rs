@@ -29,6 +29,6 @@ pub fn unix_secs(offset: i64) -> i64 {
 /// The seed of a random test: from `TEST_SEED`, or new; printed, so that a failure can be repeated.
 pub fn seed() -> u64 {
     let seed = std::env::var("TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    println!("TEST_SEED={seed}");
+    eprintln!("TEST_SEED={seed}");
     seed
 }
