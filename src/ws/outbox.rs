@@ -177,10 +177,8 @@ impl Outbox {
         }
         self.cause.set(Some(cause));
         let mut queue = self.queue.borrow_mut();
-        if cause == Cause::TooSlow {
-            let (bytes, frames) = queue.release();
-            self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
-        }
+        let (bytes, frames) = if cause == Cause::TooSlow { queue.release() } else { queue.forget_conflated() };
+        self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
         let now = Instant::now();
         for frame in last.into_iter().chain([frame::close(cause.code(), cause.name())]) {
             self.flusher.stats().queued(frame.len() as i64, 1);
@@ -370,6 +368,11 @@ impl Queue {
             self.append(entry.frame, entry.class, Instant::now());
         }
         released
+    }
+
+    /// Conflated values go out last; behind a close frame nothing may (RFC 6455 section 5.5.1).
+    fn forget_conflated(&mut self) -> (usize, usize) {
+        (std::mem::take(&mut self.conflated_bytes), std::mem::take(&mut self.volatile).len())
     }
 
     fn release_all(&mut self) -> (usize, usize) {
