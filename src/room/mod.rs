@@ -12,6 +12,8 @@ pub mod messages;
 mod relay;
 mod seats;
 mod state;
+#[cfg(test)]
+mod state_tests;
 mod tic_tac_toe;
 mod turn;
 

@@ -139,10 +139,8 @@ impl Outbox {
         }
         self.cause.set(Some(cause));
         let mut queue = self.queue.borrow_mut();
-        if cause == Cause::TooSlow {
-            let (bytes, frames) = queue.release();
-            self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
-        }
+        let (bytes, frames) = if cause == Cause::TooSlow { queue.release() } else { queue.forget_conflated() };
+        self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
         let now = Instant::now();
         for frame in last.into_iter().chain([frame::close(cause.code(), cause.name())]) {
             self.flusher.stats().queued(frame.len() as i64, 1);

@@ -1,6 +1,17 @@
 //! Owns the tests of the outbox's bounds against a sink that takes what it is told to take.
 //! Run by `cargo test`.
 
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Wake},
+};
+
+use proptest::prelude::*;
+
+use std::collections::VecDeque;
+
 use super::*;
 use crate::observe::metrics::Metrics;
 
@@ -89,4 +100,231 @@ fn s6_past_the_bound_the_queue_is_released_but_a_frame_that_is_half_written_ends
     assert_eq!(outbox.cause(), Some(Cause::TooSlow));
     let sent = open(&outbox, &valve);
     assert_eq!(sent, [b"0123456789", &frame::close(4008, "too_slow")[..]].concat());
+}
+
+/// What happens to an outbox.
+#[derive(Debug, Clone)]
+enum Happening {
+    Push(usize),
+    CatchUp(usize),
+    Volatile(u8, usize),
+    /// The end of a turn.
+    Turn,
+    /// The socket takes this much more.
+    Take(usize),
+    Close,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => (0usize..40).prop_map(Happening::Push),
+        1 => (0usize..60).prop_map(Happening::CatchUp),
+        6 => (0u8..3, 0usize..28).prop_map(|(key, length)| Happening::Volatile(key, length)),
+        4 => Just(Happening::Turn),
+        4 => (0usize..120).prop_map(Happening::Take),
+        1 => Just(Happening::Close),
+    ]
+}
+
+/// An outbox, its sink, and what must come out of it.
+struct Model {
+    metrics: Arc<Metrics>,
+    flusher: Rc<Flusher>,
+    outbox: Rc<Outbox>,
+    valve: Rc<Valve>,
+    next: u8,
+    /// Ordered frames in their order, and which of them count towards the bound.
+    ordered: VecDeque<(Vec<u8>, bool)>,
+    newest: HashMap<u8, u8>,
+    got: HashMap<u8, u8>,
+    ended: Option<Vec<u8>>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let metrics = Metrics::new("test");
+        let (flusher, valve) = (Flusher::new(metrics.shard()), Rc::<Valve>::default());
+        let outbox = Outbox::new(Box::new(valve.clone()), flusher.clone(), MAX_BYTES);
+        let (ordered, newest, got) = Default::default();
+        Self { metrics, flusher, outbox, valve, next: 0, ordered, newest, got, ended: None }
+    }
+
+    /// Frames say of themselves what they are: class or key, number, length.
+    fn frame(&mut self, class: u8, length: usize) -> Vec<u8> {
+        self.next += 1;
+        [vec![class, self.next, length as u8], vec![0xff; length]].concat()
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        let now = Instant::now();
+        match *happening {
+            Happening::Push(length) => {
+                let frame = self.frame(b'P', length);
+                let queued: usize = self.ordered.iter().filter(|(_, live)| *live).map(|(frame, _)| frame.len()).sum();
+                let open = self.outbox.cause().is_none();
+                self.outbox.push(frame.clone().into(), now);
+                let too_slow = open && queued > 0 && queued + frame.len() > MAX_BYTES;
+                assert_eq!(open && self.outbox.cause() == Some(Cause::TooSlow), too_slow, "{queued} are queued");
+                if too_slow {
+                    self.ended = Some(frame::close(4008, "too_slow").to_vec());
+                } else if open {
+                    self.ordered.push_back((frame, true));
+                }
+            }
+            Happening::CatchUp(length) => {
+                let frame = self.frame(b'P', length);
+                self.outbox.push_catch_up(frame.clone().into(), now);
+                if self.outbox.cause().is_none() {
+                    self.ordered.push_back((frame, false));
+                }
+            }
+            Happening::Volatile(name, length) => {
+                let frame = self.frame(name, length);
+                if self.outbox.hold_volatile(&key(&name.to_string()), frame.into(), now) {
+                    self.outbox.mark_dirty();
+                }
+                if self.outbox.cause().is_none() {
+                    self.newest.insert(name, self.next);
+                }
+            }
+            Happening::Turn => self.turn(),
+            Happening::Take(bytes) => {
+                self.valve.room.set(bytes);
+                self.turn();
+                if self.outbox.is_blocked() {
+                    self.outbox.flush();
+                }
+            }
+            Happening::Close => {
+                let last = self.frame(b'P', 5);
+                if self.outbox.close(Cause::Left, Some(last.clone().into())) {
+                    self.ordered.push_back((last, false));
+                    self.ended = Some(frame::close(1000, "left").to_vec());
+                }
+            }
+        }
+        self.look();
+    }
+
+    fn turn(&self) {
+        let _ = pin!(self.flusher.clone().run()).poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// Takes the whole frames that came out and compares.
+    fn look(&mut self) {
+        let mut taken = self.valve.taken.borrow_mut();
+        loop {
+            let length = match taken[..] {
+                [0x88, length, ..] => 2 + usize::from(length),
+                [_, _, length, ..] => 3 + usize::from(length),
+                _ => return,
+            };
+            if taken.len() < length {
+                return;
+            }
+            let frame: Vec<u8> = taken.drain(..length).collect();
+            match frame[0] {
+                0x88 => {
+                    assert_eq!(Some(&frame), self.ended.as_ref(), "the close frame");
+                    assert!(taken.is_empty(), "nothing follows a close frame");
+                    self.ordered.clear();
+                }
+                b'P' => assert_eq!(Some(frame), self.ordered.pop_front().map(|(frame, _)| frame)),
+                name => assert!(self.got.insert(name, frame[1]) < Some(frame[1]), "an old value after a newer"),
+            }
+        }
+    }
+
+    fn queued(&self) -> (f64, f64) {
+        self.flusher.stats().publish();
+        let text = self.metrics.encode();
+        let value = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a metric");
+            line.trim().parse().expect("a number")
+        };
+        (value("innkeeper_outbox_bytes "), value("innkeeper_outbox_frames "))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn s6_s8_ordered_frames_keep_their_order_the_newest_values_arrive_and_nothing_follows_a_close(
+        happenings in proptest::collection::vec(happening(), 1..60),
+        drained in any::<bool>(),
+    ) {
+        let mut model = Model::new();
+        happenings.iter().for_each(|happening| model.happen(happening));
+        if drained {
+            model.happen(&Happening::Take(usize::MAX));
+            model.happen(&Happening::Take(usize::MAX));
+            assert!(model.ordered.is_empty() && model.valve.taken.borrow().is_empty());
+            assert!(model.ended.is_some() || model.got == model.newest, "{:?} of {:?}", model.got, model.newest);
+            assert_eq!(model.queued(), (0.0, 0.0), "all was written");
+        }
+        model.turn();
+        model.outbox = Outbox::new(Box::new(model.valve.clone()), model.flusher.clone(), MAX_BYTES);
+        assert_eq!(model.queued(), (0.0, 0.0), "what an outbox still held when it was dropped is not queued any more");
+    }
+}
+
+#[test]
+fn s6_a_closed_outbox_keeps_only_what_the_peer_needs_to_read_why() {
+    let mut model = Model::new();
+    model.happen(&Happening::Push(30));
+    model.happen(&Happening::Take(10));
+    for happening in [Happening::Push(30), Happening::Volatile(0, 20), Happening::CatchUp(50), Happening::Push(36)] {
+        model.happen(&happening);
+    }
+    assert_eq!(model.outbox.cause(), Some(Cause::TooSlow));
+    let close = frame::close(4008, "too_slow").len();
+    assert_eq!(model.queued(), ((33 - 10 + close) as f64, 2.0), "the rest of the first frame, and the close");
+    model.happen(&Happening::Push(1));
+    model.happen(&Happening::Volatile(0, 1));
+    assert_eq!(model.queued().1, 2.0, "nothing is taken any more");
+    assert!(!model.outbox.close(Cause::Left, None), "the first cause stays");
+}
+
+#[test]
+fn s6_what_a_client_is_owed_when_it_enters_never_closes_it() {
+    let mut model = Model::new();
+    (0..50).for_each(|_| model.happen(&Happening::CatchUp(50)));
+    model.happen(&Happening::Push(30));
+    assert_eq!(model.outbox.cause(), None);
+    model.happen(&Happening::Take(usize::MAX));
+    assert!(model.ordered.is_empty());
+}
+
+/// A socket that is gone.
+struct Broken;
+
+impl Sink for Broken {
+    fn try_write_vectored(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[derive(Default)]
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_socket_that_fails_ends_the_connection_and_wakes_its_task() {
+    let mut model = Model::new();
+    model.outbox = Outbox::new(Box::new(Broken), model.flusher.clone(), MAX_BYTES);
+    let woken = Arc::<Woken>::default();
+    model.outbox.set_reader(&woken.clone().into());
+    model.outbox.push(Bytes::from_static(b"0123456789"), Instant::now());
+    model.turn();
+    assert_eq!(
+        (model.outbox.cause(), woken.0.load(std::sync::atomic::Ordering::Relaxed)),
+        (Some(Cause::ConnectionLost), 1)
+    );
+    assert_eq!((model.queued(), model.outbox.is_empty()), ((0.0, 0.0), true));
 }

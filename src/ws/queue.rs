@@ -149,6 +149,11 @@ impl Queue {
         released
     }
 
+    /// Conflated values go out last; behind a close frame nothing may (RFC 6455 section 5.5.1).
+    pub(super) fn forget_conflated(&mut self) -> (usize, usize) {
+        (std::mem::take(&mut self.conflated_bytes), std::mem::take(&mut self.volatile).len())
+    }
+
     pub(super) fn release_all(&mut self) -> (usize, usize) {
         let ordered: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
         let volatile: usize = self.volatile.iter().map(|(_, frame)| frame.len()).sum();

@@ -1,0 +1,197 @@
+//! Owns the model of a client: what it believes after each frame, and that it is never told anything untrue.
+//! Called by `world`, which carries the bytes.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io::{self, IoSlice},
+    rc::Rc,
+};
+
+use serde_json::{Value, json};
+
+use super::super::effect::Entry;
+use crate::ws::{Outbox, outbox::Sink};
+
+/// A socket that takes `room` bytes, then none.
+pub struct Wire {
+    pub room: Cell<usize>,
+    pub bytes: RefCell<Vec<u8>>,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self { room: Cell::new(usize::MAX), bytes: RefCell::default() }
+    }
+}
+
+impl Sink for Rc<Wire> {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut written = 0;
+        for slice in slices {
+            let part = &slice[..slice.len().min(self.room.get())];
+            self.bytes.borrow_mut().extend_from_slice(part);
+            self.room.set(self.room.get() - part.len());
+            written += part.len();
+        }
+        if written > 0 { Ok(written) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+}
+
+impl Wire {
+    /// The next whole frame: its first byte and its payload.
+    pub fn next(&self) -> Option<(u8, Vec<u8>)> {
+        let mut bytes = self.bytes.borrow_mut();
+        let (length, start) = match *bytes.get(1)? {
+            126 => (usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), 4),
+            127 => panic!("no frame of these tests is that long"),
+            short => (usize::from(short), 2),
+        };
+        let frame = (bytes[0], bytes.get(start..start + length)?.to_vec());
+        bytes.drain(..start + length);
+        Some(frame)
+    }
+}
+
+/// One socket, seen from both ends.
+pub struct Line {
+    pub connection: u64,
+    pub entry: Entry,
+    pub outbox: Rc<Outbox>,
+    pub wire: Rc<Wire>,
+    /// What the welcome must say.
+    pub expected: Value,
+    pub closed: Option<u16>,
+}
+
+/// An event as the log has it.
+pub struct Logged {
+    pub text: Value,
+    pub audience: super::super::history::Audience,
+}
+
+#[derive(Default)]
+pub struct Client {
+    pub line: Option<Line>,
+    pub session: Option<String>,
+    /// The newest `seq` this client has seen.
+    pub seen: u64,
+    /// Everything after this `seq` is owed to it.
+    pub base: u64,
+    /// What it got since.
+    pub got: Vec<u64>,
+    /// Its copy of the state, and the `seq` that it is of.
+    document: Value,
+    document_seq: u64,
+    /// A copy by a client that applies whatever patch it gets, also those that the state already has in it.
+    naive_document: Value,
+    volatile: HashMap<String, u64>,
+    pub verdicts: Vec<String>,
+}
+
+impl Client {
+    /// One that knows nothing yet; at seq 0 every state is empty.
+    pub fn new() -> Self {
+        Self { document: json!({}), naive_document: json!({}), ..Self::default() }
+    }
+
+    /// Takes at most `keep` frames from the wire.
+    pub fn hear_some(&mut self, keep: usize, log: &[Logged]) {
+        for _ in 0..keep {
+            let Some((first, payload)) = self.line.as_ref().and_then(|line| line.wire.next()) else { return };
+            if first == 0x88 {
+                let code = u16::from_be_bytes([payload[0], payload[1]]);
+                self.line.as_mut().expect("checked").closed = Some(code);
+                return;
+            }
+            assert_eq!(first, 0x81);
+            self.hear(serde_json::from_slice(&payload).expect("frames are JSON"), log);
+        }
+    }
+
+    fn hear(&mut self, frame: Value, log: &[Logged]) {
+        match frame["type"].as_str().expect("a type") {
+            "welcome" => self.welcome(frame),
+            "ack" => {
+                let at = frame["seq"].as_u64().map(|seq| &log[seq as usize - 1].text["id"]);
+                assert!(at.is_none_or(|id| *id == frame["id"]), "an ack names another event: {frame}");
+            }
+            "error" => assert!(["conflict", "refused"].map(Value::from).contains(&frame["code"]), "{frame}"),
+            "presence" if frame.get("count").is_some() => assert_eq!(frame.get("seq"), None),
+            "message" if frame.get("volatile").is_some() => {
+                let n = frame["data"].as_u64().expect("a number");
+                let before = self.volatile.insert(format!("{} {}", frame["from"], frame["volatile"]), n);
+                assert!(before < Some(n), "an older value after a newer one");
+            }
+            "message" | "patch" | "presence" => self.event(&frame, log),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn event(&mut self, frame: &Value, log: &[Logged]) {
+        let seq = frame["seq"].as_u64().expect("a seq");
+        assert!(seq > self.seen, "{seq} after {}: doubled or out of order", self.seen);
+        assert_eq!(*frame, log[seq as usize - 1].text);
+        self.seen = seq;
+        self.got.push(seq);
+        if frame["type"] == "patch" {
+            merge_patch(&mut self.naive_document, &frame["patch"]);
+            if seq > self.document_seq {
+                merge_patch(&mut self.document, &frame["patch"]);
+                self.document_seq = seq;
+            }
+        }
+    }
+
+    fn welcome(&mut self, mut welcome: Value) {
+        let expected = &self.line.as_ref().expect("a line").expected;
+        let session = welcome["session"].take();
+        if !expected["session"].is_null() {
+            assert_eq!(session, expected["session"], "a known secret stays");
+        }
+        self.session = session.as_str().map(str::to_owned);
+        for (name, value) in expected.as_object().expect("an object").iter().filter(|(name, _)| *name != "session") {
+            assert_eq!(&welcome[name], value, "{name} of {welcome}");
+        }
+        let verdict = welcome["resume"].as_str().expect("a verdict");
+        assert_eq!(welcome.get("state").is_none(), verdict == "continuous");
+        assert_eq!(welcome.get("lost").is_some(), verdict == "snapshot");
+        let seq = welcome["seq"].as_u64().expect("a seq");
+        self.verdicts.push(verdict.to_owned());
+        if verdict != "continuous" {
+            self.got.clear();
+            self.base = welcome["lost"][1].as_u64().unwrap_or(seq);
+            self.seen = self.base;
+            self.document = welcome["state"].take();
+            self.document_seq = seq;
+            self.naive_document = self.document.clone();
+        }
+    }
+
+    /// Everything was read: nothing may be missing, and the copies of the state are right.
+    pub fn check_complete(&self, player: Option<&crate::protocol::PlayerId>, log: &[Logged], document: &Value) {
+        let owed = (1..).zip(log).filter(|(seq, event)| *seq > self.base && event.audience.admits(player));
+        let owed: Vec<u64> = owed.map(|(seq, _)| seq).collect();
+        assert_eq!(self.got, owed, "{player:?} has seen {}, is owed what follows {}", self.seen, self.base);
+        assert_eq!(&self.document, document, "{player:?}'s copy of the state");
+        assert_eq!(&self.naive_document, document, "{player:?}'s copy of the state, patches applied again");
+    }
+}
+
+/// RFC 7396 section 2, written apart from the server's.
+pub fn merge_patch(target: &mut Value, patch: &Value) {
+    match patch.as_object() {
+        None => *target = patch.clone(),
+        Some(changes) => {
+            let mut fields = target.as_object().cloned().unwrap_or_default();
+            for (name, change) in changes {
+                let mut value = fields.remove(name).unwrap_or(json!(null));
+                if !change.is_null() {
+                    merge_patch(&mut value, change);
+                    fields.insert(name.clone(), value);
+                }
+            }
+            *target = Value::Object(fields);
+        }
+    }
+}
