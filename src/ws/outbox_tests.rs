@@ -10,8 +10,6 @@ use std::{
 
 use proptest::prelude::*;
 
-use std::collections::VecDeque;
-
 use super::*;
 use crate::observe::metrics::Metrics;
 
