@@ -49,10 +49,13 @@ pub enum Duty {
 /// The routes of one listener. Liveness is everywhere: a load balancer asks the port it forwards to.
 pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        config
-            .route("/health", web::get().to(health))
-            .route("/api/health", web::get().to(health))
-            .route("/ready", web::get().to(ready));
+        // Some monitors ask with HEAD.
+        for method in [web::get, web::head] {
+            config
+                .route("/health", method().to(health))
+                .route("/api/health", method().to(health))
+                .route("/ready", method().to(ready));
+        }
         if duty != Duty::HttpOnly {
             config.route("/ws", web::to(not_an_upgrade)).route("/ws/{rest:.*}", web::to(not_an_upgrade));
         }

@@ -158,8 +158,13 @@ impl Model {
         match *happening {
             Happening::Push(length) => {
                 let frame = self.frame(b'P', length);
-                let queued: usize = self.ordered.iter().filter(|(_, live)| *live).map(|(frame, _)| frame.len()).sum();
                 let open = self.outbox.cause().is_none();
+                if open && self.live_bytes() > 0 && self.live_bytes() + frame.len() > MAX_BYTES {
+                    // The outbox asks the socket before it calls the client slow.
+                    self.outbox.flush();
+                    self.look();
+                }
+                let queued = self.live_bytes();
                 self.outbox.push(frame.clone().into(), now);
                 let too_slow = open && queued > 0 && queued + frame.len() > MAX_BYTES;
                 assert_eq!(open && self.outbox.cause() == Some(Cause::TooSlow), too_slow, "{queued} are queued");
@@ -202,6 +207,10 @@ impl Model {
             }
         }
         self.look();
+    }
+
+    fn live_bytes(&self) -> usize {
+        self.ordered.iter().filter(|(_, live)| *live).map(|(frame, _)| frame.len()).sum()
     }
 
     fn turn(&self) {
