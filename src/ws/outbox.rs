@@ -82,6 +82,9 @@ impl Outbox {
             // So far this is only much for one turn; whether the client is slow, its socket knows.
             drop(queue);
             self.flusher.flush(self);
+            if self.cause.get().is_some() {
+                return false;
+            }
             queue = self.queue.borrow_mut();
             if queue.is_over(frame.len(), self.max_bytes) {
                 drop(queue);
