@@ -148,7 +148,8 @@ impl RoomState {
             Entry::Spectator => self.spectator_gone(now),
             Entry::Player(player) => {
                 if self.seats.held_by(player, connection).is_some() {
-                    self.vacate(player, LeftReason::Leave, now, effects);
+                    self.seats.remove(player);
+                    self.left(player, LeftReason::Leave, now, effects);
                 }
             }
         }
@@ -321,12 +322,6 @@ impl RoomState {
     fn spectator_gone(&mut self, now: Now) {
         self.spectators = self.spectators.saturating_sub(1);
         self.note_if_empty(now);
-    }
-
-    fn vacate(&mut self, player: &PlayerId, reason: LeftReason, now: Now, effects: &mut Vec<Effect>) {
-        if self.seats.remove(player).is_some() {
-            self.left(player, reason, now, effects);
-        }
     }
 
     fn left(&mut self, player: &PlayerId, reason: LeftReason, now: Now, effects: &mut Vec<Effect>) {

@@ -1,12 +1,15 @@
 //! Owns the property tests of a room: whatever players do, each sees what is addressed to it once and in order.
-//! Run by `cargo test`; the model of a client is in `state_tests/client.rs`, the room under test in `state_tests/world.rs`.
+//! Run by `cargo test`; `state_tests/world.rs` has the room under test and a model of it, `client.rs` one of a client.
 
+mod arrivals;
 mod client;
+mod talkative;
 mod world;
 
 use proptest::prelude::*;
 
-use world::{Claim, Id, World};
+use arrivals::Claim;
+use world::{Id, World};
 
 /// One thing that happens. `who` is 0 to 2, a player, or 3, a spectator.
 #[derive(Debug, Clone)]

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
 
 use super::{
@@ -18,38 +17,28 @@ use super::{
         delivery::{Delivery, WelcomeTerms},
         effect::{Effect, Entry},
         history::{Bounds, Event, History},
-        logic::{Rejection, Request, RoomLogic},
-        messages::{Act, Action, Join, Role},
+        logic::RoomLogic,
+        messages::{Act, Action},
         relay::Relay,
         state::RoomState,
-        turn::Turn,
     },
     Terms,
-    client::{Client, Line, Logged, Wire, merge_patch},
+    arrivals::Claim,
+    client::{Client, Line, Logged, merge_patch},
+    talkative::Talkative,
 };
 use crate::{
     clock::Now,
     config::Config,
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, PlayerId, RawJson},
-    ws::{Flusher, Outbox},
+    protocol::{GameId, PlayerId, RawJson},
+    ws::Flusher,
 };
 
-const EPOCH: &str = "this-epoch";
+pub(super) const EPOCH: &str = "this-epoch";
 const GRACE: Duration = Duration::from_millis(1000);
-const OUTBOX_BYTES: usize = 2000;
-const SPECTATOR: usize = 3;
-
-/// What a joining client says of its past.
-#[derive(Debug, Clone, Copy)]
-pub enum Claim {
-    Nothing,
-    Own,
-    /// Its own session, but this much more than one past what the room has reached.
-    Ahead(u64),
-    OtherEpoch,
-    Guess,
-}
+pub(super) const OUTBOX_BYTES: usize = 2000;
+pub(super) const SPECTATOR: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Id {
@@ -62,77 +51,39 @@ pub enum Id {
 
 /// A seat as it should be.
 #[derive(Default)]
-struct Seat {
-    connection: Option<u64>,
-    secret: Option<String>,
-    last_id: u64,
-    away_since: Option<Instant>,
+pub(super) struct Seat {
+    pub(super) connection: Option<u64>,
+    pub(super) secret: Option<String>,
+    pub(super) last_id: u64,
+    pub(super) away_since: Option<Instant>,
 }
 
 pub struct World {
-    state: RoomState,
-    delivery: Delivery,
-    flusher: Rc<Flusher>,
-    terms: Terms,
-    now: Now,
-    connections: u64,
-    log: Vec<Logged>,
-    document: Value,
-    changed_at: u64,
-    seats: BTreeMap<PlayerId, Seat>,
-    clients: [Client; 4],
+    pub(super) state: RoomState,
+    pub(super) delivery: Delivery,
+    pub(super) flusher: Rc<Flusher>,
+    pub(super) terms: Terms,
+    pub(super) now: Now,
+    pub(super) connections: u64,
+    pub(super) log: Vec<Logged>,
+    pub(super) document: Value,
+    pub(super) changed_at: u64,
+    pub(super) seats: BTreeMap<PlayerId, Seat>,
+    pub(super) clients: [Client; 4],
     /// Sockets that are gone without the server's knowledge.
-    unnoticed: Vec<(u64, Entry)>,
-    volatile: u64,
-    verdicts: Vec<&'static str>,
+    pub(super) unnoticed: Vec<Line>,
+    pub(super) volatile: u64,
+    pub(super) verdicts: Vec<&'static str>,
 }
 
-/// Uses everything a logic may do.
-struct Talkative;
-
-impl RoomLogic for Talkative {
-    fn join(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
-        let card = turn.random_below(52);
-        turn.send_to(std::slice::from_ref(player), &json!({ "card": card }));
-        turn.patch(json!({ "players": turn.players().len() }));
-    }
-
-    fn leave(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
-        turn.patch(json!({ "players": turn.players().len(), "gone": { player.as_str(): true } }));
-    }
-
-    fn message(&mut self, turn: &mut Turn<'_>, request: &Request) -> Result<(), Rejection> {
-        match request.data.as_str() {
-            "1" => turn.hide_request(),
-            "2" => turn.send(&"said of what is refused"),
-            "3" => turn.send_to(&turn.players(), &"to those who are here"),
-            _ => {}
-        }
-        turn.patch(json!({ "said": request.data.decode::<Value>().unwrap_or_default() }));
-        if request.data.as_str() == "2" { Err(Rejection::new("refused", "two is refused")) } else { Ok(()) }
-    }
-
-    fn patch(&mut self, _: &mut Turn<'_>, _: &Request) -> Result<(), Rejection> {
-        Ok(())
-    }
-
-    fn tick(&mut self, turn: &mut Turn<'_>) {
-        turn.patch(json!({ "ticked": turn.now_ms() }));
-    }
-
-    fn tick_interval(&self) -> Option<Duration> {
-        Some(Duration::from_millis(300))
-    }
-}
-
-fn entry(who: usize) -> Entry {
+pub(super) fn entry(who: usize) -> Entry {
     match who {
         SPECTATOR => Entry::Spectator,
         _ => Entry::Player(player(who)),
     }
 }
 
-fn player(who: usize) -> PlayerId {
+pub(super) fn player(who: usize) -> PlayerId {
     PlayerId::parse(["alice", "bob", "carol", "watcher"][who]).expect("an id")
 }
 
@@ -168,119 +119,6 @@ impl World {
 
     pub fn verdicts(&self) -> &[&'static str] {
         &self.verdicts
-    }
-
-    pub fn join(&mut self, who: usize, claim: Claim, authenticated: bool, keep: usize) {
-        self.abandon(who, keep);
-        let client = &mut self.clients[who];
-        let reached = self.log.len() as u64;
-        let (session, seen) = match claim {
-            Claim::Nothing => (None, None),
-            Claim::Own => (client.session.clone(), Some(client.seen)),
-            Claim::Ahead(by) => (client.session.clone(), Some(reached + 1 + by)),
-            Claim::OtherEpoch => (Some("other-epoch.secret".into()), Some(client.seen)),
-            Claim::Guess => (Some(format!("{EPOCH}.guess")), Some(client.seen)),
-        };
-        let this_epoch = session.as_deref().map(|session| session.starts_with(&format!("{EPOCH}.")));
-        let seat = self.seats.get(&player(who)).filter(|_| who != SPECTATOR);
-        let is_own = match (who, seat) {
-            (SPECTATOR, _) => this_epoch == Some(true),
-            (_, seat) => session.is_some() && seat.is_some_and(|seat| seat.secret == session),
-        };
-        let refused = !is_own && !authenticated && seat.is_some_and(|seat| seat.connection.is_some());
-        self.connections += 1;
-        let connection = self.connections;
-        let wire = Rc::<Wire>::default();
-        let outbox = Outbox::new(Box::new(wire.clone()), self.flusher.clone(), OUTBOX_BYTES);
-        let mut effects = Vec::new();
-        let join = Join {
-            connection,
-            player: player(who),
-            role: if who == SPECTATOR { Role::Spectator } else { Role::Player },
-            session: session.clone(),
-            seen,
-            authenticated,
-            outbox: SendWrapper::new(outbox.clone()),
-        };
-        let joined = self.state.join(join, self.now, &mut effects);
-        if refused {
-            assert_eq!(joined, Err(Cause::AlreadyConnected));
-            assert!(effects.is_empty());
-            return;
-        }
-        assert_eq!(joined, Ok(()));
-        if who != SPECTATOR {
-            let seat = self.seats.entry(player(who)).or_default();
-            (seat.connection, seat.away_since) = (Some(connection), None);
-        }
-        // What comes with the arrival is in the log before the welcome; what the logic says to it comes behind.
-        let welcome = effects.iter().position(|effect| matches!(effect, Effect::Enter { .. })).expect("a welcome");
-        let behind = effects.split_off(welcome);
-        self.carry_out(effects);
-        let (newest, kept) = (self.log.len() as u64, self.terms.history_events as u64);
-        let (seen, gone) = (seen.unwrap_or(0), newest.saturating_sub(kept));
-        let verdict = match (is_own, this_epoch) {
-            (true, _) if seen > reached => "reset",
-            (true, _) if seen < gone => "snapshot",
-            (true, _) => "continuous",
-            (false, Some(false)) => "reset",
-            (false, _) => "new",
-        };
-        self.verdicts.push(verdict);
-        let over = self.seats.len() > self.terms.presence_limit;
-        let status = |seat: &Seat| if seat.connection.is_some() { "joined" } else { "away" };
-        let players = self.seats.iter().map(|(name, seat)| (name.as_str().to_owned(), json!(status(seat))));
-        let seat = self.seats.get(&player(who)).filter(|_| who != SPECTATOR);
-        let expected = json!({
-            "protocol": 1,
-            "epoch": EPOCH,
-            "resume": verdict,
-            "lost": if verdict == "snapshot" { json!([seen + 1, gone]) } else { Value::Null },
-            "seq": newest,
-            "last_id": seat.map_or(0, |seat| seat.last_id),
-            "players": if over { json!({}) } else { players.collect::<serde_json::Map<_, _>>().into() },
-            "player_count": if over { json!(self.seats.len()) } else { Value::Null },
-            "state": if verdict == "continuous" { Value::Null } else { self.document.clone() },
-            "session": session.filter(|_| is_own),
-        });
-        let Some(Effect::Enter { draft, .. }) = behind.first() else { panic!("a welcome") };
-        let secret = draft.session.clone();
-        if let Some(seat) = self.seats.get_mut(&player(who)).filter(|_| who != SPECTATOR) {
-            seat.secret = Some(secret);
-        }
-        self.carry_out(behind);
-        self.clients[who].line = Some(Line { connection, entry: entry(who), outbox, wire, expected, closed: None });
-    }
-
-    pub fn cut(&mut self, who: usize, keep: usize, noticed: bool) {
-        self.abandon(who, keep);
-        if noticed {
-            self.notice();
-        }
-    }
-
-    /// The client lets go of its socket, having read `keep` frames more.
-    fn abandon(&mut self, who: usize, keep: usize) {
-        let client = &mut self.clients[who];
-        client.hear_some(keep, &self.log);
-        if let Some(line) = client.line.take() {
-            self.unnoticed.push((line.connection, line.entry));
-        }
-    }
-
-    pub fn notice(&mut self) {
-        if let Some((connection, entry)) = self.unnoticed.pop() {
-            self.detach(connection, &entry);
-        }
-    }
-
-    fn detach(&mut self, connection: u64, entry: &Entry) {
-        if let Entry::Player(player) = entry
-            && let Some(seat) = self.seats.get_mut(player).filter(|seat| seat.connection == Some(connection))
-        {
-            (seat.connection, seat.away_since) = (None, Some(self.now.instant));
-        }
-        self.run(|state, now, effects| state.detach(connection, entry, now, effects));
     }
 
     pub fn stall(&mut self, who: usize, bytes: usize) {
@@ -391,13 +229,13 @@ impl World {
         }
     }
 
-    fn run(&mut self, change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>)) {
+    pub(super) fn run(&mut self, change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>)) {
         let mut effects = Vec::new();
         change(&mut self.state, self.now, &mut effects);
         self.carry_out(effects);
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) {
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             if let Effect::Event(event) = &effect {
                 self.event(event);
@@ -429,7 +267,7 @@ impl World {
     }
 
     /// The end of an event-loop turn: outboxes with something to write are written once.
-    fn turn(&self) {
+    pub(super) fn turn(&self) {
         let _ = pin!(self.flusher.clone().run()).poll(&mut Context::from_waker(Waker::noop()));
     }
 
