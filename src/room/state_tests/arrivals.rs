@@ -68,6 +68,7 @@ impl World {
         }
         assert_eq!(joined, Ok(()));
         let mut replaced = None;
+        let greeted = self.terms.talkative && who != SPECTATOR && seat.is_none();
         if who != SPECTATOR {
             let seat = self.seats.entry(player(who)).or_default();
             let old = seat.connection.replace(connection);
@@ -77,6 +78,7 @@ impl World {
         // What comes with the arrival is in the log before the welcome; what the logic says to it comes behind.
         let welcome = effects.iter().position(|effect| matches!(effect, Effect::Enter { .. })).expect("a welcome");
         let behind = effects.split_off(welcome);
+        assert_eq!(behind.len(), if greeted { 3 } else { 1 }, "the logic greets newcomers, and only them");
         self.carry_out(effects);
         assert!(replaced.is_none_or(|old| old.cause().is_some()), "S7: the old connection is closed");
         let (newest, kept) = (self.log.len() as u64, self.terms.history_events as u64);
