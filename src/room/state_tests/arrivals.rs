@@ -7,14 +7,17 @@ use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
 
 use super::{
-    super::{
-        effect::{Effect, Entry},
-        messages::{Join, Role},
-    },
     client::{Line, Wire},
     world::{EPOCH, OUTBOX_BYTES, SPECTATOR, Seat, World, entry, player},
 };
-use crate::{protocol::Cause, ws::Outbox};
+use crate::{
+    protocol::Cause,
+    room::{
+        effect::{Effect, Entry},
+        messages::{Join, Role},
+    },
+    ws::Outbox,
+};
 
 /// What a joining client says of its past.
 #[derive(Debug, Clone, Copy)]

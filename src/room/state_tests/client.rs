@@ -10,8 +10,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::super::effect::Entry;
-use crate::ws::{Outbox, outbox::Sink};
+use crate::{
+    protocol::PlayerId,
+    room::{effect::Entry, history::Audience},
+    ws::{Outbox, outbox::Sink},
+};
 
 /// A socket that takes `room` bytes, then none.
 pub struct Wire {
@@ -67,7 +70,7 @@ pub struct Line {
 /// An event as the log has it.
 pub struct Logged {
     pub text: Value,
-    pub audience: super::super::history::Audience,
+    pub audience: Audience,
 }
 
 #[derive(Default)]
@@ -169,7 +172,7 @@ impl Client {
     }
 
     /// Everything was read: nothing may be missing, and the copies of the state are right.
-    pub fn check_complete(&self, player: Option<&crate::protocol::PlayerId>, log: &[Logged], document: &Value) {
+    pub fn check_complete(&self, player: Option<&PlayerId>, log: &[Logged], document: &Value) {
         let owed = (1..).zip(log).filter(|(seq, event)| *seq > self.base && event.audience.admits(player));
         let owed: Vec<u64> = owed.map(|(seq, _)| seq).collect();
         assert_eq!(self.got, owed, "{player:?} has seen {}, is owed what follows {}", self.seen, self.base);

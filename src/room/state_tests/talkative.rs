@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{
-    logic::{Rejection, Request, RoomLogic},
-    turn::Turn,
+use crate::{
+    protocol::PlayerId,
+    room::{Rejection, Request, RoomLogic, Turn},
 };
-use crate::protocol::PlayerId;
 
 /// Uses everything a logic may do.
 pub struct Talkative;

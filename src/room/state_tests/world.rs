@@ -13,15 +13,6 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    super::{
-        delivery::{Delivery, WelcomeTerms},
-        effect::{Effect, Entry},
-        history::{Bounds, Event, History},
-        logic::RoomLogic,
-        messages::{Act, Action},
-        relay::Relay,
-        state::RoomState,
-    },
     Terms,
     arrivals::Claim,
     client::{Client, Line, Logged, merge_patch},
@@ -32,6 +23,15 @@ use crate::{
     config::Config,
     observe::metrics::Metrics,
     protocol::{GameId, PlayerId, RawJson},
+    room::{
+        delivery::{Delivery, WelcomeTerms},
+        effect::{Effect, Entry},
+        history::{Bounds, Event, History},
+        logic::RoomLogic,
+        messages::{Act, Action},
+        relay::Relay,
+        state::RoomState,
+    },
     ws::Flusher,
 };
 
