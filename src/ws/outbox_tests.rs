@@ -159,18 +159,13 @@ impl Model {
             Happening::Push(length) => {
                 let frame = self.frame(b'P', length);
                 let open = self.outbox.cause().is_none();
-                if open && self.live_bytes() > 0 && self.live_bytes() + frame.len() > MAX_BYTES {
-                    // The outbox asks the socket before it calls the client slow.
-                    self.outbox.flush();
-                    self.look();
-                }
-                let queued = self.live_bytes();
                 self.outbox.push(frame.clone().into(), now);
-                // Past the bound the socket is asked once more; what it took counts no longer.
+                // The outbox asks the socket before it calls the client slow; what the socket took counts no longer.
                 self.look();
-                let queued: usize = self.ordered.iter().filter(|(_, live)| *live).map(|(frame, _)| frame.len()).sum();
+                let queued = self.live_bytes();
                 let too_slow = open && queued > 0 && queued + frame.len() > MAX_BYTES;
                 assert_eq!(open && self.outbox.cause() == Some(Cause::TooSlow), too_slow, "{queued} are queued");
+                assert!(!too_slow || self.valve.room.get() == 0, "the socket would have taken more");
                 if too_slow {
                     self.ended = Some(frame::close(4008, "too_slow").to_vec());
                 } else if open {
