@@ -13,14 +13,13 @@ use actix::{
     WrapFuture as _,
 };
 use actix_web_actors::ws::Message;
-use bytes::Bytes;
 use send_wrapper::SendWrapper;
 
 use super::machine::{Credentials, Machine, Step, Terms};
 use crate::{
     clock::Now,
     observe::log::{SecurityFields, security},
-    protocol::{Cause, GameId, PlayerId, ServerFrame, server::Verdict},
+    protocol::{Cause, GameId, PlayerId, Refusal, ServerFrame, server::Verdict},
     registry::{Local, Permit},
     room::{
         Busy, Entry, RoomHandle,
@@ -277,7 +276,9 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
             Ok(message) => {
                 let now = Now::read();
                 match self.machine.hear(message, now) {
-                    Step::Reply(frame) if self.place.is_some() => self.act(Action::Answer(frame), context),
+                    Step::Reply(frame) if self.place.is_some() => {
+                        self.act(Action::Answer(SendWrapper::new(frame)), context)
+                    }
                     step => self.carry_out(step, context),
                 }
                 if self.machine.renewed() {
@@ -303,9 +304,13 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
 }
 
 /// Closes a socket that was accepted only to say why it cannot stay (A5, A8), on the shard's thread.
-pub fn turn_away(stream: TcpStream, error: Bytes, cause: Cause, local: &Rc<Local>) {
+pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, local: &Rc<Local>) {
     let limits = Limits { max_message_bytes: 0, outbox_bytes: 0 };
     if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {
+        let message = refusal.message();
+        let error = json_frame(|out| {
+            ServerFrame::Error { code: refusal.code(), message: &message, id: None }.write(out);
+        });
         outbox.close(cause, Some(error));
         local.metrics.disconnected(cause);
     }

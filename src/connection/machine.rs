@@ -3,9 +3,6 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web_actors::ws::Message;
-use bytes::Bytes;
-
 use super::heartbeat::Heartbeat;
 use crate::{
     clock::Now,
@@ -13,8 +10,9 @@ use crate::{
     gate::{self, TokenBucket, TokenError, Tokens},
     protocol::{Cause, ClientFrame, FrameError, GameId, PlayerId, ServerFrame, error_code, server::write_pong},
     room::messages::{Action, Role},
-    ws::{frame, json_frame},
+    ws::{Frame, frame, json_frame},
 };
+use actix_web_actors::ws::Message;
 
 /// P2: this many bad frames within [`ERROR_WINDOW`] end the connection.
 const MAX_ERRORS: usize = 10;
@@ -26,7 +24,7 @@ const EXPIRY_WARNING_MS: u64 = 30_000;
 #[derive(Debug)]
 pub enum Step {
     Nothing,
-    Reply(Bytes),
+    Reply(Frame),
     /// Enter the room; nothing more is read until it has answered.
     Join {
         role: Role,
@@ -39,7 +37,7 @@ pub enum Step {
     /// End the connection, an `error` frame first where one helps (A8).
     Close {
         cause: Cause,
-        last: Option<Bytes>,
+        last: Option<Frame>,
     },
 }
 

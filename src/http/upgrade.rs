@@ -19,9 +19,8 @@ use super::door::{Door, Knock};
 use crate::{
     connection::{Admission, Connection, Credentials, Terms, turn_away},
     gate::credentials::{choose_subprotocol, find_token, query_value},
-    protocol::{Cause, GameId, PlayerId, Refusal, ServerFrame, refusal::Answer},
+    protocol::{Cause, GameId, PlayerId, Refusal, refusal::Answer},
     registry::{Shard, messages::Adopt},
-    ws::json_frame,
 };
 
 /// How long a peer may take to accept the few bytes of our answer.
@@ -95,11 +94,8 @@ impl Entrance {
         target: Option<(GameId, PlayerId)>,
     ) -> io::Result<()> {
         let Some((game, _)) = target else { return Ok(()) };
-        let message = refusal.message();
-        let error = json_frame(|out| {
-            ServerFrame::Error { code: refusal.code(), message: &message, id: None }.write(out);
-        });
-        let adopt = Adopt(Box::new(move |local| turn_away(stream, error, cause, local)));
+        let refusal = refusal.clone();
+        let adopt = Adopt(Box::new(move |local| turn_away(stream, &refusal, cause, local)));
         self.shard(&game).send(adopt).await.map_err(io::Error::other)
     }
 

@@ -3,15 +3,13 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::{
     history::{Audience, Event},
     messages::Role,
 };
 use crate::{
     protocol::{Cause, PlayerId, RawJson},
-    ws::{Outbox, VolatileKey},
+    ws::{Frame, Outbox, VolatileKey},
 };
 
 /// Who a connection is to the room.
@@ -60,11 +58,11 @@ pub enum Effect {
     /// Log it, then show it to its audience.
     Event(Event),
     /// Show it to everybody, unlogged.
-    Broadcast { frame: Bytes },
+    Broadcast { frame: Frame },
     /// Show it to its audience, unlogged; only the newest of a key matters (S8).
-    Volatile { key: VolatileKey, audience: Audience, frame: Bytes },
+    Volatile { key: VolatileKey, audience: Audience, frame: Frame },
     /// Answer one connection.
-    Reply { connection: u64, frame: Bytes },
+    Reply { connection: u64, frame: Frame },
     /// Answer a repeated `id` with where it was applied (S2).
     Ack { connection: u64, player: PlayerId, id: u64 },
     /// Welcome a connection, then give it what it missed, then everything live.

@@ -6,9 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
-use crate::protocol::PlayerId;
+use crate::{protocol::PlayerId, ws::Frame};
 
 /// Who sees an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub struct Event {
     /// Who sent it and its `id`, when it has one: what an `ack` looks up (S2).
     pub request: Option<(PlayerId, u64)>,
     /// The frame every member gets.
-    pub frame: Bytes,
+    pub frame: Frame,
 }
 
 /// The three bounds; the oldest event goes first, whichever is reached.
@@ -133,7 +131,7 @@ mod tests {
     use super::*;
 
     fn event(seq: u64, made: Instant) -> Event {
-        Event { seq, made, audience: Audience::Everyone, request: None, frame: Bytes::from_static(b"0123456789") }
+        Event { seq, made, audience: Audience::Everyone, request: None, frame: Frame::from(&b"0123456789"[..]) }
     }
 
     fn history(max_events: usize, max_bytes: usize) -> History {

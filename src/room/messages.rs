@@ -4,13 +4,12 @@
 use std::rc::Rc;
 
 use actix::Message;
-use bytes::Bytes;
 use send_wrapper::SendWrapper;
 
 use super::effect::Entry;
 use crate::{
     protocol::{Cause, GameId, PlayerId, RawJson, server::Verdict},
-    ws::Outbox,
+    ws::{Frame, Outbox},
 };
 
 // ---- commands
@@ -77,7 +76,7 @@ pub enum Action {
     },
     /// The connection's own answer to a frame, e.g. a `pong`: it takes the way through the room to come behind the
     /// answers to the frames before it.
-    Answer(Bytes),
+    Answer(SendWrapper<Frame>),
 }
 
 /// Sent by a connection whose client gives the seat up; the room closes it, behind everything it still gets.

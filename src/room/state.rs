@@ -106,7 +106,7 @@ impl RoomState {
         let last_id = self.seats.held_by(&player, connection).map(|seat| seat.last_id);
         let (id, applied) = match (action, last_id) {
             (Action::Answer(frame), _) => {
-                effects.push(Effect::Reply { connection, frame });
+                effects.push(Effect::Reply { connection, frame: frame.take() });
                 return;
             }
             (_, None) => return,

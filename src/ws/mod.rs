@@ -10,24 +10,7 @@ mod queue;
 pub mod socket;
 
 pub use flush::Flusher;
+pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
 pub use queue::VolatileKey;
 pub use socket::{Limits, ReadError, Socket, Traffic};
-
-use bytes::Bytes;
-
-/// Builds one text frame: `write` puts JSON into a scratch buffer, the frame is one exact allocation.
-pub fn json_frame(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
-    thread_local! {
-        static SCRATCH: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
-    }
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.clear();
-        write(scratch);
-        let frame = frame::text(scratch);
-        if scratch.capacity() > 256 * 1024 {
-            *scratch = Vec::new();
-        }
-        frame
-    })
-}

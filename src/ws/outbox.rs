@@ -9,11 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
 use super::{
     flush::Flusher,
-    frame,
+    frame::{self, Frame},
     queue::{Class, MAX_SLICES, Queue, VolatileKey},
 };
 use crate::protocol::Cause;
@@ -65,7 +63,7 @@ impl Outbox {
 
     /// Queues a frame in order, to be written at the end of this event-loop turn.
     /// Past the bound the client is closed with [`Cause::TooSlow`] and its queue released (S6).
-    pub fn push(self: &Rc<Self>, frame: Bytes, made: Instant) {
+    pub fn push(self: &Rc<Self>, frame: Frame, made: Instant) {
         if self.hold(frame, made) {
             self.mark_dirty();
         }
@@ -73,7 +71,7 @@ impl Outbox {
 
     /// As `push`, but leaves the write to a later [`Outbox::mark_dirty`]: a room with a flush interval.
     /// Returns whether there is something to write that the socket would take.
-    pub fn hold(self: &Rc<Self>, frame: Bytes, made: Instant) -> bool {
+    pub fn hold(self: &Rc<Self>, frame: Frame, made: Instant) -> bool {
         if self.cause.get().is_some() {
             return false;
         }
@@ -99,7 +97,7 @@ impl Outbox {
 
     /// Queues a part of what a client gets when it enters, in order, whatever its size: a client that was away for
     /// long must not be closed for the very frames that bring it up to date.
-    pub fn push_catch_up(self: &Rc<Self>, frame: Bytes, made: Instant) {
+    pub fn push_catch_up(self: &Rc<Self>, frame: Frame, made: Instant) {
         if self.cause.get().is_some() {
             return;
         }
@@ -110,7 +108,7 @@ impl Outbox {
 
     /// Queues a value of which only the newest matters (S8). Never closes the client.
     /// Returns whether there is something to write.
-    pub fn hold_volatile(self: &Rc<Self>, key: &VolatileKey, frame: Bytes, made: Instant) -> bool {
+    pub fn hold_volatile(self: &Rc<Self>, key: &VolatileKey, frame: Frame, made: Instant) -> bool {
         if self.cause.get().is_some() {
             return false;
         }
@@ -136,7 +134,7 @@ impl Outbox {
 
     /// Ends the connection: a last frame, if any, then a close frame for `cause`; then nothing more is taken.
     /// The first cause wins. Returns whether this was the first.
-    pub fn close(self: &Rc<Self>, cause: Cause, last: Option<Bytes>) -> bool {
+    pub fn close(self: &Rc<Self>, cause: Cause, last: Option<Frame>) -> bool {
         if self.cause.get().is_some() {
             return false;
         }
@@ -229,7 +227,7 @@ impl Outbox {
         flushed
     }
 
-    fn append(&self, queue: &mut Queue, frame: Bytes, class: Class, made: Instant) {
+    fn append(&self, queue: &mut Queue, frame: Frame, class: Class, made: Instant) {
         if queue.frames.capacity() == 0 {
             queue.frames = self.flusher.lend();
         }

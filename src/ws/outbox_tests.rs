@@ -47,7 +47,7 @@ fn key(name: &str) -> VolatileKey {
 
 /// Queues `length` bytes of `byte` as the newest value of `name`.
 fn value(outbox: &Rc<Outbox>, name: &str, byte: u8, length: usize) -> bool {
-    outbox.hold_volatile(&key(name), Bytes::from(vec![byte; length]), Instant::now())
+    outbox.hold_volatile(&key(name), Frame::from(vec![byte; length]), Instant::now())
 }
 
 fn open(outbox: &Outbox, valve: &Valve) -> Vec<u8> {
@@ -59,7 +59,7 @@ fn open(outbox: &Outbox, valve: &Valve) -> Vec<u8> {
 #[test]
 fn s8_conflated_values_are_bounded_in_bytes_and_the_newest_stay() {
     let (outbox, valve) = outbox();
-    outbox.push(Bytes::from_static(b"-"), Instant::now());
+    outbox.push(Frame::from(&b"-"[..]), Instant::now());
     outbox.flush();
     for byte in 0..100 {
         value(&outbox, &byte.to_string(), byte, 30);
@@ -90,10 +90,10 @@ fn s8_a_value_never_comes_after_a_newer_one_of_its_key() {
 fn s6_past_the_bound_the_queue_is_released_but_a_frame_that_is_half_written_ends_before_the_close() {
     let (outbox, valve) = outbox();
     valve.room.set(5);
-    outbox.push(Bytes::from_static(b"0123456789"), Instant::now());
+    outbox.push(Frame::from(&b"0123456789"[..]), Instant::now());
     outbox.flush();
     for _ in 0..10 {
-        outbox.push(Bytes::from(vec![b'x'; 20]), Instant::now());
+        outbox.push(Frame::from(vec![b'x'; 20]), Instant::now());
     }
     assert_eq!(outbox.cause(), Some(Cause::TooSlow));
     let sent = open(&outbox, &valve);
@@ -325,7 +325,7 @@ fn a_socket_that_fails_ends_the_connection_and_wakes_its_task() {
     model.outbox = Outbox::new(Box::new(Broken), model.flusher.clone(), MAX_BYTES);
     let woken = Arc::<Woken>::default();
     model.outbox.set_reader(&woken.clone().into());
-    model.outbox.push(Bytes::from_static(b"0123456789"), Instant::now());
+    model.outbox.push(Frame::from(&b"0123456789"[..]), Instant::now());
     model.turn();
     assert_eq!(
         (model.outbox.cause(), woken.0.load(std::sync::atomic::Ordering::Relaxed)),

@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, io::IoSlice, rc::Rc, time::Instant};
 
-use bytes::Bytes;
+use super::frame::Frame;
 
 /// Frames handed to one vectored write. Linux takes 1024; past 64 the call's own price no longer matters.
 pub(super) const MAX_SLICES: usize = 64;
@@ -23,7 +23,7 @@ pub(super) struct Queue {
     pub(super) bytes: usize,
     pub(super) volatile_bytes: usize,
     /// Newest value of each volatile key, for a client that does not keep up; the least recently changed first.
-    pub(super) volatile: VecDeque<(VolatileKey, Bytes)>,
+    pub(super) volatile: VecDeque<(VolatileKey, Frame)>,
     /// Bytes of `volatile`.
     pub(super) conflated_bytes: usize,
     /// The socket took less than it was offered; only writability starts it again.
@@ -36,7 +36,7 @@ pub(super) struct Queue {
 pub(super) type Frames = VecDeque<Entry>;
 
 pub(super) struct Entry {
-    frame: Bytes,
+    frame: Frame,
     class: Class,
 }
 
@@ -52,7 +52,7 @@ pub(super) enum Class {
 }
 
 impl Queue {
-    pub(super) fn append(&mut self, frame: Bytes, class: Class, made: Instant) {
+    pub(super) fn append(&mut self, frame: Frame, class: Class, made: Instant) {
         self.since.get_or_insert(made);
         if let Some(count) = self.count(class) {
             *count += frame.len();
@@ -70,7 +70,7 @@ impl Queue {
 
     /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case.
     /// Returns by how many bytes and frames the queue grew.
-    pub(super) fn conflate(&mut self, key: &VolatileKey, frame: Bytes, max_bytes: usize) -> (i64, i64) {
+    pub(super) fn conflate(&mut self, key: &VolatileKey, frame: Frame, max_bytes: usize) -> (i64, i64) {
         let before = (self.conflated_bytes as i64, self.volatile.len() as i64);
         if let Some(known) = self.volatile.iter().position(|(known, _)| known == key)
             && let Some((_, value)) = self.volatile.remove(known)
