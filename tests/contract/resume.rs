@@ -115,13 +115,15 @@ fn r1_in_an_open_server_a_resume_in_the_auth_frame_is_answered_with_what_to_do()
 }
 
 #[test]
-fn r1_without_a_seq_the_client_has_seen_nothing_and_gets_everything() {
+fn r1_without_a_seq_it_is_no_resume_but_the_session_stays_and_the_state_comes() {
     let server = Server::start(&[]);
-    let mut alice = server.connect("/ws/g/alice").welcomed();
-    speak(&mut alice, 3);
-    let mut alice = server.connect(&format!("/ws/g/alice?session={}", alice.session())).welcomed();
-    assert_eq!(verdict(&alice), "continuous");
-    assert_eq!(seqs(&alice.drain()), [1, 2, 3, 4]);
+    let mut alice = server.connect("/ws/tic-tac-toe-1/alice").welcomed();
+    alice.send(&json!({"type": "send", "id": 5, "data": {"move": 4}}));
+    alice.until(|frame| frame["type"] == "patch" && frame["patch"]["turn"] == "O");
+    let again = server.connect(&format!("/ws/tic-tac-toe-1/alice?session={}", alice.session())).welcomed();
+    assert_eq!((verdict(&again), &again.welcome["reason"]), ("new", &json!("no_seq")));
+    assert_eq!((again.session(), &again.welcome["last_id"]), (alice.session(), &json!(5)));
+    assert_eq!(again.welcome["state"]["board"][4], "X");
 }
 
 /// Bob is cut at seq 2 and alice speaks until the room's seq is `newest` - 1; bob's `back` is `newest`.

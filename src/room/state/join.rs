@@ -103,8 +103,8 @@ impl RoomState {
         }
         let resume = match &known {
             Some(_) if seen.is_some_and(|seen| seen > reached) => Resume::Reset { reason: "seq_ahead" },
-            // Without a `seq` the client has seen nothing.
-            Some(_) => Resume::Own { seen: seen.unwrap_or(0) },
+            // Without a `seq` it is no resume (R1): the client keeps its session, and gets the state.
+            Some(_) => seen.map_or(Resume::New { reason: Some("no_seq") }, |seen| Resume::Own { seen }),
             None if !same_epoch => Resume::Reset { reason: "room_restarted" },
             None => Resume::New { reason: None },
         };
@@ -115,7 +115,9 @@ impl RoomState {
     fn spectator_claim(&self, session: Option<&str>, seen: Option<u64>) -> Resume {
         match session {
             None => Resume::New { reason: None },
-            Some(session) if self.is_of_this_epoch(session) => Resume::Own { seen: seen.unwrap_or(0) },
+            Some(session) if self.is_of_this_epoch(session) => {
+                seen.map_or(Resume::New { reason: Some("no_seq") }, |seen| Resume::Own { seen })
+            }
             Some(_) => Resume::Reset { reason: "room_restarted" },
         }
     }
