@@ -1,6 +1,7 @@
 //! Owns everything that arrives as HTTP: the upgrade of players, and the plain routes.
 //! Called by `app`, which gives each listener one service.
 
+mod answer;
 mod cors;
 mod door;
 mod listener;

@@ -11,11 +11,12 @@ use actix_web::{
     http::{StatusCode, header},
     web,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::watch;
 
 use super::{
+    answer::{error_body, refusal_body},
     door::{Door, Knock},
     upgrade::{only_origin, parse_target},
 };
@@ -67,15 +68,6 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
         }
         config.default_service(web::to(not_found));
     }
-}
-
-/// A8's body.
-pub fn error_body(code: &str, message: &str) -> Value {
-    json!({ "error": { "code": code, "message": message } })
-}
-
-pub(super) fn refusal_body(refusal: &Refusal) -> Value {
-    error_body(refusal.code(), &refusal.message())
 }
 
 async fn health(site: web::Data<Site>) -> HttpResponse {

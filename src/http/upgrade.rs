@@ -15,7 +15,10 @@ use actix_http::{Request, h1::Codec, header, ws};
 use actix_rt::net::TcpStream;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
-use super::door::{Door, Knock};
+use super::{
+    answer::{error_body, refusal_body},
+    door::{Door, Knock},
+};
 use crate::{
     connection::{Admission, Connection, Credentials, Terms, turn_away},
     gate::credentials::{choose_subprotocol, find_token, query_value},
@@ -82,7 +85,7 @@ impl Entrance {
 
     /// Answers an upgrade request on the port that `HTTP_PORT` keeps free of players.
     pub async fn point_elsewhere(self, framed: Framed<TcpStream, Codec>) -> io::Result<()> {
-        let body = super::routes::error_body("not_found", "this port is HTTP_PORT; players connect to WS_PORT");
+        let body = error_body("not_found", "this port is HTTP_PORT; players connect to WS_PORT");
         answer(&mut framed.into_parts().io, &response(404, "", &body)).await
     }
 
@@ -189,7 +192,7 @@ fn refused(status: u16, refusal: &Refusal) -> Vec<u8> {
     if matches!(refusal, Refusal::BadHandshake(_)) {
         headers.push_str("Sec-WebSocket-Version: 13\r\n");
     }
-    response(status, &headers, &super::routes::refusal_body(refusal))
+    response(status, &headers, &refusal_body(refusal))
 }
 
 /// `headers` are whole lines.

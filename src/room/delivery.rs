@@ -4,8 +4,9 @@
 use std::{rc::Rc, sync::Arc, time::Instant};
 
 use super::{
-    effect::{Draft, Effect, Entry, Resume},
+    effect::{Draft, Effect, Resume},
     history::{Audience, Event, History, Missed},
+    messages::Entry,
 };
 use crate::{
     config::Config,

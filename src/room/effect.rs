@@ -5,20 +5,12 @@ use std::rc::Rc;
 
 use super::{
     history::{Audience, Event},
-    messages::Role,
+    messages::{Entry, Role},
 };
 use crate::{
     protocol::{Cause, PlayerId, RawJson},
     ws::{Frame, Outbox, VolatileKey},
 };
-
-/// Who a connection is to the room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    Player(PlayerId),
-    /// Sees what is addressed to everyone, holds no seat (S10).
-    Spectator,
-}
 
 /// What a client may claim of its past, as far as the state knows; the history has the last word (R3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

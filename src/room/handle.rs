@@ -5,8 +5,7 @@ use actix::{Addr, MailboxError, dev::ToEnvelope, prelude::SendError};
 
 use super::{
     actor::Room,
-    effect::Entry,
-    messages::{Act, Detach, Join, Leave},
+    messages::{Act, Detach, Entry, Join, Leave},
 };
 use crate::protocol::{Cause, server::Verdict};
 

@@ -1,12 +1,12 @@
 //! Owns the contract between a room and the game played in it: a small trait, with clock and randomness passed in.
 //! Called by `room::state`; implemented by `relay`, `tic_tac_toe`, and by programs that depend on this library.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::turn::Turn;
-use crate::protocol::{GameId, PlayerId, RawJson, error_code};
+use crate::protocol::{PlayerId, RawJson, error_code};
 
 /// A message or patch as a player sent it.
 #[derive(Debug, Clone)]
@@ -78,61 +78,5 @@ pub trait RoomLogic: 'static {
     /// The state document a new room begins with.
     fn initial_state(&self) -> Value {
         Value::Object(serde_json::Map::new())
-    }
-}
-
-/// Makes the logic of a new or restarted room.
-pub type LogicFactory = Arc<dyn Fn(&GameId) -> Box<dyn RoomLogic> + Send + Sync>;
-
-/// Which logic a game gets, by the longest prefix of its name; `relay` when none fits.
-#[derive(Clone)]
-pub struct Logics {
-    factories: BTreeMap<String, LogicFactory>,
-    prefixes: Vec<(String, LogicFactory)>,
-    default: LogicFactory,
-}
-
-impl Logics {
-    /// The name of the default logic.
-    pub const RELAY: &'static str = "relay";
-
-    /// # Panics
-    /// Never: `relay` is put in here.
-    pub fn new() -> Self {
-        let relay: LogicFactory = Arc::new(|_| Box::new(super::relay::Relay));
-        let tic_tac_toe: LogicFactory = Arc::new(|_| Box::new(super::tic_tac_toe::TicTacToe));
-        let factories = BTreeMap::from([(Self::RELAY.into(), relay.clone()), ("tic-tac-toe".into(), tic_tac_toe)]);
-        Self { factories, prefixes: Vec::new(), default: relay }
-    }
-
-    /// Adds a logic under a name that `GAME_LOGICS` can use.
-    pub fn register(&mut self, name: &str, factory: LogicFactory) {
-        self.factories.insert(name.into(), factory);
-    }
-
-    /// Games whose name begins with `prefix` get the logic called `name`.
-    ///
-    /// # Errors
-    /// When there is no such logic; the message lists those there are.
-    pub fn route(&mut self, prefix: &str, name: &str) -> Result<(), String> {
-        let Some(factory) = self.factories.get(name) else {
-            let known: Vec<&str> = self.factories.keys().map(String::as_str).collect();
-            return Err(format!("there is no room logic {name:?}; there are {}", known.join(", ")));
-        };
-        self.prefixes.push((prefix.into(), factory.clone()));
-        self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        Ok(())
-    }
-
-    /// A fresh logic for this game.
-    pub fn create(&self, game: &GameId) -> Box<dyn RoomLogic> {
-        let routed = self.prefixes.iter().find(|(prefix, _)| game.as_str().starts_with(prefix.as_str()));
-        routed.map_or(&self.default, |(_, factory)| factory)(game)
-    }
-}
-
-impl Default for Logics {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use actix::Message;
 use send_wrapper::SendWrapper;
 
-use super::effect::Entry;
 use crate::{
     protocol::{Cause, GameId, PlayerId, RawJson, server::Verdict},
     ws::{Frame, Outbox},
@@ -28,6 +27,14 @@ impl Role {
             Self::Spectator => "spectator",
         }
     }
+}
+
+/// Who a connection is to the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Player(PlayerId),
+    /// Sees what is addressed to everyone, holds no seat (S10).
+    Spectator,
 }
 
 /// Sent by a connection once it is authenticated; answers how it was welcomed, or why not.

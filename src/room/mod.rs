@@ -8,6 +8,7 @@ mod effect;
 mod handle;
 mod history;
 mod logic;
+mod logics;
 pub mod messages;
 mod relay;
 mod seats;
@@ -18,7 +19,8 @@ mod tic_tac_toe;
 mod turn;
 
 pub use actor::{Room, RoomSetting};
-pub use effect::Entry;
 pub use handle::{Busy, RoomHandle};
-pub use logic::{LogicFactory, Logics, Rejection, Request, RoomLogic};
+pub use logic::{Rejection, Request, RoomLogic};
+pub use logics::{LogicFactory, Logics};
+pub use messages::Entry;
 pub use turn::Turn;

@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use super::{
     document::Document,
-    effect::{Effect, Entry},
+    effect::Effect,
     history::{Audience, Event},
     logic::{Rejection, Request, RoomLogic},
-    messages::{Act, Action},
+    messages::{Act, Action, Entry},
     seats::Seats,
     turn::{Emission, Turn},
 };

@@ -9,8 +9,8 @@ use crate::{
         server::{Change, players_map},
     },
     room::{
-        effect::{Draft, Effect, Entry, Resume},
-        messages::{Join, Role},
+        effect::{Draft, Effect, Resume},
+        messages::{Entry, Join, Role},
         seats::{Seat, SecretHash},
     },
 };

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     protocol::Cause,
     room::{
-        effect::{Effect, Entry},
-        messages::{Join, Role},
+        effect::Effect,
+        messages::{Entry, Join, Role},
     },
     ws::Outbox,
 };

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     protocol::PlayerId,
-    room::{effect::Entry, history::Audience},
+    room::{history::Audience, messages::Entry},
     ws::{Outbox, outbox::Sink},
 };
 

@@ -25,10 +25,10 @@ use crate::{
     protocol::{GameId, PlayerId, RawJson},
     room::{
         delivery::{Delivery, WelcomeTerms},
-        effect::{Effect, Entry},
+        effect::Effect,
         history::{Bounds, Event, History},
         logic::RoomLogic,
-        messages::{Act, Action},
+        messages::{Act, Action, Entry},
         relay::Relay,
         state::RoomState,
     },

@@ -1,0 +1,63 @@
+//! Owns which rules a game is played by: the logics there are, by name, and the prefixes that lead to them.
+//! Called by `app`, which fills it, and by the shard that opens a room.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{logic::RoomLogic, relay::Relay, tic_tac_toe::TicTacToe};
+use crate::protocol::GameId;
+
+/// Makes the logic of a new or restarted room.
+pub type LogicFactory = Arc<dyn Fn(&GameId) -> Box<dyn RoomLogic> + Send + Sync>;
+
+/// Which logic a game gets, by the longest prefix of its name; `relay` when none fits.
+#[derive(Clone)]
+pub struct Logics {
+    factories: BTreeMap<String, LogicFactory>,
+    prefixes: Vec<(String, LogicFactory)>,
+    default: LogicFactory,
+}
+
+impl Logics {
+    /// The name of the default logic.
+    pub const RELAY: &'static str = "relay";
+
+    /// # Panics
+    /// Never: `relay` is put in here.
+    pub fn new() -> Self {
+        let relay: LogicFactory = Arc::new(|_| Box::new(Relay));
+        let tic_tac_toe: LogicFactory = Arc::new(|_| Box::new(TicTacToe));
+        let factories = BTreeMap::from([(Self::RELAY.into(), relay.clone()), ("tic-tac-toe".into(), tic_tac_toe)]);
+        Self { factories, prefixes: Vec::new(), default: relay }
+    }
+
+    /// Adds a logic under a name that `GAME_LOGICS` can use.
+    pub fn register(&mut self, name: &str, factory: LogicFactory) {
+        self.factories.insert(name.into(), factory);
+    }
+
+    /// Games whose name begins with `prefix` get the logic called `name`.
+    ///
+    /// # Errors
+    /// When there is no such logic; the message lists those there are.
+    pub fn route(&mut self, prefix: &str, name: &str) -> Result<(), String> {
+        let Some(factory) = self.factories.get(name) else {
+            let known: Vec<&str> = self.factories.keys().map(String::as_str).collect();
+            return Err(format!("there is no room logic {name:?}; there are {}", known.join(", ")));
+        };
+        self.prefixes.push((prefix.into(), factory.clone()));
+        self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        Ok(())
+    }
+
+    /// A fresh logic for this game.
+    pub fn create(&self, game: &GameId) -> Box<dyn RoomLogic> {
+        let routed = self.prefixes.iter().find(|(prefix, _)| game.as_str().starts_with(prefix.as_str()));
+        routed.map_or(&self.default, |(_, factory)| factory)(game)
+    }
+}
+
+impl Default for Logics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
