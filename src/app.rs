@@ -156,7 +156,7 @@ fn terms(config: &Config) -> Terms {
             Some(Tokens::new(secret.expose(), audience.as_deref(), issuer.as_deref()))
         }
     };
-    Terms { connection: config.connection.clone(), auth: config.gate.auth.clone(), tokens }
+    Terms { connection: config.connection.clone(), auth_timeout: config.gate.auth.timeout, tokens }
 }
 
 /// The registry on this thread, each shard on its own.

@@ -19,13 +19,13 @@ use super::machine::{Credentials, Machine, Step, Terms};
 use crate::{
     clock::Now,
     observe::log::{SecurityFields, security},
-    protocol::{Cause, GameId, PlayerId, Refusal, ServerFrame, server::Verdict},
+    protocol::{Cause, GameId, PlayerId, Refusal, Role, server::Verdict},
     registry::{Local, Permit},
     room::{
         Busy, Entry, RoomHandle,
-        messages::{Act, Action, Join, Role},
+        messages::{Act, Action, Join},
     },
-    ws::{Limits, Outbox, ReadError, Socket, Traffic, json_frame},
+    ws::{Limits, Outbox, ReadError, Socket, Traffic, error_frame},
 };
 
 /// Rooms that end in the very moment a player joins; more in a row than this and the client is to come back later.
@@ -171,7 +171,7 @@ impl Connection {
                     }
                     _ => "the game's room keeps failing; reconnect later",
                 };
-                let frame = json_frame(|out| ServerFrame::Error { code: cause.name(), message, id: None }.write(out));
+                let frame = error_frame(cause.name(), message, None);
                 self.outbox.close(cause, Some(frame));
             }
         }
@@ -289,11 +289,8 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
                 self.outbox.close(Cause::ConnectionLost, None);
             }
             Err(ReadError::Decode(error)) => {
-                let (cause, message) = (error.cause(), error.to_string());
-                let frame = json_frame(|out| {
-                    ServerFrame::Error { code: cause.name(), message: &message, id: None }.write(out);
-                });
-                self.outbox.close(cause, Some(frame));
+                let cause = error.cause();
+                self.outbox.close(cause, Some(error_frame(cause.name(), &error.to_string(), None)));
             }
         }
     }
@@ -307,11 +304,7 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
 pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, local: &Rc<Local>) {
     let limits = Limits { max_message_bytes: 0, outbox_bytes: 0 };
     if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {
-        let message = refusal.message();
-        let error = json_frame(|out| {
-            ServerFrame::Error { code: refusal.code(), message: &message, id: None }.write(out);
-        });
-        outbox.close(cause, Some(error));
+        outbox.close(cause, Some(error_frame(refusal.code(), &refusal.message(), None)));
         local.metrics.disconnected(cause);
     }
 }

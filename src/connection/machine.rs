@@ -1,22 +1,25 @@
 //! Owns what a connection does with what it hears, as a pure machine: authentication, heartbeat, rates, bad frames.
 //! Called by the `Connection` actor, which passes in messages and the time, and carries out the steps it gets back.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::heartbeat::Heartbeat;
 use crate::{
     clock::Now,
-    config::{AuthConfig, ConnectionConfig},
-    gate::{self, TokenBucket, TokenError, Tokens},
-    protocol::{Cause, ClientFrame, FrameError, GameId, PlayerId, ServerFrame, error_code, server::write_pong},
-    room::messages::{Action, Role},
-    ws::{Frame, frame, json_frame},
+    config::ConnectionConfig,
+    gate::{TokenBucket, TokenError, Tokens},
+    protocol::{Cause, ClientFrame, FrameError, GameId, PlayerId, Role, ServerFrame, error_code, server::write_pong},
+    room::messages::Action,
+    ws::{Frame, error_frame, frame, json_frame},
 };
 use actix_web_actors::ws::Message;
 
 /// P2: this many bad frames within [`ERROR_WINDOW`] end the connection.
 const MAX_ERRORS: usize = 10;
-const ERROR_WINDOW: std::time::Duration = std::time::Duration::from_secs(10);
+const ERROR_WINDOW: Duration = Duration::from_secs(10);
 /// A13: how long before its expiry a token is announced to expire.
 const EXPIRY_WARNING_MS: u64 = 30_000;
 
@@ -54,7 +57,8 @@ pub struct Credentials {
 /// What all connections of the server have in common.
 pub struct Terms {
     pub connection: ConnectionConfig,
-    pub auth: AuthConfig,
+    /// A7.
+    pub auth_timeout: Duration,
     /// `None` in development mode (A10).
     pub tokens: Option<Tokens>,
 }
@@ -112,7 +116,7 @@ impl Machine {
         } else if let Some(token) = credentials.token.as_deref() {
             machine.enter(token, credentials.session.clone(), credentials.seen, now)
         } else {
-            let deadline = now.instant + machine.terms.auth.timeout;
+            let deadline = now.instant + machine.terms.auth_timeout;
             machine.phase = Phase::Waiting { deadline, credentials: Box::new(credentials) };
             Step::Nothing
         };
@@ -192,7 +196,7 @@ impl Machine {
         }
         if let Some((expiry, announced)) = self.expiry {
             let at = if announced { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
-            let wait = std::time::Duration::from_millis(at.saturating_sub(now.unix_ms));
+            let wait = Duration::from_millis(at.saturating_sub(now.unix_ms));
             due = due.min(now.instant + wait);
         }
         due
@@ -265,11 +269,7 @@ impl Machine {
     fn verify(&self, token: &str, now: Now) -> Result<(Role, u64), TokenError> {
         let Some(tokens) = &self.terms.tokens else { return Err(TokenError::Malformed) };
         let identity = tokens.verify(token, self.game.as_str(), self.player.as_str(), now.unix_ms / 1000)?;
-        let role = match identity.role {
-            gate::Role::Player => Role::Player,
-            gate::Role::Spectator => Role::Spectator,
-        };
-        Ok((role, identity.expires_at.saturating_mul(1000)))
+        Ok((identity.role, identity.expires_at.saturating_mul(1000)))
     }
 
     /// P2: the error is answered, and counted.
@@ -277,7 +277,7 @@ impl Machine {
         self.errors.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
         self.errors.push(now.instant);
         let FrameError { code, message, id } = *error;
-        let last = json_frame(|out| ServerFrame::Error { code, message, id }.write(out));
+        let last = error_frame(code, message, id);
         if self.errors.len() >= MAX_ERRORS {
             return Step::Close { cause: Cause::TooManyErrors, last: Some(last) };
         }
@@ -303,11 +303,11 @@ fn command(role: Role, frame: ClientFrame) -> Step {
 }
 
 fn reply_error(code: &str, message: &str, id: Option<u64>) -> Step {
-    Step::Reply(json_frame(|out| ServerFrame::Error { code, message, id }.write(out)))
+    Step::Reply(error_frame(code, message, id))
 }
 
 fn close(cause: Cause, code: &str, message: &str) -> Step {
-    Step::Close { cause, last: Some(json_frame(|out| ServerFrame::Error { code, message, id: None }.write(out))) }
+    Step::Close { cause, last: Some(error_frame(code, message, None)) }
 }
 
 fn refuse_token(error: &TokenError) -> Step {

@@ -11,5 +11,5 @@ pub mod token;
 pub use self::{
     permits::Permits,
     rate::{RateLimiter, TokenBucket},
-    token::{Role, TokenError, Tokens},
+    token::{TokenError, Tokens},
 };

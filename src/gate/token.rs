@@ -8,6 +8,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::rust_crypto, deco
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
+use crate::protocol::Role;
+
 /// The longest token that is looked at.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
@@ -28,13 +30,6 @@ pub struct Identity {
     pub role: Role,
     /// Unix seconds; the token is good before this instant, and the connection ends with 4005 at it (A13).
     pub expires_at: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Player,
-    /// S10.
-    Spectator,
 }
 
 /// Why a token is refused. Says which rule, never what the token holds (A12).

@@ -21,7 +21,6 @@ use super::{
     upgrade::{only_origin, parse_target},
 };
 use crate::{
-    config::Ports,
     protocol::{Refusal, refusal::Answer},
     registry::Phase,
 };
@@ -114,9 +113,9 @@ fn own_url(site: &Site, request: &HttpRequest) -> Option<String> {
     let secure = site.door.config.platform.is_some()
         && request.headers().get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().starts_with(b"https"));
     let scheme = if secure { "wss" } else { "ws" };
-    Some(match (site.ws_port, matches!(site.door.config.listen.ports, Ports::Split { .. })) {
-        (Some(port), true) => format!("{scheme}://{}:{port}", authority.host()),
-        _ => format!("{scheme}://{authority}"),
+    Some(match site.ws_port {
+        Some(port) => format!("{scheme}://{}:{port}", authority.host()),
+        None => format!("{scheme}://{authority}"),
     })
 }
 

@@ -7,6 +7,7 @@ pub mod error_code;
 pub mod ids;
 pub mod json;
 pub mod refusal;
+pub mod role;
 pub mod server;
 
 pub use cause::Cause;
@@ -14,6 +15,7 @@ pub use client::{ClientFrame, FrameError};
 pub use ids::{GameId, PlayerId};
 pub use json::RawJson;
 pub use refusal::Refusal;
+pub use role::Role;
 pub use server::ServerFrame;
 
 /// The subprotocol spoken when none is offered, and the only one echoed (P3).

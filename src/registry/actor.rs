@@ -12,7 +12,7 @@ use slog::Logger;
 use tokio::sync::watch;
 
 use super::{
-    messages::{Admit, AttachShards, Drain, DrainShard, GetStats, PermitReleased, RoomClosed, RoomOpened, Stats},
+    messages::{Admit, AttachShards, Drain, DrainShard, PermitReleased, RoomClosed, RoomOpened},
     permit::Permit,
     shard::Shard,
 };
@@ -85,18 +85,10 @@ impl Registry {
         self.metrics.addresses.set(self.permits.addresses() as i64);
     }
 
-    fn stats(&self) -> Stats {
-        Stats {
-            connections: self.permits.connections(),
-            rooms: self.rooms.len(),
-            sessions: self.metrics.sessions.get().max(0) as usize,
-            addresses: self.permits.addresses(),
-        }
-    }
-
     fn heartbeat(&self) {
-        let Stats { connections, rooms, sessions, addresses } = self.stats();
-        observe::log::heartbeat(&self.logger, connections, rooms, sessions, addresses);
+        let sessions = self.metrics.sessions.get().max(0) as usize;
+        let (connections, addresses) = (self.permits.connections(), self.permits.addresses());
+        observe::log::heartbeat(&self.logger, connections, self.rooms.len(), sessions, addresses);
     }
 }
 
@@ -150,14 +142,6 @@ impl Handler<RoomClosed> for Registry {
 
     fn handle(&mut self, closed: RoomClosed, _: &mut Self::Context) {
         self.rooms.remove(&closed.game);
-    }
-}
-
-impl Handler<GetStats> for Registry {
-    type Result = actix::MessageResult<GetStats>;
-
-    fn handle(&mut self, _: GetStats, _: &mut Self::Context) -> Self::Result {
-        actix::MessageResult(self.stats())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Owns the messages of the global `Registry` and of the `Shard`s: commands, queries, events.
-//! Called by `http` (admission, stats), `app` (drain), and between registry and shards.
+//! Owns the messages of the global `Registry` and of the `Shard`s: commands and events.
+//! Called by `http` (admission), `app` (drain), and between registry and shards.
 
 use std::{
     net::IpAddr,
@@ -58,22 +58,6 @@ pub type Adoption = Box<dyn FnOnce(&Rc<Local>) + Send>;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Adopt(pub Adoption);
-
-// ---- queries
-
-/// Sent by `http`; mailbox full: the request waits.
-#[derive(Message)]
-#[rtype(result = "Stats")]
-pub struct GetStats;
-
-/// The server in four numbers, as in the `[HEARTBEAT]` line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stats {
-    pub connections: usize,
-    pub rooms: usize,
-    pub sessions: usize,
-    pub addresses: usize,
-}
 
 // ---- events
 

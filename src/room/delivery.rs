@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::Config,
     protocol::{Cause, GameId, PlayerId, ServerFrame, server},
-    ws::{Outbox, json_frame},
+    ws::{Outbox, error_frame, json_frame},
 };
 
 struct Member {
@@ -87,7 +87,7 @@ impl Delivery {
     /// Ends every connection of the room.
     pub fn close_all(&mut self, cause: Cause, code: &str, message: &str) {
         for member in self.members.drain(..) {
-            let frame = json_frame(|out| ServerFrame::Error { code, message, id: None }.write(out));
+            let frame = error_frame(code, message, None);
             member.outbox.close(cause, Some(frame));
         }
     }

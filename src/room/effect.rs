@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use super::{
     history::{Audience, Event},
-    messages::{Entry, Role},
+    messages::Entry,
 };
 use crate::{
-    protocol::{Cause, PlayerId, RawJson},
+    protocol::{Cause, PlayerId, RawJson, Role},
     ws::{Frame, Outbox, VolatileKey},
 };
 

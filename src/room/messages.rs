@@ -7,27 +7,11 @@ use actix::Message;
 use send_wrapper::SendWrapper;
 
 use crate::{
-    protocol::{Cause, GameId, PlayerId, RawJson, server::Verdict},
+    protocol::{Cause, GameId, PlayerId, RawJson, Role, server::Verdict},
     ws::{Frame, Outbox},
 };
 
 // ---- commands
-
-/// What a connection may do in a room (A11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Player,
-    Spectator,
-}
-
-impl Role {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Player => "player",
-            Self::Spectator => "spectator",
-        }
-    }
-}
 
 /// Who a connection is to the room.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,7 +26,7 @@ use crate::{
         Cause, GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
         server::{Change, LeftReason, write_message, write_patch, write_volatile},
     },
-    ws::json_frame,
+    ws::{error_frame, json_frame},
 };
 
 /// S9: how often a big room tells its size.
@@ -136,7 +136,7 @@ impl RoomState {
                 }
             }
             Err(Rejection { code, message }) => {
-                let frame = json_frame(|out| ServerFrame::Error { code, message: &message, id }.write(out));
+                let frame = error_frame(code, &message, id);
                 effects.push(Effect::Reply { connection, frame });
             }
         }

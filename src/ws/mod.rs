@@ -14,3 +14,10 @@ pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
 pub use queue::VolatileKey;
 pub use socket::{Limits, ReadError, Socket, Traffic};
+
+use crate::protocol::ServerFrame;
+
+/// An `error` frame (3.2): `code` is stable, `message` is for people, `id` names the request that failed.
+pub fn error_frame(code: &str, message: &str, id: Option<u64>) -> Frame {
+    json_frame(|out| ServerFrame::Error { code, message, id }.write(out))
+}

@@ -5,12 +5,12 @@ use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{
-        Cause, PlayerId, RawJson,
+        Cause, PlayerId, RawJson, Role,
         server::{Change, players_map},
     },
     room::{
         effect::{Draft, Effect, Resume},
-        messages::{Entry, Join, Role},
+        messages::{Entry, Join},
         seats::{Seat, SecretHash},
     },
 };

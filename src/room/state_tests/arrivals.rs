@@ -11,10 +11,10 @@ use super::{
     world::{EPOCH, OUTBOX_BYTES, SPECTATOR, Seat, World, entry, player},
 };
 use crate::{
-    protocol::Cause,
+    protocol::{Cause, Role},
     room::{
         effect::Effect,
-        messages::{Entry, Join, Role},
+        messages::{Entry, Join},
     },
     ws::Outbox,
 };

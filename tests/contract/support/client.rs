@@ -198,18 +198,8 @@ impl RawSocket {
     /// A masked frame: first byte (FIN, RSV, opcode) and payload, correct length.
     pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [0x12, 0x34, 0x56, 0x78];
-        let mut frame = vec![first];
-        match payload.len() {
-            length @ 0..126 => frame.push(0x80 | length as u8),
-            length @ 126..65536 => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(length as u16).to_be_bytes());
-            }
-            length => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(length as u64).to_be_bytes());
-            }
-        }
+        let mut frame = Self::header(first, payload.len() as u64);
+        frame.truncate(frame.len() - mask.len());
         frame.extend_from_slice(&mask);
         frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         frame
