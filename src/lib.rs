@@ -13,6 +13,7 @@ pub mod observe;
 pub mod protocol;
 mod registry;
 pub mod room;
+pub mod store;
 mod ws;
 
 pub use app::{Innkeeper, StartError};

@@ -7,9 +7,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["connection", "registry", "ws", "gate", "protocol", "config", "observe"]),
     ("connection", &["registry", "room", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    ("registry", &["room", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("registry", &["room", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
-    ("room", &["ws", "protocol", "config", "observe", "clock"]),
+    ("room", &["store", "ws", "protocol", "config", "observe", "clock"]),
+    ("store", &["protocol", "observe"]),
     ("ws", &["protocol", "observe"]),
     ("gate", &["protocol", "config"]),
     ("observe", &["protocol"]),

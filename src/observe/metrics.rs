@@ -43,6 +43,11 @@ pub struct Metrics {
     pub connections_total: IntCounter,
     /// Rooms that ended abnormally and were started again.
     pub room_restarts_total: IntCounter,
+    /// 1 while the store does not take writes (D5).
+    pub store_failing: IntGauge,
+    store_batches: IntCounter,
+    store_bytes: IntCounter,
+    store_group: Histogram,
     events_in: IntCounter,
     events_out: IntCounter,
     bytes_in: IntCounter,
@@ -68,6 +73,10 @@ impl Metrics {
             "innkeeper_event_to_wire_seconds",
             "Time from an event's acceptance to its last byte being handed to the kernel.",
         );
+        let store_group = HistogramOpts::new(
+            "innkeeper_store_group_seconds",
+            "Time to write one group of rooms' batches to the store; the count is the number of groups.",
+        );
         let build = Opts::new("innkeeper_build_info", "Always 1; the label names the version.");
         registered(&registry, IntGauge::with_opts(build.const_label("version", version))).set(1);
         let metrics = Self {
@@ -77,6 +86,10 @@ impl Metrics {
             addresses: gauge("innkeeper_addresses", "Distinct client addresses holding a connection."),
             connections_total: counter("innkeeper_connections_total", "Client connections accepted."),
             room_restarts_total: counter("innkeeper_room_restarts_total", "Rooms restarted after a failure."),
+            store_failing: gauge("innkeeper_store_failing", "1 while the store does not take writes."),
+            store_batches: counter("innkeeper_store_batches_total", "Batches of rooms written to the store."),
+            store_bytes: counter("innkeeper_store_bytes_total", "Bytes of those batches."),
+            store_group: registered(&registry, Histogram::with_opts(store_group.buckets(buckets.clone()))),
             events_in: counter("innkeeper_events_in_total", "Client frames accepted."),
             events_out: counter("innkeeper_events_out_total", "Frames queued for clients."),
             bytes_in: counter("innkeeper_bytes_in_total", "Bytes read from client sockets."),
@@ -106,6 +119,13 @@ impl Metrics {
     /// Counts the end of a connection; call it exactly once per connection.
     pub fn disconnected(&self, cause: Cause) {
         self.disconnects.with_label_values(&[cause.name()]).inc();
+    }
+
+    /// Counts a group that is stored.
+    pub fn store_group(&self, batches: usize, bytes: usize, took: Duration) {
+        self.store_batches.inc_by(batches as u64);
+        self.store_bytes.inc_by(bytes as u64);
+        self.store_group.observe(took.as_secs_f64());
     }
 
     /// The counters of one shard thread.

@@ -1,0 +1,124 @@
+//! Owns a shard's side of a journal: what its rooms have written, in order, and what waits until that is stored.
+//! Called by the rooms of one shard; `T` is whatever a room wants back when its batch is settled.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{Batch, Journal, Log, MemoryStore, Store as _, StoreError, journal::Bell};
+use crate::protocol::GameId;
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It will survive what the durability promises.
+    Stored,
+    /// It did not fit its log: somebody else has written there, or the log is gone.
+    Rejected,
+}
+
+/// Names a batch that is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// What is known of a batch at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    Settled(Outcome),
+    Pending(Ticket),
+}
+
+/// One shard's way to one home.
+pub struct Appender<T> {
+    home: Home,
+    /// What waits, by the ticket it waits for, in the order it came.
+    waiting: RefCell<VecDeque<(Ticket, T)>>,
+}
+
+enum Home {
+    /// Written on the spot: memory needs no grouping.
+    Memory(Arc<Mutex<MemoryStore>>),
+    Journal {
+        journal: Journal,
+        bell: Arc<Bell>,
+    },
+}
+
+impl<T> Appender<T> {
+    pub fn memory(store: Arc<Mutex<MemoryStore>>) -> Rc<Self> {
+        Self::new(Home::Memory(store))
+    }
+
+    pub fn journal(journal: Journal) -> Rc<Self> {
+        Self::new(Home::Journal { journal, bell: Arc::default() })
+    }
+
+    fn new(home: Home) -> Rc<Self> {
+        Rc::new(Self { home, waiting: RefCell::default() })
+    }
+
+    /// Writes a batch; `flush` to the disk, if the home has one (D1).
+    pub fn append(&self, batch: Batch, flush: bool) -> Appended {
+        match &self.home {
+            Home::Memory(store) => {
+                let rejected = locked(store).append(&[batch], false);
+                let is_stored = rejected.is_ok_and(|rejected| rejected.is_empty());
+                Appended::Settled(if is_stored { Outcome::Stored } else { Outcome::Rejected })
+            }
+            Home::Journal { journal, bell } => Appended::Pending(Ticket(journal.submit(batch, flush, bell))),
+        }
+    }
+
+    /// Keeps `what` until the batch is settled, and everything deferred before has come back.
+    pub fn defer(&self, ticket: Ticket, what: T) {
+        self.waiting.borrow_mut().push_back((ticket, what));
+    }
+
+    /// Resolves when something may have been settled.
+    pub async fn settled(&self) {
+        match &self.home {
+            Home::Memory(_) => std::future::pending().await,
+            Home::Journal { bell, .. } => bell.settled.notified().await,
+        }
+    }
+
+    /// What was deferred first, if its time has come.
+    pub fn next(&self) -> Option<(Outcome, T)> {
+        let Home::Journal { journal, .. } = &self.home else { return None };
+        let mut waiting = self.waiting.borrow_mut();
+        let (ticket, what) = waiting.pop_front_if(|(ticket, _)| journal.is_settled(ticket.0))?;
+        let outcome = if journal.is_rejected(ticket.0) { Outcome::Rejected } else { Outcome::Stored };
+        Some((outcome, what))
+    }
+
+    /// See [`Journal::is_failing`].
+    pub fn is_failing(&self) -> bool {
+        matches!(&self.home, Home::Journal { journal, .. } if journal.is_failing())
+    }
+
+    /// The journal, when it holds more than it may: wait for its space.
+    pub fn congested(&self) -> Option<Journal> {
+        match &self.home {
+            Home::Journal { journal, .. } if journal.is_full() => Some(journal.clone()),
+            _ => None,
+        }
+    }
+
+    /// The whole log of a game.
+    ///
+    /// # Errors
+    /// When the home cannot be read now.
+    pub async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
+        match &self.home {
+            Home::Memory(store) => locked(store).read(&game, 0),
+            Home::Journal { journal, .. } => journal.read(game).await,
+        }
+    }
+}
+
+fn locked(store: &Mutex<MemoryStore>) -> std::sync::MutexGuard<'_, MemoryStore> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,365 @@
+//! Owns the journal: one thread that writes what all rooms have to say, in groups, and tells the shards what is stored.
+//! Called by `appender`, for the rooms of a shard, by the shard that opens a room, and by `app` to start and to close it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use slog::{Logger, error, info, warn};
+use tokio::sync::{Notify, oneshot};
+
+use super::{Batch, Change, Log, Store, StoreError};
+use crate::{observe::metrics::Metrics, protocol::GameId};
+
+/// How often the home is tended.
+const TEND_INTERVAL: Duration = Duration::from_secs(1);
+/// Between attempts to write what could not be written; doubled up to the second.
+const MIN_RETRY: Duration = Duration::from_millis(20);
+const MAX_RETRY: Duration = Duration::from_secs(1);
+/// More rejections than can be on their way to their rooms at once.
+const MAX_REJECTED: usize = 100_000;
+
+#[derive(Debug, Clone, Copy)]
+pub struct JournalSetting {
+    /// The least time between the beginnings of two groups: under load, groups grow instead of becoming more.
+    pub interval: Duration,
+    /// Past this, rooms wait (see [`Journal::space`]).
+    pub max_queue_bytes: usize,
+}
+
+/// The way to a home, for all threads.
+#[derive(Clone)]
+pub struct Journal(Arc<Shared>);
+
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    work: Condvar,
+    setting: JournalSetting,
+    /// Tickets up to this one are dealt with.
+    settled: AtomicU64,
+    /// Those among them that did not fit their log, the newest [`MAX_REJECTED`].
+    rejected: Mutex<Vec<u64>>,
+    any_rejected: AtomicBool,
+    failing: AtomicBool,
+    /// Queued, or in the group that is being written.
+    bytes: AtomicUsize,
+    space: Notify,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    batches: Vec<Batch>,
+    /// The ticket of the newest batch.
+    ticket: u64,
+    /// A batch of the queue wants the group flushed.
+    flush: bool,
+    bells: Vec<Arc<Bell>>,
+    requests: Vec<Request>,
+    /// The writer waits for work.
+    idle: bool,
+    closing: bool,
+}
+
+/// Something to be done on the writer's thread, behind all batches submitted before; `Err` while those cannot be written.
+type Request = Box<dyn FnOnce(Result<&mut dyn Store, StoreError>) + Send>;
+
+/// Wakes one shard.
+#[derive(Default)]
+pub(super) struct Bell {
+    pub(super) settled: Notify,
+    /// A batch of this shard is in the queue. Written under the queue's lock.
+    waiting: AtomicBool,
+}
+
+impl Journal {
+    /// Starts the writer's thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        store: Box<dyn Store>,
+        setting: JournalSetting,
+        logger: Logger,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            setting,
+            settled: AtomicU64::new(0),
+            rejected: Mutex::default(),
+            any_rejected: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
+            space: Notify::new(),
+            thread: Mutex::default(),
+        });
+        let writer = Writer { shared: shared.clone(), store, logger, metrics, tended: Instant::now() };
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run())?;
+        *lock(&shared.thread) = Some(thread);
+        Ok(Self(shared))
+    }
+
+    /// The home does not take writes at the moment; rooms stop accepting (D5).
+    pub fn is_failing(&self) -> bool {
+        self.0.failing.load(Ordering::Acquire)
+    }
+
+    /// More is queued than may be.
+    pub fn is_full(&self) -> bool {
+        self.0.bytes.load(Ordering::Relaxed) > self.0.setting.max_queue_bytes
+    }
+
+    /// Resolves when the queue is within its bound.
+    pub async fn space(&self) {
+        loop {
+            let space = self.0.space.notified();
+            if !self.is_full() {
+                return;
+            }
+            space.await;
+        }
+    }
+
+    /// The whole log of a game, all batches submitted before included.
+    ///
+    /// # Errors
+    /// When the home cannot be read now.
+    pub async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
+        self.ask(move |store| store.read(&game, 0)).await
+    }
+
+    /// See [`Store::sweep`].
+    ///
+    /// # Errors
+    /// When the home cannot write now.
+    pub async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+        self.ask(move |store| store.sweep(limit)).await
+    }
+
+    async fn ask<R: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut dyn Store) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Box::new(move |store| {
+            // Whoever asked may be gone.
+            let _ = answer.send(store.and_then(question));
+        }));
+        answered.await.unwrap_or_else(|_| Err(StoreError("the journal is closed".into())))
+    }
+
+    fn request(&self, request: Request) {
+        let mut queue = lock(&self.0.queue);
+        if !queue.closing {
+            queue.requests.push(request);
+            self.0.wake(&mut queue);
+        }
+    }
+
+    /// Hands a batch over; it has been dealt with when the bell rings and [`Journal::is_settled`] says so.
+    pub(super) fn submit(&self, batch: Batch, flush: bool, bell: &Arc<Bell>) -> u64 {
+        self.0.bytes.fetch_add(weight(&batch), Ordering::Relaxed);
+        let mut queue = lock(&self.0.queue);
+        queue.batches.push(batch);
+        queue.ticket += 1;
+        queue.flush |= flush;
+        if !bell.waiting.swap(true, Ordering::Relaxed) {
+            queue.bells.push(bell.clone());
+        }
+        self.0.wake(&mut queue);
+        queue.ticket
+    }
+
+    pub(super) fn is_settled(&self, ticket: u64) -> bool {
+        self.0.settled.load(Ordering::Acquire) >= ticket
+    }
+
+    /// Whether a settled batch did not fit its log.
+    pub(super) fn is_rejected(&self, ticket: u64) -> bool {
+        self.0.any_rejected.load(Ordering::Acquire) && lock(&self.0.rejected).contains(&ticket)
+    }
+
+    /// Writes what is queued, then ends the thread and closes the home. Blocks; call it when no room writes any more.
+    pub fn close(&self) {
+        let mut queue = lock(&self.0.queue);
+        queue.closing = true;
+        self.0.work.notify_one();
+        drop(queue);
+        let thread = lock(&self.0.thread).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn wake(&self, queue: &mut Queue) {
+        if queue.idle {
+            queue.idle = false;
+            self.work.notify_one();
+        }
+    }
+}
+
+/// The thread's side.
+struct Writer {
+    shared: Arc<Shared>,
+    store: Box<dyn Store>,
+    logger: Logger,
+    metrics: Arc<Metrics>,
+    tended: Instant,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let shared = self.shared.clone();
+        let mut begun: Option<Instant> = None;
+        loop {
+            let mut queue = self.wait_for_work(lock(&shared.queue));
+            let pause = begun.map_or(Duration::ZERO, |begun| shared.setting.interval.saturating_sub(begun.elapsed()));
+            if !pause.is_zero() && queue.requests.is_empty() && !queue.closing {
+                drop(queue);
+                std::thread::sleep(pause);
+                queue = lock(&shared.queue);
+            }
+            let (batches, requests) = (std::mem::take(&mut queue.batches), std::mem::take(&mut queue.requests));
+            let (flush, bells, last) =
+                (std::mem::take(&mut queue.flush), std::mem::take(&mut queue.bells), queue.ticket);
+            let closing = queue.closing;
+            bells.iter().for_each(|bell| bell.waiting.store(false, Ordering::Relaxed));
+            drop(queue);
+            if !batches.is_empty() {
+                begun = Some(Instant::now());
+                if !self.write(&batches, flush, last) {
+                    return;
+                }
+                bells.iter().for_each(|bell| bell.settled.notify_one());
+            }
+            for request in requests {
+                request(Ok(&mut *self.store));
+            }
+            if closing || self.tended.elapsed() >= TEND_INTERVAL {
+                self.tend();
+            }
+            if closing {
+                return;
+            }
+        }
+    }
+
+    fn wait_for_work<'a>(&mut self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        let shared = self.shared.clone();
+        // The guard's lifetime is that of the caller's clone: both are the same allocation.
+        while queue.batches.is_empty() && queue.requests.is_empty() && !queue.closing {
+            queue.idle = true;
+            let waited = shared.work.wait_timeout(queue, TEND_INTERVAL);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue.idle = false;
+            if self.tended.elapsed() >= TEND_INTERVAL {
+                self.tend();
+            }
+        }
+        queue
+    }
+
+    /// Writes a group, however often it takes (D5). `false`: the server stops while the home fails; the group is lost,
+    /// and nobody has seen it.
+    fn write(&mut self, batches: &[Batch], flush: bool, last: u64) -> bool {
+        let shared = self.shared.clone();
+        let mut retry = MIN_RETRY;
+        let begun = Instant::now();
+        let rejected = loop {
+            match guarded(|| self.store.append(batches, flush)) {
+                Ok(rejected) => break rejected,
+                Err(error) => {
+                    if !shared.failing.swap(true, Ordering::AcqRel) {
+                        self.metrics.store_failing.set(1);
+                        error!(self.logger, "the store fails; rooms stop accepting"; "error" => %error);
+                    }
+                    if !self.rest(retry, &error) {
+                        error!(self.logger, "stopping while the store fails"; "batches" => batches.len());
+                        return false;
+                    }
+                    retry = (retry * 2).min(MAX_RETRY);
+                }
+            }
+        };
+        if shared.failing.swap(false, Ordering::AcqRel) {
+            self.metrics.store_failing.set(0);
+            info!(self.logger, "the store works again");
+        }
+        if !rejected.is_empty() {
+            warn!(self.logger, "writes did not fit their logs; their rooms begin again"; "batches" => rejected.len());
+            let first = last + 1 - batches.len() as u64;
+            let mut known = lock(&shared.rejected);
+            known.extend(rejected.iter().map(|index| first + *index as u64));
+            let old = known.len().saturating_sub(MAX_REJECTED);
+            known.drain(..old);
+            drop(known);
+            shared.any_rejected.store(true, Ordering::Release);
+        }
+        shared.settled.store(last, Ordering::Release);
+        let bytes: usize = batches.iter().map(weight).sum();
+        shared.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        shared.space.notify_waiters();
+        self.metrics.store_group(batches.len(), bytes, begun.elapsed());
+        true
+    }
+
+    /// Waits before the next attempt; whoever asks meanwhile hears of the failure. `false` when the journal closes.
+    fn rest(&mut self, pause: Duration, error: &StoreError) -> bool {
+        let until = Instant::now() + pause;
+        let mut queue = lock(&self.shared.queue);
+        loop {
+            let requests = std::mem::take(&mut queue.requests);
+            if !requests.is_empty() {
+                drop(queue);
+                requests.into_iter().for_each(|request| request(Err(error.clone())));
+                queue = lock(&self.shared.queue);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if queue.closing || left.is_zero() {
+                return !queue.closing;
+            }
+            queue.idle = true;
+            queue = self.shared.work.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue.idle = false;
+        }
+    }
+
+    fn tend(&mut self) {
+        if let Err(error) = guarded(|| self.store.tend()) {
+            warn!(self.logger, "the store cannot be tended"; "error" => %error);
+        }
+        self.tended = Instant::now();
+    }
+}
+
+/// A panic in a home is a failure like another: were the thread gone, every room would wait for ever.
+fn guarded<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(StoreError("the store panicked".into())))
+}
+
+fn weight(batch: &Batch) -> usize {
+    let payload = match &batch.change {
+        Change::Begin { snapshot, records, .. } => snapshot.len() + records.as_bytes().len(),
+        Change::Append { records, snapshot, .. } => {
+            records.as_bytes().len() + snapshot.as_ref().map_or(0, |snapshot| snapshot.body.len())
+        }
+        Change::Remove { .. } => 0,
+    };
+    payload + size_of::<Batch>()
+}
+
+/// What a panic interrupted is still whole: every critical section here leaves the queue consistent.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
