@@ -44,7 +44,7 @@ pub fn yaml_example() -> String {
     let mut text = String::from(
         "# Innkeeper's settings, each with its default. Copy to config.yaml, or name the file in CONFIG_FILE.\n\
          # The environment wins over this file. Keys are the names of env.example in lower case; a comma-separated\n\
-         # setting may be a list, and game_logics a map:\n\
+         # setting may be a list, and one of pairs a map:\n\
          #   allowed_origins: [\"https://example.com\", \"https://*.example.com\"]\n\
          #   game_logics: { tic-tac-toe-: tic-tac-toe }\n",
     );

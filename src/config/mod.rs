@@ -8,11 +8,15 @@ mod gate;
 mod kind;
 mod listen;
 mod origin;
+mod prefix;
 mod problem;
 mod reader;
 mod room;
 mod secret;
 mod source;
+mod store;
+#[cfg(test)]
+mod store_tests;
 pub mod table;
 #[cfg(test)]
 mod table_tests;
@@ -31,6 +35,7 @@ pub use self::{
     room::{ConnectionConfig, HistoryConfig, LogicPrefix, RoomConfig},
     secret::Secret,
     source::{ProcessEnv, Source},
+    store::{Durability, DurabilityPrefix, StoreConfig},
 };
 use self::{reader::Reader, table::SETTINGS};
 
@@ -41,6 +46,7 @@ pub struct Config {
     pub gate: GateConfig,
     pub connection: ConnectionConfig,
     pub room: RoomConfig,
+    pub store: StoreConfig,
     pub drain: DrainConfig,
     pub public: PublicConfig,
     pub log: LogConfig,
@@ -138,6 +144,7 @@ impl Config {
             gate: gate::gate(&mut reader, platform),
             connection: room::connection(&mut reader),
             room: room::room(&mut reader),
+            store: store::store(&mut reader),
             drain: DrainConfig {
                 timeout: reader.time(&table::DRAIN_TIMEOUT),
                 spread: reader.time(&table::DRAIN_SPREAD_MS),

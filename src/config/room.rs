@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use super::{reader::Reader, table};
+use super::{
+    prefix::{self, Prefixed},
+    reader::Reader,
+    table,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionConfig {
@@ -81,34 +85,6 @@ pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {
 }
 
 fn logics(reader: &mut Reader<'_>) -> Vec<LogicPrefix> {
-    if reader.text(&table::GAME_LOGICS).is_some_and(|text| text.eq_ignore_ascii_case("none")) {
-        return Vec::new();
-    }
-    let mut logics = reader.parsed_list(&table::GAME_LOGICS, parse_logic).unwrap_or_default();
-    logics.sort_by(|a, b| b.prefix.len().cmp(&a.prefix.len()).then_with(|| a.prefix.cmp(&b.prefix)));
-    for pair in logics.windows(2) {
-        if let [LogicPrefix { prefix, .. }, next] = pair
-            && *prefix == next.prefix
-        {
-            reader.reject(&table::GAME_LOGICS, prefix, "is there twice");
-        }
-    }
-    logics
-}
-
-fn parse_logic(entry: &str) -> Result<LogicPrefix, String> {
-    let (prefix, logic) = entry.split_once('=').ok_or("has no `=`")?;
-    let (prefix, logic) = (prefix.trim(), logic.trim());
-    if is_id(prefix) && is_id(logic) {
-        Ok(LogicPrefix { prefix: prefix.to_owned(), logic: logic.to_owned() })
-    } else {
-        Err("is not made of letters, digits and . _ ~ -".to_owned())
-    }
-}
-
-/// What a game's name can begin with (P1).
-fn is_id(text: &str) -> bool {
-    text.len() <= 64
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte))
+    let entries = prefix::by_prefix(reader, &table::GAME_LOGICS, prefix::id).into_iter();
+    entries.map(|Prefixed { prefix, value }| LogicPrefix { prefix, logic: value }).collect()
 }

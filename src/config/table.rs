@@ -125,6 +125,16 @@ settings! {
     GAME_LOGICS = "tic-tac-toe-=tic-tac-toe", Kind::Pairs("prefix=logic, or none"),
         "Logic for games whose name begins with prefix, longest first; all others relay";
 
+    "Durability":
+    DURABILITY = "journal", Kind::Choice(&["memory", "journal", "sync"]),
+        "What a game survives. memory: nothing. journal: the death of the process. sync: that of the machine too, at a price";
+    GAME_DURABILITY = "", Kind::Pairs("prefix=memory|journal|sync, or none"),
+        "The same for games whose name begins with prefix, longest first";
+    DATA_DIR / RAILWAY_VOLUME_MOUNT_PATH = "data", Kind::Text("a path"),
+        "Directory of the store; on a hosted platform it must be on a volume";
+    DATA_DIR_TIMEOUT = "30", Kind::Seconds { min: 0.0, max: 3600.0 },
+        "Time that a starting server waits for another one to release DATA_DIR, as in a deploy; 0: it does not wait";
+
     "Stopping":
     DRAIN_TIMEOUT = "10", Kind::Seconds { min: 0.0, max: 3600.0 },
         "Time from SIGTERM to exit";

@@ -36,6 +36,14 @@ fn the_defaults_have_no_problem_and_are_the_documented_ones() {
     assert_eq!(config.room.max_state_bytes, 262_144);
     let logic = LogicPrefix { prefix: "tic-tac-toe-".to_owned(), logic: "tic-tac-toe".to_owned() };
     assert_eq!(config.room.logics, [logic]);
+    let store = StoreConfig {
+        data_dir: "data".into(),
+        data_dir_is_default: true,
+        data_dir_timeout: Duration::from_secs(30),
+        default: Durability::Journal,
+        games: Vec::new(),
+    };
+    assert_eq!(config.store, store);
     assert_eq!(config.drain, DrainConfig { timeout: Duration::from_secs(10), spread: Duration::from_secs(5) });
     assert_eq!(config.public.websocket_url, None);
     assert_eq!((config.log.format, config.log.level), (LogFormat::Auto, LogLevel::Info));

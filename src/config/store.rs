@@ -1,0 +1,77 @@
+//! Owns the settings of the store (`StoreConfig`): how durable each game is, and where its log lives (D1, D2).
+//! Called by `Config::from_source`; the store and the rooms work by them.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    prefix::{self, Prefixed},
+    reader::Reader,
+    table,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The directory of the embedded store; relative to the working directory. It need not exist.
+    pub data_dir: PathBuf,
+    /// Nobody said where: on a hosted platform the directory is gone with the next deploy.
+    pub data_dir_is_default: bool,
+    /// How long a starting process waits for another one to release `data_dir`, at most an hour. Zero: not at all.
+    pub data_dir_timeout: Duration,
+    /// Of games that no entry of `games` is about; ask [`StoreConfig::durability`].
+    pub default: Durability,
+    /// Longest prefix first: the first that matches a game's name is the one.
+    pub games: Vec<DurabilityPrefix>,
+}
+
+/// What an event has survived before anybody sees it (D1). Greater is safer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: rooms live in the process.
+    Memory,
+    /// The death of the process at any instant.
+    Journal,
+    /// The death of the machine as well.
+    Sync,
+}
+
+/// Games whose name begins with `prefix` are as durable as `durability` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DurabilityPrefix {
+    pub prefix: String,
+    pub durability: Durability,
+}
+
+impl StoreConfig {
+    /// Of the game of this name.
+    pub fn durability(&self, game: &str) -> Durability {
+        let entry = self.games.iter().find(|entry| game.starts_with(&entry.prefix));
+        entry.map_or(self.default, |entry| entry.durability)
+    }
+
+    /// Whether there can be a game that is to survive the process.
+    pub fn needs_disk(&self) -> bool {
+        let games = self.games.iter().map(|entry| entry.durability);
+        games.chain([self.default]).any(|durability| durability != Durability::Memory)
+    }
+}
+
+/// The words of `DURABILITY`, as its kind in the table lists them.
+fn parse(word: &str) -> Result<Durability, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "journal" => Ok(Durability::Journal),
+        "memory" => Ok(Durability::Memory),
+        "sync" => Ok(Durability::Sync),
+        _ => Err("asks for none of the allowed words".to_owned()),
+    }
+}
+
+pub(super) fn store(reader: &mut Reader<'_>) -> StoreConfig {
+    let games = prefix::by_prefix(reader, &table::GAME_DURABILITY, parse).into_iter();
+    StoreConfig {
+        data_dir: reader.text(&table::DATA_DIR).unwrap_or_default().into(),
+        data_dir_is_default: !reader.is_set(&table::DATA_DIR),
+        data_dir_timeout: reader.time(&table::DATA_DIR_TIMEOUT),
+        default: reader.parsed(&table::DURABILITY, parse).unwrap_or(Durability::Journal),
+        games: games.map(|Prefixed { prefix, value }| DurabilityPrefix { prefix, durability: value }).collect(),
+    }
+}
