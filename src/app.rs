@@ -1,7 +1,13 @@
 //! Owns the composition: configuration to shards, registry, listeners; start, signals, drain, stop. It alone sees everything.
 //! Called by `main`, and by programs that bring their own room logic.
 
-use std::{fmt, io, net::TcpListener, sync::Arc, thread, time::Instant};
+use std::{
+    fmt, io,
+    net::TcpListener,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
 use slog::{Logger, info, warn};
@@ -15,11 +21,12 @@ use crate::{
     observe::{log, metrics::Metrics, report},
     protocol::GameId,
     registry::{
-        Phase, Registry, Shard,
+        Phase, Registry, Shard, ShardPlan,
         messages::{AttachShards, Drain},
         shard::Events,
     },
     room::{Logics, RoomLogic},
+    store::{Journal, JournalSetting, MemoryStore},
 };
 
 /// Why the server does not start.
@@ -119,7 +126,17 @@ async fn serve(config: Arc<Config>, logics: Arc<Logics>, logger: Logger) -> Resu
     let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
     let ws_port = ws_port.map(|(_, listener)| listener.local_addr().map(|address| address.port())).transpose()?;
 
-    let (registry, shards) = start_actors(&config, &logics, &metrics, &logger, &phase)?;
+    let journal = if config.store.needs_disk() { Some(open_journal(&config, &metrics, &logger)?) } else { None };
+    let plan = |registry| ShardPlan {
+        config: config.clone(),
+        logics: logics.clone(),
+        metrics: metrics.clone(),
+        logger: logger.clone(),
+        registry,
+        journal: journal.clone(),
+        started: Instant::now(),
+    };
+    let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
     let door =
         Door { config: config.clone(), registry: registry.clone(), logger: logger.clone(), metrics: metrics.clone() };
     let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), ws_port };
@@ -144,9 +161,22 @@ async fn serve(config: Arc<Config>, logics: Arc<Logics>, logger: Logger) -> Resu
     info!(logger, "draining"; "signal" => signal, "connections" => metrics.connections.get());
     let drained = timeout(config.drain.timeout, registry.send(Drain)).await.is_ok();
     info!(logger, "stopped"; "drained" => drained);
+    if let Some(journal) = journal {
+        journal.close();
+    }
     // Connections are closed or given up: nothing to wait for that the drain has not waited for.
     drop(handle.stop(false));
     Ok(())
+}
+
+/// Under load, a group every so often: more would cost more processor than they save time.
+const GROUP_INTERVAL: Duration = Duration::from_millis(2);
+/// What may wait for the store before rooms wait themselves.
+const MAX_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+fn open_journal(_config: &Config, metrics: &Arc<Metrics>, logger: &Logger) -> Result<Journal, StartError> {
+    let setting = JournalSetting { interval: GROUP_INTERVAL, max_queue_bytes: MAX_QUEUE_BYTES };
+    Ok(Journal::start(Box::new(MemoryStore::default()), setting, logger.clone(), metrics.clone())?)
 }
 
 fn terms(config: &Config) -> Terms {
@@ -161,8 +191,8 @@ fn terms(config: &Config) -> Terms {
 
 /// The registry on this thread, each shard on its own.
 fn start_actors(
+    plan: impl Fn(Events) -> ShardPlan,
     config: &Arc<Config>,
-    logics: &Arc<Logics>,
     metrics: &Arc<Metrics>,
     logger: &Logger,
     phase: &Arc<watch::Sender<Phase>>,
@@ -172,8 +202,8 @@ fn start_actors(
         let address = context.address();
         for index in 0..config.shards {
             let events = Events { opened: address.clone().recipient(), closed: address.clone().recipient() };
-            let (config, logics, metrics, logger) = (config.clone(), logics.clone(), metrics.clone(), logger.clone());
-            let start = move || Shard::start(index, config, logics, metrics, logger, events);
+            let plan = plan(events);
+            let start = move || Shard::start(index, plan);
             shards.push((Arbiter::new(), start));
         }
         Registry::new(config.clone(), logger.clone(), metrics.clone(), phase.clone())

@@ -22,6 +22,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Pure files: the rules of the game, of the seat and of the dialogue, tested without an actor or a socket.
 const PURE: &[&str] = &[
     "room/state.rs",
+    "room/state/join.rs",
+    "room/state/reopen.rs",
+    "room/state/rules.rs",
+    "room/lineage.rs",
+    "room/record.rs",
     "room/history.rs",
     "room/document.rs",
     "room/seats.rs",
@@ -39,6 +44,7 @@ const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("registry/permit.rs", 1, "a permit is given back once; losing it would leak a place for ever"),
     ("registry/shard.rs", 2, "a room opens once and closes once"),
     ("room/actor.rs", 1, "a room ends once, maybe in a panic, where nothing can wait"),
+    ("room/outlet.rs", 1, "a room learns once that its log is somebody else's"),
     ("room/handle.rs", 1, "a connection leaves its room once; losing it would leak a seat"),
 ];
 

@@ -23,7 +23,7 @@ use crate::{
     registry::{Local, Permit},
     room::{
         Busy, Entry, RoomHandle,
-        messages::{Act, Action, Join},
+        messages::{Act, Action, Join, JoinError},
     },
     ws::{Limits, Outbox, ReadError, Socket, Traffic, error_frame},
 };
@@ -131,7 +131,7 @@ impl Connection {
         let (connection, player, outbox) = (self.number, self.machine.player().clone(), self.outbox.clone());
         let joining = async move {
             for _ in 0..MAX_JOIN_ATTEMPTS {
-                let room = local.find_room(&game)?;
+                let room = local.find_room(&game).await?;
                 let join = Join {
                     connection,
                     player: player.clone(),
@@ -141,9 +141,10 @@ impl Connection {
                     authenticated,
                     outbox: SendWrapper::new(outbox.clone()),
                 };
-                // A room that is over cannot answer: the next attempt opens another.
-                if let Ok(answer) = room.join(join).await {
-                    return answer.map(|verdict| (room, verdict));
+                match room.join(join).await {
+                    Ok(verdict) => return Ok((room, verdict)),
+                    Err(JoinError::Refused(cause)) => return Err(cause),
+                    Err(JoinError::RoomGone) => {}
                 }
             }
             Err(Cause::Overloaded)
@@ -169,6 +170,7 @@ impl Connection {
                     Cause::AlreadyConnected => {
                         "this player is connected; resume with its session, or pick another name"
                     }
+                    Cause::Unavailable => "the server cannot store anything at the moment; reconnect later",
                     _ => "the game's room keeps failing; reconnect later",
                 };
                 let frame = error_frame(cause.name(), message, None);

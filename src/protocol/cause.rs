@@ -44,13 +44,15 @@ pub enum Cause {
     Draining,
     /// The server cannot take the work now; nothing is wrong with the client.
     Overloaded,
+    /// The store does not work at the moment (D5).
+    Unavailable,
     /// The room ended abnormally; a new one will take its place.
     RoomFailed,
 }
 
 impl Cause {
     /// Every cause once, for metrics that show zeroes and for tests.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ClientClosed(1005),
         Self::ConnectionLost,
         Self::Left,
@@ -71,6 +73,7 @@ impl Cause {
         Self::NoSuchGame,
         Self::Draining,
         Self::Overloaded,
+        Self::Unavailable,
         Self::RoomFailed,
     ];
 
@@ -86,7 +89,7 @@ impl Cause {
             Self::MessageTooBig => 1009,
             Self::RoomFailed => 1011,
             Self::Draining => 1012,
-            Self::Overloaded => 1013,
+            Self::Overloaded | Self::Unavailable => 1013,
             Self::Replaced => 4000,
             Self::AuthTimeout => 4001,
             Self::AlreadyConnected => 4002,
@@ -123,6 +126,7 @@ impl Cause {
             Self::NoSuchGame => "no_such_game",
             Self::Draining => "draining",
             Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
             Self::RoomFailed => "room_failed",
         }
     }

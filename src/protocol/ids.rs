@@ -3,7 +3,7 @@
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The longest id, in bytes; ids are ASCII (P1).
 pub const MAX_ID_BYTES: usize = 64;
@@ -68,6 +68,13 @@ macro_rules! id_type {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <&str>::deserialize(deserializer)?;
+                Self::parse(text).map_err(de::Error::custom)
             }
         }
     };

@@ -9,4 +9,4 @@ pub mod shard;
 
 pub use actor::{Phase, Registry};
 pub use permit::Permit;
-pub use shard::{Local, Shard};
+pub use shard::{Local, Shard, ShardPlan};

@@ -10,18 +10,19 @@ use std::{
 };
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Recipient, ResponseFuture};
-use slog::{Logger, error};
+use slog::{Logger, error, warn};
+use tokio::sync::OnceCell;
 
 use super::{
     budget::RestartBudget,
     messages::{Adopt, DrainShard, RoomClosed, RoomOpened},
 };
 use crate::{
-    clock::Now,
-    config::Config,
+    config::{Config, Durability},
     observe::metrics::Metrics,
     protocol::{Cause, GameId, ServerFrame},
-    room::{Logics, Room, RoomHandle, RoomSetting, messages::RoomEnded},
+    room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
+    store::{Appender, Journal},
     ws::{Flusher, Outbox, json_frame, linger},
 };
 
@@ -37,7 +38,12 @@ pub struct Local {
     pub flusher: Rc<Flusher>,
     logics: Arc<Logics>,
     index: usize,
-    rooms: RefCell<HashMap<GameId, OpenRoom>>,
+    rooms: RefCell<HashMap<GameId, Rc<Slot>>>,
+    next_room: Cell<u64>,
+    /// Rooms that live as long as the process.
+    memory: Rc<Appender<Deferred>>,
+    /// Rooms that outlive it; `None` when the configuration has none such.
+    journal: Option<Rc<Appender<Deferred>>>,
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
@@ -54,30 +60,72 @@ pub struct Events {
     pub closed: Recipient<RoomClosed>,
 }
 
-struct OpenRoom {
-    handle: RoomHandle,
-    epoch: String,
+/// A room, or the place of one that is being opened.
+struct Slot {
+    /// Tells it from earlier and later rooms of the same name.
+    number: u64,
+    room: OnceCell<RoomHandle>,
 }
 
 impl Local {
-    /// The room of this game; it is opened if need be.
+    /// The room of this game; it is opened if need be, and comes back from its log if it has one.
     ///
     /// # Errors
-    /// [`Cause::Overloaded`] while the game's rooms fail faster than they may be replaced.
-    pub fn find_room(&self, game: &GameId) -> Result<RoomHandle, Cause> {
-        // A room that has just ended may still be listed: its last message is on its way here.
-        if let Some(room) = self.rooms.borrow().get(game).filter(|room| room.handle.is_open()) {
-            return Ok(room.handle.clone());
+    /// [`Cause::Overloaded`] while the game's rooms fail faster than they may be replaced, [`Cause::Unavailable`] while the
+    /// store cannot be read (D5).
+    pub async fn find_room(&self, game: &GameId) -> Result<RoomHandle, Cause> {
+        let slot = self.slot(game);
+        // Several who come at once wait for one opening.
+        let opened = slot.room.get_or_try_init(|| self.open_room(slot.number, game)).await.cloned();
+        if opened.is_err() {
+            self.forget(game, slot.number);
         }
+        opened
+    }
+
+    fn slot(&self, game: &GameId) -> Rc<Slot> {
+        let mut rooms = self.rooms.borrow_mut();
+        // A room that has just ended may still be listed: its last message is on its way here.
+        if let Some(slot) = rooms.get(game).filter(|slot| slot.room.get().is_none_or(RoomHandle::is_open)) {
+            return slot.clone();
+        }
+        let slot = Rc::new(Slot { number: self.next_room.get(), room: OnceCell::new() });
+        self.next_room.set(slot.number + 1);
+        rooms.insert(game.clone(), slot.clone());
+        slot
+    }
+
+    async fn open_room(&self, number: u64, game: &GameId) -> Result<RoomHandle, Cause> {
         if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
             return Err(Cause::Overloaded);
         }
-        let room = Room::new(game.clone(), self.logics.create(game), self.setting.clone(), Now::read());
-        let epoch = room.epoch().to_owned();
+        let durability = self.setting.config.store.durability(game.as_str());
+        let appender = match &self.journal {
+            Some(journal) if durability != Durability::Memory => journal.clone(),
+            _ => self.memory.clone(),
+        };
+        let log = appender.read(game.clone()).await.map_err(|error| {
+            warn!(self.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
+            Cause::Unavailable
+        })?;
+        if log.as_ref().is_some_and(|log| !log.is_intact) {
+            warn!(self.logger, "a room's log is damaged or older than it was; the room begins another epoch"; "game" => %game);
+        }
+        let home = RoomHome { appender, flush: durability == Durability::Sync, log };
+        let room = Room::open(number, game.clone(), self.logics.create(game), home, self.setting.clone());
         let handle = RoomHandle::new(room.start());
-        self.rooms.borrow_mut().insert(game.clone(), OpenRoom { handle: handle.clone(), epoch });
         self.registry.opened.do_send(RoomOpened { game: game.clone(), shard: self.index });
         Ok(handle)
+    }
+
+    /// The room of this number is not there any more. `false`: another has taken its name already.
+    fn forget(&self, game: &GameId, number: u64) -> bool {
+        let mut rooms = self.rooms.borrow_mut();
+        let is_listed = rooms.get(game).is_some_and(|slot| slot.number == number);
+        if is_listed {
+            rooms.remove(game);
+        }
+        is_listed
     }
 
     /// A number for a new connection: larger than every earlier one of this shard.
@@ -100,7 +148,7 @@ impl Local {
     }
 
     fn room_ended(&self, ended: RoomEnded) {
-        let RoomEnded { game, epoch, failed } = ended;
+        let RoomEnded { game, number, failed } = ended;
         if failed {
             self.metrics.room_restarts_total.inc();
             error!(self.logger, "room failed; its players resume into a new one"; "game" => %game);
@@ -109,10 +157,7 @@ impl Local {
             budgets.retain(|_, budget| !budget.is_idle(now));
             budgets.entry(game.clone()).or_default().spend(now);
         }
-        // Another room may have taken the name already.
-        let mut rooms = self.rooms.borrow_mut();
-        if rooms.get(&game).is_some_and(|room| room.epoch == epoch) {
-            rooms.remove(&game);
+        if self.forget(&game, number) {
             self.registry.closed.do_send(RoomClosed { game });
         }
     }
@@ -137,6 +182,18 @@ fn send_away(outbox: &Rc<Outbox>, drain: &DrainShard) {
     outbox.close(Cause::Draining, Some(frame));
 }
 
+/// What all shards are made from.
+#[derive(Clone)]
+pub struct ShardPlan {
+    pub config: Arc<Config>,
+    pub logics: Arc<Logics>,
+    pub metrics: Arc<Metrics>,
+    pub logger: Logger,
+    pub registry: Events,
+    pub journal: Option<Journal>,
+    pub started: Instant,
+}
+
 /// The actor in front of [`Local`].
 pub struct Shard {
     local: Rc<Local>,
@@ -144,30 +201,31 @@ pub struct Shard {
 
 impl Shard {
     /// Starts a shard on the current thread.
-    pub fn start(
-        index: usize,
-        config: Arc<Config>,
-        logics: Arc<Logics>,
-        metrics: Arc<Metrics>,
-        logger: Logger,
-        registry: Events,
-    ) -> actix::Addr<Self> {
+    pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
+        let ShardPlan { config, logics, metrics, logger, registry, journal, started } = plan;
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
-            let setting = RoomSetting { config, metrics: metrics.clone(), ended: context.address().recipient() };
+            let journal = journal.map(Appender::journal);
+            if let Some(journal) = &journal {
+                actix_rt::spawn(show_settled(journal.clone()));
+            }
+            let ended = context.address().recipient();
             let local = Local {
                 logger,
-                metrics,
                 flusher,
                 logics,
                 index,
                 rooms: RefCell::default(),
+                next_room: Cell::new(0),
+                memory: Appender::memory(Arc::default()),
+                journal,
                 budgets: RefCell::default(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
-                setting: Rc::new(setting),
+                setting: Rc::new(RoomSetting { config, metrics: metrics.clone(), ended, started }),
+                metrics,
                 registry,
             };
             Self { local: Rc::new(local) }

@@ -1,16 +1,30 @@
 //! Owns the `Room` actor: one game, its mailbox, its one timer, and what happens when it ends.
 //! Called through `RoomHandle`; started by the shard that owns the game.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    future::ready,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle};
+use actix::{
+    Actor, ActorContext as _, AsyncContext as _, Context, Handler, Recipient, ResponseFuture, SpawnHandle,
+    WrapFuture as _,
+};
+
+use tokio::sync::oneshot;
 
 use super::{
     delivery::{Delivery, WelcomeTerms},
     effect::Effect,
     history::{Bounds, History},
+    log::RoomLog,
     logic::RoomLogic,
-    messages::{Act, Detach, Join, Leave, RoomEnded},
+    messages::{Act, Detach, Join, JoinError, Leave, Outdated, RoomEnded},
+    outlet::{Deferred, Outlet},
+    recovery::Recovered,
     state::RoomState,
 };
 use crate::{
@@ -18,10 +32,13 @@ use crate::{
     config::Config,
     observe::metrics::Metrics,
     protocol::{Cause, GameId, server::Verdict},
+    store::{Appender, Log, Snapshot},
 };
 
 /// Commands that wait for the room; past it, connections stop reading (see `RoomHandle::act`).
 const MAILBOX_CAPACITY: usize = 1024;
+/// How often a room whose timer fell due looks whether the store works again.
+const STORE_RETRY: Duration = Duration::from_millis(100);
 
 thread_local! {
     // Shared by the rooms of a shard, so that an idle room holds no buffer.
@@ -33,50 +50,87 @@ pub struct RoomSetting {
     pub config: Arc<Config>,
     pub metrics: Arc<Metrics>,
     pub ended: Recipient<RoomEnded>,
+    /// When the server started: players that were connected before have their whole grace from then on (R4).
+    pub started: Instant,
+}
+
+/// Where a room's log lives.
+pub struct RoomHome {
+    pub appender: Rc<Appender<Deferred>>,
+    /// `DURABILITY=sync` (D1).
+    pub flush: bool,
+    /// What is there of this room.
+    pub log: Option<Log>,
 }
 
 /// One game and all of its players, on one thread.
 ///
-/// Invariant: what the state decided is delivered in the order it was decided, before the handler returns.
+/// Invariant: what the state decided is shown in the order it was decided, and no event before it is stored (S3).
 pub struct Room {
+    /// Tells this room from others of the same name, earlier and later ones.
+    number: u64,
     state: RoomState,
-    delivery: Delivery,
+    log: RoomLog,
+    outlet: Rc<Outlet>,
     setting: Rc<RoomSetting>,
     timer: Option<(Instant, SpawnHandle)>,
-    flush_interval: Option<std::time::Duration>,
-    /// A flush is on its way.
-    flushing: bool,
     counted_seats: usize,
-    /// Set when the room ends of its own accord; a room dropped without it has failed.
-    disposed: bool,
+    /// Set when the room ends in good order; a room dropped without it has failed.
+    is_over: bool,
+    /// Somebody was welcomed since the room was opened.
+    has_welcomed: bool,
 }
 
 impl Room {
-    pub fn new(game: GameId, logic: Box<dyn RoomLogic>, setting: Rc<RoomSetting>, now: Now) -> Self {
+    /// Opens a room: as its log tells, or a new one. A log that is damaged is left behind: its state is kept as far as
+    /// it can be read, but under another epoch (R3).
+    pub fn open(
+        number: u64,
+        game: GameId,
+        logic: Box<dyn RoomLogic>,
+        home: RoomHome,
+        setting: Rc<RoomSetting>,
+    ) -> Self {
+        let now = Now::read();
         let config = &setting.config;
-        let epoch = uuid::Uuid::new_v4().simple().to_string();
+        let RoomHome { appender, flush, log } = home;
+        let recovered = log.as_ref().and_then(|log| Recovered::from_log(log, now));
+        let continued = recovered.as_ref().filter(|recovered| recovered.is_intact).map(|recovered| recovered.end);
         let history = &config.room.history;
         let bounds = Bounds { max_events: history.max_events, max_bytes: history.max_bytes, max_age: history.max_age };
-        let terms = WelcomeTerms { game: game.clone(), epoch: epoch.as_str().into(), config: config.clone() };
-        let state = RoomState::new(game, epoch, logic, config.clone(), fastrand::u64(..), now);
+        let (events, reached, downtime) = match &recovered {
+            Some(recovered) if recovered.is_intact => (recovered.events.clone(), recovered.seq, recovered.downtime),
+            Some(recovered) => (Vec::new(), recovered.seq, recovered.downtime),
+            None => (Vec::new(), 0, Duration::ZERO),
+        };
+        let history = History::restore(bounds, events, reached, now.instant);
+        let mut state = RoomState::new(game.clone(), new_epoch(), logic, config.clone(), fastrand::u64(..), now);
+        if let Some(recovered) = recovered {
+            // What was down since before this start counts from the start, what failed a moment ago from now.
+            let since = if downtime.is_zero() { now.instant } else { setting.started };
+            state.restore(recovered, since, now);
+        }
         let flush_interval =
             state.tick_interval().or(Some(config.room.flush_interval)).filter(|interval| !interval.is_zero());
-        let delivery = Delivery::new(History::new(bounds), flush_interval.is_some(), terms);
+        let terms = WelcomeTerms { game: game.clone(), epoch: state.epoch().into(), config: config.clone() };
+        let outlet = Outlet::new(Delivery::new(history, flush_interval.is_some(), terms), flush_interval);
+        let mut room_log = RoomLog::new(game, appender, flush, continued.unwrap_or_default());
+        if continued.is_none() {
+            let begun = room_log.begin(&state.image(now), log.is_some());
+            outlet.pass(Some(begun), std::iter::empty(), room_log.home());
+        }
         setting.metrics.rooms.inc();
         Self {
+            number,
             state,
-            delivery,
+            log: room_log,
+            outlet,
             setting,
             timer: None,
-            flush_interval,
-            flushing: false,
             counted_seats: 0,
-            disposed: false,
+            is_over: false,
+            has_welcomed: false,
         }
-    }
-
-    pub fn epoch(&self) -> &str {
-        self.state.epoch()
     }
 
     /// Runs one change of the state and everything that follows from it.
@@ -84,32 +138,24 @@ impl Room {
         &mut self,
         context: &mut Context<Self>,
         change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>) -> R,
-    ) -> (R, Option<Verdict>) {
+    ) -> R {
         let mut effects = EFFECTS.take();
-        let result = change(&mut self.state, Now::read(), &mut effects);
-        let mut verdict = None;
-        for effect in effects.drain(..) {
-            verdict = self.delivery.deliver(effect).or(verdict);
-        }
+        let now = Now::read();
+        let result = change(&mut self.state, now, &mut effects);
+        let (state, outlet) = (&self.state, &self.outlet);
+        let appended = self.log.write(&mut effects, now, || Snapshot {
+            body: state.image(now).to_bytes(),
+            keep_from: outlet.delivery().keep_from(),
+        });
+        self.outlet.pass(appended, effects.drain(..), self.log.home());
         EFFECTS.set(effects);
         self.count_seats();
         self.arm(context);
-        if self.delivery.is_held()
-            && let Some(interval) = self.flush_interval
-        {
-            self.flush_later(interval, context);
+        if let Some(journal) = self.log.home().congested() {
+            // Connections feel it: this room's mailbox fills up, and they stop reading.
+            context.wait(async move { journal.space().await }.into_actor(self));
         }
-        (result, verdict)
-    }
-
-    fn flush_later(&mut self, interval: std::time::Duration, context: &mut Context<Self>) {
-        if !self.flushing {
-            self.flushing = true;
-            context.run_later(interval, |room, _| {
-                room.flushing = false;
-                room.delivery.release();
-            });
-        }
+        result
     }
 
     /// One timer for everything that falls due; an idle room has none running.
@@ -130,13 +176,50 @@ impl Room {
 
     fn on_timer(&mut self, context: &mut Context<Self>) {
         self.timer = None;
+        if self.log.home().is_failing() {
+            // D5: what falls due now is to be decided when it can be stored.
+            self.timer = Some((Instant::now(), context.run_later(STORE_RETRY, Self::on_timer)));
+            return;
+        }
         self.turn(context, RoomState::tick);
         let now = Instant::now();
-        self.delivery.trim(now);
+        self.outlet.delivery().trim(now);
         if self.state.is_over(now) {
-            self.disposed = true;
-            context.stop();
+            self.log.remove();
+            self.end(context);
         }
+    }
+
+    fn join(&mut self, join: Join, context: &mut Context<Self>) -> Result<oneshot::Receiver<Verdict>, JoinError> {
+        if self.log.home().is_failing() {
+            return Err(JoinError::Refused(Cause::Unavailable));
+        }
+        if !self.has_welcomed && self.state.knows_less_than(&join) {
+            self.begin_other_epoch(context);
+            return Err(JoinError::RoomGone);
+        }
+        let connection = join.connection;
+        let welcomed = self.outlet.expect(connection);
+        if let Err(cause) = self.turn(context, |state, now, effects| state.join(join, now, effects)) {
+            self.outlet.forget(connection);
+            return Err(JoinError::Refused(cause));
+        }
+        self.has_welcomed = true;
+        Ok(welcomed)
+    }
+
+    fn end(&mut self, context: &mut Context<Self>) {
+        self.is_over = true;
+        context.stop();
+    }
+
+    /// The store was put back to an older copy while nobody watched, and this is the first who can tell. Nobody was welcomed
+    /// yet, so nothing has been shown twice under one `seq`: the room goes on under another epoch (R3).
+    fn begin_other_epoch(&mut self, context: &mut Context<Self>) {
+        self.state.begin_epoch(new_epoch());
+        self.log.begin(&self.state.image(Now::read()), true);
+        self.outlet.close(Cause::RoomFailed, "room_restarted", "the room begins anew; join again");
+        self.end(context);
     }
 
     fn count_seats(&mut self) {
@@ -148,12 +231,17 @@ impl Room {
     }
 }
 
+fn new_epoch() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}
+
 impl Actor for Room {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_CAPACITY);
-        self.arm(context);
+        self.outlet.attach(&context.address().recipient());
+        self.turn(context, RoomState::reopen);
     }
 }
 
@@ -162,21 +250,24 @@ impl Drop for Room {
     fn drop(&mut self) {
         self.setting.metrics.rooms.dec();
         self.setting.metrics.sessions.sub(self.counted_seats as i64);
-        self.delivery.close_all(Cause::RoomFailed, "room_failed", "the room ended abnormally; reconnect to a new one");
-        self.setting.ended.do_send(RoomEnded {
-            game: self.state.game().clone(),
-            epoch: self.state.epoch().to_owned(),
-            failed: !self.disposed,
-        });
+        // A room that ends in good order is empty; what it still has to say waits for the store, and is said after it.
+        if !self.is_over {
+            self.outlet.close(Cause::RoomFailed, "room_failed", "the room ended abnormally; reconnect to a new one");
+        }
+        let ended = RoomEnded { game: self.state.game().clone(), number: self.number, failed: !self.is_over };
+        self.setting.ended.do_send(ended);
     }
 }
 
 impl Handler<Join> for Room {
-    type Result = Result<Verdict, Cause>;
+    type Result = ResponseFuture<Result<Verdict, JoinError>>;
 
     fn handle(&mut self, join: Join, context: &mut Self::Context) -> Self::Result {
-        let (joined, verdict) = self.turn(context, |state, now, effects| state.join(join, now, effects));
-        joined.map(|()| verdict.unwrap_or(Verdict::New))
+        let refused = match self.join(join, context) {
+            Ok(welcomed) => return Box::pin(async move { welcomed.await.map_err(|_| JoinError::RoomGone) }),
+            Err(refused) => refused,
+        };
+        Box::pin(ready(Err(refused)))
     }
 }
 
@@ -184,7 +275,13 @@ impl Handler<Act> for Room {
     type Result = ();
 
     fn handle(&mut self, act: Act, context: &mut Self::Context) {
-        self.turn(context, |state, now, effects| state.act(act, now, effects));
+        let is_failing = self.log.home().is_failing();
+        self.turn(
+            context,
+            |state, now, effects| {
+                if is_failing { state.refuse(act, now, effects) } else { state.act(act, now, effects) }
+            },
+        );
     }
 }
 
@@ -201,5 +298,13 @@ impl Handler<Detach> for Room {
 
     fn handle(&mut self, detach: Detach, context: &mut Self::Context) {
         self.turn(context, |state, now, effects| state.detach(detach.connection, &detach.entry, now, effects));
+    }
+}
+
+impl Handler<Outdated> for Room {
+    type Result = ();
+
+    fn handle(&mut self, _: Outdated, context: &mut Self::Context) {
+        self.end(context);
     }
 }

@@ -49,6 +49,8 @@ impl Delivery {
     pub fn deliver(&mut self, effect: Effect) -> Option<server::Verdict> {
         match effect {
             Effect::Event(event) => self.event(event),
+            // It is in the log by now, which is all it is for.
+            Effect::Keep(_) => {}
             Effect::Broadcast { frame } => {
                 let now = Instant::now();
                 self.fan_out(&Audience::Everyone, |outbox| outbox.hold(frame.clone(), now));
@@ -105,6 +107,11 @@ impl Delivery {
                 member.outbox.mark_dirty();
             }
         }
+    }
+
+    /// See [`History::keep_from`].
+    pub fn keep_from(&self) -> u64 {
+        self.history.keep_from()
     }
 
     pub fn trim(&mut self, now: Instant) {

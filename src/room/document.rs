@@ -23,6 +23,11 @@ impl Document {
         Self { value, changed_at: 0, at_most_bytes, max_bytes }
     }
 
+    /// The document of a room that is open again; it may be longer than the bound is now.
+    pub fn restore(value: Value, changed_at: u64, max_bytes: usize) -> Self {
+        Self { changed_at, ..Self::new(value, max_bytes) }
+    }
+
     pub fn value(&self) -> &Value {
         &self.value
     }
@@ -56,7 +61,7 @@ impl Document {
 }
 
 /// RFC 7396 section 2. Recursion is bounded by the depth the JSON parser allows (128).
-fn merge(target: &mut Value, patch: Value) {
+pub(super) fn merge(target: &mut Value, patch: Value) {
     let Value::Object(changes) = patch else {
         *target = patch;
         return;

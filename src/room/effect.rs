@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::{
     history::{Audience, Event},
     messages::Entry,
+    record::Record,
 };
 use crate::{
     protocol::{Cause, PlayerId, RawJson, Role},
@@ -46,9 +47,18 @@ pub struct Draft {
     pub state: RawJson,
 }
 
+impl Effect {
+    /// Nothing of it has to be stored, and it need not come behind what has: while the store fails, it goes first (D5).
+    pub fn is_fleeting(&self) -> bool {
+        matches!(self, Self::Broadcast { .. } | Self::Volatile { .. } | Self::Reply { .. })
+    }
+}
+
 pub enum Effect {
     /// Log it, then show it to its audience.
     Event(Event),
+    /// Log it; nobody sees it.
+    Keep(Record<'static>),
     /// Show it to everybody, unlogged.
     Broadcast { frame: Frame },
     /// Show it to its audience, unlogged; only the newest of a key matters (S8).

@@ -1,13 +1,13 @@
 //! Owns `RoomHandle`, all that the rest of the server knows of a room.
 //! Called by `connection`; made by `registry::shard`.
 
-use actix::{Addr, MailboxError, dev::ToEnvelope, prelude::SendError};
+use actix::{Addr, dev::ToEnvelope, prelude::SendError};
 
 use super::{
     actor::Room,
-    messages::{Act, Detach, Entry, Join, Leave},
+    messages::{Act, Detach, Entry, Join, JoinError, Leave},
 };
-use crate::protocol::{Cause, server::Verdict};
+use crate::protocol::server::Verdict;
 
 /// A room that was open when the handle was made.
 #[derive(Clone)]
@@ -31,12 +31,12 @@ impl RoomHandle {
         self.0.connected()
     }
 
-    /// Waits for a place in the mailbox and for the answer.
+    /// Waits for a place in the mailbox, and until the welcome is in the outbox.
     ///
     /// # Errors
-    /// When the room is over; find it again and join that one.
-    pub async fn join(&self, join: Join) -> Result<Result<Verdict, Cause>, MailboxError> {
-        self.0.send(join).await
+    /// [`JoinError`].
+    pub async fn join(&self, join: Join) -> Result<Verdict, JoinError> {
+        self.0.send(join).await.unwrap_or(Err(JoinError::RoomGone))
     }
 
     /// # Errors

@@ -6,10 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{protocol::PlayerId, ws::Frame};
 
-/// Who sees an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Who sees an event. Part of the log's format (see `record`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Audience {
     Everyone,
     /// The sender, if a player, and the players it named; never a spectator (S10).
@@ -30,7 +32,11 @@ impl Audience {
 #[derive(Debug, Clone)]
 pub struct Event {
     pub seq: u64,
+    /// Where its record is in the room's log; known once it is written.
+    pub position: u64,
     pub made: Instant,
+    /// A change of the document.
+    pub is_patch: bool,
     pub audience: Audience,
     /// Who sent it and its `id`, when it has one: what an `ack` looks up (S2).
     pub request: Option<(PlayerId, u64)>,
@@ -52,6 +58,8 @@ pub struct History {
     bytes: usize,
     /// The newest `seq` that is no longer here; 0 when nothing was dropped.
     dropped: u64,
+    /// Where the record behind that event is in the log.
+    dropped_until: u64,
     bounds: Bounds,
 }
 
@@ -68,7 +76,22 @@ pub enum Missed {
 
 impl History {
     pub fn new(bounds: Bounds) -> Self {
-        Self { events: VecDeque::new(), bytes: 0, dropped: 0, bounds }
+        Self { events: VecDeque::new(), bytes: 0, dropped: 0, dropped_until: 0, bounds }
+    }
+
+    /// The history of a room that is open again: what its log has, up to `newest`.
+    pub fn restore(bounds: Bounds, events: Vec<Event>, newest: u64, now: Instant) -> Self {
+        let mut history = Self::new(bounds);
+        history.dropped = events.first().map_or(newest, |event| event.seq - 1);
+        history.bytes = events.iter().map(|event| event.frame.len()).sum();
+        history.events = events.into();
+        history.trim(now);
+        history
+    }
+
+    /// From where on the room's log is still needed.
+    pub fn keep_from(&self) -> u64 {
+        self.events.front().map_or(self.dropped_until, |event| event.position)
     }
 
     pub fn push(&mut self, event: Event) {
@@ -90,6 +113,7 @@ impl History {
             }
             self.bytes -= oldest.frame.len();
             self.dropped = oldest.seq;
+            self.dropped_until = oldest.position + 1;
             self.events.pop_front();
         }
     }
@@ -131,7 +155,8 @@ mod tests {
     use super::*;
 
     fn event(seq: u64, made: Instant) -> Event {
-        Event { seq, made, audience: Audience::Everyone, request: None, frame: Frame::from(&b"0123456789"[..]) }
+        let frame = Frame::from(&b"0123456789"[..]);
+        Event { seq, position: seq, made, is_patch: false, audience: Audience::Everyone, request: None, frame }
     }
 
     fn history(max_events: usize, max_bytes: usize) -> History {
@@ -151,6 +176,17 @@ mod tests {
         assert_eq!(log.after(3).map(|e| e.seq).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(log.after(0).map(|e| e.seq).collect::<Vec<_>>(), [3, 4, 5]);
         assert_eq!(log.after(5).count(), 0);
+    }
+
+    #[test]
+    fn r3_a_restored_history_knows_what_is_gone() {
+        let now = Instant::now();
+        let bounds = Bounds { max_events: 3, max_bytes: 1000, max_age: Duration::from_secs(10) };
+        let log = History::restore(bounds, (6..=10).map(|seq| event(seq, now)).collect(), 10, now);
+        assert_eq!((log.newest(), log.missed(7), log.missed(6)), (10, Missed::All, Missed::Lost(7, 7)));
+        assert_eq!(log.keep_from(), 8);
+        let empty = History::restore(bounds, Vec::new(), 10, now);
+        assert_eq!((empty.newest(), empty.missed(10), empty.missed(9)), (10, Missed::All, Missed::Lost(10, 10)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum Entry {
 /// Sent by a connection once it is authenticated; answers how it was welcomed, or why not.
 /// Mailbox full: the connection waits, reading nothing.
 #[derive(Message)]
-#[rtype(result = "Result<Verdict, Cause>")]
+#[rtype(result = "Result<Verdict, JoinError>")]
 pub struct Join {
     /// Unique on this shard.
     pub connection: u64,
@@ -37,6 +37,14 @@ pub struct Join {
     pub authenticated: bool,
     /// Never leaves the shard's thread: messages must be `Send`, and this one checks that it stays.
     pub outbox: SendWrapper<Rc<Outbox>>,
+}
+
+/// Why a connection did not get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinError {
+    Refused(Cause),
+    /// The room ended before it could answer: find it again and join that one.
+    RoomGone,
 }
 
 /// A frame for the room. Mailbox full: the connection waits, reading nothing, so the pressure reaches its client.
@@ -89,13 +97,18 @@ pub struct Detach {
 
 // ---- events
 
+/// Sent by a room's outlet: the store says that the log is not this room's any more. A lifecycle message: never refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Outdated;
+
 /// Sent to the shard by a room that ends; the next join opens another. A lifecycle message: never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RoomEnded {
     pub game: GameId,
     /// Tells this room from a later one of the same name.
-    pub epoch: String,
+    pub number: u64,
     /// `true` when it did not end of its own accord: a panic.
     pub failed: bool,
 }

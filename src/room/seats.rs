@@ -6,13 +6,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::protocol::{PlayerId, server::Status};
+use super::record::SeatRecord;
+use crate::{
+    clock::Now,
+    protocol::{PlayerId, server::Status},
+};
 
 /// A session secret as the server keeps it: hashed, compared in constant time.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretHash([u8; 32]);
 
 impl SecretHash {
@@ -30,6 +35,8 @@ pub struct Seat {
     pub secret: SecretHash,
     /// The newest `id` applied (S2); 0 before the first.
     pub last_id: u64,
+    /// The life of the room in which the player was last welcomed.
+    pub life: u64,
     /// The connection that holds the seat; `None` while away.
     pub connection: Option<u64>,
 }
@@ -51,6 +58,36 @@ impl Seats {
     /// `grace` is `RECONNECT_GRACE` (R4).
     pub fn new(grace: Duration) -> Self {
         Self { seats: HashMap::new(), departures: VecDeque::new(), grace }
+    }
+
+    /// A seat of a room that is open again. Its player is away; `left` is what remains of its grace.
+    pub fn restore(&mut self, record: SeatRecord, left: Duration, now: Instant) {
+        let SeatRecord { player, secret, last_id, life, .. } = record;
+        let deadline = now + left.min(self.grace);
+        let place = self.departures.partition_point(|departure| departure.deadline <= deadline);
+        self.departures.insert(place, Departure { deadline, player: player.clone() });
+        self.seats.insert(player, Seat { secret, last_id, life, connection: None });
+    }
+
+    /// All seats as they are to be kept, in the order of their players' names.
+    pub fn records(&self, now: Now) -> Vec<SeatRecord> {
+        let away: HashMap<_, _> = self.departures.iter().map(|gone| (&gone.player, gone.deadline)).collect();
+        let mut records: Vec<_> = self
+            .seats
+            .iter()
+            .map(|(player, seat)| record(player, seat, away.get(player).map(|deadline| until_ms(*deadline, now))))
+            .collect();
+        records.sort_unstable_by(|a, b| a.player.cmp(&b.player));
+        records
+    }
+
+    /// One seat as it is to be kept.
+    pub fn record(&self, player: &PlayerId, now: Now) -> Option<SeatRecord> {
+        let seat = self.seats.get(player)?;
+        // The newest departure is the last: the one that is asked about.
+        let gone = || self.departures.iter().rev().find(|gone| gone.player == *player);
+        let away = if seat.connection.is_some() { None } else { gone() };
+        Some(record(player, seat, away.map(|gone| until_ms(gone.deadline, now))))
     }
 
     pub fn len(&self) -> usize {
@@ -123,4 +160,13 @@ impl Seats {
     fn forget_departure(&mut self, player: &PlayerId) {
         self.departures.retain(|departure| departure.player != *player);
     }
+}
+
+fn record(player: &PlayerId, seat: &Seat, away_until_ms: Option<u64>) -> SeatRecord {
+    let Seat { secret, last_id, life, .. } = *seat;
+    SeatRecord { player: player.clone(), secret, last_id, life, away_until_ms }
+}
+
+fn until_ms(deadline: Instant, now: Now) -> u64 {
+    now.unix_ms + deadline.saturating_duration_since(now.instant).as_millis() as u64
 }

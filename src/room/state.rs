@@ -2,6 +2,8 @@
 //! Called by the `Room` actor, which carries out the effects a call leaves behind, in order.
 
 mod join;
+mod reopen;
+mod rules;
 
 use std::{
     sync::Arc,
@@ -14,10 +16,11 @@ use super::{
     document::Document,
     effect::Effect,
     history::{Audience, Event},
+    lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
     messages::{Act, Action, Entry},
+    record::Record,
     seats::Seats,
-    turn::{Emission, Turn},
 };
 use crate::{
     clock::Now,
@@ -26,7 +29,7 @@ use crate::{
         Cause, GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
         server::{Change, LeftReason, write_message, write_patch, write_volatile},
     },
-    ws::{error_frame, json_frame},
+    ws::{Frame, error_frame, json_frame},
 };
 
 /// S9: how often a big room tells its size.
@@ -37,6 +40,11 @@ pub struct RoomState {
     game: GameId,
     /// Names this life of the room (R3); every session secret begins with it.
     epoch: Box<str>,
+    lineage: Lineage,
+    /// Came back from its log and has not gone on yet.
+    is_restored: bool,
+    /// Who was connected when the room went down.
+    cut_off: Vec<PlayerId>,
     seq: u64,
     document: Document,
     seats: Seats,
@@ -67,6 +75,9 @@ impl RoomState {
         Self {
             game,
             epoch: epoch.into(),
+            lineage: Lineage::new(fastrand::u64(..)),
+            is_restored: false,
+            cut_off: Vec::new(),
             seq: 0,
             document: Document::new(logic.initial_state(), config.room.max_state_bytes),
             seats: Seats::new(config.room.reconnect_grace),
@@ -142,6 +153,18 @@ impl RoomState {
         }
     }
 
+    /// What becomes of a frame while nothing can be stored (D5): what needs no log works, everything else is refused.
+    pub fn refuse(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
+        match act.action {
+            Action::Send { id, .. } | Action::Patch { id, .. } => {
+                let message = "the server cannot store anything at the moment; send it again later";
+                let frame = error_frame(error_code::UNAVAILABLE, message, id);
+                effects.push(Effect::Reply { connection: act.connection, frame });
+            }
+            Action::Volatile { .. } | Action::Answer(_) => self.act(act, now, effects),
+        }
+    }
+
     /// The player gives its seat up, a spectator its place (3.1). Its last event is its own `left`.
     pub fn leave(&mut self, connection: u64, entry: &Entry, now: Now, effects: &mut Vec<Effect>) {
         match entry {
@@ -149,6 +172,7 @@ impl RoomState {
             Entry::Player(player) => {
                 if self.seats.held_by(player, connection).is_some() {
                     self.seats.remove(player);
+                    effects.push(Effect::Keep(Record::Left(player.clone())));
                     self.left(player, LeftReason::Leave, now, effects);
                 }
             }
@@ -162,6 +186,7 @@ impl RoomState {
             Entry::Spectator => self.spectator_gone(now),
             Entry::Player(player) => {
                 if self.seats.depart(player, connection, now.instant) {
+                    self.keep_seat(player, now, effects);
                     self.presence(player, Change::Away, None, now, effects);
                 }
             }
@@ -172,6 +197,7 @@ impl RoomState {
     /// Carries out what is due. Call at, or any time after, [`RoomState::next_deadline`].
     pub fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some(player) = self.seats.expire(now.instant) {
+            effects.push(Effect::Keep(Record::Left(player.clone())));
             self.left(&player, LeftReason::Timeout, now, effects);
         }
         if self.next_tick.is_some_and(|due| due <= now.instant) {
@@ -222,7 +248,7 @@ impl RoomState {
         self.seq += 1;
         let frame = json_frame(|out| write_message(out, self.seq, from.as_str(), id, &data));
         let request = id.map(|id| (from, id));
-        effects.push(Effect::Event(Event { seq: self.seq, made: now.instant, audience, request, frame }));
+        effects.push(Effect::Event(event(self.seq, now, audience, request, frame)));
         self.emit(emissions, now, effects);
         Ok(())
     }
@@ -250,55 +276,6 @@ impl RoomState {
         Ok(())
     }
 
-    /// A call of the logic that cannot be refused.
-    fn run_logic(&mut self, now: Now, effects: &mut Vec<Effect>, call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>)) {
-        let mut emissions = Vec::new();
-        self.ask_logic(now, &mut emissions, call);
-        self.emit(emissions, now, effects);
-    }
-
-    fn ask_logic<R>(
-        &mut self,
-        now: Now,
-        emissions: &mut Vec<Emission>,
-        call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>) -> R,
-    ) -> R {
-        let mut turn = Turn {
-            game: &self.game,
-            seats: &self.seats,
-            state: self.document.value(),
-            now_ms: now.unix_ms,
-            random: &mut self.random,
-            emissions,
-            sender_only: false,
-        };
-        call(&mut *self.logic, &mut turn)
-    }
-
-    fn emit(&mut self, emissions: Vec<Emission>, now: Now, effects: &mut Vec<Effect>) {
-        for emission in emissions {
-            match emission {
-                Emission::Message { data, to } => {
-                    self.seq += 1;
-                    let audience = to.map_or(Audience::Everyone, |to| Audience::Only(to.into()));
-                    let frame = json_frame(|out| write_message(out, self.seq, SERVER_SENDER, None, &data));
-                    effects.push(Effect::Event(Event {
-                        seq: self.seq,
-                        made: now.instant,
-                        audience,
-                        request: None,
-                        frame,
-                    }));
-                }
-                Emission::Patch(patch) => {
-                    let text = RawJson::from_serialize(&patch);
-                    // Past the bound the logic's patch is dropped: its state must fit MAX_STATE_BYTES.
-                    let _ = self.append_patch(None, &text, patch, now, effects);
-                }
-            }
-        }
-    }
-
     fn append_patch(
         &mut self,
         request: Option<(&PlayerId, Option<u64>)>,
@@ -315,7 +292,8 @@ impl RoomState {
         let (from, id) = request.map_or((SERVER_SENDER, None), |(player, id)| (player.as_str(), id));
         let frame = json_frame(|out| write_patch(out, seq, from, id, text));
         let request = request.and_then(|(player, id)| id.map(|id| (player.clone(), id)));
-        effects.push(Effect::Event(Event { seq, made: now.instant, audience: Audience::Everyone, request, frame }));
+        let patch = Event { is_patch: true, ..event(seq, now, Audience::Everyone, request, frame) };
+        effects.push(Effect::Event(patch));
         Ok(())
     }
 
@@ -367,9 +345,19 @@ impl RoomState {
             let (player, status) = (Some(player), Some(change));
             ServerFrame::Presence { seq: Some(self.seq), player, status, reason, count: None }.write(out);
         });
-        let audience = Audience::Everyone;
-        effects.push(Effect::Event(Event { seq: self.seq, made: now.instant, audience, request: None, frame }));
+        effects.push(Effect::Event(event(self.seq, now, Audience::Everyone, None, frame)));
     }
+
+    /// What has changed about a seat is part of the log.
+    fn keep_seat(&self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) {
+        if let Some(seat) = self.seats.record(player, now) {
+            effects.push(Effect::Keep(Record::Seat(seat)));
+        }
+    }
+}
+
+fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)>, frame: Frame) -> Event {
+    Event { seq, position: 0, made: now.instant, is_patch: false, audience, request, frame }
 }
 
 fn audience(from: &PlayerId, to: Option<Vec<PlayerId>>) -> Audience {

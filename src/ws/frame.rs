@@ -21,6 +21,16 @@ pub fn text(write: impl FnOnce(&mut Vec<u8>)) -> Frame {
     build(TEXT, write)
 }
 
+/// The payload of one of the frames made here.
+pub fn payload(frame: &Frame) -> &[u8] {
+    let length = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(length..).unwrap_or_default()
+}
+
 /// A ping frame; a payload over 125 bytes is cut.
 pub fn ping(payload: &[u8]) -> Frame {
     frame(PING, &[control(payload)])

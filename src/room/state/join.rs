@@ -27,7 +27,12 @@ impl RoomState {
             Role::Spectator => {
                 let resume = self.spectator_claim(session.as_deref(), seen);
                 self.spectators += 1;
-                (Entry::Spectator, session.filter(|_| resume.is_own()), 0, resume)
+                (
+                    Entry::Spectator,
+                    session.filter(|_| resume.is_own()).map(|session| self.in_this_life(&session)),
+                    0,
+                    resume,
+                )
             }
             Role::Player => {
                 let (session, last_id, resume) =
@@ -38,8 +43,9 @@ impl RoomState {
         // A known secret stays the secret: were it replaced and the welcome lost, the client could never come back.
         let session = match session {
             Some(secret) => secret,
-            None => self.new_secret(&player, role),
+            None => self.new_secret(role),
         };
+        self.note_welcome(&player, role, &session, now, effects);
         self.empty_since = None;
         self.start_ticking(now);
         let over_limit = self.is_over_presence_limit();
@@ -82,14 +88,14 @@ impl RoomState {
                 Some(_) if same_epoch => Resume::New { reason: Some("session_expired") },
                 Some(_) => Resume::Reset { reason: "room_restarted" },
             };
-            // The secret is set right after, by `new_secret`.
-            let seat = Seat { secret: SecretHash::of(""), last_id: 0, connection: Some(connection) };
+            // Secret and life are set right after, by `note_welcome`.
+            let seat = Seat { secret: SecretHash::of(""), last_id: 0, life: 0, connection: Some(connection) };
             self.seats.insert(player.clone(), seat);
             self.presence(player, Change::Joined, None, now, effects);
             return Ok((None, 0, resume));
         };
-        let known = session.filter(|session| seat.secret.matches(session));
-        let last_id = seat.last_id;
+        let known = session.filter(|session| same_epoch && seat.secret.matches(session));
+        let (last_id, life) = (seat.last_id, seat.life);
         match seat.connection {
             Some(_) if known.is_none() && !authenticated => return Err(Cause::AlreadyConnected),
             Some(old) => {
@@ -102,7 +108,11 @@ impl RoomState {
             }
         }
         let resume = match &known {
-            Some(_) if seen.is_some_and(|seen| seen > reached) => Resume::Reset { reason: "seq_ahead" },
+            Some(_) if seen.is_some_and(|seen| seen > self.shared_until(life, reached)) => {
+                // In an earlier life, it may be true: then its past is another one, and its secret ends with it.
+                let is_lie = life == self.lineage.current().id;
+                return Ok((known.filter(|_| is_lie), last_id, Resume::Reset { reason: "seq_ahead" }));
+            }
             // Without a `seq` it is no resume (R1): the client keeps its session, and gets the state.
             Some(_) => seen.map_or(Resume::New { reason: Some("no_seq") }, |seen| Resume::Own { seen }),
             None if !same_epoch => Resume::Reset { reason: "room_restarted" },
@@ -111,28 +121,52 @@ impl RoomState {
         Ok((known, last_id, resume))
     }
 
-    /// A spectator has no seat to prove; everything it may see is public, so the epoch is proof enough (S10).
+    /// A spectator has no seat to prove; everything it may see is public, so epoch and life are proof enough (S10).
     fn spectator_claim(&self, session: Option<&str>, seen: Option<u64>) -> Resume {
-        match session {
-            None => Resume::New { reason: None },
-            Some(session) if self.is_of_this_epoch(session) => {
-                seen.map_or(Resume::New { reason: Some("no_seq") }, |seen| Resume::Own { seen })
-            }
-            Some(_) => Resume::Reset { reason: "room_restarted" },
+        let Some(session) = session else { return Resume::New { reason: None } };
+        if !self.is_of_this_epoch(session) {
+            return Resume::Reset { reason: "room_restarted" };
+        }
+        let Some(life) = life_of(session) else { return Resume::New { reason: Some("session_expired") } };
+        match seen {
+            None => Resume::New { reason: Some("no_seq") },
+            Some(seen) if seen > self.shared_until(life, self.seq) => Resume::Reset { reason: "seq_ahead" },
+            Some(seen) => Resume::Own { seen },
         }
     }
 
-    fn is_of_this_epoch(&self, session: &str) -> bool {
+    pub(super) fn is_of_this_epoch(&self, session: &str) -> bool {
         session.split_once('.').is_some_and(|(epoch, _)| epoch == &*self.epoch)
     }
 
-    fn new_secret(&mut self, player: &PlayerId, role: Role) -> String {
+    /// What the client shows when it comes back. A player's is a secret, and the seat knows the life; a spectator's has it inside.
+    fn new_secret(&self, role: Role) -> String {
         let secret = format!("{}.{}", self.epoch, uuid::Uuid::new_v4().simple());
-        if role == Role::Player
-            && let Some(seat) = self.seats.get_mut(player)
-        {
-            seat.secret = SecretHash::of(&secret);
+        match role {
+            Role::Player => secret,
+            Role::Spectator => self.in_this_life(&secret),
         }
-        secret
     }
+
+    fn in_this_life(&self, spectators: &str) -> String {
+        let secret = spectators.rsplit_once('-').map_or(spectators, |(secret, _)| secret);
+        format!("{secret}-{:x}", self.lineage.current().id)
+    }
+
+    /// The seat knows the secret that the welcome carries, and when it was; if that is new, it is kept.
+    fn note_welcome(&mut self, player: &PlayerId, role: Role, session: &str, now: Now, effects: &mut Vec<Effect>) {
+        if role == Role::Spectator {
+            return;
+        }
+        let life = self.lineage.current().id;
+        if let Some(seat) = self.seats.get_mut(player) {
+            (seat.secret, seat.life) = (SecretHash::of(session), life);
+        }
+        self.keep_seat(player, now, effects);
+    }
+}
+
+/// The life in a spectator's session.
+fn life_of(session: &str) -> Option<u64> {
+    u64::from_str_radix(session.rsplit_once('-')?.1, 16).ok()
 }

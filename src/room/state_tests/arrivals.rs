@@ -45,7 +45,7 @@ impl World {
         let this_epoch = session.as_deref().map(|session| session.starts_with(&format!("{EPOCH}.")));
         let seat = self.seats.get(&player(who)).filter(|_| who != SPECTATOR);
         let is_own = match (who, seat) {
-            (SPECTATOR, _) => this_epoch == Some(true),
+            (SPECTATOR, _) => this_epoch == Some(true) && !matches!(claim, Claim::Guess),
             (_, seat) => session.is_some() && seat.is_some_and(|seat| seat.secret == session),
         };
         let refused = !is_own && !authenticated && seat.is_some_and(|seat| seat.connection.is_some());

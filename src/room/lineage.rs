@@ -1,0 +1,83 @@
+//! Owns the lives of a room: each opening is one, and says from which `seq` on it could have gone another way than others.
+//! Called by `room::state`, to judge whether what a client claims to have seen belongs to this room's past (R3).
+
+use serde::{Deserialize, Serialize};
+
+/// Openings that are remembered; a client that was away for more of them begins anew.
+const MAX_LIVES: usize = 128;
+
+/// The time between two openings of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Random: two copies of one log that go different ways are told apart by it.
+    pub id: u64,
+    /// The room's `seq` when this life began.
+    pub start: u64,
+}
+
+/// The lives that led to the present one, oldest first. Never empty.
+///
+/// Why this makes verdicts truthful even when an old copy of the store is put back: a client's past is the log as it was in the
+/// life that last welcomed it. If that life is in the lineage, both pasts are the same up to the start of the life that followed
+/// it here. What the client saw beyond that was written in a life that is not ours, or was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage(Vec<Life>);
+
+impl Lineage {
+    /// A room that never was before.
+    pub fn new(id: u64) -> Self {
+        Self(vec![Life { id, start: 0 }])
+    }
+
+    /// What a snapshot has; `None` when it has none.
+    pub fn restore(lives: &[Life]) -> Option<Self> {
+        (!lives.is_empty()).then(|| Self(lives.to_vec()))
+    }
+
+    pub fn lives(&self) -> &[Life] {
+        &self.0
+    }
+
+    pub fn current(&self) -> Life {
+        self.0.last().copied().unwrap_or(Life { id: 0, start: 0 })
+    }
+
+    /// The room is opened again.
+    pub fn begin(&mut self, life: Life) {
+        self.0.push(life);
+        let old = self.0.len().saturating_sub(MAX_LIVES);
+        self.0.drain(..old);
+    }
+
+    /// Up to which `seq` the past of a client that was last welcomed in `life` is this room's past too, when the room has reached
+    /// `reached`; `None` when that life is not known here.
+    pub fn shared_until(&self, life: u64, reached: u64) -> Option<u64> {
+        let position = self.0.iter().rposition(|known| known.id == life)?;
+        Some(self.0.get(position + 1).map_or(reached, |next| next.start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r3_a_past_is_shared_up_to_where_the_next_life_began() {
+        let mut lineage = Lineage::new(1);
+        lineage.begin(Life { id: 2, start: 50 });
+        lineage.begin(Life { id: 3, start: 70 });
+        assert_eq!(lineage.shared_until(1, 90), Some(50));
+        assert_eq!(lineage.shared_until(2, 90), Some(70));
+        assert_eq!(lineage.shared_until(3, 90), Some(90));
+        assert_eq!(lineage.shared_until(9, 90), None);
+    }
+
+    #[test]
+    fn only_the_newest_lives_are_kept() {
+        let mut lineage = Lineage::new(0);
+        (1..1000).for_each(|id| lineage.begin(Life { id, start: id }));
+        assert_eq!(lineage.lives().len(), MAX_LIVES);
+        assert_eq!((lineage.shared_until(0, 5000), lineage.shared_until(998, 5000)), (None, Some(999)));
+        assert_eq!(lineage.current().id, 999);
+    }
+}

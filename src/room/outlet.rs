@@ -1,0 +1,168 @@
+//! Owns what stands between a room and its members: what it decided is shown once it is stored, in the order it was decided.
+//! Called by the `Room` actor with effects, and by its shard when the store has settled some (S3).
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
+
+use actix::{Recipient, WeakRecipient};
+use tokio::sync::oneshot;
+
+use super::{delivery::Delivery, effect::Effect, messages::Outdated};
+use crate::{
+    protocol::{Cause, server::Verdict},
+    store::{Appended, Appender, Outcome, Ticket},
+};
+
+/// What waits for the store.
+pub type Deferred = (Rc<Outlet>, Effect);
+
+/// The half of a room that faces its members. It outlives the room by what is still on its way to the store.
+pub struct Outlet {
+    delivery: RefCell<Delivery>,
+    /// Effects that wait for the store.
+    waiting: Cell<usize>,
+    /// The newest batch of this room; what follows without a batch of its own waits for this one.
+    ticket: Cell<Option<Ticket>>,
+    /// Connections that wait to be welcomed.
+    joining: RefCell<Vec<(u64, oneshot::Sender<Verdict>)>>,
+    /// The room is over: nothing is shown any more.
+    is_closed: Cell<bool>,
+    /// `None`: what is delivered goes out at once.
+    flush_interval: Option<Duration>,
+    is_flushing: Cell<bool>,
+    room: RefCell<Option<WeakRecipient<Outdated>>>,
+}
+
+impl Outlet {
+    pub fn new(delivery: Delivery, flush_interval: Option<Duration>) -> Rc<Self> {
+        Rc::new(Self {
+            delivery: RefCell::new(delivery),
+            waiting: Cell::new(0),
+            ticket: Cell::new(None),
+            joining: RefCell::default(),
+            is_closed: Cell::new(false),
+            flush_interval,
+            is_flushing: Cell::new(false),
+            room: RefCell::default(),
+        })
+    }
+
+    /// Whom to tell when the log turns out to be somebody else's.
+    pub fn attach(&self, room: &Recipient<Outdated>) {
+        self.room.replace(Some(room.downgrade()));
+    }
+
+    /// Notes who is to hear of its welcome.
+    pub fn expect(&self, connection: u64) -> oneshot::Receiver<Verdict> {
+        let (welcomed, verdict) = oneshot::channel();
+        self.joining.borrow_mut().push((connection, welcomed));
+        verdict
+    }
+
+    /// Its join was refused.
+    pub fn forget(&self, connection: u64) {
+        self.joining.borrow_mut().retain(|(joining, _)| *joining != connection);
+    }
+
+    /// Shows these effects when `appended`, the batch that has their records, is stored; in any case behind all earlier ones.
+    pub fn pass(
+        self: &Rc<Self>,
+        appended: Option<Appended>,
+        effects: impl Iterator<Item = Effect>,
+        home: &Appender<Deferred>,
+    ) {
+        match appended {
+            Some(Appended::Settled(Outcome::Rejected)) => return self.outdated(),
+            Some(Appended::Pending(ticket)) => self.ticket.set(Some(ticket)),
+            Some(Appended::Settled(Outcome::Stored)) | None => {}
+        }
+        let is_failing = home.is_failing();
+        let holds = matches!(appended, Some(Appended::Pending(_)));
+        for effect in effects.filter(|effect| !matches!(effect, Effect::Keep(_))) {
+            match self.ticket.get() {
+                Some(ticket) if (holds || self.waiting.get() > 0) && !(is_failing && effect.is_fleeting()) => {
+                    self.waiting.set(self.waiting.get() + 1);
+                    home.defer(ticket, (self.clone(), effect));
+                }
+                _ => self.show(effect),
+            }
+        }
+    }
+
+    /// Called by the shard for everything deferred, in order.
+    pub fn settle(self: &Rc<Self>, outcome: Outcome, effect: Effect) {
+        self.waiting.set(self.waiting.get() - 1);
+        match outcome {
+            Outcome::Stored => self.show(effect),
+            Outcome::Rejected => self.outdated(),
+        }
+    }
+
+    fn show(self: &Rc<Self>, effect: Effect) {
+        if self.is_closed.get() {
+            return;
+        }
+        let entering = match &effect {
+            Effect::Enter { connection, .. } => Some(*connection),
+            _ => None,
+        };
+        let mut delivery = self.delivery.borrow_mut();
+        let verdict = delivery.deliver(effect);
+        let is_held = delivery.is_held();
+        drop(delivery);
+        if let (Some(connection), Some(verdict)) = (entering, verdict) {
+            let mut joining = self.joining.borrow_mut();
+            if let Some(place) = joining.iter().position(|(joining, _)| *joining == connection) {
+                // The connection may be gone; then it says so to the room itself.
+                let _ = joining.swap_remove(place).1.send(verdict);
+            }
+        }
+        if is_held && let Some(interval) = self.flush_interval {
+            self.flush_later(interval);
+        }
+    }
+
+    fn flush_later(self: &Rc<Self>, interval: Duration) {
+        if !self.is_flushing.replace(true) {
+            let outlet = self.clone();
+            actix_rt::spawn(async move {
+                tokio::time::sleep(interval).await;
+                outlet.is_flushing.set(false);
+                outlet.delivery.borrow_mut().release();
+            });
+        }
+    }
+
+    /// Somebody else writes this log, or it is gone: what this room believes is not true any more.
+    fn outdated(&self) {
+        self.close(Cause::RoomFailed, "room_failed", "the room's log was replaced; resume into what is there now");
+        if let Some(room) = self.room.borrow().as_ref().and_then(WeakRecipient::upgrade) {
+            room.do_send(Outdated);
+        }
+    }
+
+    /// Ends every connection of the room. Whoever waits to be welcomed finds the next room.
+    pub fn close(&self, cause: Cause, code: &str, message: &str) {
+        if !self.is_closed.replace(true) {
+            self.delivery.borrow_mut().close_all(cause, code, message);
+            self.joining.borrow_mut().clear();
+        }
+    }
+
+    pub fn delivery(&self) -> std::cell::RefMut<'_, Delivery> {
+        self.delivery.borrow_mut()
+    }
+}
+
+/// Shows what the store settles, as long as the shard lives.
+pub async fn show_settled(home: Rc<Appender<Deferred>>) {
+    loop {
+        home.settled().await;
+        while let Some((outcome, (outlet, effect))) = home.next() {
+            outlet.settle(outcome, effect);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Owns what a room writes into its log, and the image of a whole room that a snapshot is: their shapes and their bytes.
+//! Called by `room::log`, which writes them, and `room::recovery`, which reads them.
+//!
+//! The bytes are postcard's (its wire format is stable). They outlive the program that wrote them: variants and fields are
+//! never changed or taken out, new ones only join at the end of the enum.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{history::Audience, lineage::Life, seats::SecretHash};
+use crate::protocol::PlayerId;
+
+/// One record of a room's log.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Record<'a> {
+    #[serde(borrow)]
+    Event(EventRecord<'a>),
+    /// A seat as it is from now on.
+    Seat(SeatRecord),
+    /// The seat is given up.
+    Left(PlayerId),
+    /// The room was opened again.
+    Opened(Life),
+}
+
+/// An event, with the JSON text that its members get.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventRecord<'a> {
+    pub seq: u64,
+    /// Milliseconds since 1970.
+    pub made_ms: u64,
+    /// A change of the document: to be merged when the log is folded.
+    pub is_patch: bool,
+    pub audience: Cow<'a, Audience>,
+    pub request: Option<(PlayerId, u64)>,
+    #[serde(with = "serde_bytes", borrow)]
+    pub text: &'a [u8],
+}
+
+/// A session, as it must outlive the process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatRecord {
+    pub player: PlayerId,
+    pub secret: SecretHash,
+    pub last_id: u64,
+    /// The life of the room in which the player was last welcomed.
+    pub life: u64,
+    /// Milliseconds since 1970; `None` while connected.
+    pub away_until_ms: Option<u64>,
+}
+
+/// A room as of some position of its log: all that the records before it amount to.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image<'a> {
+    pub epoch: Cow<'a, str>,
+    pub seq: u64,
+    pub lives: Cow<'a, [Life]>,
+    /// JSON.
+    pub document: Cow<'a, str>,
+    /// `seq` of the last patch.
+    pub changed_at: u64,
+    pub seats: Vec<SeatRecord>,
+}
+
+impl Record<'_> {
+    pub fn write(&self, out: &mut Vec<u8>) {
+        append(self, out);
+    }
+
+    /// `None` when the bytes are no record.
+    pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+impl Image<'_> {
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        append(self, &mut bytes);
+        bytes
+    }
+
+    /// `None` when the bytes are no image.
+    pub fn read(bytes: &[u8]) -> Option<Image<'_>> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+fn append(value: &impl Serialize, out: &mut Vec<u8>) {
+    // Writing to a Vec cannot fail, and every length here is known.
+    let written = postcard::to_extend(value, std::mem::take(out));
+    debug_assert!(written.is_ok());
+    *out = written.unwrap_or_default();
+}

@@ -1,0 +1,135 @@
+//! Owns the way back from a log to a room: the newest snapshot, and the records behind it folded into it.
+//! Called by `Room::open`, and by the command that inspects a stopped server's rooms.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    document::{Document, merge},
+    history::Event,
+    lineage::Lineage,
+    record::{EventRecord, Image, Record, SeatRecord},
+};
+use crate::{clock::Now, protocol::PlayerId, store::Log, ws::json_frame};
+
+/// A room as its log tells it.
+pub struct Recovered {
+    pub epoch: String,
+    pub seq: u64,
+    pub lineage: Lineage,
+    pub document: Value,
+    pub changed_at: u64,
+    pub seats: BTreeMap<PlayerId, SeatRecord>,
+    /// What is kept of the log's events, oldest first, up to `seq`, without a gap.
+    pub events: Vec<Event>,
+    /// The position behind the last record.
+    pub end: u64,
+    /// The log is whole: its past may be continued. Else this is what could be saved, and the past is over.
+    pub is_intact: bool,
+    pub downtime: Duration,
+}
+
+/// A `patch` event, as far as the fold needs it.
+#[derive(Deserialize)]
+struct PatchText {
+    patch: Value,
+}
+
+impl Recovered {
+    /// Folds a log. `None` when not even a snapshot can be read: nothing can be saved.
+    pub fn from_log(log: &Log, now: Now) -> Option<Self> {
+        let Image { epoch, seq, lives, document, changed_at, seats } = Image::read(&log.snapshot)?;
+        let mut recovered = Self {
+            epoch: epoch.into_owned(),
+            seq,
+            lineage: Lineage::restore(&lives)?,
+            document: serde_json::from_str(&document).ok()?,
+            changed_at,
+            seats: seats.into_iter().map(|seat| (seat.player.clone(), seat)).collect(),
+            events: Vec::new(),
+            end: log.end(),
+            is_intact: log.is_intact && log.first <= log.snapshot_position,
+            downtime: log.downtime,
+        };
+        for (position, bytes) in (log.first..).zip(log.records.iter()) {
+            let is_new = position >= log.snapshot_position;
+            if recovered.fold(position, bytes, is_new, now).is_none() {
+                recovered.is_intact = false;
+                break;
+            }
+        }
+        recovered.is_intact &= recovered.events.last().is_none_or(|event| event.seq == recovered.seq);
+        Some(recovered)
+    }
+
+    /// One record; those before the snapshot only add to the history. `None` when it makes no sense here.
+    fn fold(&mut self, position: u64, bytes: &[u8], is_new: bool, now: Now) -> Option<()> {
+        match Record::read(bytes)? {
+            Record::Event(event) => {
+                let follows = self.events.last().map(|last| last.seq + 1);
+                if follows.is_some_and(|next| next != event.seq) || (is_new && event.seq != self.seq + 1) {
+                    return None;
+                }
+                if is_new {
+                    self.apply(&event)?;
+                }
+                self.events.push(restored(event, position, self.downtime, now));
+            }
+            Record::Seat(seat) if is_new => {
+                self.seats.insert(seat.player.clone(), seat);
+            }
+            Record::Left(player) if is_new => {
+                self.seats.remove(&player);
+            }
+            Record::Opened(life) if is_new => self.lineage.begin(life),
+            Record::Seat(_) | Record::Left(_) | Record::Opened(_) => {}
+        }
+        Some(())
+    }
+
+    fn apply(&mut self, event: &EventRecord<'_>) -> Option<()> {
+        self.seq = event.seq;
+        if event.is_patch {
+            let text: PatchText = serde_json::from_slice(event.text).ok()?;
+            merge(&mut self.document, text.patch);
+            self.changed_at = event.seq;
+        }
+        if let Some((player, id)) = &event.request
+            && let Some(seat) = self.seats.get_mut(player)
+        {
+            seat.last_id = *id;
+        }
+        Some(())
+    }
+
+    pub fn document(&self, max_bytes: usize) -> Document {
+        Document::restore(self.document.clone(), self.changed_at, max_bytes)
+    }
+}
+
+/// The age that counts is the one the event had when the server went down: nobody could fetch it since.
+fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now) -> Event {
+    let EventRecord { seq, made_ms, is_patch, audience, request, text } = event;
+    let age = Duration::from_millis(now.unix_ms.saturating_sub(made_ms)).saturating_sub(downtime);
+    Event {
+        seq,
+        position,
+        // A machine that booted a moment ago has no instant as old as that.
+        made: now.instant.checked_sub(age).unwrap_or_else(|| earliest(now.instant)),
+        is_patch,
+        audience: audience.into_owned(),
+        request,
+        frame: json_frame(|out| out.extend_from_slice(text)),
+    }
+}
+
+/// About the oldest instant this machine can tell.
+fn earliest(now: Instant) -> Instant {
+    let halves = std::iter::successors(Some(Duration::from_secs(1 << 30)), |step| Some(*step / 2));
+    halves.take_while(|step| !step.is_zero()).fold(now, |at, step| at.checked_sub(step).unwrap_or(at))
+}

@@ -1,0 +1,65 @@
+//! Owns how a room asks its game's logic, and how what the logic emits becomes events.
+//! Called by the rest of `RoomState`, whenever something happens that the rules have a say in.
+
+use super::{RoomState, event};
+use crate::{
+    clock::Now,
+    protocol::{RawJson, SERVER_SENDER, server::write_message},
+    room::{
+        effect::Effect,
+        history::Audience,
+        logic::RoomLogic,
+        turn::{Emission, Turn},
+    },
+    ws::json_frame,
+};
+
+impl RoomState {
+    /// A call of the logic that cannot be refused.
+    pub(super) fn run_logic(
+        &mut self,
+        now: Now,
+        effects: &mut Vec<Effect>,
+        call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>),
+    ) {
+        let mut emissions = Vec::new();
+        self.ask_logic(now, &mut emissions, call);
+        self.emit(emissions, now, effects);
+    }
+
+    pub(super) fn ask_logic<R>(
+        &mut self,
+        now: Now,
+        emissions: &mut Vec<Emission>,
+        call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>) -> R,
+    ) -> R {
+        let mut turn = Turn {
+            game: &self.game,
+            seats: &self.seats,
+            state: self.document.value(),
+            now_ms: now.unix_ms,
+            random: &mut self.random,
+            emissions,
+            sender_only: false,
+        };
+        call(&mut *self.logic, &mut turn)
+    }
+
+    pub(super) fn emit(&mut self, emissions: Vec<Emission>, now: Now, effects: &mut Vec<Effect>) {
+        for emission in emissions {
+            match emission {
+                Emission::Message { data, to } => {
+                    self.seq += 1;
+                    let audience = to.map_or(Audience::Everyone, |to| Audience::Only(to.into()));
+                    let frame = json_frame(|out| write_message(out, self.seq, SERVER_SENDER, None, &data));
+                    effects.push(Effect::Event(event(self.seq, now, audience, None, frame)));
+                }
+                Emission::Patch(patch) => {
+                    let text = RawJson::from_serialize(&patch);
+                    // Past the bound the logic's patch is dropped: its state must fit MAX_STATE_BYTES.
+                    let _ = self.append_patch(None, &text, patch, now, effects);
+                }
+            }
+        }
+    }
+}
