@@ -2,10 +2,12 @@
 //! Called by every module of tests/contract.
 
 mod client;
+mod data;
 mod http;
 mod server;
 
-pub use client::{Client, RawSocket};
+pub use client::{Client, RawSocket, Seat};
+pub use data::DataDir;
 pub use http::Response;
 pub use server::Server;
 
