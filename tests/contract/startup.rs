@@ -37,7 +37,7 @@ impl Drop for Directory {
 }
 
 /// Runs a server that must not start; its exit code and stderr, after a look that stdout has no more to say.
-fn refused(mut command: Command) -> (i32, String) {
+pub fn refused(mut command: Command) -> (i32, String) {
     let _data = DataDir::of_its_own(&mut command);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     let deadline = Instant::now() + PATIENCE;

@@ -105,6 +105,11 @@ impl Client {
         self.socket.send(Message::text(text)).expect("send");
     }
 
+    /// Whether it could be sent; a server that is gone is fine.
+    pub fn try_send(&mut self, frame: &Value) -> bool {
+        self.socket.send(Message::text(frame.to_string())).is_ok()
+    }
+
     pub fn send_message(&mut self, message: Message) {
         self.socket.send(message).expect("send");
     }

@@ -5,11 +5,13 @@ mod client;
 mod data;
 mod http;
 mod server;
+mod witness;
 
 pub use client::{Client, RawSocket, Seat};
 pub use data::DataDir;
 pub use http::Response;
 pub use server::Server;
+pub use witness::{Absent, Witness, assert_agreement, seqs};
 
 use std::time::Duration;
 

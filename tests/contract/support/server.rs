@@ -62,12 +62,22 @@ impl Server {
     }
 
     /// Starts it and waits until it listens.
-    pub fn start_command(mut command: Command) -> Self {
+    pub fn start_command(command: Command) -> Self {
+        let mut server = Self::launch(command);
+        server.wait_until_it_listens();
+        server
+    }
+
+    /// Starts it, and does not wait until it listens: it may have to wait for something itself.
+    pub fn launch(mut command: Command) -> Self {
         let data = DataDir::of_its_own(&mut command);
         let (child, log) = spawn(&mut command);
-        let mut server = Self { command, child, port: 0, log, data };
-        server.port = server.wait_for_line(listening_port);
-        server
+        Self { command, child, port: 0, log, data }
+    }
+
+    /// Waits until a server that was launched listens.
+    pub fn wait_until_it_listens(&mut self) {
+        self.port = self.wait_for_line(listening_port);
     }
 
     /// Kills the process at once, as `kill -9` does, and waits for its end. `restart` may follow.
@@ -80,7 +90,7 @@ impl Server {
     pub fn restart(&mut self) {
         assert!(!self.is_alive(), "it still runs");
         (self.child, self.log) = spawn(&mut self.command);
-        self.port = self.wait_for_line(listening_port);
+        self.wait_until_it_listens();
     }
 
     /// Its own directory.
