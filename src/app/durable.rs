@@ -47,7 +47,7 @@ pub(super) fn open_journal(
         }
         error => Err(error),
     });
-    let Opened { store, notes } = opened.map_err(|error| StartError::Store(error.to_string()))?;
+    let Opened { store, notes } = opened.map_err(|error| StartError::Store(format!("DATA_DIR: {error}")))?;
     info!(logger, "rooms are kept"; "directory" => %dir.display());
     for note in notes {
         warn!(logger, "the store was not as it was left"; "note" => note);
