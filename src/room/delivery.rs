@@ -193,6 +193,9 @@ impl Delivery {
             }
         }
         let place = self.members.partition_point(|member| member.connection < connection);
+        if self.members.capacity() == 0 {
+            self.members.reserve_exact(2);
+        }
         self.members.insert(place, Member { connection, player, outbox });
         verdict
     }

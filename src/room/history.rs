@@ -98,6 +98,10 @@ impl History {
         debug_assert_eq!(event.seq, self.newest() + 1);
         self.bytes += event.frame.len();
         let now = event.made;
+        // Most rooms are small and quiet.
+        if self.events.capacity() == 0 {
+            self.events.reserve_exact(2);
+        }
         self.events.push_back(event);
         self.trim(now);
     }

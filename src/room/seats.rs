@@ -2,7 +2,7 @@
 //! Called by `room::state`.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -48,7 +48,8 @@ struct Departure {
 
 /// All seats of a room. Invariant: a seat without a connection has exactly one departure.
 pub struct Seats {
-    seats: HashMap<PlayerId, Seat>,
+    /// In the order of their names. Most rooms have a few: a map would cost more, in memory and in time.
+    seats: Vec<(PlayerId, Seat)>,
     /// Lost connections, oldest first: the grace is the same for all, so the order is that of the deadlines.
     departures: VecDeque<Departure>,
     grace: Duration,
@@ -57,7 +58,7 @@ pub struct Seats {
 impl Seats {
     /// `grace` is `RECONNECT_GRACE` (R4).
     pub fn new(grace: Duration) -> Self {
-        Self { seats: HashMap::new(), departures: VecDeque::new(), grace }
+        Self { seats: Vec::new(), departures: VecDeque::new(), grace }
     }
 
     /// A seat of a room that is open again. Its player is away; `left` is what remains of its grace.
@@ -66,24 +67,19 @@ impl Seats {
         let deadline = now + left.min(self.grace);
         let place = self.departures.partition_point(|departure| departure.deadline <= deadline);
         self.departures.insert(place, Departure { deadline, player: player.clone() });
-        self.seats.insert(player, Seat { secret, last_id, life, connection: None });
+        self.insert(player, Seat { secret, last_id, life, connection: None });
     }
 
     /// All seats as they are to be kept, in the order of their players' names.
     pub fn records(&self, now: Now) -> Vec<SeatRecord> {
-        let away: HashMap<_, _> = self.departures.iter().map(|gone| (&gone.player, gone.deadline)).collect();
-        let mut records: Vec<_> = self
-            .seats
-            .iter()
-            .map(|(player, seat)| record(player, seat, away.get(player).map(|deadline| until_ms(*deadline, now))))
-            .collect();
-        records.sort_unstable_by(|a, b| a.player.cmp(&b.player));
-        records
+        let away: BTreeMap<_, _> = self.departures.iter().map(|gone| (&gone.player, gone.deadline)).collect();
+        let until = |player| away.get(player).map(|deadline| until_ms(*deadline, now));
+        self.seats.iter().map(|(player, seat)| record(player, seat, until(player))).collect()
     }
 
     /// One seat as it is to be kept.
     pub fn record(&self, player: &PlayerId, now: Now) -> Option<SeatRecord> {
-        let seat = self.seats.get(player)?;
+        let seat = &self.seats[self.place(player).ok()?].1;
         // The newest departure is the last: the one that is asked about.
         let gone = || self.departures.iter().rev().find(|gone| gone.player == *player);
         let away = if seat.connection.is_some() { None } else { gone() };
@@ -99,41 +95,49 @@ impl Seats {
     }
 
     pub fn get_mut(&mut self, player: &PlayerId) -> Option<&mut Seat> {
-        self.seats.get_mut(player)
+        self.place(player).ok().map(|place| &mut self.seats[place].1)
     }
 
     /// The seat, if this connection holds it: a connection that was replaced has no say any more.
     pub fn held_by(&mut self, player: &PlayerId, connection: u64) -> Option<&mut Seat> {
-        self.seats.get_mut(player).filter(|seat| seat.connection == Some(connection))
+        self.get_mut(player).filter(|seat| seat.connection == Some(connection))
     }
 
+    /// A seat that was not there.
     pub fn insert(&mut self, player: PlayerId, seat: Seat) {
-        self.seats.insert(player, seat);
+        if let Err(place) = self.place(&player) {
+            if self.seats.capacity() == 0 {
+                self.seats.reserve_exact(2);
+            }
+            self.seats.insert(place, (player, seat));
+        }
+    }
+
+    fn place(&self, player: &PlayerId) -> Result<usize, usize> {
+        self.seats.binary_search_by(|(known, _)| known.cmp(player))
     }
 
     /// The seat is given up.
     pub fn remove(&mut self, player: &PlayerId) -> Option<Seat> {
         self.forget_departure(player);
-        self.seats.remove(player)
+        self.place(player).ok().map(|place| self.seats.remove(place).1)
     }
 
     /// An away player is back, or another one takes its place: `connection` holds the seat from now on.
     pub fn occupy(&mut self, player: &PlayerId, connection: u64) {
         self.forget_departure(player);
-        if let Some(seat) = self.seats.get_mut(player) {
+        if let Some(seat) = self.get_mut(player) {
             seat.connection = Some(connection);
         }
     }
 
     pub fn players(&self) -> impl Iterator<Item = &PlayerId> {
-        self.seats.keys()
+        self.seats.iter().map(|(player, _)| player)
     }
 
     pub fn statuses(&self) -> Vec<(&PlayerId, Status)> {
         let status = |seat: &Seat| if seat.connection.is_some() { Status::Joined } else { Status::Away };
-        let mut all: Vec<_> = self.seats.iter().map(|(player, seat)| (player, status(seat))).collect();
-        all.sort_unstable_by_key(|(player, _)| *player);
-        all
+        self.seats.iter().map(|(player, seat)| (player, status(seat))).collect()
     }
 
     /// The connection is lost; the seat is kept for the grace. `false` when it does not hold the seat.
@@ -148,7 +152,9 @@ impl Seats {
     /// Takes out one player whose grace is over. Call until it returns `None`.
     pub fn expire(&mut self, now: Instant) -> Option<PlayerId> {
         let due = self.departures.pop_front_if(|departure| departure.deadline <= now)?;
-        self.seats.remove(&due.player);
+        if let Ok(place) = self.place(&due.player) {
+            self.seats.remove(place);
+        }
         Some(due.player)
     }
 
