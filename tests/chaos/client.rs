@@ -218,7 +218,7 @@ impl<'a> Client<'a> {
     }
 
     fn welcome(&mut self, frame: &Value) -> Result<(), String> {
-        match &self.witness {
+        match &mut self.witness {
             Some(witness) => {
                 let last_id = witness.resume(frame, self.sent)?;
                 self.tally.resumes += 1;

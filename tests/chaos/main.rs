@@ -4,6 +4,7 @@
 mod client;
 mod line;
 mod oracle;
+mod oracle_tests;
 mod proxy;
 mod script;
 // The harness of the contract's tests; this one needs little of it.

@@ -143,7 +143,7 @@ fn states_are_folds(script: &Script, witnesses: &[&Witness], log: &Log, wrong: &
 }
 
 /// RFC 7396, written anew: the server's own would agree with its own mistakes.
-fn merge(target: &mut Value, patch: Value) {
+pub fn merge(target: &mut Value, patch: Value) {
     let Value::Object(fields) = patch else {
         *target = patch;
         return;

@@ -56,17 +56,17 @@ impl Witness {
     }
 
     /// A welcome after a loss. `sent` is the newest `id` that was ever written to a socket. Returns `last_id`.
-    pub fn resume(&self, welcome: &Value, sent: u64) -> Result<u64, String> {
+    pub fn resume(&mut self, welcome: &Value, sent: u64) -> Result<u64, String> {
         let at = || format!("after seq {}, sent {sent}, applied {}: {welcome}", self.seen, self.applied);
         check(welcome["resume"] == "continuous", || format!("wrong verdict {}", at()))?;
         check(welcome["epoch"] == *self.epoch, || format!("another epoch than {} {}", self.epoch, at()))?;
-        check(welcome["session"] == *self.session, || format!("another session {}", at()))?;
         check(welcome.get("state").is_none(), || format!("a state under continuous {}", at()))?;
         check(number(welcome, "seq")? >= self.seen, || format!("seq went back {}", at()))?;
         self.welcome_names_us(welcome)?;
         let last_id = number(welcome, "last_id")?;
         let known = self.acks.iter().map(|(id, _)| *id).max().unwrap_or(0).max(self.applied);
         check((known..=sent).contains(&last_id), || format!("wrong last_id {}", at()))?;
+        self.session = text(welcome, "session")?;
         Ok(last_id)
     }
 
