@@ -12,6 +12,7 @@ mod logs;
 mod play;
 mod presence;
 mod reports;
+mod restart;
 mod resume;
 mod routes;
 mod spectators;
