@@ -64,7 +64,7 @@ impl House {
             ("HISTORY_EVENTS", "10000000"),
             ("HISTORY_BYTES", "1024m"),
             ("HISTORY_AGE", "86400"),
-            ("DRAIN_TIMEOUT", "3"),
+            ("DRAIN_TIMEOUT", "1"),
             ("DRAIN_SPREAD_MS", "200"),
         ]);
         proxy.lead_to(server.port);

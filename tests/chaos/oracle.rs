@@ -20,7 +20,7 @@ pub fn judge(script: &Script, witnesses: &[&Witness]) -> Vec<String> {
     };
     let mut wrong = Vec::new();
     for witness in witnesses.iter().filter(|witness| witness.epoch != first.epoch) {
-        wrong.push(format!("{} saw the epoch {}, not {}", name(witness), witness.epoch, first.epoch));
+        wrong.push(format!("{} saw the epoch {}, not {}", witness.name(), witness.epoch, first.epoch));
     }
     let log = one_log(witnesses, &mut wrong);
     no_holes(&log, first.start.0, &mut wrong);
@@ -40,11 +40,6 @@ pub fn judge(script: &Script, witnesses: &[&Witness]) -> Vec<String> {
 
 type Log<'a> = BTreeMap<u64, &'a Event>;
 
-fn name(witness: &Witness) -> String {
-    let who = witness.seat.map_or_else(|| format!("a spectator since {}", witness.start.0), script::player);
-    format!("{who} of room {}", witness.room)
-}
-
 /// S1: what has the same `seq` is the same event, whoever saw it.
 fn one_log<'a>(witnesses: &[&'a Witness], wrong: &mut Vec<String>) -> Log<'a> {
     let mut log = Log::new();
@@ -52,7 +47,7 @@ fn one_log<'a>(witnesses: &[&'a Witness], wrong: &mut Vec<String>) -> Log<'a> {
         for (seq, event) in &witness.log {
             let agreed = *log.entry(*seq).or_insert(event);
             if agreed != event {
-                wrong.push(format!("at {seq} {} saw {event:?}, another {agreed:?}", name(witness)));
+                wrong.push(format!("at {seq} {} saw {event:?}, another {agreed:?}", witness.name()));
             }
         }
     }
@@ -81,7 +76,7 @@ fn complete(script: &Script, witness: &Witness, log: &Log, wrong: &mut Vec<Strin
         let did_see = seen.next_if_eq(seq).is_some();
         if did_see != is_for_it {
             let verb = if did_see { "saw what is not for it" } else { "did not see" };
-            wrong.push(format!("{} {verb}: {event:?} at {seq}", name(witness)));
+            wrong.push(format!("{} {verb}: {event:?} at {seq}", witness.name()));
         }
     }
 }
@@ -101,7 +96,7 @@ fn acks_agree(witness: &Witness, log: &Log, wrong: &mut Vec<String>) {
     for (id, seq) in &witness.acks {
         let told = witness.seat.map(|from| Event::Deed { from, id: *id });
         if log.get(seq).copied() != told.as_ref() {
-            wrong.push(format!("{} was told that {id} is at {seq}: there is {:?}", name(witness), log.get(seq)));
+            wrong.push(format!("{} was told that {id} is at {seq}: there is {:?}", witness.name(), log.get(seq)));
         }
     }
 }
@@ -137,7 +132,7 @@ fn states_are_folds(script: &Script, witnesses: &[&Witness], log: &Log, wrong: &
             }
         }
         if state != *told {
-            wrong.push(format!("{} was told at {start} the state {told}, the patches make {state}", name(witness)));
+            wrong.push(format!("{} was told at {start} the state {told}, the patches make {state}", witness.name()));
         }
     }
 }

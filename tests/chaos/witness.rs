@@ -70,6 +70,11 @@ impl Witness {
         Ok(last_id)
     }
 
+    pub fn name(&self) -> String {
+        let who = self.seat.map_or_else(|| format!("a spectator since {}", self.start.0), script::player);
+        format!("{who} of room {}", self.room)
+    }
+
     fn welcome_names_us(&self, welcome: &Value) -> Result<(), String> {
         let Some(seat) = self.seat else { return Ok(()) };
         let player = script::player(seat);
@@ -118,7 +123,7 @@ impl Witness {
                 lists += &format!(" {} of p{from} ({first}..{last})", missing.len());
             }
         }
-        format!("seq {}, applied {}, due {}, missing{lists}", self.seen, self.applied, self.due)
+        format!("{} is at seq {}, applied {}, due {}, missing:{lists}", self.name(), self.seen, self.applied, self.due)
     }
 }
 
