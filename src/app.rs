@@ -149,7 +149,11 @@ async fn serve(
     let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
     let ws_port = ws_port.map(|(_, listener)| listener.local_addr().map(|address| address.port())).transpose()?;
 
-    let journal = if config.store.needs_disk() { Some(open_journal(&config, &metrics, &logger)?) } else { None };
+    let journal = open_journal(&config, wrap, &metrics, &logger)?;
+    if let Some(journal) = &journal {
+        let after = config.room.reconnect_grace + config.room.linger + SWEEP_MARGIN;
+        actix_rt::spawn(sweep(journal.clone(), after, logger.clone()));
+    }
     let plan = |registry| ShardPlan {
         config: config.clone(),
         logics: logics.clone(),

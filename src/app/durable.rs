@@ -47,13 +47,16 @@ pub(super) fn open_journal(
         }
         error => Err(error),
     });
-    let Opened { store, notes } = opened.map_err(|error| StartError::Store(error.to_string()))?;
+    let Opened { store, notes } = opened.map_err(|error| StartError::Store(format!("DATA_DIR: {error}")))?;
     info!(logger, "rooms are kept"; "directory" => %dir.display());
     for note in notes {
         warn!(logger, "the store was not as it was left"; "note" => note);
     }
     let store: Box<dyn Store> = Box::new(store);
-    let store = wrap.map_or_else(|| store, |wrap| wrap(store));
+    let store = match wrap {
+        Some(wrap) => wrap(store),
+        None => store,
+    };
     let setting = JournalSetting { interval: GROUP_INTERVAL, max_queue_bytes: MAX_QUEUE_BYTES };
     Ok(Some(Journal::start(store, setting, logger.clone(), metrics.clone())?))
 }

@@ -4,6 +4,7 @@
 mod admission;
 mod auth;
 mod drain;
+mod faults;
 mod frames;
 mod heartbeat;
 mod hostile;
@@ -14,6 +15,7 @@ mod presence;
 mod reports;
 mod restart;
 mod resume;
+mod rooms;
 mod routes;
 mod spectators;
 mod startup;
