@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    script::{self, Deed, SEATS, Script},
+    script::{Deed, SEATS, Script},
     witness::{Event, Witness, own_id},
 };
 
