@@ -19,7 +19,7 @@ const OPEN: &[(&str, &str)] = &[
 const HEADING: &str = "\n## Proof\n";
 const INTRODUCTION: &str = "
 Each clause and the tests that prove it: `module::test` is a test in `tests/contract/module.rs`, a longer path one under
-`src/`. `cargo test --test protocol_doc` checks that they exist; with `UPDATE_DOCS=1` it adds those that bear a clause's id.
+`src/`, `chaos::…` one in `tests/chaos/`. `cargo test --test protocol_doc` checks that they exist; with `UPDATE_DOCS=1` it adds those that bear a clause's id.
 
 | clause | test |
 |---|---|
@@ -37,7 +37,7 @@ fn reason(clause: &str) -> Option<&'static str> {
 fn tests() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = BTreeSet::new();
-    for folder in ["src", "tests/contract"] {
+    for (folder, prefix) in [("src", ""), ("tests/contract", ""), ("tests/chaos", "chaos::")] {
         let root = root.join(folder);
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
@@ -50,7 +50,7 @@ fn tests() -> BTreeSet<String> {
                     let module = module.strip_prefix(&root).expect("below the folder").to_string_lossy();
                     let module = module.replace(['/', '\\'], "::");
                     let text = fs::read_to_string(&path).expect("sources are UTF-8");
-                    found.extend(test_names(&text).map(|name| format!("{module}::{name}")));
+                    found.extend(test_names(&text).map(|name| format!("{prefix}{module}::{name}")));
                 }
             }
         }
