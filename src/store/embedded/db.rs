@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use rusqlite::{Connection, Error, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig, wal::CheckpointMode};
 
 use super::{checkpoint::Checkpoints, file::Header};
 
@@ -68,6 +68,11 @@ impl Db {
     /// Keeps the WAL within its bound; call it after writing.
     pub(super) fn check_wal(&mut self) {
         self.checkpoints.check(&self.conn);
+    }
+
+    /// Moves all of the WAL into the database; what fails is found when the file is opened again.
+    pub(super) fn empty_wal(&self) {
+        let _ = self.conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
     }
 
     /// What went wrong with checkpoints since the last call.

@@ -21,6 +21,9 @@ mod read;
 mod settle;
 mod tail;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -29,6 +32,7 @@ use std::{
 pub use self::open::{OpenError, Opened};
 use self::{
     db::{is_damage, is_passing},
+    file::beside,
     home::Home,
     lock::Lock,
     mark::Mark,
@@ -168,6 +172,13 @@ impl EmbeddedStore {
     fn check_files(&mut self) {
         let Some((home, mark)) = &self.open else { return };
         if home.db.header.identity().is_at(&self.files.db) && self.lock.is_at(&self.files.lock) {
+            let wal = beside(&self.files.db, "-wal");
+            if !wal.exists() {
+                // What is in it can still be moved to the database, by the connection that has it open.
+                self.notes.push(format!("{} was deleted; what was in it is kept", wal.display()));
+                home.db.empty_wal();
+                return self.abandon();
+            }
             if !mark.is_at(&self.files.mark)
                 && let (Ok((mark, _)), Some(open)) = (Mark::open(&self.files.mark), &mut self.open)
             {
