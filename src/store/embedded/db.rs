@@ -117,10 +117,13 @@ pub(super) fn is_damage(error: &Error) -> bool {
     }
 }
 
+/// Whether there is no room on the disk.
+pub(super) fn is_full(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 /// Whether the same connection may well succeed later.
 pub(super) fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory)
-    )
+    let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::OutOfMemory];
+    is_full(error) || error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
 }
