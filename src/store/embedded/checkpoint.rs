@@ -15,8 +15,8 @@ use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, ffi, wal::CheckpointMode};
 use super::{db::Result, file::Header};
 
 const PAGE_BYTES: i64 = 4096;
-/// The thread sets to work when this much of the WAL is not in the database.
-const START_BYTES: i64 = 4 << 20;
+/// The thread sets to work when this much of the WAL is not in the database: pages that change often are moved once.
+const START_BYTES: i64 = 8 << 20;
 /// The WAL starts over when it is this long and all of it is in the database ...
 const RESTART_BYTES: i64 = 16 << 20;
 /// ... but for so little that the writer moves it itself, between two groups.
@@ -24,7 +24,7 @@ const REST_BYTES: i64 = 2 << 20;
 /// The WAL's bound: here the writer waits until all of it is in the database.
 const MAX_BYTES: i64 = 64 << 20;
 /// What the WAL's file keeps when it starts over: writing over a file is cheaper than making it longer.
-pub(super) const KEPT_WAL_BYTES: i64 = 16 << 20;
+pub(super) const KEPT_WAL_BYTES: i64 = 32 << 20;
 /// The WAL is measured at every so many transactions.
 const MEASURE_EVERY: u32 = 8;
 
@@ -74,7 +74,7 @@ impl Checkpoints {
         } else if length >= RESTART_BYTES && rest <= REST_BYTES && is_idle {
             // Nothing is added to the WAL meanwhile, so the next write begins at its start.
             self.shared.checkpoint(conn, CheckpointMode::PASSIVE);
-        } else if rest >= START_BYTES && is_idle {
+        } else if (rest >= START_BYTES || length >= RESTART_BYTES) && is_idle {
             self.shared.is_busy.store(true, Ordering::Release);
             if self.ask.as_ref().is_none_or(|ask| ask.try_send(()).is_err()) {
                 self.shared.is_busy.store(false, Ordering::Release);

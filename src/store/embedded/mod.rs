@@ -21,6 +21,9 @@ mod read;
 mod settle;
 mod tail;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -28,7 +31,8 @@ use std::{
 
 pub use self::open::{OpenError, Opened};
 use self::{
-    db::{is_damage, is_passing},
+    db::{is_damage, is_full, is_passing},
+    file::beside,
     home::Home,
     lock::Lock,
     mark::Mark,
@@ -49,6 +53,8 @@ pub struct EmbeddedStore {
     /// The first run of this process, by store: what was written since may be in use.
     since: (u64, u64),
     failures: u32,
+    /// The disk was full at the last failure.
+    was_full: bool,
     /// A call has begun and not returned: it panicked.
     is_calling: bool,
     notes: Vec<String>,
@@ -93,7 +99,17 @@ impl EmbeddedStore {
         let (home, mark) = files.open(clock(), &mut notes)?;
         let since = (home.meta.store_id, home.meta.run);
         let open = Some((home, mark));
-        let store = Self { files, lock, open, since, failures: 0, is_calling: false, notes: Vec::new(), clock };
+        let store = Self {
+            files,
+            lock,
+            open,
+            since,
+            failures: 0,
+            was_full: false,
+            is_calling: false,
+            notes: Vec::new(),
+            clock,
+        };
         Ok(Opened { store, notes })
     }
 
@@ -122,6 +138,9 @@ impl EmbeddedStore {
         match result {
             Ok(result) => {
                 self.failures = 0;
+                if std::mem::take(&mut self.was_full) {
+                    self.empty_wal();
+                }
                 Ok(result)
             }
             Err(error) => {
@@ -137,11 +156,21 @@ impl EmbeddedStore {
             if let Err(error) = self.files.set_aside(now_ms, &mut self.notes) {
                 self.notes.push(error.to_string());
             }
+        } else if is_full(error) {
+            self.was_full = true;
+            self.empty_wal();
         } else if !is_passing(error) && !is_damage(error) {
             self.failures += 1;
             if self.failures >= MAX_FAILURES {
                 self.abandon();
             }
+        }
+    }
+
+    /// A WAL is longer than what it holds: pages are in it as often as they were written.
+    fn empty_wal(&self) {
+        if let Some((home, _)) = &self.open {
+            home.db.empty_wal();
         }
     }
 
@@ -168,6 +197,13 @@ impl EmbeddedStore {
     fn check_files(&mut self) {
         let Some((home, mark)) = &self.open else { return };
         if home.db.header.identity().is_at(&self.files.db) && self.lock.is_at(&self.files.lock) {
+            let wal = beside(&self.files.db, "-wal");
+            if !wal.exists() {
+                // What is in it can still be moved to the database, by the connection that has it open.
+                self.notes.push(format!("{} was deleted; what was in it is kept", wal.display()));
+                home.db.empty_wal();
+                return self.abandon();
+            }
             if !mark.is_at(&self.files.mark)
                 && let (Ok((mark, _)), Some(open)) = (Mark::open(&self.files.mark), &mut self.open)
             {
