@@ -8,6 +8,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, ffi, wal::CheckpointMode};
@@ -25,6 +26,8 @@ const REST_BYTES: i64 = 2 << 20;
 const MAX_BYTES: i64 = 64 << 20;
 /// What the WAL's file keeps when it starts over: writing over a file is cheaper than making it longer.
 pub(super) const KEPT_WAL_BYTES: i64 = 32 << 20;
+/// For how long it waits for the thread at most: on a disk that is this slow the WAL may be longer.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The WAL is measured at every so many transactions.
 const MEASURE_EVERY: u32 = 8;
 
@@ -70,6 +73,11 @@ impl Checkpoints {
         let (length, rest) = bytes(conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::NOOP)?);
         let is_idle = !self.shared.is_busy.load(Ordering::Acquire);
         if length >= MAX_BYTES {
+            // SQLite does not wait for a checkpoint that is being made.
+            let until = Instant::now() + MAX_WAIT;
+            while self.shared.is_busy.load(Ordering::Acquire) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             self.shared.checkpoint(conn, CheckpointMode::RESTART);
         } else if length >= RESTART_BYTES && rest <= REST_BYTES && is_idle {
             // Nothing is added to the WAL meanwhile, so the next write begins at its start.
