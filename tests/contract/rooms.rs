@@ -117,3 +117,20 @@ fn what_cannot_be_done_is_said_with_what_to_do_and_a_code() {
     assert!(err(&busy).contains("another process"), "{}", err(&busy));
     assert_eq!(rooms(server.data(), &["burn"]).status.code(), Some(64));
 }
+
+#[test]
+fn a_database_that_cannot_be_opened_is_damage_and_stays_where_it_is() {
+    let (server, _) = a_stopped_server();
+    let database = server.data().file("innkeeper.db");
+    std::fs::write(
+        &database,
+        "no database at all, and longer than a header of one hundred bytes has to be: ".repeat(9),
+    )
+    .expect("written");
+    let files = server.data().files();
+    let verified = rooms(server.data(), &["verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(err(&verified).contains("damaged"), "{}", err(&verified));
+    assert_eq!(server.data().files(), files);
+    assert!(std::fs::read_to_string(&database).expect("still there").starts_with("no database at all"));
+}

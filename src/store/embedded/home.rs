@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The groups that are not settled weigh about this much at most.
-const MAX_WEIGHT: usize = 4 << 20;
+const MAX_WEIGHT: usize = 2 << 20;
 /// A portion of settling: until it has so many bytes or tails, or some more than the group that comes in.
 const PORTION_BYTES: usize = 128 << 10;
 const PORTION_TAILS: usize = 96;

@@ -80,15 +80,19 @@ impl EmbeddedStore {
         Self::open_at(dir, wait, unix_ms)
     }
 
-    /// Opens the store of a directory that has one, at once.
+    /// Opens the store of a directory that has one, at once, to look at it. Nothing is put aside.
     ///
     /// # Errors
-    /// When there is none, and like [`EmbeddedStore::open`].
+    /// When there is none, when it is damaged as a whole, and like [`EmbeddedStore::open`].
     pub fn open_existing(dir: &Path) -> Result<Opened, OpenError> {
-        if !Files::of(dir).db.exists() {
+        let files = Files::of(dir);
+        if !files.db.exists() {
             return Err(OpenError::Missing { dir: dir.into() });
         }
-        Self::open(dir, Duration::ZERO)
+        let lock = files.lock(Duration::ZERO)?;
+        let mut notes = Vec::new();
+        let opened = files.open_as_it_is(unix_ms(), &mut notes)?;
+        Ok(Self::opened(files, lock, opened, notes, unix_ms))
     }
 
     /// `clock` gives unix milliseconds.
@@ -96,21 +100,26 @@ impl EmbeddedStore {
         let files = Files::of(dir);
         let lock = files.lock(wait)?;
         let mut notes = Vec::new();
-        let (home, mark) = files.open(clock(), &mut notes)?;
-        let since = (home.meta.store_id, home.meta.run);
-        let open = Some((home, mark));
+        let opened = files.open(clock(), &mut notes)?;
+        Ok(Self::opened(files, lock, opened, notes, clock))
+    }
+
+    fn opened(files: Files, lock: Lock, open: (Home, Mark), notes: Vec<String>, clock: fn() -> u64) -> Opened {
+        let since = (open.0.meta.store_id, open.0.meta.run);
+        let open = Some(open);
+
         let store = Self {
             files,
             lock,
             open,
             since,
             failures: 0,
-            was_full: false,
             is_calling: false,
+            was_full: false,
             notes: Vec::new(),
             clock,
         };
-        Ok(Opened { store, notes })
+        Opened { store, notes }
     }
 
     /// Calls the home, opens it before where necessary, and deals with what fails.
