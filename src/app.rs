@@ -1,6 +1,8 @@
 //! Owns the composition: configuration to shards, registry, listeners; start, signals, drain, stop. It alone sees everything.
 //! Called by `main`, and by programs that bring their own room logic.
 
+mod durable;
+
 use std::{
     fmt, io,
     net::TcpListener,
@@ -13,6 +15,7 @@ use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
 use slog::{Logger, info, warn};
 use tokio::{sync::watch, time::timeout};
 
+use self::durable::{WrapStore, open_journal, sweep};
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports},
     connection::Terms,
@@ -26,14 +29,19 @@ use crate::{
         shard::Events,
     },
     room::{Logics, RoomLogic},
-    store::{Journal, JournalSetting, MemoryStore},
+    store::Store,
 };
+
+/// On top of the time after which nobody can come back to a room that was never opened again.
+const SWEEP_MARGIN: Duration = Duration::from_secs(1);
 
 /// Why the server does not start.
 #[derive(Debug)]
 pub enum StartError {
     /// The configuration cannot be carried out; the message says which setting.
     Config(String),
+    /// The data directory cannot be used; the message says why.
+    Store(String),
     /// A listener cannot be bound, or a thread not started.
     Io(io::Error),
 }
@@ -41,7 +49,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(message) => f.write_str(message),
+            Self::Config(message) | Self::Store(message) => f.write_str(message),
             Self::Io(error) => write!(f, "{error}"),
         }
     }
@@ -60,11 +68,12 @@ pub struct Innkeeper {
     config: Config,
     logics: Logics,
     routes: Vec<(String, String)>,
+    wrap_store: Option<WrapStore>,
 }
 
 impl Innkeeper {
     pub fn new(config: Config) -> Self {
-        Self { config, logics: Logics::new(), routes: Vec::new() }
+        Self { config, logics: Logics::new(), routes: Vec::new(), wrap_store: None }
     }
 
     /// Games whose name begins with `prefix` are played by the rules that `make` makes, one value for each room.
@@ -78,6 +87,14 @@ impl Innkeeper {
     ) -> Self {
         self.logics.register(name, Arc::new(move |game| Box::new(make(game))));
         self.routes.push((prefix.into(), name.into()));
+        self
+    }
+
+    /// Puts a store of one's own around the configured one, or in its place: to watch it, to copy it, to make it fail.
+    /// Not called when all rooms live in memory.
+    #[must_use]
+    pub fn wrap_store(mut self, wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store> + 'static) -> Self {
+        self.wrap_store = Some(Box::new(wrap));
         self
     }
 
@@ -95,7 +112,8 @@ impl Innkeeper {
         let release = concat!("innkeeper@", env!("CARGO_PKG_VERSION"));
         let reports = report::start(dsn, release).map_err(StartError::Config)?;
         report::install_panic_hook(logger.clone());
-        let result = actix::System::new().block_on(serve(Arc::new(self.config), Arc::new(self.logics), logger));
+        let result =
+            actix::System::new().block_on(serve(Arc::new(self.config), Arc::new(self.logics), self.wrap_store, logger));
         drop(reports);
         drop(log_guard);
         result
@@ -117,7 +135,12 @@ fn start_log(config: &Config) -> (Logger, log::LogGuard) {
     log::start(format, level)
 }
 
-async fn serve(config: Arc<Config>, logics: Arc<Logics>, logger: Logger) -> Result<(), StartError> {
+async fn serve(
+    config: Arc<Config>,
+    logics: Arc<Logics>,
+    wrap: Option<WrapStore>,
+    logger: Logger,
+) -> Result<(), StartError> {
     let signals = Signals::install()?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let (phase, phase_seen) = watch::channel(Phase::Starting);
@@ -167,16 +190,6 @@ async fn serve(config: Arc<Config>, logics: Arc<Logics>, logger: Logger) -> Resu
     // Connections are closed or given up: nothing to wait for that the drain has not waited for.
     drop(handle.stop(false));
     Ok(())
-}
-
-/// Under load, a group every so often: more would cost more processor than they save time.
-const GROUP_INTERVAL: Duration = Duration::from_millis(2);
-/// What may wait for the store before rooms wait themselves.
-const MAX_QUEUE_BYTES: usize = 16 * 1024 * 1024;
-
-fn open_journal(_config: &Config, metrics: &Arc<Metrics>, logger: &Logger) -> Result<Journal, StartError> {
-    let setting = JournalSetting { interval: GROUP_INTERVAL, max_queue_bytes: MAX_QUEUE_BYTES };
-    Ok(Journal::start(Box::new(MemoryStore::default()), setting, logger.clone(), metrics.clone())?)
 }
 
 fn terms(config: &Config) -> Terms {

@@ -9,6 +9,7 @@ pub mod config;
 mod connection;
 mod gate;
 mod http;
+mod inspect;
 pub mod observe;
 pub mod protocol;
 mod registry;
@@ -17,3 +18,4 @@ pub mod store;
 mod ws;
 
 pub use app::{Innkeeper, StartError};
+pub use inspect::{InspectError, Inspection, inspect};

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["connection", "registry", "ws", "gate", "protocol", "config", "observe"]),
+    ("inspect", &["room", "store", "protocol", "clock"]),
     ("connection", &["registry", "room", "ws", "gate", "protocol", "config", "observe", "clock"]),
     ("registry", &["room", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.

@@ -77,8 +77,6 @@ pub struct Room {
     counted_seats: usize,
     /// Set when the room ends in good order; a room dropped without it has failed.
     is_over: bool,
-    /// Somebody was welcomed since the room was opened.
-    has_welcomed: bool,
 }
 
 impl Room {
@@ -120,17 +118,7 @@ impl Room {
             outlet.pass(Some(begun), std::iter::empty(), room_log.home());
         }
         setting.metrics.rooms.inc();
-        Self {
-            number,
-            state,
-            log: room_log,
-            outlet,
-            setting,
-            timer: None,
-            counted_seats: 0,
-            is_over: false,
-            has_welcomed: false,
-        }
+        Self { number, state, log: room_log, outlet, setting, timer: None, counted_seats: 0, is_over: false }
     }
 
     /// Runs one change of the state and everything that follows from it.
@@ -194,32 +182,18 @@ impl Room {
         if self.log.home().is_failing() {
             return Err(JoinError::Refused(Cause::Unavailable));
         }
-        if !self.has_welcomed && self.state.knows_less_than(&join) {
-            self.begin_other_epoch(context);
-            return Err(JoinError::RoomGone);
-        }
         let connection = join.connection;
         let welcomed = self.outlet.expect(connection);
         if let Err(cause) = self.turn(context, |state, now, effects| state.join(join, now, effects)) {
             self.outlet.forget(connection);
             return Err(JoinError::Refused(cause));
         }
-        self.has_welcomed = true;
         Ok(welcomed)
     }
 
     fn end(&mut self, context: &mut Context<Self>) {
         self.is_over = true;
         context.stop();
-    }
-
-    /// The store was put back to an older copy while nobody watched, and this is the first who can tell. Nobody was welcomed
-    /// yet, so nothing has been shown twice under one `seq`: the room goes on under another epoch (R3).
-    fn begin_other_epoch(&mut self, context: &mut Context<Self>) {
-        self.state.begin_epoch(new_epoch());
-        self.log.begin(&self.state.image(Now::read()), true);
-        self.outlet.close(Cause::RoomFailed, "room_restarted", "the room begins anew; join again");
-        self.end(context);
     }
 
     fn count_seats(&mut self) {

@@ -30,12 +30,20 @@ pub struct RoomLog {
     position: u64,
     bytes_since_snapshot: usize,
     snapshot_bytes: usize,
+    /// [`SNAPSHOT_BYTES`], less in tests.
+    min_bytes: usize,
 }
 
 impl RoomLog {
     /// A log that ends at `position`.
     pub fn new(game: GameId, home: Rc<Appender<Deferred>>, flush: bool, position: u64) -> Self {
-        Self { game, home, flush, position, bytes_since_snapshot: 0, snapshot_bytes: 0 }
+        let min_bytes = SNAPSHOT_BYTES;
+        Self { game, home, flush, position, bytes_since_snapshot: 0, snapshot_bytes: 0, min_bytes }
+    }
+
+    #[cfg(test)]
+    pub fn with_snapshots_after(self, min_bytes: usize) -> Self {
+        Self { min_bytes, ..self }
     }
 
     pub fn home(&self) -> &Rc<Appender<Deferred>> {
@@ -69,7 +77,7 @@ impl RoomLog {
         }
         self.position += records.len();
         self.bytes_since_snapshot += records.as_bytes().len();
-        let is_due = self.bytes_since_snapshot >= SNAPSHOT_BYTES.max(2 * self.snapshot_bytes);
+        let is_due = self.bytes_since_snapshot >= self.min_bytes.max(2 * self.snapshot_bytes);
         let snapshot = is_due.then(|| {
             let snapshot = snapshot();
             (self.bytes_since_snapshot, self.snapshot_bytes) = (0, snapshot.body.len());

@@ -7,6 +7,7 @@ mod document;
 mod effect;
 mod handle;
 mod history;
+pub mod inspect;
 mod lineage;
 mod log;
 mod logic;

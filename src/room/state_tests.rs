@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod client;
+mod crash;
 mod talkative;
 mod world;
 
@@ -61,6 +62,10 @@ enum Happening {
     Wait {
         ms: u64,
     },
+    /// `kill -9` and a new process: what is stored is all that is left. `keep` frames under way reached each client.
+    Crash {
+        keep: usize,
+    },
 }
 
 fn claim() -> impl Strategy<Value = Claim> {
@@ -94,6 +99,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => (player, 0u8..2).prop_map(|(who, name)| Happening::Volatile { who, name }),
         1 => anybody.prop_map(|who| Happening::Leave { who }),
         2 => (0u64..900).prop_map(|ms| Happening::Wait { ms }),
+        1 => (0usize..8).prop_map(|keep| Happening::Crash { keep }),
     ]
 }
 
@@ -139,6 +145,7 @@ proptest! {
                 Happening::Volatile { who, name } => world.volatile(who, name),
                 Happening::Leave { who } => world.leave(who),
                 Happening::Wait { ms } => world.wait(ms),
+                Happening::Crash { keep } => world.crash(keep),
             }
             world.settle();
         }

@@ -6,14 +6,19 @@
 //! log is outdated is rejected, never merged (fencing).
 
 mod appender;
+mod embedded;
 mod journal;
 mod memory;
 mod records;
+
+#[cfg(test)]
+mod contract_tests;
 
 use std::{fmt, time::Duration};
 
 pub use self::{
     appender::{Appended, Appender, Outcome, Ticket},
+    embedded::{EmbeddedStore, OpenError, Opened},
     journal::{Journal, JournalSetting},
     memory::MemoryStore,
     records::Records,
@@ -22,7 +27,7 @@ use crate::protocol::GameId;
 
 /// Where logs live. Calls block; the journal makes them from a thread of its own.
 ///
-/// What is read is what was written, or [`Log::is_intact`] is `false`. `tests` holds every home to this contract.
+/// What is read is what was written, or [`Log::is_intact`] is `false`. `contract_tests` holds every home to this contract.
 pub trait Store: Send {
     /// Carries out all of a group or, on an error, nothing of it. Returns the indices of the batches that did not fit their log,
     /// ascending; those alone are left out. Afterwards the group outlives the process; with `flush`, the machine too (D1).
@@ -56,6 +61,11 @@ pub trait Store: Send {
     /// When the home cannot write now.
     fn tend(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// What has happened to the home since the last call that belongs in the log: each a sentence, a warning.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -9,6 +9,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,10 +23,12 @@ assert.ok(binary, "set INNKEEPER_BIN to the server's binary, e.g. ../../target/d
 
 let browser, profile, pictures, server;
 
-/** The server on a free port (or a given one), ready; its quiet end is awaited by `stop`. */
+/** The server on a free port (or a given one), ready, with a DATA_DIR of its own unless one is given; its quiet end is awaited by `stop`. */
 async function startServer({ port = 0, ...settings } = {}) {
+  const data = settings.DATA_DIR ?? await mkdtemp(join(tmpdir(), "innkeeper-data-"));
+  if (!settings.DATA_DIR) directories.add(data);
   const child = spawn(binary, [], {
-    env: { HOST: "127.0.0.1", PORT: String(port), LOG_FORMAT: "json", MAX_CONNECTIONS_PER_IP: "100", DRAIN_SPREAD_MS: "200", ...settings },
+    env: { DATA_DIR: data, HOST: "127.0.0.1", PORT: String(port), LOG_FORMAT: "json", MAX_CONNECTIONS_PER_IP: "100", DRAIN_SPREAD_MS: "200", ...settings },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const gone = new Promise((resolve) => child.once("exit", resolve));
@@ -45,7 +48,11 @@ async function startServer({ port = 0, ...settings } = {}) {
 
 /** A test that failed half way has not stopped its servers; nothing may outlive this process. */
 const servers = new Set();
-process.on("exit", () => servers.forEach((child) => child.kill("SIGKILL")));
+const directories = new Set();
+process.on("exit", () => {
+  servers.forEach((child) => child.kill("SIGKILL"));
+  directories.forEach((directory) => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }));
+});
 
 before(async () => {
   pictures = process.env.SCREENSHOTS ?? await mkdtemp(join(tmpdir(), "innkeeper-pictures-"));

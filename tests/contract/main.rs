@@ -4,6 +4,7 @@
 mod admission;
 mod auth;
 mod drain;
+mod faults;
 mod frames;
 mod heartbeat;
 mod hostile;
@@ -12,7 +13,9 @@ mod logs;
 mod play;
 mod presence;
 mod reports;
+mod restart;
 mod resume;
+mod rooms;
 mod routes;
 mod spectators;
 mod startup;

@@ -8,14 +8,6 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-fn resume(server: &Server, game: &str, player: &str, session: &str, seq: u64) -> Client {
-    server.connect(&format!("/ws/{game}/{player}?session={session}&seq={seq}")).welcomed()
-}
-
-fn verdict(client: &Client) -> &str {
-    client.welcome["resume"].as_str().expect("a verdict")
-}
-
 fn seqs(frames: &[Value]) -> Vec<u64> {
     frames.iter().filter_map(|frame| frame["seq"].as_u64()).collect()
 }
@@ -58,15 +50,15 @@ fn r3_a_resume_within_the_history_is_continuous_and_in_order_before_anything_liv
     let server = Server::start(&[]);
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let bob = server.connect("/ws/g/bob").welcomed();
-    let session = bob.session().to_owned();
-    bob.cut();
+    let bob = bob.cut();
     alice.until(|frame| frame["status"] == "away");
     speak(&mut alice, 20);
     alice.send(&json!({"type": "send", "data": "not for bob", "to": ["carol"]}));
     alice.send(&json!({"type": "send", "data": "for bob", "to": ["bob"]}));
     alice.drain();
-    let mut bob = resume(&server, "g", "bob", &session, 2);
-    assert_eq!(verdict(&bob), "continuous");
+    let session = bob.session.clone();
+    let mut bob = server.resume(&bob.at(2));
+    assert_eq!(bob.verdict(), "continuous");
     assert_eq!((bob.session(), bob.welcome.get("state"), bob.welcome.get("lost")), (&*session, None, None));
     assert_eq!(bob.welcome["seq"], 26);
     alice.send(&json!({"type": "send", "data": "live"}));
@@ -85,8 +77,7 @@ fn r1_a_resume_in_the_auth_frame_is_as_good_as_in_the_query() {
     let token = |name: &str| token(SECRET, &json!({"sub": name, "exp": unix_secs(600)}));
     let mut alice = server.connect(&format!("/ws/g/alice?token={}", token("alice"))).welcomed();
     let bob = server.connect(&format!("/ws/g/bob?token={}", token("bob"))).welcomed();
-    let session = bob.session().to_owned();
-    bob.cut();
+    let session = bob.cut().session;
     alice.until(|frame| frame["status"] == "away");
     speak(&mut alice, 3);
     let auth = json!({"type": "auth", "token": token("bob"), "session": session, "seq": 2});
@@ -97,7 +88,7 @@ fn r1_a_resume_in_the_auth_frame_is_as_good_as_in_the_query() {
         let mut bob = server.connect(&path);
         bob.send(&frame);
         let mut bob = bob.welcomed();
-        assert_eq!((verdict(&bob), bob.session()), ("continuous", &*session), "{path}");
+        assert_eq!((bob.verdict(), bob.session()), ("continuous", &*session), "{path}");
         assert_eq!(seqs(&bob.drain())[..5], [3, 4, 5, 6, 7], "{path}");
     }
 }
@@ -121,7 +112,7 @@ fn r1_without_a_seq_it_is_no_resume_but_the_session_stays_and_the_state_comes() 
     alice.send(&json!({"type": "send", "id": 5, "data": {"move": 4}}));
     alice.until(|frame| frame["type"] == "patch" && frame["patch"]["turn"] == "O");
     let again = server.connect(&format!("/ws/tic-tac-toe-1/alice?session={}", alice.session())).welcomed();
-    assert_eq!((verdict(&again), &again.welcome["reason"]), ("new", &json!("no_seq")));
+    assert_eq!((again.verdict(), &again.welcome["reason"]), ("new", &json!("no_seq")));
     assert_eq!((again.session(), &again.welcome["last_id"]), (alice.session(), &json!(5)));
     assert_eq!(again.welcome["state"]["board"][4], "X");
 }
@@ -130,14 +121,13 @@ fn r1_without_a_seq_it_is_no_resume_but_the_session_stays_and_the_state_comes() 
 fn bob_misses(server: &Server, newest: u64) -> (Client, Client) {
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let bob = server.connect("/ws/g/bob").welcomed();
-    let session = bob.session().to_owned();
-    bob.cut();
+    let bob = bob.cut();
     alice.until(|frame| frame["status"] == "away");
     for n in 4..newest {
         alice.send(&json!({"type": "patch", "patch": {"n": n, "text": "0123456789"}}));
     }
     alice.drain();
-    let bob = resume(server, "g", "bob", &session, 2);
+    let bob = server.resume(&bob.at(2));
     assert_eq!(bob.welcome["seq"], newest);
     (alice, bob)
 }
@@ -146,7 +136,7 @@ fn bob_misses(server: &Server, newest: u64) -> (Client, Client) {
 fn r3_past_history_events_the_verdict_is_snapshot_and_lost_names_exactly_what_is_gone() {
     let server = Server::start(&[("HISTORY_EVENTS", "5")]);
     let (mut alice, mut bob) = bob_misses(&server, 20);
-    assert_eq!((verdict(&bob), &bob.welcome["lost"]), ("snapshot", &json!([3, 15])));
+    assert_eq!((bob.verdict(), &bob.welcome["lost"]), ("snapshot", &json!([3, 15])));
     assert_eq!(bob.welcome["state"], json!({"n": 19, "text": "0123456789"}));
     speak(&mut alice, 1);
     assert_eq!(seqs(&bob.drain()), [16, 17, 18, 19, 20, 21], "what is not lost follows");
@@ -156,7 +146,7 @@ fn r3_past_history_events_the_verdict_is_snapshot_and_lost_names_exactly_what_is
 fn r3_exactly_as_much_as_the_history_keeps_is_still_continuous() {
     let server = Server::start(&[("HISTORY_EVENTS", "18")]);
     let (_alice, mut bob) = bob_misses(&server, 20);
-    assert_eq!(verdict(&bob), "continuous");
+    assert_eq!(bob.verdict(), "continuous");
     assert!(seqs(&bob.drain()).into_iter().eq(3..=20));
 }
 
@@ -165,7 +155,7 @@ fn r3_past_history_bytes_the_verdict_is_snapshot() {
     let server = Server::start(&[("HISTORY_BYTES", "500")]);
     let (_alice, mut bob) = bob_misses(&server, 40);
     let lost: (u64, u64) = serde_json::from_value(bob.welcome["lost"].clone()).expect("a range");
-    assert_eq!((verdict(&bob), lost.0), ("snapshot", 3));
+    assert_eq!((bob.verdict(), lost.0), ("snapshot", 3));
     let kept = seqs(&bob.drain());
     assert!(kept.len() > 2 && kept.len() < 10, "500 bytes are a few events: {kept:?}");
     assert!(kept.into_iter().eq(lost.1 + 1..=40));
@@ -175,13 +165,12 @@ fn r3_past_history_bytes_the_verdict_is_snapshot() {
 fn r3_past_history_age_the_verdict_is_snapshot() {
     let server = Server::start(&[("HISTORY_AGE", "0.1"), ("RECONNECT_GRACE", "0.4")]);
     let mut alice = server.connect("/ws/g/alice").welcomed();
-    let session = alice.session().to_owned();
     speak(&mut alice, 5);
     // Carol's grace is the clock: when she has left, everything before her absence is older than the history.
     server.connect("/ws/g/carol").welcomed().cut();
     let left = alice.until(|frame| frame["status"] == "left")["seq"].as_u64().expect("a seq");
-    let mut alice = resume(&server, "g", "alice", &session, 2);
-    assert_eq!(verdict(&alice), "snapshot");
+    let mut alice = server.resume(&alice.seat().at(2));
+    assert_eq!(alice.verdict(), "snapshot");
     let lost: (u64, u64) = serde_json::from_value(alice.welcome["lost"].clone()).expect("a range");
     assert!(lost.0 == 3 && (left - 1..=left).contains(&lost.1), "{lost:?}, left is {left}");
     assert!(seqs(&alice.drain()).into_iter().eq(lost.1 + 1..=left));
@@ -191,10 +180,10 @@ fn r3_past_history_age_the_verdict_is_snapshot() {
 fn r3_without_any_history_a_resume_is_still_truthful() {
     let server = Server::start(&[("HISTORY_EVENTS", "0")]);
     let (_alice, mut bob) = bob_misses(&server, 10);
-    assert_eq!((verdict(&bob), &bob.welcome["lost"]), ("snapshot", &json!([3, 10])));
+    assert_eq!((bob.verdict(), &bob.welcome["lost"]), ("snapshot", &json!([3, 10])));
     assert!(bob.drain().is_empty());
-    let again = resume(&server, "g", "bob", bob.session(), 10);
-    assert_eq!(verdict(&again), "continuous", "a takeover that missed nothing");
+    let again = server.resume(&bob.seat().at(10));
+    assert_eq!(again.verdict(), "continuous", "a takeover that missed nothing");
 }
 
 #[test]
@@ -203,25 +192,26 @@ fn r3_after_the_room_was_disposed_of_the_verdict_is_reset_with_the_reason() {
     let mut alice = server.connect("/ws/g/alice").welcomed();
     alice.send(&json!({"type": "send", "id": 9, "data": 1}));
     alice.next();
-    let (session, epoch) = (alice.session().to_owned(), alice.welcome["epoch"].clone());
-    alice.cut();
+    let epoch = alice.welcome["epoch"].clone();
+    let seat = alice.cut();
     server.wait_for_metric("innkeeper_rooms", 0.0);
-    let alice = resume(&server, "g", "alice", &session, 2);
-    assert_eq!((verdict(&alice), &alice.welcome["reason"]), ("reset", &json!("room_restarted")));
+    let alice = server.resume(&seat);
+    assert_eq!((alice.verdict(), &alice.welcome["reason"]), ("reset", &json!("room_restarted")));
     assert_ne!(alice.welcome["epoch"], epoch);
-    assert_ne!(alice.session(), session);
+    assert_ne!(alice.session(), seat.session);
     let rest = (&alice.welcome["seq"], &alice.welcome["last_id"], &alice.welcome["state"]);
     assert_eq!(rest, (&json!(1), &json!(0), &json!({})));
 }
 
 #[test]
-fn r3_after_the_server_restarted_the_verdict_is_reset_with_the_reason() {
-    let server = Server::start(&[]);
-    let session = server.connect("/ws/g/alice").welcomed().session().to_owned();
-    drop(server);
-    let server = Server::start(&[]);
-    let mut alice = resume(&server, "g", "alice", &session, 1);
-    assert_eq!((verdict(&alice), &alice.welcome["reason"]), ("reset", &json!("room_restarted")));
+fn r3_after_the_server_restarted_without_what_it_had_stored_the_verdict_is_reset_with_the_reason() {
+    let mut server = Server::start(&[]);
+    let alice = server.connect("/ws/g/alice").welcomed().seat();
+    server.kill();
+    server.data().remove();
+    server.restart();
+    let mut alice = server.resume(&alice);
+    assert_eq!((alice.verdict(), &alice.welcome["reason"]), ("reset", &json!("room_restarted")));
     assert!(alice.drain().is_empty(), "nothing of the new life was missed");
 }
 
@@ -230,16 +220,15 @@ fn r3_a_seq_that_the_room_has_not_reached_is_a_reset() {
     let server = Server::start(&[]);
     let mut bob = server.connect("/ws/g/bob").welcomed();
     let alice = server.connect("/ws/g/alice").welcomed();
-    let session = alice.session().to_owned();
-    alice.cut();
+    let seat = alice.cut();
     bob.until(|frame| frame["status"] == "away");
     // The room is at 3. Its next event will be alice's own `back`, which she cannot have seen either.
     let mut open = Vec::new();
     for (ahead, newest) in [(4, 4), (1000, 4), (9007199254740991, 4)] {
-        let alice = resume(&server, "g", "alice", &session, ahead);
-        assert_eq!((verdict(&alice), &alice.welcome["reason"]), ("reset", &json!("seq_ahead")), "{ahead}");
+        let alice = server.resume(&seat.at(ahead));
+        assert_eq!((alice.verdict(), &alice.welcome["reason"]), ("reset", &json!("seq_ahead")), "{ahead}");
         assert_eq!((&alice.welcome["seq"], &alice.welcome["state"]), (&json!(newest), &json!({})), "{ahead}");
-        assert_eq!(alice.session(), session);
+        assert_eq!(alice.session(), seat.session);
         open.push(alice);
     }
 }
@@ -251,8 +240,8 @@ fn r5_a_resume_while_the_old_socket_still_seems_open_loses_nothing() {
     let bob = server.connect("/ws/g/bob").welcomed();
     // Bob's old socket stays open and unread; what the server wrote to it counts for nothing.
     speak(&mut alice, 10);
-    let mut newer = resume(&server, "g", "bob", bob.session(), 5);
-    assert_eq!(verdict(&newer), "continuous");
+    let mut newer = server.resume(&bob.seat().at(5));
+    assert_eq!(newer.verdict(), "continuous");
     assert_eq!(seqs(&newer.drain()), [6, 7, 8, 9, 10, 11, 12], "and neither away nor back");
     drop(bob);
     speak(&mut alice, 1);
@@ -264,15 +253,15 @@ fn r5_a_resume_works_any_number_of_times_in_a_row() {
     let server = Server::start(&[]);
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let mut bob = server.connect("/ws/g/bob").welcomed();
-    let session = bob.session().to_owned();
+    let seat = bob.seat();
     let mut seen = 2;
     for round in 0..60 {
         if round % 3 > 0 {
             bob.cut();
         }
         alice.send(&json!({"type": "send", "data": round}));
-        bob = resume(&server, "g", "bob", &session, seen);
-        assert_eq!((verdict(&bob), bob.session()), ("continuous", &*session));
+        bob = server.resume(&seat.at(seen));
+        assert_eq!((bob.verdict(), bob.session()), ("continuous", &*seat.session));
         loop {
             let frame = bob.next();
             seen += 1;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{PATIENCE, Server, token, unix_secs};
+use crate::support::{DataDir, PATIENCE, Server, token, unix_secs};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_innkeeper");
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -37,7 +37,8 @@ impl Drop for Directory {
 }
 
 /// Runs a server that must not start; its exit code and stderr, after a look that stdout has no more to say.
-fn refused(mut command: Command) -> (i32, String) {
+pub fn refused(mut command: Command) -> (i32, String) {
+    let _data = DataDir::of_its_own(&mut command);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     let deadline = Instant::now() + PATIENCE;
     let status = loop {

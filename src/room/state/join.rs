@@ -139,7 +139,8 @@ impl RoomState {
         session.split_once('.').is_some_and(|(epoch, _)| epoch == &*self.epoch)
     }
 
-    /// What the client shows when it comes back. A player's is a secret, and the seat knows the life; a spectator's has it inside.
+    /// What the client shows when it comes back: `epoch.random`, which for a player is secret, and for a spectator has the
+    /// life it was welcomed in behind it; a player's seat knows that.
     fn new_secret(&self, role: Role) -> String {
         let secret = format!("{}.{}", self.epoch, uuid::Uuid::new_v4().simple());
         match role {
@@ -149,8 +150,9 @@ impl RoomState {
     }
 
     fn in_this_life(&self, spectators: &str) -> String {
-        let secret = spectators.rsplit_once('-').map_or(spectators, |(secret, _)| secret);
-        format!("{secret}-{:x}", self.lineage.current().id)
+        let mut parts = spectators.splitn(3, '.');
+        let (epoch, random) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        format!("{epoch}.{random}.{:x}", self.lineage.current().id)
     }
 
     /// The seat knows the secret that the welcome carries, and when it was; if that is new, it is kept.
@@ -168,5 +170,5 @@ impl RoomState {
 
 /// The life in a spectator's session.
 fn life_of(session: &str) -> Option<u64> {
-    u64::from_str_radix(session.rsplit_once('-')?.1, 16).ok()
+    u64::from_str_radix(session.splitn(3, '.').nth(2)?, 16).ok()
 }

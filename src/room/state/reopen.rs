@@ -1,5 +1,5 @@
-//! Owns how a room comes back from its log, what its image is, and how it goes on under another epoch (R3, R4).
-//! Called by the `Room` actor when it opens, when a snapshot is due, and when its past turns out to be over.
+//! Owns how a room comes back from its log, and what its image is (R3, R4).
+//! Called by the `Room` actor when it opens, and when a snapshot is due.
 
 use std::{
     borrow::Cow,
@@ -13,7 +13,6 @@ use crate::{
     room::{
         effect::Effect,
         lineage::Life,
-        messages::Join,
         record::{Image, Record},
         recovery::Recovered,
     },
@@ -61,23 +60,6 @@ impl RoomState {
             self.keep_seat(&player, now, effects);
             self.presence(&player, Change::Away, None, now, effects);
         }
-    }
-
-    /// Whether somebody proves that this room was further once than its log tells: a valid session, last welcomed in an
-    /// earlier life, that saw more than that life left behind.
-    pub fn knows_less_than(&mut self, join: &Join) -> bool {
-        let (Some(session), Some(seen)) = (&join.session, join.seen) else { return false };
-        let (current, reached) = (self.lineage.current().id, self.seq);
-        let Some(seat) = self.seats.get_mut(&join.player) else { return false };
-        seat.life != current
-            && seat.secret.matches(session)
-            && self.lineage.shared_until(seat.life, reached).is_some_and(|shared| seen > shared)
-            && self.is_of_this_epoch(session)
-    }
-
-    /// What was up to here stays; nobody can resume across it.
-    pub fn begin_epoch(&mut self, epoch: String) {
-        self.epoch = epoch.into();
     }
 
     /// All there is to know of the room.

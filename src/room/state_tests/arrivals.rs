@@ -45,8 +45,13 @@ impl World {
         let this_epoch = session.as_deref().map(|session| session.starts_with(&format!("{EPOCH}.")));
         let seat = self.seats.get(&player(who)).filter(|_| who != SPECTATOR);
         let is_own = match (who, seat) {
-            (SPECTATOR, _) => this_epoch == Some(true) && !matches!(claim, Claim::Guess),
+            (SPECTATOR, _) => session.is_some() && session == client.session,
             (_, seat) => session.is_some() && seat.is_some_and(|seat| seat.secret == session),
+        };
+        let is_first = match seat {
+            _ if who == SPECTATOR => true,
+            Some(seat) => !seat.in_this_life,
+            None => true,
         };
         let refused = !is_own && !authenticated && seat.is_some_and(|seat| seat.connection.is_some());
         self.connections += 1;
@@ -72,6 +77,7 @@ impl World {
         assert_eq!(joined, Ok(()));
         let mut replaced = None;
         let greeted = self.terms.talkative && who != SPECTATOR && seat.is_none();
+        self.store_all(&mut effects);
         if who != SPECTATOR {
             let seat = self.seats.entry(player(who)).or_default();
             let old = seat.connection.replace(connection);
@@ -82,7 +88,7 @@ impl World {
         let welcome = effects.iter().position(|effect| matches!(effect, Effect::Enter { .. })).expect("a welcome");
         let behind = effects.split_off(welcome);
         assert_eq!(behind.len(), if greeted { 3 } else { 1 }, "the logic greets newcomers, and only them");
-        self.carry_out(effects);
+        self.show(effects);
         assert!(replaced.is_none_or(|old| old.cause().is_some()), "S7: the old connection is closed");
         let (newest, kept) = (self.log.len() as u64, self.terms.history_events as u64);
         let (seen, gone) = (seen.unwrap_or(0), newest.saturating_sub(kept));
@@ -108,14 +114,15 @@ impl World {
             "players": if over { json!({}) } else { players.collect::<serde_json::Map<_, _>>().into() },
             "player_count": if over { json!(self.seats.len()) } else { Value::Null },
             "state": if verdict == "continuous" { Value::Null } else { self.document.clone() },
-            "session": session.filter(|_| is_own),
+            // A claim from an earlier life that goes too far ends the secret; a spectator's names the life.
+            "session": session.filter(|_| is_own && (!is_first || (verdict != "reset" && who != SPECTATOR))),
         });
         let Some(Effect::Enter { draft, .. }) = behind.first() else { panic!("a welcome") };
         let secret = draft.session.clone();
         if let Some(seat) = self.seats.get_mut(&player(who)).filter(|_| who != SPECTATOR) {
-            seat.secret = Some(secret);
+            (seat.secret, seat.in_this_life) = (Some(secret), true);
         }
-        self.carry_out(behind);
+        self.show(behind);
         self.clients[who].line = Some(Line { connection, entry: entry(who), outbox, wire, expected, closed: None });
     }
 

@@ -27,11 +27,14 @@ use crate::{
         delivery::{Delivery, WelcomeTerms},
         effect::Effect,
         history::{Bounds, Event, History},
+        log::RoomLog,
         logic::RoomLogic,
         messages::{Act, Action, Entry},
+        outlet::Deferred,
         relay::Relay,
         state::RoomState,
     },
+    store::{Appended, Appender, Outcome, Snapshot},
     ws::Flusher,
 };
 
@@ -56,11 +59,15 @@ pub(super) struct Seat {
     pub(super) secret: Option<String>,
     pub(super) last_id: u64,
     pub(super) away_since: Option<Instant>,
+    /// Its player was welcomed since the last crash.
+    pub(super) in_this_life: bool,
 }
 
 pub struct World {
     pub(super) state: RoomState,
     pub(super) delivery: Delivery,
+    pub(super) store: Rc<Appender<Deferred>>,
+    pub(super) room_log: RoomLog,
     pub(super) flusher: Rc<Flusher>,
     pub(super) terms: Terms,
     pub(super) now: Now,
@@ -87,21 +94,47 @@ pub(super) fn player(who: usize) -> PlayerId {
     PlayerId::parse(["alice", "bob", "carol", "watcher"][who]).expect("an id")
 }
 
+pub(super) fn game() -> GameId {
+    GameId::parse("game").expect("an id")
+}
+
+fn config(terms: Terms) -> Arc<Config> {
+    let mut config = Config::default();
+    config.room.reconnect_grace = GRACE;
+    config.room.presence_limit = terms.presence_limit;
+    Arc::new(config)
+}
+
+pub(super) fn bounds(terms: Terms) -> Bounds {
+    Bounds { max_events: terms.history_events, max_bytes: usize::MAX, max_age: Duration::from_secs(1_000_000) }
+}
+
+pub(super) fn new_state(terms: Terms, now: Now) -> RoomState {
+    let logic: Box<dyn RoomLogic> = if terms.talkative { Box::new(Talkative) } else { Box::new(Relay) };
+    RoomState::new(game(), EPOCH.into(), logic, config(terms), 7, now)
+}
+
+pub(super) fn new_delivery(terms: Terms, history: History) -> Delivery {
+    Delivery::new(history, terms.holds, WelcomeTerms { game: game(), epoch: EPOCH.into(), config: config(terms) })
+}
+
+/// Snapshots are frequent here, so that they are met.
+pub(super) fn new_log(store: &Rc<Appender<Deferred>>, position: u64) -> RoomLog {
+    RoomLog::new(game(), store.clone(), false, position).with_snapshots_after(1000)
+}
+
 impl World {
     pub fn new(terms: Terms) -> Self {
-        let mut config = Config::default();
-        config.room.reconnect_grace = GRACE;
-        config.room.presence_limit = terms.presence_limit;
-        let config = Arc::new(config);
-        let game = GameId::parse("game").expect("an id");
         let now = Now::read();
-        let logic: Box<dyn RoomLogic> = if terms.talkative { Box::new(Talkative) } else { Box::new(Relay) };
-        let bounds =
-            Bounds { max_events: terms.history_events, max_bytes: usize::MAX, max_age: Duration::from_secs(1_000_000) };
-        let welcome = WelcomeTerms { game: game.clone(), epoch: EPOCH.into(), config: config.clone() };
+        let store = Appender::memory(Arc::default());
+        let state = new_state(terms, now);
+        let mut room_log = new_log(&store, 0);
+        assert_eq!(room_log.begin(&state.image(now), false), Appended::Settled(Outcome::Stored));
         Self {
-            state: RoomState::new(game, EPOCH.into(), logic, config, 7, now),
-            delivery: Delivery::new(History::new(bounds), terms.holds, welcome),
+            state,
+            delivery: new_delivery(terms, History::new(bounds(terms))),
+            store,
+            room_log,
             flusher: Flusher::new(Metrics::new("test").shard()),
             terms,
             now,
@@ -237,7 +270,20 @@ impl World {
         self.carry_out(effects);
     }
 
-    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
+    pub(super) fn carry_out(&mut self, mut effects: Vec<Effect>) {
+        self.store_all(&mut effects);
+        self.show(effects);
+    }
+
+    /// All that one turn of the state decided: a snapshot is of the end of a turn.
+    pub(super) fn store_all(&mut self, effects: &mut [Effect]) {
+        let (state, delivery, now) = (&self.state, &self.delivery, self.now);
+        let snapshot = || Snapshot { body: state.image(now).to_bytes(), keep_from: delivery.keep_from() };
+        let appended = self.room_log.write(effects, now, snapshot);
+        assert!(matches!(appended, None | Some(Appended::Settled(Outcome::Stored))), "the log fits");
+    }
+
+    pub(super) fn show(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             if let Effect::Event(event) = &effect {
                 self.event(event);

@@ -14,7 +14,33 @@ use super::PATIENCE;
 /// A WebSocket client (tungstenite) that waits for what must come.
 pub struct Client {
     socket: WebSocket<TcpStream>,
+    /// Up to the query, and `?spectate=1` if it was there.
+    path: String,
     pub welcome: Value,
+    /// The newest seq that this client knows of, in this connection and those it resumed.
+    pub seen: u64,
+}
+
+/// What a client needs to come back when its connection is gone.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    path: String,
+    pub session: String,
+    /// What it saw last.
+    pub seen: u64,
+}
+
+impl Seat {
+    /// The same, having seen more or less.
+    pub fn at(&self, seen: u64) -> Self {
+        Self { seen, ..self.clone() }
+    }
+
+    /// The path that resumes (R1).
+    pub fn resume_path(&self) -> String {
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        format!("{}{separator}session={}&seq={}", self.path, self.session, self.seen)
+    }
 }
 
 /// How the server ended a connection.
@@ -35,7 +61,11 @@ impl Client {
             request.headers_mut().append(name, HeaderValue::from_str(value).expect("header"));
         }
         match tungstenite::client(request, stream) {
-            Ok((socket, _)) => Ok(Self { socket, welcome: Value::Null }),
+            Ok((socket, _)) => {
+                let (path, query) = path.split_once('?').unwrap_or((path, ""));
+                let role = if query.split('&').any(|pair| pair == "spectate=1") { "?spectate=1" } else { "" };
+                Ok(Self { socket, path: format!("{path}{role}"), welcome: Value::Null, seen: 0 })
+            }
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
                 Err(response.status().as_u16())
             }
@@ -56,12 +86,28 @@ impl Client {
         self.welcome["session"].as_str().expect("a session")
     }
 
+    /// What it takes to come back; empty before the welcome.
+    pub fn seat(&self) -> Seat {
+        let session = self.welcome["session"].as_str().unwrap_or_default().to_owned();
+        Seat { path: self.path.clone(), session, seen: self.seen }
+    }
+
+    /// The verdict of the welcome (R3).
+    pub fn verdict(&self) -> &str {
+        self.welcome["resume"].as_str().expect("a verdict")
+    }
+
     pub fn send(&mut self, frame: &Value) {
         self.send_text(&frame.to_string());
     }
 
     pub fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).expect("send");
+    }
+
+    /// Whether it could be sent; a server that is gone is fine.
+    pub fn try_send(&mut self, frame: &Value) -> bool {
+        self.socket.send(Message::text(frame.to_string())).is_ok()
     }
 
     pub fn send_message(&mut self, message: Message) {
@@ -82,7 +128,11 @@ impl Client {
     pub fn next_of_any_kind(&mut self) -> Result<Value, Ended> {
         loop {
             match self.socket.read() {
-                Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).expect("frames are JSON")),
+                Ok(Message::Text(text)) => {
+                    let frame = serde_json::from_str(&text).expect("frames are JSON");
+                    self.note(&frame);
+                    return Ok(frame);
+                }
                 Ok(Message::Close(frame)) => {
                     let ended = frame.map_or(Ended { code: 1005, reason: String::new() }, |frame| Ended {
                         code: frame.code.into(),
@@ -94,6 +144,16 @@ impl Client {
                 Err(error) => return Err(Ended { code: 1006, reason: error.to_string() }),
             }
         }
+    }
+
+    /// Keeps `seen`. What a welcome does not announce as missed is seen with it.
+    fn note(&mut self, frame: &Value) {
+        let seq = match (frame["type"].as_str(), frame["resume"].as_str()) {
+            (Some("ack"), _) | (Some("welcome"), Some("continuous")) => None,
+            (Some("welcome"), Some("snapshot")) => frame["lost"][1].as_u64(),
+            _ => frame["seq"].as_u64(),
+        };
+        self.seen = seq.unwrap_or(self.seen);
     }
 
     /// The next raw message of any kind, e.g. a WebSocket Ping.
@@ -146,9 +206,10 @@ impl Client {
         while self.socket.read().is_ok() {}
     }
 
-    /// Cuts the connection: no close frame.
-    pub fn cut(self) {
+    /// Cuts the connection: no close frame. Gives what it takes to come back.
+    pub fn cut(self) -> Seat {
         let _ = self.socket.get_ref().shutdown(Shutdown::Both);
+        self.seat()
     }
 
     /// The socket below, e.g. to stop reading for a while.

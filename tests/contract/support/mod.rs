@@ -2,12 +2,16 @@
 //! Called by every module of tests/contract.
 
 mod client;
+mod data;
 mod http;
 mod server;
+mod witness;
 
-pub use client::{Client, RawSocket};
+pub use client::{Client, RawSocket, Seat};
+pub use data::DataDir;
 pub use http::Response;
 pub use server::Server;
+pub use witness::{Absent, Witness, assert_agreement, seqs};
 
 use std::time::Duration;
 

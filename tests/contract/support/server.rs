@@ -11,13 +11,16 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Client, PATIENCE, RawSocket, Response, http};
+use super::{Client, DataDir, PATIENCE, RawSocket, Response, Seat, http};
 
-/// The real binary. Dropping it kills the process, also when the test fails.
+/// The real binary, with a DATA_DIR of its own unless the settings name one. Dropping it kills the process, also when
+/// the test fails, and then removes that directory.
 pub struct Server {
+    command: Command,
     child: Child,
     pub port: u16,
     log: Arc<Log>,
+    data: Option<DataDir>,
 }
 
 #[derive(Default)]
@@ -59,20 +62,40 @@ impl Server {
     }
 
     /// Starts it and waits until it listens.
-    pub fn start_command(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("the server's binary starts");
-        let log = Arc::new(Log::default());
-        let out = BufReader::new(child.stdout.take().expect("piped"));
-        let writer = log.clone();
-        std::thread::spawn(move || {
-            for line in out.lines().map_while(Result::ok) {
-                writer.lines.lock().expect("log").push(line);
-                writer.grown.notify_all();
-            }
-        });
-        let mut server = Self { child, port: 0, log };
-        server.port = server.wait_for_line(listening_port);
+    pub fn start_command(command: Command) -> Self {
+        let mut server = Self::launch(command);
+        server.wait_until_it_listens();
         server
+    }
+
+    /// Starts it, and does not wait until it listens: it may have to wait for something itself.
+    pub fn launch(mut command: Command) -> Self {
+        let data = DataDir::of_its_own(&mut command);
+        let (child, log) = spawn(&mut command);
+        Self { command, child, port: 0, log, data }
+    }
+
+    /// Waits until a server that was launched listens.
+    pub fn wait_until_it_listens(&mut self) {
+        self.port = self.wait_for_line(listening_port);
+    }
+
+    /// Kills the process at once, as `kill -9` does, and waits for its end. `restart` may follow.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// Starts the ended server again: same settings, same directory, another port and an empty log.
+    pub fn restart(&mut self) {
+        assert!(!self.is_alive(), "it still runs");
+        (self.child, self.log) = spawn(&mut self.command);
+        self.wait_until_it_listens();
+    }
+
+    /// Its own directory.
+    pub fn data(&self) -> &DataDir {
+        self.data.as_ref().expect("the settings name no other directory")
     }
 
     /// The first log line (as JSON) that fits, from the start of the log; waits for it.
@@ -114,6 +137,13 @@ impl Server {
     /// As `connect`, with more headers; a refusal gives the HTTP status.
     pub fn try_connect(&self, path: &str, headers: &[(&str, &str)]) -> Result<Client, u16> {
         Client::connect(self.port, path, headers)
+    }
+
+    /// Whoever held this seat comes back and says what it saw last (R1); the welcome has been read.
+    pub fn resume(&self, seat: &Seat) -> Client {
+        let mut client = self.connect(&seat.resume_path());
+        client.seen = seat.seen;
+        client.welcomed()
     }
 
     /// A bare TCP connection, for hostile bytes.
@@ -196,6 +226,20 @@ impl Server {
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("wait").is_none()
     }
+}
+
+fn spawn(command: &mut Command) -> (Child, Arc<Log>) {
+    let mut child = command.spawn().expect("the server's binary starts");
+    let log = Arc::new(Log::default());
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let writer = log.clone();
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            writer.lines.lock().expect("log").push(line);
+            writer.grown.notify_all();
+        }
+    });
+    (child, log)
 }
 
 /// The port in a `listening` line, which is JSON or text.

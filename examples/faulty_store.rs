@@ -1,0 +1,55 @@
+//! A server whose store fails while a file called `fail` lies in its data directory: what a full disk does (D5).
+//! Run by the tests of `tests/contract/faults.rs`; it shows how to put a store of one's own around the configured one.
+
+use std::path::PathBuf;
+
+use innkeeper::{
+    Innkeeper,
+    config::{Config, Overrides},
+    protocol::GameId,
+    store::{Batch, Log, Store, StoreError},
+};
+
+struct FaultyStore {
+    inner: Box<dyn Store>,
+    switch: PathBuf,
+}
+
+impl FaultyStore {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.switch.exists() { Err(StoreError("the disk is full".into())) } else { Ok(()) }
+    }
+}
+
+impl Store for FaultyStore {
+    fn append(&mut self, group: &[Batch], flush: bool) -> Result<Vec<usize>, StoreError> {
+        self.check()?;
+        self.inner.append(group, flush)
+    }
+
+    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
+        self.check()?;
+        self.inner.read(game, from)
+    }
+
+    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
+        self.check()?;
+        self.inner.games(after, limit)
+    }
+
+    fn sweep(&mut self, limit: usize) -> Result<usize, StoreError> {
+        self.check()?;
+        self.inner.sweep(limit)
+    }
+
+    fn tend(&mut self) -> Result<(), StoreError> {
+        self.inner.tend()
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(Overrides::default()).map_err(|problems| problems.to_string())?;
+    let switch = config.store.data_dir.join("fail");
+    Innkeeper::new(config).wrap_store(move |inner| Box::new(FaultyStore { inner, switch })).run()?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Owns the way from the settings to a journal: the data directory, who has it, what was found in it, what is swept out.
+//! Called by `app` at the start.
+
+use std::{sync::Arc, time::Duration};
+
+use slog::{Logger, info, warn};
+use tokio::time::sleep;
+
+use super::StartError;
+use crate::{
+    config::Config,
+    observe::metrics::Metrics,
+    store::{EmbeddedStore, Journal, JournalSetting, OpenError, Opened, Store},
+};
+
+/// Under load, a group every so often: more would cost more processor than they save time.
+const GROUP_INTERVAL: Duration = Duration::from_millis(2);
+/// What may wait for the store before rooms wait themselves.
+const MAX_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// Rooms that nobody came back to are removed so many at a time, and so often.
+const SWEEP_PORTION: usize = 100;
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+const SWEEP_RETRY: Duration = Duration::from_secs(60);
+
+/// A store around the configured one, or in its place.
+pub type WrapStore = Box<dyn FnOnce(Box<dyn Store>) -> Box<dyn Store>>;
+
+/// Opens the store, if any game needs one.
+pub(super) fn open_journal(
+    config: &Config,
+    wrap: Option<WrapStore>,
+    metrics: &Arc<Metrics>,
+    logger: &Logger,
+) -> Result<Option<Journal>, StartError> {
+    if !config.store.needs_disk() {
+        info!(logger, "rooms live in memory and end with this process");
+        return Ok(None);
+    }
+    if config.platform.is_some() && config.store.data_dir_is_default {
+        warn!(logger, "DATA_DIR is not set: on this platform, what is not on a volume is lost with each deploy");
+    }
+    let dir = &config.store.data_dir;
+    let opened = EmbeddedStore::open(dir, Duration::ZERO).or_else(|error| match error {
+        OpenError::Locked { .. } if !config.store.data_dir_timeout.is_zero() => {
+            warn!(logger, "waiting for the data directory"; "reason" => %error);
+            EmbeddedStore::open(dir, config.store.data_dir_timeout)
+        }
+        error => Err(error),
+    });
+    let Opened { store, notes } = opened.map_err(|error| StartError::Store(format!("DATA_DIR: {error}")))?;
+    info!(logger, "rooms are kept"; "directory" => %dir.display());
+    for note in notes {
+        warn!(logger, "the store was not as it was left"; "note" => note);
+    }
+    let store: Box<dyn Store> = Box::new(store);
+    let store = wrap.map_or_else(|| store, |wrap| wrap(store));
+    let setting = JournalSetting { interval: GROUP_INTERVAL, max_queue_bytes: MAX_QUEUE_BYTES };
+    Ok(Some(Journal::start(store, setting, logger.clone(), metrics.clone())?))
+}
+
+/// R6: a room that was there before the start and that nobody has opened by now has lost all its seats, and has been
+/// empty for as long as an empty room is kept.
+pub(super) async fn sweep(journal: Journal, after: Duration, logger: Logger) {
+    sleep(after).await;
+    let mut removed = 0;
+    loop {
+        match journal.sweep(SWEEP_PORTION).await {
+            Ok(0) => break,
+            Ok(count) => {
+                removed += count;
+                sleep(SWEEP_INTERVAL).await;
+            }
+            Err(error) => {
+                warn!(logger, "abandoned rooms cannot be removed now"; "error" => %error);
+                sleep(SWEEP_RETRY).await;
+            }
+        }
+    }
+    if removed > 0 {
+        info!(logger, "removed rooms that nobody came back to"; "rooms" => removed);
+    }
+}

@@ -1,0 +1,99 @@
+//! Owns what can be told about a room from its log alone, without opening it: a report, and its events as JSON lines.
+//! Called by the command `innkeeper rooms`.
+
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    history::Audience,
+    record::{Record, SeatRecord},
+    recovery::Recovered,
+};
+use crate::{
+    clock::Now,
+    protocol::{GameId, PlayerId},
+    store::Log,
+};
+
+/// A room as its log tells it.
+#[derive(Debug, Serialize)]
+pub struct RoomReport {
+    pub game: GameId,
+    /// Its past can be continued.
+    pub is_intact: bool,
+    pub epoch: String,
+    pub seq: u64,
+    pub players: Vec<SeatReport>,
+    /// The `seq` of the oldest event that is kept.
+    pub first_seq: Option<u64>,
+    pub events: usize,
+    /// Of records and snapshot.
+    pub bytes: usize,
+    pub state: Value,
+}
+
+/// A seat, without its secret.
+#[derive(Debug, Serialize)]
+pub struct SeatReport {
+    pub player: PlayerId,
+    pub last_id: u64,
+    /// Milliseconds since 1970; absent for one that was connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away_until_ms: Option<u64>,
+}
+
+/// One event, as a line of an export.
+#[derive(Debug, Serialize)]
+struct EventLine<'a> {
+    game: &'a GameId,
+    seq: u64,
+    /// Milliseconds since 1970.
+    time: u64,
+    /// Absent: everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only: Option<&'a [PlayerId]>,
+    /// What its members got.
+    event: &'a RawValue,
+}
+
+impl RoomReport {
+    /// `None` when not even the snapshot can be read.
+    pub fn new(game: GameId, log: &Log, now: Now) -> Option<Self> {
+        let recovered = Recovered::from_log(log, now)?;
+        Some(Self {
+            game,
+            is_intact: recovered.is_intact,
+            epoch: recovered.epoch,
+            seq: recovered.seq,
+            players: recovered.seats.into_values().map(SeatReport::from).collect(),
+            first_seq: recovered.events.first().map(|event| event.seq),
+            events: recovered.events.len(),
+            bytes: log.snapshot.len() + log.records.as_bytes().len(),
+            state: recovered.document,
+        })
+    }
+}
+
+impl From<SeatRecord> for SeatReport {
+    fn from(seat: SeatRecord) -> Self {
+        Self { player: seat.player, last_id: seat.last_id, away_until_ms: seat.away_until_ms }
+    }
+}
+
+/// The events of a log, oldest first, one JSON object each. A record that cannot be read is left out: `verify` tells.
+pub fn event_lines(game: &GameId, log: &Log) -> impl Iterator<Item = String> {
+    log.records.iter().filter_map(move |bytes| {
+        let Some(Record::Event(event)) = Record::read(bytes) else { return None };
+        let line = EventLine {
+            game,
+            seq: event.seq,
+            time: event.made_ms,
+            only: match event.audience.as_ref() {
+                Audience::Everyone => None,
+                Audience::Only(players) => Some(players),
+            },
+            event: serde_json::from_slice(event.text).ok()?,
+        };
+        serde_json::to_string(&line).ok()
+    })
+}

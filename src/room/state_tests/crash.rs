@@ -1,0 +1,40 @@
+//! Owns what happens when the process of a `World` is killed: only the log is left, and the room comes back from it.
+//! Called by the property tests in `state_tests`.
+
+use std::{
+    future::Future as _,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use super::world::{World, bounds, game, new_delivery, new_log, new_state};
+use crate::room::{history::History, recovery::Recovered, state::RoomState};
+
+impl World {
+    /// R5, S3. Each client has got `keep` frames more of what was under way; the rest is gone with the process.
+    pub fn crash(&mut self, keep: usize) {
+        for who in 0..self.clients.len() {
+            self.abandon(who, keep);
+        }
+        self.unnoticed.clear();
+        let Poll::Ready(Ok(Some(log))) = pin!(self.store.read(game())).poll(&mut Context::from_waker(Waker::noop()))
+        else {
+            panic!("the log is there")
+        };
+        let recovered = Recovered::from_log(&log, self.now).expect("a snapshot that can be read");
+        assert!(recovered.is_intact, "what was written makes sense");
+        assert_eq!((recovered.seq, &recovered.document), (self.log.len() as u64, &self.document));
+        let history = History::restore(bounds(self.terms), recovered.events.clone(), recovered.seq, self.now.instant);
+        self.delivery = new_delivery(self.terms, history);
+        self.room_log = new_log(&self.store, recovered.end);
+        self.state = new_state(self.terms, self.now);
+        self.state.restore(recovered, self.now.instant, self.now);
+        for seat in self.seats.values_mut() {
+            seat.in_this_life = false;
+            if seat.connection.take().is_some() {
+                seat.away_since = Some(self.now.instant);
+            }
+        }
+        self.run(RoomState::reopen);
+    }
+}

@@ -1,0 +1,130 @@
+//! Owns the form of a group: what a row of the table `groups` says, and the sum that guards it.
+//! Called by `home`, which writes a row per group, and by `load`, which reads those back that are not settled.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    protocol::GameId,
+    store::{Batch, Change, Records, Snapshot},
+};
+
+/// A batch as a group holds it, one behind the other.
+#[derive(Serialize, Deserialize)]
+struct Entry<'a> {
+    game: &'a str,
+    #[serde(borrow)]
+    change: Kind<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Kind<'a> {
+    Begin {
+        #[serde(borrow)]
+        snapshot: Bytes<'a>,
+        #[serde(borrow)]
+        records: Bytes<'a>,
+    },
+    Append {
+        position: u64,
+        #[serde(borrow)]
+        records: Bytes<'a>,
+        #[serde(borrow)]
+        snapshot: Option<(u64, Bytes<'a>)>,
+    },
+    Remove {
+        position: u64,
+    },
+}
+
+/// Bytes that are copied as a whole.
+#[derive(Clone, Copy)]
+struct Bytes<'a>(&'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Entry<'_> {
+    fn batch(&self) -> Option<Batch> {
+        let change = match &self.change {
+            Kind::Begin { snapshot, records } => Change::Begin {
+                snapshot: snapshot.0.to_vec(),
+                records: Records::from_bytes(records.0.to_vec())?,
+                replace: true,
+            },
+            Kind::Append { position, records, snapshot } => Change::Append {
+                position: *position,
+                records: Records::from_bytes(records.0.to_vec())?,
+                snapshot: snapshot.map(|(keep_from, body)| Snapshot { body: body.0.to_vec(), keep_from }),
+            },
+            Kind::Remove { position } => Change::Remove { position: *position },
+        };
+        Some(Batch { game: GameId::parse(self.game).ok()?, change })
+    }
+}
+
+/// Appends a batch to a group's body.
+pub(super) fn encode(body: Vec<u8>, batch: &Batch) -> Result<Vec<u8>, postcard::Error> {
+    let change = match &batch.change {
+        Change::Begin { snapshot, records, .. } => {
+            Kind::Begin { snapshot: Bytes(snapshot), records: Bytes(records.as_bytes()) }
+        }
+        Change::Append { position, records, snapshot } => Kind::Append {
+            position: *position,
+            records: Bytes(records.as_bytes()),
+            snapshot: snapshot.as_ref().map(|snapshot| (snapshot.keep_from, Bytes(&snapshot.body))),
+        },
+        Change::Remove { position } => Kind::Remove { position: *position },
+    };
+    postcard::to_extend(&Entry { game: batch.game.as_str(), change }, body)
+}
+
+/// The batches of a group in their order, or `None` when the body is not what [`encode`] made.
+pub(super) fn decode(body: &[u8]) -> Option<Vec<Batch>> {
+    let (mut rest, mut batches) = (body, Vec::new());
+    while !rest.is_empty() {
+        let (entry, after) = postcard::take_from_bytes::<Entry<'_>>(rest).ok()?;
+        batches.push(entry.batch()?);
+        rest = after;
+    }
+    Some(batches)
+}
+
+/// Guards the whole row.
+pub(super) fn sum(number: u64, run: u64, body: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&number.to_le_bytes());
+    sum.update(&run.to_le_bytes());
+    sum.update(body);
+    sum.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_comes_back_as_it_was_encoded_and_is_none_when_cut() {
+        let mut records = Records::default();
+        records.push_with(|out| out.extend_from_slice(b"one"));
+        let game = GameId::parse("g").unwrap();
+        let batch = |change| Batch { game: game.clone(), change };
+        let snapshot = Some(Snapshot { body: b"state".to_vec(), keep_from: 7 });
+        let batches = [
+            batch(Change::Begin { snapshot: b"begin".to_vec(), records: records.clone(), replace: true }),
+            batch(Change::Append { position: 300, records, snapshot }),
+            batch(Change::Remove { position: u64::MAX }),
+        ];
+        let body = batches.iter().fold(Vec::new(), |body, batch| encode(body, batch).unwrap());
+        assert_eq!(decode(&body).as_deref(), Some(&batches[..]));
+        assert_eq!(decode(&body[..body.len() - 1]), None);
+    }
+}

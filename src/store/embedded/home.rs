@@ -1,0 +1,264 @@
+//! Owns an open home: fencing, writing groups, settling, and the rest of the contract, as long as SQLite does its part.
+//! Called by `mod`, which deals with everything that fails.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+
+use super::{
+    db::{Db, Result, is_passing},
+    group,
+    head::Row,
+    mark::Seen,
+    meta::{Meta, Run, downtime},
+    read::{read, row},
+    settle::settle,
+    tail::{Tail, Tails},
+};
+use crate::{
+    protocol::GameId,
+    store::{Batch, Change, Log},
+};
+
+/// The groups that are not settled weigh about this much at most.
+const MAX_WEIGHT: usize = 4 << 20;
+/// A portion of settling: at least this many bytes of tails, and at most so many tails.
+const PORTION_BYTES: usize = 128 << 10;
+const PORTION_TAILS: usize = 96;
+/// Groups deleted at once.
+const MAX_DELETED: u64 = 256;
+/// For how long a housekeeping call may settle.
+const TEND_TIME: Duration = Duration::from_millis(4);
+/// Logs whose end is remembered.
+const MAX_ENDS: usize = 16_384;
+
+pub(super) struct Home {
+    pub(super) db: Db,
+    pub(super) meta: Meta,
+    pub(super) runs: Vec<Run>,
+    /// The newest group.
+    pub(super) newest: u64,
+    pub(super) tails: Tails,
+    /// What is known of where logs end; nothing is lost when this is cleared.
+    pub(super) ends: HashMap<GameId, End>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    NoLog,
+    At(u64),
+    /// There is a log, but its head is damaged: nothing fits but a new one in its place.
+    Unknown,
+}
+
+impl Home {
+    /// Carries out a group; the indices of the batches that do not fit.
+    pub(super) fn append(&mut self, batches: &[Batch], flush: bool) -> Result<Vec<usize>> {
+        if self.ends.len() > MAX_ENDS {
+            self.ends.clear();
+        }
+        let written = self.write(batches, flush);
+        if written.is_err() {
+            self.forget_ends(batches.iter().map(|batch| &batch.game));
+        }
+        written
+    }
+
+    fn write(&mut self, batches: &[Batch], flush: bool) -> Result<Vec<usize>> {
+        let (mut rejected, mut body) = (Vec::new(), Vec::new());
+        for (index, batch) in batches.iter().enumerate() {
+            if self.admit(batch)? {
+                body = group::encode(body, batch)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            } else {
+                rejected.push(index);
+            }
+        }
+        if rejected.len() == batches.len() {
+            return Ok(rejected);
+        }
+        self.settle_portion(body.len())?;
+        let (number, run) = (self.newest + 1, self.meta.run);
+        let crc = group::sum(number, run, &body);
+        self.db.transaction(flush, |conn| {
+            let row = (number as i64, run as i64, crc, &body[..]);
+            conn.prepare_cached("INSERT INTO groups(n, run, crc, body) VALUES (?, ?, ?, ?)")?.execute(row)
+        })?;
+        self.newest = number;
+        let mut left_out = rejected.iter().copied().peekable();
+        let stored = batches.iter().enumerate().filter(|(index, _)| left_out.next_if_eq(index).is_none());
+        self.tails.apply(number, run, body.len(), stored.map(|(_, batch)| batch));
+        self.db.check_wal();
+        Ok(rejected)
+    }
+
+    /// Whether a batch fits its log, which ends behind it from now on.
+    fn admit(&mut self, Batch { game, change }: &Batch) -> Result<bool> {
+        let end = match self.ends.get(game) {
+            Some(end) => *end,
+            None => self.end(game)?,
+        };
+        let (fits, after) = match change {
+            Change::Begin { records, replace, .. } => (*replace || end == End::NoLog, End::At(records.len())),
+            Change::Append { position, records, .. } => (end == End::At(*position), End::At(position + records.len())),
+            Change::Remove { position } => (end == End::At(*position), End::NoLog),
+        };
+        self.ends.insert(game.clone(), if fits { after } else { end });
+        Ok(fits)
+    }
+
+    fn forget_ends<'a>(&mut self, games: impl Iterator<Item = &'a GameId>) {
+        for game in games {
+            self.ends.remove(game);
+        }
+    }
+
+    fn end(&self, game: &GameId) -> Result<End> {
+        if let Some(tail) = self.tails.get(game) {
+            return Ok(if tail.is_removed { End::NoLog } else { End::At(tail.end()) });
+        }
+        Ok(match row(&self.db.conn, game)? {
+            None => End::NoLog,
+            Some(Row { head: Some(head), .. }) => End::At(head.end),
+            Some(_) => End::Unknown,
+        })
+    }
+
+    /// Settles a portion if it is time, more than the `incoming` bytes.
+    fn settle_portion(&mut self, incoming: usize) -> Result<()> {
+        let is_over = self.tails.weight() > MAX_WEIGHT;
+        match self.settle_some(is_over, PORTION_BYTES.max(2 * incoming), PORTION_TAILS) {
+            // Groups may still be taken for a while when the disk has no room for more than them.
+            Err(error) if is_passing(&error) && self.tails.weight() < 2 * MAX_WEIGHT => Ok(()),
+            settled => settled.map(drop),
+        }
+    }
+
+    /// `false` when there was nothing to do.
+    fn settle_some(&mut self, is_over: bool, bytes: usize, limit: usize) -> Result<bool> {
+        let due = self.tails.take_due(is_over, bytes, limit);
+        let through = self.tails.settled_through(self.newest);
+        if due.is_empty() && (!is_over || through <= self.meta.settled_through) {
+            return Ok(false);
+        }
+        let (mut meta, newest) = (self.meta, self.newest);
+        let settled = self.db.transaction(false, |conn| {
+            due.iter().try_for_each(|(game, tail)| settle(conn, game, tail, newest, meta.suspect_through))?;
+            delete_groups(conn, &mut meta, through)
+        });
+        match settled {
+            Ok(()) => {
+                self.meta = meta;
+                self.tails.drop_groups(meta.settled_through);
+                Ok(true)
+            }
+            Err(error) => {
+                self.tails.put_back(due);
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) fn read(&self, game: &GameId, from: u64) -> Result<Option<Log>> {
+        let found = read(&self.db.conn, game, self.tails.get(game), from, self.meta.suspect_through)?;
+        Ok(found.map(|found| Log {
+            snapshot: found.snapshot,
+            snapshot_position: found.snapshot_position,
+            first: found.first,
+            records: found.records,
+            is_intact: found.is_intact,
+            downtime: downtime(&self.runs, found.run),
+        }))
+    }
+
+    pub(super) fn games(&self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>> {
+        let is_wanted = |game: &GameId| after.is_none_or(|after| game > after);
+        let is_there = |(game, tail): (&GameId, &Tail)| (!tail.is_removed && is_wanted(game)).then(|| game.clone());
+        let mut games: BTreeSet<GameId> = self.tails.iter().filter_map(is_there).collect();
+        let mut query = self.db.conn.prepare_cached("SELECT game FROM logs WHERE game > ? ORDER BY game")?;
+        let mut rows = query.query([after.map_or("", GameId::as_str)])?;
+        let mut known = 0;
+        while known < limit
+            && let Some(row) = rows.next()?
+        {
+            let Ok(game) = GameId::parse(row.get_ref(0)?.as_str()?) else { continue };
+            if self.tails.get(&game).is_none_or(|tail| !tail.is_removed) {
+                known += 1;
+                games.insert(game);
+            }
+        }
+        Ok(games.into_iter().take(limit).collect())
+    }
+
+    /// Removes logs last written before the run `since`. The removals are groups like all writes: groups on disk that are
+    /// older, settled or not, must not bring a log back.
+    pub(super) fn sweep(&mut self, since: u64, limit: usize) -> Result<usize> {
+        let in_tails = self.tails.iter().filter(|(_, tail)| tail.run < since && !tail.is_removed);
+        let mut games: Vec<GameId> = in_tails.take(limit).map(|(game, _)| game.clone()).collect();
+        games.extend(self.settled_before(since, limit - games.len())?);
+        self.forget_ends(games.iter());
+        let (mut removals, mut damaged) = (Vec::new(), Vec::new());
+        for game in &games {
+            match self.end(game)? {
+                End::At(position) => {
+                    removals.push(Batch { game: game.clone(), change: Change::Remove { position } });
+                }
+                End::Unknown => damaged.push(game),
+                End::NoLog => {}
+            }
+        }
+        if !removals.is_empty() {
+            self.append(&removals, false)?;
+        }
+        if !damaged.is_empty() {
+            self.db.transaction(false, |conn| {
+                damaged.iter().try_for_each(|game| Row::load(conn, game)?.map_or(Ok(()), |row| row.delete(conn)))
+            })?;
+        }
+        Ok(removals.len() + damaged.len())
+    }
+
+    /// Logs without a tail that were last written before the run `since`.
+    fn settled_before(&self, since: u64, limit: usize) -> Result<Vec<GameId>> {
+        let mut query = self.db.conn.prepare_cached("SELECT game FROM logs WHERE run < ? LIMIT ?")?;
+        let mut rows = query.query((since as i64, (limit + self.tails.len()) as i64))?;
+        let mut games = Vec::new();
+        while games.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let Ok(game) = GameId::parse(row.get_ref(0)?.as_str()?) else { continue };
+            if self.tails.get(&game).is_none() {
+                games.push(game);
+            }
+        }
+        Ok(games)
+    }
+
+    /// Settles while there is time and more than half of what may wait.
+    pub(super) fn tend(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while self.tails.weight() > MAX_WEIGHT / 2 && begun.elapsed() < TEND_TIME {
+            if !self.settle_some(true, PORTION_BYTES, PORTION_TAILS)? {
+                break;
+            }
+        }
+        self.db.check_wal();
+        Ok(())
+    }
+
+    /// What the mark has to say.
+    pub(super) fn seen(&self, alive_ms: u64) -> Seen {
+        Seen { store_id: self.meta.store_id, group: self.newest, alive_ms, version: self.db.header.version() }
+    }
+}
+
+/// Deletes groups that are settled, a bounded number at once; those left over go with the next portions.
+fn delete_groups(conn: &Connection, meta: &mut Meta, through: u64) -> Result<()> {
+    let through = through.min(meta.settled_through + MAX_DELETED);
+    conn.prepare_cached("DELETE FROM groups WHERE n <= ?")?.execute([through as i64])?;
+    meta.settled_through = through;
+    meta.store(conn)
+}

@@ -1,0 +1,142 @@
+//! Owns opening a run: what the file holds is read into memory, and an older file is found out.
+//! Called by `open`, at the start and whenever the file has to be opened anew.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, MAIN_DB, wal::CheckpointMode};
+
+use super::{
+    db::{Db, Result, TABLES},
+    group,
+    home::Home,
+    mark::Seen,
+    meta::{FORMAT, Meta, Run},
+    read::row,
+    tail::Tails,
+};
+use crate::protocol::GameId;
+
+/// What [`load`] can end with beside a home.
+pub(super) enum LoadError {
+    Sqlite(rusqlite::Error),
+    /// The tables are not ours, or their description is damaged.
+    Unreadable,
+    /// Written by a version of the server to come.
+    Newer(u32),
+}
+
+impl From<rusqlite::Error> for LoadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Opens a run. `seen` is the mark; `is_older`: the file is known to be an older one.
+pub(super) fn load(
+    mut db: Db,
+    seen: Option<Seen>,
+    is_older: bool,
+    now_ms: u64,
+    notes: &mut Vec<String>,
+) -> std::result::Result<Home, LoadError> {
+    let tables = |name| "SELECT count(*) FROM sqlite_schema".to_owned() + name;
+    let count = |sql: String| db.conn.query_row(&sql, [], |row| row.get::<_, i64>(0));
+    if count(tables(""))? == 0 {
+        create(&mut db)?;
+    } else if count(tables(" WHERE name = 'meta'"))? == 0 {
+        return Err(LoadError::Unreadable);
+    }
+    let mut meta = Meta::load(&db.conn)?.ok_or(LoadError::Unreadable)?;
+    if meta.format > FORMAT {
+        return Err(LoadError::Newer(meta.format));
+    }
+    let seen = seen.filter(|seen| seen.store_id == meta.store_id);
+    let promised = seen.map_or(0, |seen| seen.group);
+    let Replay { tails, newest, is_whole } = replay(&db.conn, &meta)?;
+    let is_older = is_older || promised > newest;
+    if is_older {
+        notes.push(format!(
+            "the store is older than it was, or lost its end (it ends with group {newest}, and had {promised}); \
+             nothing written before now counts as complete"
+        ));
+    }
+    if !is_whole {
+        notes.push(
+            "the store is damaged: recent groups are missing; nothing written before now counts as complete".into(),
+        );
+    }
+    let newest = newest.max(promised);
+    if is_older || !is_whole {
+        (meta.suspect_through, meta.accounted_through) = (meta.run, newest);
+    }
+    let runs = open_run(&mut db, &mut meta, seen.map(|seen| seen.alive_ms), now_ms)?;
+    Ok(Home { db, meta, runs, newest, tails, ends: HashMap::new() })
+}
+
+fn create(db: &mut Db) -> Result<()> {
+    let store_id = uuid::Uuid::new_v4().as_u64_pair().0;
+    let mut meta = Meta { format: FORMAT, store_id, ..Meta::default() };
+    db.transaction(true, |conn| {
+        conn.execute_batch(TABLES)?;
+        conn.execute_batch(&format!("PRAGMA application_id = {}", Meta::tag(store_id)))?;
+        meta.store(conn)
+    })?;
+    // The tag has to be in the file itself.
+    db.conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE).map(drop)
+}
+
+struct Replay {
+    tails: Tails,
+    /// The newest group there was.
+    newest: u64,
+    /// Nothing is missing that has not been accounted for before.
+    is_whole: bool,
+}
+
+/// Brings the tails back from the groups that are not settled.
+fn replay(conn: &Connection, meta: &Meta) -> Result<Replay> {
+    let (mut tails, mut newest, mut is_whole) = (Tails::default(), meta.settled_through, true);
+    let mut settled = HashMap::new();
+    let mut query = conn.prepare("SELECT n, run, crc, body FROM groups WHERE n > ? ORDER BY n")?;
+    let mut rows = query.query([meta.settled_through as i64])?;
+    while let Some(row) = rows.next()? {
+        let (number, run) = (row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64);
+        let body = row.get_ref(3)?.as_bytes()?;
+        let is_sound = i64::from(group::sum(number, run, body)) == row.get::<_, i64>(2)?;
+        let batches = if is_sound { group::decode(body) } else { None };
+        is_whole &= number == newest + 1 || number <= meta.accounted_through + 1;
+        is_whole &= batches.is_some() || number <= meta.accounted_through;
+        newest = number;
+        let mut batches = batches.unwrap_or_default();
+        for batch in &batches {
+            if !settled.contains_key(&batch.game) {
+                settled.insert(batch.game.clone(), settled_through(conn, &batch.game)?);
+            }
+        }
+        batches.retain(|batch| settled.get(&batch.game).is_none_or(|through| number > *through));
+        tails.apply(number, run, body.len(), batches.iter());
+    }
+    Ok(Replay { tails, newest: newest.max(meta.accounted_through), is_whole })
+}
+
+/// The newest group that is in the head of a log, or 0: a log may have been settled before others of its groups.
+fn settled_through(conn: &Connection, game: &GameId) -> Result<u64> {
+    let head = row(conn, game)?.and_then(|row| row.head);
+    Ok(head.map_or(0, |head| head.group))
+}
+
+/// Writes down that a run begins, and how long the one before lived.
+fn open_run(db: &mut Db, meta: &mut Meta, alive_ms: Option<u64>, now_ms: u64) -> Result<Vec<Run>> {
+    let mut runs = Run::load(&db.conn)?;
+    runs.retain(|run| run.run <= meta.run);
+    if let (Some(alive_ms), Some(last)) = (alive_ms, runs.last_mut()) {
+        last.alive_ms = last.alive_ms.max(alive_ms);
+    }
+    meta.run += 1;
+    runs.push(Run { run: meta.run, opened_ms: now_ms, alive_ms: now_ms });
+    db.transaction(false, |conn| {
+        runs.iter().rev().take(2).try_for_each(|run| run.store(conn))?;
+        meta.store(conn)
+    })?;
+    Ok(runs)
+}

@@ -1,0 +1,74 @@
+//! Owns the mark: a small file beside the database that says how new the database must be.
+//! Called by `mod` after every group and once a second, and by `open`, which finds an older database out by it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Seek as _, Write as _},
+    path::Path,
+};
+
+use super::file::Identity;
+
+const BYTES: usize = 32;
+
+/// What the mark says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) store_id: u64,
+    /// The newest group that was committed.
+    pub(super) group: u64,
+    /// When the process last lived; unix time.
+    pub(super) alive_ms: u64,
+    /// The version of the database file itself, without its WAL.
+    pub(super) version: u32,
+}
+
+/// Written without a flush: it has to outlive the process, and behind a crash of the machine an older mark is no harm.
+pub(super) struct Mark {
+    file: File,
+    identity: Identity,
+}
+
+impl Mark {
+    /// Also what it says now: nothing when it is new, or was damaged.
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Option<Seen>)> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut bytes = Vec::with_capacity(BYTES);
+        file.read_to_end(&mut bytes)?;
+        let seen = bytes.try_into().ok().and_then(|bytes| Seen::from_bytes(&bytes));
+        Ok((Self { identity: Identity::of(&file), file }, seen))
+    }
+
+    pub(super) fn write(&mut self, seen: &Seen) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.write_all(&seen.to_bytes())
+    }
+
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.identity.is_at(path)
+    }
+}
+
+impl Seen {
+    fn to_bytes(self) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        bytes[..8].copy_from_slice(&self.store_id.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.group.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.alive_ms.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.version.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..28]);
+        bytes[28..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8; BYTES]) -> Option<Self> {
+        let number = |at: usize| bytes[at..].first_chunk().map(|chunk| u64::from_le_bytes(*chunk));
+        let seen = Self {
+            store_id: number(0)?,
+            group: number(8)?,
+            alive_ms: number(16)?,
+            version: bytes[24..].first_chunk().map(|chunk| u32::from_le_bytes(*chunk))?,
+        };
+        (seen.to_bytes() == *bytes).then_some(seen)
+    }
+}

@@ -1,0 +1,106 @@
+//! Owns what the tables say of the store as a whole: who it is, what is settled, what is suspect, and when it ran.
+//! Called by `load`, which opens a run, and by `home`, which settles.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _};
+use serde::{Deserialize, Serialize};
+
+use super::db::Result;
+
+/// The form of the tables.
+pub(super) const FORMAT: u32 = 1;
+/// Runs that are remembered; the time nobody ran before them is forgotten.
+const MAX_RUNS: usize = 1000;
+const SUM_BYTES: usize = 4;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    pub(super) format: u32,
+    /// Tells this store from any other.
+    pub(super) store_id: u64,
+    /// This run: how often the store was opened.
+    pub(super) run: u64,
+    /// Groups up to this one are in heads and parts.
+    pub(super) settled_through: u64,
+    /// Logs last written by this run or before may have lost something.
+    pub(super) suspect_through: u64,
+    /// What is missing of the groups up to this one is accounted for in `suspect_through`.
+    pub(super) accounted_through: u64,
+    /// Changes whenever the tables do; see [`super::file::Header::version`].
+    pub(super) version: u32,
+}
+
+impl Meta {
+    /// `None` when it is damaged.
+    pub(super) fn load(conn: &Connection) -> Result<Option<Self>> {
+        let mut query = conn.prepare("SELECT body FROM meta")?;
+        let body = query.query_row([], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+        Ok(body.and_then(|body| {
+            let (body, stored) = body.split_last_chunk::<SUM_BYTES>()?;
+            (crc32fast::hash(body) == u32::from_le_bytes(*stored)).then(|| postcard::from_bytes(body).ok())?
+        }))
+    }
+
+    /// Stores it under the next version.
+    pub(super) fn store(&mut self, conn: &Connection) -> Result<()> {
+        self.version = self.version.wrapping_add(1);
+        let mut body =
+            postcard::to_allocvec(self).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let sum = crc32fast::hash(&body);
+        body.extend_from_slice(&sum.to_le_bytes());
+        conn.prepare_cached("INSERT OR REPLACE INTO meta(id, body) VALUES (1, ?)")?.execute([body])?;
+        conn.execute_batch(&format!("PRAGMA user_version = {}", self.version as i32))
+    }
+
+    /// What the file's header shows of the store's id; never 0.
+    pub(super) fn tag(store_id: u64) -> u32 {
+        (store_id as u32 >> 1).max(1)
+    }
+}
+
+/// A time between an opening and the last sign of life before the next one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) run: u64,
+    pub(super) opened_ms: u64,
+    pub(super) alive_ms: u64,
+}
+
+impl Run {
+    /// All that are remembered, oldest first.
+    pub(super) fn load(conn: &Connection) -> Result<Vec<Self>> {
+        let mut query = conn.prepare("SELECT run, opened_ms, alive_ms FROM runs ORDER BY run")?;
+        let number = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(|number| number as u64);
+        let runs = query.query_map([], |row| {
+            Ok(Self { run: number(row, 0)?, opened_ms: number(row, 1)?, alive_ms: number(row, 2)? })
+        })?;
+        runs.collect()
+    }
+
+    pub(super) fn store(&self, conn: &Connection) -> Result<()> {
+        let oldest = self.run as i64 - MAX_RUNS as i64;
+        conn.execute("DELETE FROM runs WHERE run <= ?", [oldest])?;
+        let row = (self.run as i64, self.opened_ms as i64, self.alive_ms as i64);
+        conn.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", row).map(drop)
+    }
+}
+
+/// How long nobody ran since the run `since`. Clocks that step back count as no time.
+pub(super) fn downtime(runs: &[Run], since: u64) -> Duration {
+    let gaps = runs.windows(2).filter(|pair| pair[1].run > since);
+    gaps.map(|pair| Duration::from_millis(pair[1].opened_ms.saturating_sub(pair[0].alive_ms))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn downtime_is_the_sum_of_the_gaps_behind_a_run_and_never_negative() {
+        let run = |run, opened_ms, alive_ms| Run { run, opened_ms, alive_ms };
+        let runs = [run(1, 0, 100), run(2, 150, 300), run(3, 250, 400), run(4, 1000, 1000)];
+        let millis = |since| downtime(&runs, since).as_millis();
+        assert_eq!([millis(0), millis(1), millis(2), millis(3), millis(4)], [650, 650, 600, 600, 0]);
+    }
+}

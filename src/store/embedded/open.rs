@@ -1,0 +1,157 @@
+//! Owns opening a data directory: the lock, the mark, the database, and what is set aside because it cannot be used.
+//! Called by `app` and the `rooms` command through [`EmbeddedStore::open`], and by `mod` when the file has gone.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    EmbeddedStore,
+    db::{Db, is_damage},
+    file::{Header, beside, has_content, set_aside},
+    home::Home,
+    load::{LoadError, load},
+    lock::{Lock, LockError},
+    mark::{Mark, Seen},
+    meta::Meta,
+};
+
+/// A store that can be used.
+pub struct Opened {
+    pub store: EmbeddedStore,
+    /// What the operator should know: what was found damaged or older than it should be, and where it was put.
+    pub notes: Vec<String>,
+}
+
+/// Why a data directory cannot be used, in words for the operator.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process uses it; its id, if it left one.
+    Locked { dir: PathBuf, pid: Option<u32> },
+    /// There is no store in it.
+    Missing { dir: PathBuf },
+    /// A newer version of the server wrote it.
+    Newer { dir: PathBuf, format: u32 },
+    /// It cannot be read or written.
+    Io { dir: PathBuf, reason: String },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked { dir, pid: Some(pid) } => {
+                write!(f, "another process (pid {pid}) uses the data directory {}", dir.display())
+            }
+            Self::Locked { dir, pid: None } => write!(f, "another process uses the data directory {}", dir.display()),
+            Self::Missing { dir } => write!(f, "there is no store in the data directory {}", dir.display()),
+            Self::Newer { dir, format } => {
+                write!(f, "the data directory {} was written by a newer version (format {format})", dir.display())
+            }
+            Self::Io { dir, reason } => write!(f, "the data directory {} cannot be used: {reason}", dir.display()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// The files of a data directory.
+pub(super) struct Files {
+    pub(super) dir: PathBuf,
+    pub(super) db: PathBuf,
+    pub(super) mark: PathBuf,
+    pub(super) lock: PathBuf,
+}
+
+impl Files {
+    pub(super) fn of(dir: &Path) -> Self {
+        Self {
+            dir: dir.into(),
+            db: dir.join("innkeeper.db"),
+            mark: dir.join("innkeeper.mark"),
+            lock: dir.join("innkeeper.lock"),
+        }
+    }
+
+    fn io(&self, error: impl fmt::Display) -> OpenError {
+        OpenError::Io { dir: self.dir.clone(), reason: error.to_string() }
+    }
+
+    /// Creates the directory, and keeps every other process out of it.
+    pub(super) fn lock(&self, wait: Duration) -> Result<Lock, OpenError> {
+        fs::create_dir_all(&self.dir).map_err(|error| self.io(error))?;
+        Lock::take(&self.lock, wait).map_err(|error| match error {
+            LockError::Held(pid) => OpenError::Locked { dir: self.dir.clone(), pid },
+            LockError::Io(error) => self.io(error),
+        })
+    }
+
+    /// Opens a run; whatever cannot be used is set aside.
+    pub(super) fn open(&self, now_ms: u64, notes: &mut Vec<String>) -> Result<(Home, Mark), OpenError> {
+        let (mut mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
+        let home = match self.load(seen, now_ms, notes) {
+            Err(error) if error.is_damage() => {
+                self.set_aside(now_ms, notes)?;
+                self.load(seen, now_ms, notes)
+            }
+            loaded => loaded,
+        };
+        let home = home.map_err(|error| match error {
+            LoadError::Newer(format) => OpenError::Newer { dir: self.dir.clone(), format },
+            LoadError::Sqlite(error) => self.io(error),
+            LoadError::Unreadable => self.io("the database cannot be read"),
+        })?;
+        mark.write(&home.seen(now_ms)).map_err(|error| self.io(error))?;
+        Ok((home, mark))
+    }
+
+    fn load(&self, seen: Option<Seen>, now_ms: u64, notes: &mut Vec<String>) -> Result<Home, LoadError> {
+        let wal = beside(&self.db, "-wal");
+        let is_older = self.has_older_file(seen, has_content(&wal));
+        if (is_older || !has_content(&self.db)) && has_content(&wal) {
+            // SQLite would lay the pages of one database over another's.
+            let name = set_aside(&wal, now_ms / 1000).map_err(LoadError::from)?;
+            notes.push(format!("a WAL that belongs to another database was put aside as {}", name.display()));
+        }
+        load(Db::open(&self.db)?, seen, is_older, now_ms, notes)
+    }
+
+    /// Whether the file without its WAL is older than it was when the mark was written. A file of another store may be what it
+    /// wants, unless there is a WAL that may not be its own.
+    fn has_older_file(&self, seen: Option<Seen>, has_wal: bool) -> bool {
+        let (Some(seen), Ok(header)) = (seen, Header::open(&self.db)) else { return false };
+        match header.tag() {
+            0 => false,
+            tag if tag == Meta::tag(seen.store_id) => (header.version().wrapping_sub(seen.version) as i32) < 0,
+            _ => has_wal,
+        }
+    }
+
+    /// Renames the database and what belongs to it, so that an empty one can be started.
+    pub(super) fn set_aside(&self, now_ms: u64, notes: &mut Vec<String>) -> Result<(), OpenError> {
+        let parts = [self.db.clone(), beside(&self.db, "-wal"), beside(&self.db, "-shm")];
+        for path in parts.iter().filter(|path| path.exists()) {
+            let name = set_aside(path, now_ms / 1000).map_err(|error| self.io(error))?;
+            notes.push(format!("{} is damaged and was put aside as {}", path.display(), name.display()));
+        }
+        Ok(())
+    }
+}
+
+impl LoadError {
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => is_damage(error),
+            Self::Unreadable => true,
+            Self::Newer(_) => false,
+        }
+    }
+}
+
+impl From<io::Error> for LoadError {
+    fn from(error: io::Error) -> Self {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+        Self::Sqlite(rusqlite::Error::SqliteFailure(code, Some(error.to_string())))
+    }
+}

@@ -1,0 +1,215 @@
+//! Owns the tails: what was written to each log and is not in its head and parts yet, as the groups on disk hold it.
+//! Called by `load`, which replays groups, by `home` for every group, by `settle`, which takes tails, and by `read`.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use crate::{
+    protocol::GameId,
+    store::{Batch, Change, Records},
+};
+
+/// A tail with more records than this is settled before its turn, so that no portion is large.
+const MAX_TAIL_BYTES: usize = 64 << 10;
+/// What a batch costs beside its payload, in memory and when it is replayed.
+const BATCH_BYTES: usize = 64;
+
+/// What was written to one log since it was settled.
+pub(super) struct Tail {
+    /// Whatever the tables hold of this game is void.
+    pub(super) replaces: bool,
+    pub(super) is_removed: bool,
+    /// A group is missing before or among these writes.
+    pub(super) is_broken: bool,
+    /// The position of the first write. The head has to end here.
+    pub(super) begins: u64,
+    /// The position of the first of `records`; beyond `begins` when those before are not needed any more.
+    pub(super) first: u64,
+    pub(super) records: Records,
+    /// The newest snapshot, and its position.
+    pub(super) snapshot: Option<(u64, Vec<u8>)>,
+    /// Records before this position are not needed, in the parts neither.
+    pub(super) keep_from: u64,
+    /// The oldest group with something of this tail.
+    group: u64,
+    /// The runs of the oldest and the newest write.
+    pub(super) oldest_run: u64,
+    pub(super) run: u64,
+}
+
+impl Tail {
+    fn new(group: u64, run: u64) -> Self {
+        Self {
+            replaces: false,
+            is_removed: false,
+            is_broken: false,
+            begins: 0,
+            first: 0,
+            records: Records::default(),
+            snapshot: None,
+            keep_from: 0,
+            group,
+            oldest_run: run,
+            run,
+        }
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.records.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.records.as_bytes().len() + self.snapshot.as_ref().map_or(0, |(_, body)| body.len())
+    }
+
+    fn apply(&mut self, change: &Change, is_new: bool, run: u64) {
+        self.run = run;
+        match change {
+            Change::Begin { snapshot, records, .. } => {
+                *self = Self {
+                    replaces: true,
+                    records: records.clone(),
+                    snapshot: Some((0, snapshot.clone())),
+                    ..Self::new(self.group, run)
+                };
+            }
+            Change::Append { position, records, snapshot } => {
+                if is_new {
+                    (self.begins, self.first) = (*position, *position);
+                } else if self.is_removed || self.end() != *position {
+                    // Only in a replay with a damaged group: writers are fenced.
+                    (self.is_removed, self.is_broken) = (false, true);
+                    (self.first, self.records) = (*position, Records::default());
+                }
+                self.records.extend(records);
+                if let Some(snapshot) = snapshot {
+                    self.snapshot = Some((self.end(), snapshot.body.clone()));
+                    self.trim(snapshot.keep_from.min(self.end()));
+                }
+            }
+            Change::Remove { .. } => *self = Self { replaces: true, is_removed: true, ..Self::new(self.group, run) },
+        }
+    }
+
+    fn trim(&mut self, keep_from: u64) {
+        self.keep_from = self.keep_from.max(keep_from);
+        if keep_from > self.first {
+            self.records.drop_first(keep_from - self.first);
+            self.first = keep_from;
+        }
+    }
+}
+
+/// All tails, and the groups they come from.
+#[derive(Default)]
+pub(super) struct Tails {
+    map: HashMap<GameId, Tail>,
+    /// By their oldest group. A name whose tail has another oldest group, or none, is stale.
+    order: BTreeMap<u64, Vec<GameId>>,
+    large: VecDeque<GameId>,
+    /// The groups on disk with their weights, oldest first.
+    groups: VecDeque<(u64, usize)>,
+    weight: usize,
+}
+
+impl Tails {
+    pub(super) fn get(&self, game: &GameId) -> Option<&Tail> {
+        self.map.get(game)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&GameId, &Tail)> {
+        self.map.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// About what it takes to keep and to replay the groups that are not settled.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// Takes a stored group over. `batches` are those of it that fitted; `bytes` is its body's length.
+    pub(super) fn apply<'a>(&mut self, group: u64, run: u64, bytes: usize, batches: impl Iterator<Item = &'a Batch>) {
+        let mut weight = bytes;
+        for batch in batches {
+            weight += BATCH_BYTES;
+            let is_new = !self.map.contains_key(&batch.game);
+            if is_new {
+                self.order.entry(group).or_default().push(batch.game.clone());
+            }
+            let tail = self.map.entry(batch.game.clone()).or_insert_with(|| Tail::new(group, run));
+            let was = tail.records.as_bytes().len();
+            tail.apply(&batch.change, is_new, run);
+            if was <= MAX_TAIL_BYTES && tail.records.as_bytes().len() > MAX_TAIL_BYTES {
+                self.large.push_back(batch.game.clone());
+            }
+        }
+        self.groups.push_back((group, weight));
+        self.weight += weight;
+    }
+
+    /// Takes out what is to be settled next, oldest first: about `bytes`, at most `limit` tails. With `is_over`, the groups
+    /// weigh more than they may; otherwise only large tails are due.
+    pub(super) fn take_due(&mut self, is_over: bool, bytes: usize, limit: usize) -> Vec<(GameId, Tail)> {
+        let (mut due, mut sum) = (Vec::new(), 0);
+        while due.len() < limit && sum < bytes {
+            let Some(game) = self.next_due(is_over) else { break };
+            if let Some(tail) = self.map.remove(&game) {
+                sum += tail.bytes();
+                due.push((game, tail));
+            }
+        }
+        due
+    }
+
+    fn next_due(&mut self, is_over: bool) -> Option<GameId> {
+        while let Some(game) = self.large.pop_front() {
+            if self.map.get(&game).is_some_and(|tail| tail.records.as_bytes().len() > MAX_TAIL_BYTES) {
+                return Some(game);
+            }
+        }
+        if !is_over {
+            return None;
+        }
+        let oldest = self.oldest()?;
+        self.order.get_mut(&oldest)?.pop()
+    }
+
+    /// The oldest group that a tail needs.
+    fn oldest(&mut self) -> Option<u64> {
+        while let Some(mut entry) = self.order.first_entry() {
+            let group = *entry.key();
+            let games = entry.get_mut();
+            while games.pop_if(|game| self.map.get(game).is_none_or(|tail| tail.group != group)).is_some() {}
+            if !games.is_empty() {
+                return Some(group);
+            }
+            entry.remove();
+        }
+        None
+    }
+
+    /// The newest group that no tail needs any more, nor one before it, given the newest there is.
+    pub(super) fn settled_through(&mut self, newest: u64) -> u64 {
+        self.oldest().map_or(newest, |oldest| oldest - 1)
+    }
+
+    /// Puts back what [`Tails::take_due`] took: it could not be settled.
+    pub(super) fn put_back(&mut self, due: Vec<(GameId, Tail)>) {
+        for (game, tail) in due {
+            self.order.entry(tail.group).or_default().push(game.clone());
+            if tail.records.as_bytes().len() > MAX_TAIL_BYTES {
+                self.large.push_back(game.clone());
+            }
+            self.map.insert(game, tail);
+        }
+    }
+
+    /// Forgets the groups up to `group`, which are settled.
+    pub(super) fn drop_groups(&mut self, group: u64) {
+        while let Some((_, weight)) = self.groups.pop_front_if(|(number, _)| *number <= group) {
+            self.weight -= weight;
+        }
+    }
+}

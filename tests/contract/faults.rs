@@ -1,0 +1,116 @@
+//! Owns the tests of a store that fails while the server runs: nothing is pretended, nothing is lost, it recovers (D5).
+//! Run by `cargo test --test contract`; examples/faulty_store.rs is the server whose store can be made to fail.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::support::{Server, Witness};
+
+fn start() -> Server {
+    Server::start_example("faulty_store", &[("SHARDS", "1"), ("RECONNECT_GRACE", "600")])
+}
+
+fn break_store(server: &Server) {
+    fs::write(server.data().file("fail"), "").expect("a file");
+}
+
+fn mend_store(server: &Server) {
+    fs::remove_file(server.data().file("fail")).expect("it was broken");
+    server.wait_for_metric("innkeeper_store_failing", 0.0);
+}
+
+#[test]
+fn d5_while_the_store_fails_messages_are_refused_and_what_needs_no_store_works() {
+    let server = start();
+    let mut alice = Witness::join(&server, "/ws/g/alice");
+    let mut bob = Witness::join(&server, "/ws/g/bob");
+    alice.say(1, "before");
+    bob.until(|frame| frame["id"] == 1);
+    break_store(&server);
+    alice.client.send(&json!({"type": "send", "id": 2, "data": "caught by the failure"}));
+    server.wait_for_metric("innkeeper_store_failing", 1.0);
+    server.wait_for_log(|line| line["level"] == "error" && line["error"] == "the disk is full");
+    alice.client.send(&json!({"type": "send", "id": 3, "data": "refused"}));
+    let refused = alice.client.until_type("error");
+    assert_eq!((&refused["code"], &refused["id"]), (&json!("unavailable"), &json!(3)));
+    alice.client.send(&json!({"type": "patch", "id": 3, "patch": {"refused": true}}));
+    assert_eq!(alice.client.until_type("error")["code"], "unavailable");
+    alice.client.send(&json!({"type": "ping", "nonce": "still there"}));
+    assert_eq!(alice.client.next()["nonce"], "still there");
+    alice.client.send(&json!({"type": "send", "volatile": "cursor", "data": [1, 2]}));
+    let seen = bob.client.next();
+    assert_eq!((&seen["volatile"], &seen["data"]), (&json!("cursor"), &json!([1, 2])), "nobody saw what is not stored");
+    let (ended, last) = server.connect("/ws/g/carol").ended();
+    assert_eq!((ended.code, &last["code"]), (1013, &json!("unavailable")));
+    assert_eq!(server.connect("/ws/another-room/carol").ended().0.code, 1013);
+    assert_eq!(server.get("/health").status, 200, "restarting it would not help");
+
+    mend_store(&server);
+    for witness in [&mut alice, &mut bob] {
+        assert_eq!(witness.until(|frame| frame["id"] == 2)["data"], "caught by the failure");
+    }
+    alice.say(3, "refused then, sent again now");
+    assert_eq!(bob.until(|frame| frame["id"] == 3)["data"], "refused then, sent again now");
+    Witness::join(&server, "/ws/g/carol").say(1, "hello");
+    server.wait_for_log(|line| line["message"] == "the store works again");
+}
+
+#[test]
+fn d5_players_who_drop_while_the_store_fails_keep_their_seats_and_come_back_to_everything() {
+    let server = start();
+    let mut alice = Witness::join(&server, "/ws/g/alice");
+    let mut bob = Witness::join(&server, "/ws/g/bob");
+    let epoch = alice.client.welcome["epoch"].clone();
+    bob.say(1, "hello");
+    alice.until(|frame| frame["id"] == 1);
+    break_store(&server);
+    alice.client.send(&json!({"type": "send", "id": 1, "data": "caught by the failure"}));
+    server.wait_for_metric("innkeeper_store_failing", 1.0);
+    let alice = alice.cut();
+    server.wait_for_end_of("alice");
+    mend_store(&server);
+    assert_eq!(bob.until(|frame| frame["from"] == "alice")["data"], "caught by the failure");
+    assert_eq!(bob.until(|frame| frame["player"] == "alice")["status"], "away");
+    let mut alice = alice.resume_without_loss(&server, &epoch);
+    assert_eq!(alice.client.welcome["last_id"], 1);
+    let missed = alice.drain();
+    assert_eq!(missed[0]["data"], "caught by the failure");
+    alice.say(2, "and on");
+}
+
+#[test]
+fn d5_a_kill_while_the_store_fails_loses_only_what_nobody_has_seen() {
+    let mut server = start();
+    let mut alice = Witness::join(&server, "/ws/g/alice");
+    let mut bob = Witness::join(&server, "/ws/g/bob");
+    let epoch = alice.client.welcome["epoch"].clone();
+    alice.say(1, "stored");
+    bob.until(|frame| frame["id"] == 1);
+    break_store(&server);
+    alice.client.send(&json!({"type": "send", "id": 2, "data": "caught by the failure"}));
+    server.wait_for_metric("innkeeper_store_failing", 1.0);
+    server.kill();
+    let (alice, bob) = (alice.orphaned(), bob.orphaned());
+    assert!(bob.events.iter().all(|event| event["id"] != 2), "S3: {:?}", bob.events);
+    fs::remove_file(server.data().file("fail")).expect("it was broken");
+    server.restart();
+    let mut alice = alice.resume_without_loss(&server, &epoch);
+    assert_eq!(alice.client.welcome["last_id"], 1, "it was never applied, so it is to be sent again");
+    alice.say(2, "sent again");
+    let mut bob = bob.resume_without_loss(&server, &epoch);
+    assert_eq!(bob.until(|frame| frame["id"] == 2)["data"], "sent again");
+}
+
+#[test]
+fn d5_a_server_whose_store_fails_still_stops_in_time_and_in_order() {
+    let mut server = start();
+    let mut alice = Witness::join(&server, "/ws/g/alice");
+    break_store(&server);
+    alice.client.send(&json!({"type": "send", "id": 1, "data": "caught by the failure"}));
+    server.wait_for_metric("innkeeper_store_failing", 1.0);
+    server.signal("TERM");
+    let (ended, last) = alice.client.ended();
+    assert_eq!((ended.code, &last["type"]), (1012, &json!("going_away")));
+    assert_eq!(server.wait().code(), Some(0));
+}
