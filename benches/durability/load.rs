@@ -198,8 +198,11 @@ async fn offer(field: Arc<Field>, rate: u64) {
     let mut ticks = time::interval(Duration::from_millis(1));
     ticks.set_missed_tick_behavior(time::MissedTickBehavior::Skip);
     let (begun, mut bursts) = (Instant::now(), 0);
-    while !*lock(&field.stopped) {
+    loop {
         ticks.tick().await;
+        if *lock(&field.stopped) {
+            return;
+        }
         let due = begun.elapsed().as_secs_f64() * rate as f64 / field.case.burst as f64;
         while bursts < due as usize {
             field.burst(&field.publishers[bursts % field.publishers.len()]);
