@@ -13,9 +13,9 @@ use std::{
 
 use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
 use slog::{Logger, info, warn};
-use tokio::{sync::watch, time::timeout};
+use tokio::{sync::watch, time::timeout_at};
 
-use self::durable::{WrapStore, open_journal, sweep};
+use self::durable::{WrapStore, close, open_journal, sweep};
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports},
     connection::Terms,
@@ -34,6 +34,9 @@ use crate::{
 
 /// On top of the time after which nobody can come back to a room that was never opened again.
 const SWEEP_MARGIN: Duration = Duration::from_secs(1);
+
+/// What the store gets to write the last words, however long the clients took.
+const MIN_FLUSH: Duration = Duration::from_millis(500);
 
 /// Why the server does not start.
 #[derive(Debug)]
@@ -141,15 +144,26 @@ async fn serve(
     wrap: Option<WrapStore>,
     logger: Logger,
 ) -> Result<(), StartError> {
-    let signals = Signals::install()?;
+    let mut signals = Signals::install()?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let (phase, phase_seen) = watch::channel(Phase::Starting);
     let phase = Arc::new(phase);
+    // First the store: a port that is bound while another process still has the directory would answer nobody.
+    let journal = tokio::select! {
+        journal = open_journal(&config, wrap, &metrics, &logger) => journal?,
+        signal = signals.first() => {
+            info!(logger, "stopped before the start"; "signal" => signal);
+            return Ok(());
+        }
+    };
     let listeners = bind(&config)?;
     let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
     let ws_port = ws_port.map(|(_, listener)| listener.local_addr().map(|address| address.port())).transpose()?;
 
-    let journal = if config.store.needs_disk() { Some(open_journal(&config, &metrics, &logger)?) } else { None };
+    if let Some(journal) = &journal {
+        let after = config.room.reconnect_grace + config.room.linger + SWEEP_MARGIN;
+        actix_rt::spawn(sweep(journal.clone(), after, logger.clone()));
+    }
     let plan = |registry| ShardPlan {
         config: config.clone(),
         logics: logics.clone(),
@@ -182,11 +196,15 @@ async fn serve(
 
     let signal = signals.first().await;
     info!(logger, "draining"; "signal" => signal, "connections" => metrics.connections.get());
-    let drained = timeout(config.drain.timeout, registry.send(Drain)).await.is_ok();
-    info!(logger, "stopped"; "drained" => drained);
-    if let Some(journal) = journal {
-        journal.close();
-    }
+    let deadline = tokio::time::Instant::now() + config.drain.timeout;
+    let drained = timeout_at(deadline, registry.send(Drain)).await.is_ok();
+    let flushed = match journal {
+        Some(journal) => {
+            timeout_at(deadline.max(tokio::time::Instant::now() + MIN_FLUSH), close(journal)).await.is_ok()
+        }
+        None => true,
+    };
+    info!(logger, "stopped"; "drained" => drained, "flushed" => flushed);
     // Connections are closed or given up: nothing to wait for that the drain has not waited for.
     drop(handle.stop(false));
     Ok(())
@@ -296,7 +314,7 @@ impl Signals {
     }
 
     #[cfg(unix)]
-    async fn first(mut self) -> &'static str {
+    async fn first(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -309,7 +327,7 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    async fn first(self) -> &'static str {
+    async fn first(&mut self) -> &'static str {
         let _ = tokio::signal::ctrl_c().await;
         "CTRL-C"
     }

@@ -1,10 +1,10 @@
 //! Owns the way from the settings to a journal: the data directory, who has it, what was found in it, what is swept out.
 //! Called by `app` at the start.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use slog::{Logger, info, warn};
-use tokio::time::sleep;
+use tokio::{sync::oneshot, time::sleep};
 
 use super::StartError;
 use crate::{
@@ -26,7 +26,7 @@ const SWEEP_RETRY: Duration = Duration::from_secs(60);
 pub type WrapStore = Box<dyn FnOnce(Box<dyn Store>) -> Box<dyn Store>>;
 
 /// Opens the store, if any game needs one.
-pub(super) fn open_journal(
+pub(super) async fn open_journal(
     config: &Config,
     wrap: Option<WrapStore>,
     metrics: &Arc<Metrics>,
@@ -40,22 +40,50 @@ pub(super) fn open_journal(
         warn!(logger, "DATA_DIR is not set: on this platform, what is not on a volume is lost with each deploy");
     }
     let dir = &config.store.data_dir;
-    let opened = EmbeddedStore::open(dir, Duration::ZERO).or_else(|error| match error {
-        OpenError::Locked { .. } if !config.store.data_dir_timeout.is_zero() => {
+    let opened = match EmbeddedStore::open(dir, Duration::ZERO) {
+        Err(error @ OpenError::Locked { .. }) if !config.store.data_dir_timeout.is_zero() => {
             warn!(logger, "waiting for the data directory"; "reason" => %error);
-            EmbeddedStore::open(dir, config.store.data_dir_timeout)
+            None
         }
-        error => Err(error),
-    });
+        opened => Some(opened),
+    };
+    let opened = match opened {
+        Some(opened) => opened,
+        None => wait_for(dir.clone(), config.store.data_dir_timeout).await?,
+    };
     let Opened { store, notes } = opened.map_err(|error| StartError::Store(format!("DATA_DIR: {error}")))?;
     info!(logger, "rooms are kept"; "directory" => %dir.display());
     for note in notes {
         warn!(logger, "the store was not as it was left"; "note" => note);
     }
     let store: Box<dyn Store> = Box::new(store);
-    let store = wrap.map_or_else(|| store, |wrap| wrap(store));
+    let store = match wrap {
+        Some(wrap) => wrap(store),
+        None => store,
+    };
     let setting = JournalSetting { interval: GROUP_INTERVAL, max_queue_bytes: MAX_QUEUE_BYTES };
     Ok(Some(Journal::start(store, setting, logger.clone(), metrics.clone())?))
+}
+
+/// Waits for another process to give the directory up, on a thread of its own: a signal must be heard meanwhile.
+async fn wait_for(dir: PathBuf, timeout: Duration) -> io::Result<Result<Opened, OpenError>> {
+    let (opened, waiting) = oneshot::channel();
+    thread::Builder::new().name("data-dir".into()).spawn(move || {
+        let _ = opened.send(EmbeddedStore::open(&dir, timeout));
+    })?;
+    waiting.await.map_err(|_| io::Error::other("the store could not be opened"))
+}
+
+/// Writes what is queued and ends the journal, on a thread of its own: a disk that hangs must not hold the exit up.
+pub(super) async fn close(journal: Journal) {
+    let (closed, closing) = oneshot::channel();
+    let thread = thread::Builder::new().name("last-words".into()).spawn(move || {
+        journal.close();
+        let _ = closed.send(());
+    });
+    if thread.is_ok() {
+        let _ = closing.await;
+    }
 }
 
 /// R6: a room that was there before the start and that nobody has opened by now has lost all its seats, and has been

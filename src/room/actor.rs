@@ -139,11 +139,26 @@ impl Room {
         EFFECTS.set(effects);
         self.count_seats();
         self.arm(context);
+        self.wait_for_store(context);
+        result
+    }
+
+    /// When the store is slow, connections feel it: this room's mailbox fills up, and they stop reading. When it fails,
+    /// nobody waits: they are refused (D5).
+    fn wait_for_store(&mut self, context: &mut Context<Self>) {
         if let Some(journal) = self.log.home().congested() {
-            // Connections feel it: this room's mailbox fills up, and they stop reading.
             context.wait(async move { journal.space().await }.into_actor(self));
         }
-        result
+        if self.outlet.is_full() && !self.log.home().is_failing() {
+            let (outlet, home) = (self.outlet.clone(), self.log.home().clone());
+            let space = async move {
+                while outlet.is_full() && !home.is_failing() {
+                    // Looks up now and then: a store that begins to fail rings no bell here.
+                    let _ = tokio::time::timeout(STORE_RETRY, outlet.space()).await;
+                }
+            };
+            context.wait(space.into_actor(self));
+        }
     }
 
     /// One timer for everything that falls due; an idle room has none running.

@@ -8,13 +8,16 @@ use std::{
 };
 
 use actix::{Recipient, WeakRecipient};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::{delivery::Delivery, effect::Effect, messages::Outdated};
 use crate::{
     protocol::{Cause, server::Verdict},
     store::{Appended, Appender, Outcome, Ticket},
 };
+
+/// What may wait for the store in one room before the room waits itself.
+const MAX_WAITING: usize = 4096;
 
 /// What waits for the store.
 pub type Deferred = (Rc<Outlet>, Effect);
@@ -33,6 +36,8 @@ pub struct Outlet {
     /// `None`: what is delivered goes out at once.
     flush_interval: Option<Duration>,
     is_flushing: Cell<bool>,
+    /// Rings when less waits than may.
+    space: Notify,
     room: RefCell<Option<WeakRecipient<Outdated>>>,
 }
 
@@ -46,6 +51,7 @@ impl Outlet {
             is_closed: Cell::new(false),
             flush_interval,
             is_flushing: Cell::new(false),
+            space: Notify::new(),
             room: RefCell::default(),
         })
     }
@@ -92,9 +98,24 @@ impl Outlet {
         }
     }
 
+    /// As much waits for the store as may.
+    pub fn is_full(&self) -> bool {
+        self.waiting.get() >= MAX_WAITING
+    }
+
+    /// Resolves when less waits.
+    pub async fn space(&self) {
+        while self.is_full() {
+            self.space.notified().await;
+        }
+    }
+
     /// Called by the shard for everything deferred, in order.
     pub fn settle(self: &Rc<Self>, outcome: Outcome, effect: Effect) {
         self.waiting.set(self.waiting.get() - 1);
+        if self.waiting.get() == MAX_WAITING - 1 {
+            self.space.notify_one();
+        }
         match outcome {
             Outcome::Stored => self.show(effect),
             Outcome::Rejected => self.outdated(),

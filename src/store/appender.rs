@@ -102,7 +102,7 @@ impl<T> Appender<T> {
     /// The journal, when it holds more than it may: wait for its space.
     pub fn congested(&self) -> Option<Journal> {
         match &self.home {
-            Home::Journal { journal, .. } if journal.is_full() => Some(journal.clone()),
+            Home::Journal { journal, .. } if journal.is_full() && !journal.is_failing() => Some(journal.clone()),
             _ => None,
         }
     }

@@ -117,11 +117,11 @@ impl Journal {
         self.0.bytes.load(Ordering::Relaxed) > self.0.setting.max_queue_bytes
     }
 
-    /// Resolves when the queue is within its bound.
+    /// Resolves when the queue is within its bound, or when the home fails: then rooms refuse instead of waiting (D5).
     pub async fn space(&self) {
         loop {
             let space = self.0.space.notified();
-            if !self.is_full() {
+            if !self.is_full() || self.is_failing() {
                 return;
             }
             space.await;
@@ -280,8 +280,10 @@ impl Writer {
             match guarded(|| self.store.append(batches, flush)) {
                 Ok(rejected) => break rejected,
                 Err(error) => {
+                    self.tell();
                     if !shared.failing.swap(true, Ordering::AcqRel) {
                         self.metrics.store_failing.set(1);
+                        shared.space.notify_waiters();
                         error!(self.logger, "the store fails; rooms stop accepting"; "error" => %error);
                     }
                     if !self.rest(retry, &error) {
@@ -339,7 +341,14 @@ impl Writer {
         if let Err(error) = guarded(|| self.store.tend()) {
             warn!(self.logger, "the store cannot be tended"; "error" => %error);
         }
+        self.tell();
         self.tended = Instant::now();
+    }
+
+    fn tell(&mut self) {
+        for note in self.store.take_notes() {
+            warn!(self.logger, "the store is not as it was"; "note" => note);
+        }
     }
 }
 

@@ -114,3 +114,42 @@ fn d5_a_server_whose_store_fails_still_stops_in_time_and_in_order() {
     assert_eq!((ended.code, &last["type"]), (1012, &json!("going_away")));
     assert_eq!(server.wait().code(), Some(0));
 }
+
+/// How many groups were stored, and how many batches in them.
+fn stored(server: &Server) -> (f64, f64) {
+    (server.metric("innkeeper_store_group_seconds_count"), server.metric("innkeeper_store_batches_total"))
+}
+
+#[test]
+fn d3_what_all_rooms_write_while_one_group_is_in_flight_is_stored_with_the_next_one() {
+    const ROOMS: usize = 20;
+    let settings = [("SHARDS", "2"), ("RECONNECT_GRACE", "600")];
+    let server = Server::start_example("faulty_store", &settings);
+    let mut rooms: Vec<_> = (0..ROOMS)
+        .map(|room| {
+            let leaver = Witness::join(&server, &format!("/ws/room-{room}/leaver-{room}"));
+            let mut other = Witness::join(&server, &format!("/ws/room-{room}/other"));
+            other.say(1, "hello");
+            (leaver, other)
+        })
+        .collect();
+    break_store(&server);
+    rooms[0].1.client.send(&json!({"type": "send", "id": 2, "data": "in flight"}));
+    server.wait_for_metric("innkeeper_store_failing", 1.0);
+    let (groups, batches) = stored(&server);
+    let mut others = Vec::new();
+    for (room, (leaver, mut other)) in rooms.into_iter().enumerate() {
+        leaver.cut();
+        server.wait_for_end_of(&format!("leaver-{room}"));
+        // The room has heard of it: what it decided waits for the group in flight, and yet it goes on.
+        other.client.send(&json!({"type": "ping", "nonce": room}));
+        assert_eq!(other.client.until_type("pong")["nonce"], room);
+        others.push(other);
+    }
+    mend_store(&server);
+    for other in &mut others {
+        assert_eq!(other.until(|frame| frame["status"] == "away")["type"], "presence");
+    }
+    let (groups, batches) = (stored(&server).0 - groups, stored(&server).1 - batches);
+    assert_eq!((groups, batches), (2.0, 1.0 + ROOMS as f64));
+}
