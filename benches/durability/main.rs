@@ -1,5 +1,6 @@
 //! Owns the benchmark of durability: the cases, their order, and the tables. Figures of a machine, not a test.
-//! Called by `cargo bench --bench durability [-- part of a case's name]`; BENCH_QUICK=1 and BENCH_ROUNDS=n are heard.
+//! Called by `cargo bench --bench durability [-- part of a case's name]`; BENCH_QUICK=1, BENCH_ROUNDS=n and
+//! BENCH_DIR=where to keep the stores are heard.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 
@@ -62,7 +63,8 @@ async fn measure() -> io::Result<()> {
     let (warm_up, time) = if is_quick { (500, 2000) } else { (2000, 10_000) };
     rlimit::increase_nofile_limit(u64::MAX)?;
     // Not the system's directory for temporary files: that may be memory, and flushing it free.
-    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let parent = env::var_os("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    let parent = Path::new(&parent);
     let flush = figures::flush_time(parent)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
