@@ -50,7 +50,9 @@ impl Entrance {
     /// Answers one upgrade request. An error means the peer is gone; there is nobody to tell.
     pub async fn enter(self, request: Request, framed: Framed<TcpStream, Codec>) -> io::Result<()> {
         let parts = framed.into_parts();
-        let (mut stream, early) = (parts.io, parts.read_buf.freeze());
+        // Not its buffers, which would live until the shard has time for this socket: in a rush that is thousands of them.
+        let (mut stream, early) = (parts.io, parts.read_buf.to_vec());
+        drop((parts.read_buf, parts.write_buf));
         let handshake = self.read(&request);
         let knock = Knock {
             address: handshake.address,
