@@ -134,3 +134,24 @@ fn a_database_that_cannot_be_opened_is_damage_and_stays_where_it_is() {
     assert_eq!(server.data().files(), files);
     assert!(std::fs::read_to_string(&database).expect("still there").starts_with("no database at all"));
 }
+
+#[test]
+fn r6_rooms_that_nobody_comes_back_to_after_a_restart_are_removed_and_the_others_stay() {
+    let settings = [("RECONNECT_GRACE", "8"), ("ROOM_LINGER", "0")];
+    let mut server = Server::start(&settings);
+    for room in 0..120 {
+        Witness::join(&server, &format!("/ws/left-{room}/alice")).say(1, "hello");
+    }
+    let bob = Witness::join(&server, "/ws/kept/bob");
+    let epoch = bob.client.welcome["epoch"].clone();
+    server.kill();
+    let bob = bob.orphaned();
+    server.restart();
+    let mut bob = bob.resume_without_loss(&server, &epoch);
+    let removed = server.wait_for_log(|line| line["message"] == "removed rooms that nobody came back to");
+    assert_eq!(removed["rooms"], 120);
+    bob.say(1, "still here");
+    server.kill();
+    let listed = out(&rooms(server.data(), &["list"]));
+    assert!(listed.lines().count() == 2 && listed.contains("kept"), "{listed}");
+}
