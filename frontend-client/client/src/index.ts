@@ -66,7 +66,7 @@ export function connect(url: string, options: ConnectOptions = {}): Client {
   const WebSocket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
   if (!WebSocket) throw new InnkeeperError("no_websocket", "there is no global WebSocket here: give one as an option");
   const linkOptions: LinkOptions = {
-    open: webSockets(WebSocket),
+    transport: webSockets(WebSocket),
     token: options.token,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     pingIntervalMs: options.pingIntervalMs ?? 10_000,

@@ -89,7 +89,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
   let role: Room["role"];
   let isJoined = false;
   // Frames that wait until whoever awaited `join()` had the time to add handlers.
-  let held: T.ServerFrame[] | undefined;
+  let held: (() => void)[] | undefined;
+  let isLeaving = false;
 
   const memory = createMemory(options.storage, `innkeeper ${address}${spectate ? " spectator" : ""}`, () => ({
     session: session ?? "",
@@ -111,7 +112,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     mayOverlap: () => session !== undefined,
     welcome: (frame) => "session" in frame && welcomed(frame),
     frame(frame) {
-      if (held) held.push(frame);
+      if (held) held.push(() => take(frame));
       else take(frame);
     },
     changed,
@@ -124,6 +125,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
 
   function changed(): void {
     const { status, reason, retryInMs } = link;
+    // The connection broke before the server answered: coming back would take the seat again.
+    if (isLeaving && retryInMs !== undefined) return abandon();
     if (status === "closed") {
       release();
       // Somebody else has the seat, or nobody may have it: there is nothing to come back to.
@@ -147,7 +150,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     if (verdict !== "continuous") {
       state = welcome.state ?? {};
       stateSeq = welcome.seq;
-      if (verdict !== "snapshot") seq = welcome.seq;
+      seq = verdict === "snapshot" ? Math.max(seq, lost?.[1] ?? 0) : welcome.seq;
     }
     if (lost) counters.lost += lost[1] - lost[0] + 1;
     if (isResume) counters.resumed++;
@@ -160,8 +163,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     outbox.welcomed(welcome, isSameEpoch);
     if (!isJoined) {
       isJoined = true;
-      held = [];
-      setTimeout(() => release(announce), 0);
+      held = [announce];
+      setTimeout(release, 0);
       changed();
     } else {
       changed();
@@ -169,11 +172,14 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     }
   }
 
-  function release(announce?: () => void): void {
-    const frames = held ?? [];
+  function release(): void {
+    const waiting = held ?? [];
     held = undefined;
-    announce?.();
-    frames.forEach(take);
+    for (const deliver of waiting) deliver();
+  }
+
+  function abandon(): void {
+    link.stop(new InnkeeperError("left", "the seat was given up", 1000));
   }
 
   /** Notes an event's place. `false`: it was seen before. */
@@ -243,8 +249,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
       signal?.throwIfAborted();
       const off = on("status", settle);
       const abort = () => {
-        link.stop(new InnkeeperError("left", "the join was aborted"));
         reject(signal?.reason);
+        abandon();
       };
       signal?.addEventListener("abort", abort);
       function settle(): void {
@@ -305,12 +311,17 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
       link.send(JSON.stringify({ type: "send", volatile: name, data: data ?? null, to })),
     leave: () =>
       new Promise<void>((resolve) => {
-        const stop = () => link.stop(new InnkeeperError("left", "the seat was given up", 1000));
-        on("status", ({ status }) => status === "closed" && resolve());
+        isLeaving = true;
+        if (link.status === "closed") return resolve();
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        on("status", ({ status }) => {
+          if (status !== "closed") return;
+          clearTimeout(timer);
+          resolve();
+        });
         // The server closes with 1000, after the answers to everything sent before.
-        if (link.send({ type: "leave" })) setTimeout(stop, LEAVE_MS);
-        else stop();
-        if (link.status === "closed") resolve();
+        if (link.send({ type: "leave" })) timer = setTimeout(abandon, LEAVE_MS);
+        else abandon();
       }),
   };
   return room;
