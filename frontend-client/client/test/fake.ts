@@ -124,8 +124,10 @@ export async function joined(options: ConnectOptions = {}, fields: Partial<Welco
 export async function resumed(fields: Partial<Welcome>): Promise<FakeSocket> {
   const before = FakeSocket.last;
   if (before.readyState !== 3) before.end();
-  await vi.advanceTimersByTimeAsync(1_000);
-  if (FakeSocket.last === before) throw new Error("it did not come back");
+  for (let waited = 0; FakeSocket.last === before; waited += 250) {
+    if (waited > 60_000) throw new Error("it did not come back");
+    await vi.advanceTimersByTimeAsync(250);
+  }
   return FakeSocket.last.welcome({ resume: "continuous", ...fields });
 }
 
