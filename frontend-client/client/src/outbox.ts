@@ -2,7 +2,7 @@
 //! Used by `room`, which says when there is a connection and what the server answered.
 
 import { InnkeeperError } from "./error.js";
-import type { Json, Receipt, SendOptions, Welcome } from "./types.js";
+import type { Receipt, SendOptions, Welcome } from "./types.js";
 
 export interface OutboxOptions {
   /** How many may be unconfirmed at a time. */
@@ -16,7 +16,9 @@ export interface OutboxOptions {
 export interface Outbox {
   /** Unconfirmed ones. */
   readonly size: number;
-  add(frame: { [key: string]: Json | undefined }, options: SendOptions): Promise<Receipt>;
+  add(frame: object, options: SendOptions): Promise<Receipt>;
+  /** Something else was written that the server's rate counts. */
+  spend(): void;
   /** The server has applied this `id`. */
   confirm(id: number, seq: number | null): boolean;
   /** The server has refused it, and its `id` is not used up. */
@@ -124,6 +126,7 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
         pump();
       });
     },
+    spend: () => void tokens--,
     confirm: (id, seq) => settle(id, { seq }),
     refuse: (id, error) => settle(id, undefined, error),
     welcomed({ resume, last_id, max_message_bytes }, isSameEpoch) {

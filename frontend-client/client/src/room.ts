@@ -49,11 +49,14 @@ export interface Room {
   /** Returns what takes the handler away again. */
   on<K extends keyof RoomEvents>(event: K, handler: Handler<RoomEvents[K]>): () => void;
   /** Resolves when the message is in the log; rejects with an `InnkeeperError` (or the signal's reason). */
-  send(data: T.Json, options?: T.SendOptions): Promise<T.Receipt>;
+  send(data: unknown, options?: T.SendOptions): Promise<T.Receipt>;
   /** Merges into the state (RFC 7396); otherwise as `send`. */
-  patch(patch: { [key: string]: T.Json }, options?: T.PatchOptions): Promise<T.Receipt>;
-  /** For cursors and positions: seen by whoever is there now, or not at all. `false`: there is no connection. */
-  volatile(name: string, data: T.Json, options?: { to?: string[] }): boolean;
+  patch(patch: object, options?: T.PatchOptions): Promise<T.Receipt>;
+  /**
+   * For cursors and positions: seen by whoever is there now, or not at all. `false`: there is no connection. These are
+   * never held back, so keep to what eyes can see (30 a second): they count towards the server's MESSAGE_RATE, too.
+   */
+  volatile(name: string, data: unknown, options?: { to?: string[] | undefined }): boolean;
   /** Gives the seat up. Without a connection it is only left behind, and the server keeps it for its grace. */
   leave(): Promise<void>;
 }
@@ -238,7 +241,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     }
   }
 
-  async function post(frame: { [key: string]: T.Json | undefined }, how: T.SendOptions): Promise<T.Receipt> {
+  async function post(frame: object, how: T.SendOptions): Promise<T.Receipt> {
     if (link.status === "closed") throw link.reason;
     if (role === "spectator") throw new InnkeeperError("forbidden", "a spectator only watches");
     return outbox.add(frame, how);
@@ -304,11 +307,14 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
       return outbox.size;
     },
     // `undefined` is nothing that JSON can say.
-    send: (data: T.Json, how: T.SendOptions = {}) => post({ type: "send", data: data ?? null, to: how.to }, how),
-    patch: (patch: { [key: string]: T.Json }, how: T.PatchOptions = {}) =>
+    send: (data: unknown, how: T.SendOptions = {}) => post({ type: "send", data: data ?? null, to: how.to }, how),
+    patch: (patch: object, how: T.PatchOptions = {}) =>
       post({ type: "patch", patch, if_seq: how.ifSeq }, how),
-    volatile: (name: string, data: T.Json, { to }: { to?: string[] } = {}) =>
-      link.send(JSON.stringify({ type: "send", volatile: name, data: data ?? null, to })),
+    volatile(name: string, data: unknown, { to }: { to?: string[] | undefined } = {}) {
+      const isSent = link.send(JSON.stringify({ type: "send", volatile: name, data: data ?? null, to }));
+      if (isSent) outbox.spend();
+      return isSent;
+    },
     leave: () =>
       new Promise<void>((resolve) => {
         isLeaving = true;

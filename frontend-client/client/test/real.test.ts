@@ -1,6 +1,9 @@
 //! Owns the proofs against the real server: nothing is lost or doubled through cuts, clogs, kill -9 and deploys.
 //! The server is $INNKEEPER_BIN or what cargo built; without one these are skipped, in CI they fail.
 
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { WebSocket } from "ws";
 import { describe, expect, it } from "vitest";
 import { connect, type ConnectOptions, type Room } from "../src/index.js";
@@ -44,6 +47,19 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     expect(watcher.role).toBe("spectator");
     expect(watcher.state).toEqual({ turn: "alice" });
     await Promise.all([alice.leave(), watcher.leave()]);
+  });
+
+  it("the README's example runs as it stands, and ends by itself", async () => {
+    const server = await Server.start();
+    const home = fileURLToPath(new URL("..", import.meta.url));
+    const [, example] = /```js\n(.*?)```/s.exec(readFileSync(`${home}/README.md`, "utf8")) ?? [];
+    const env = { ...process.env, INNKEEPER_URL: server.url };
+    const child = spawn(process.execPath, ["--input-type=module", "-e", example ?? ""], { cwd: home, env });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
+    const code = await new Promise((resolve) => child.once("exit", resolve));
+    expect(output).toMatch(/^alice says hello\nit is event \d+; the turn is bob's; here are \[ 'alice' \]\nclosed left\n$/);
+    expect(code).toBe(0);
   });
 
   it("the rules' refusals reach whoever moved", async () => {
