@@ -181,8 +181,9 @@ async fn serve(
         metrics: metrics.clone(),
         operators: Arc::new(Operators::new(&config.gate.auth, config.platform.is_some())),
     };
-    let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), ws_port };
-    let entrance = Entrance { door, shards: shards.into(), terms: Arc::new(terms(&config)) };
+    let shards: Arc<[_]> = shards.into();
+    let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), shards: shards.clone(), ws_port };
+    let entrance = Entrance { door, shards, terms: Arc::new(terms(&config)) };
 
     raise_file_limit(&config, &logger);
     announce(&config, &listeners, &logger)?;

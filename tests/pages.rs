@@ -2,7 +2,7 @@
 //! Run by `cargo test --test pages`; the build script is included as it is.
 
 #[path = "../build.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::print_stdout)] // cargo reads what it prints
 mod build_script;
 
 use std::fs;

@@ -2,6 +2,7 @@
 //! Called by `app`, which gives each listener one service.
 
 mod answer;
+mod api;
 mod cors;
 mod door;
 mod listener;

@@ -3,8 +3,11 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Instant,
 };
+
+use actix::Addr;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -17,13 +20,14 @@ use tokio::sync::watch;
 
 use super::{
     answer::refusal_body,
+    api,
     door::{Door, Knock},
     pages,
     upgrade::{only_origin, parse_target},
 };
 use crate::{
     protocol::{Refusal, refusal::Answer},
-    registry::Phase,
+    registry::{Phase, Shard},
 };
 
 /// What the routes answer from.
@@ -32,6 +36,7 @@ pub struct Site {
     pub door: Door,
     pub phase: watch::Receiver<Phase>,
     pub started: Instant,
+    pub shards: Arc<[Addr<Shard>]>,
     /// The port players connect to, when it is another one than this page's.
     pub ws_port: Option<u16>,
 }
@@ -58,7 +63,10 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
             config.route("/ws", web::to(not_an_upgrade)).route("/ws/{rest:.*}", web::to(not_an_upgrade));
         }
         if duty != Duty::WebSocketOnly {
-            config.route("/metrics", web::get().to(metrics)).route("/api/client-config", web::get().to(client_config));
+            config
+                .route("/metrics", web::get().to(metrics))
+                .route("/api/client-config", web::get().to(client_config))
+                .configure(api::configure);
         }
         config.default_service(if duty == Duty::WebSocketOnly { web::to(not_found) } else { web::to(page) });
     }

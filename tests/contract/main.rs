@@ -2,6 +2,7 @@
 //! Run by `cargo test --test contract`.
 
 mod admission;
+mod api;
 mod auth;
 mod drain;
 mod faults;
