@@ -179,7 +179,10 @@ async fn serve(
         registry: registry.clone(),
         logger: logger.clone(),
         metrics: metrics.clone(),
-        operators: Arc::new(Operators::new(&config.gate.auth, config.platform.is_some())),
+        operators: Arc::new(Operators::new(
+            &config.gate.auth,
+            config.platform.is_some() || config.gate.client_ip_header.is_some(),
+        )),
     };
     let shards: Arc<[_]> = shards.into();
     let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), shards: shards.clone(), ws_port };

@@ -52,8 +52,8 @@ impl fmt::Display for OperatorError {
 impl std::error::Error for OperatorError {}
 
 impl Operators {
-    /// `is_hosted`: on a hosting platform nobody is at the machine itself.
-    pub fn new(auth: &AuthConfig, is_hosted: bool) -> Self {
+    /// `is_proxied`: on a hosting platform, or behind a proxy of one's own, nobody is at the machine itself.
+    pub fn new(auth: &AuthConfig, is_proxied: bool) -> Self {
         let tokens = match &auth.mode {
             AuthMode::Open => None,
             AuthMode::Jwt { secret, audience, issuer } => {
@@ -62,7 +62,7 @@ impl Operators {
         };
         Self {
             secret: auth.api_secret.as_ref().map(|secret| hash(secret.expose())),
-            is_open_to_loopback: tokens.is_none() && auth.api_secret.is_none() && !is_hosted,
+            is_open_to_loopback: tokens.is_none() && auth.api_secret.is_none() && !is_proxied,
             tokens,
         }
     }
@@ -115,13 +115,13 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
     const KEY: &str = "the key of the tests, long enough";
 
-    fn operators(api_secret: Option<&str>, jwt_secret: Option<&str>, is_hosted: bool) -> Operators {
+    fn operators(api_secret: Option<&str>, jwt_secret: Option<&str>, is_proxied: bool) -> Operators {
         let mode = match jwt_secret {
             Some(secret) => AuthMode::Jwt { secret: Secret::new(secret), audience: None, issuer: None },
             None => AuthMode::Open,
         };
         let auth = AuthConfig { mode, timeout: Duration::from_secs(1), api_secret: api_secret.map(Secret::new) };
-        Operators::new(&auth, is_hosted)
+        Operators::new(&auth, is_proxied)
     }
 
     fn admin(claims: &serde_json::Value) -> String {
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(open.check(None, true, NOW), Ok(()));
         assert_eq!(open.check(None, false, NOW), Err(OperatorError::Missing));
         assert_eq!(open.check(Some("anything"), true, NOW), Err(OperatorError::Wrong));
-        assert_eq!(operators(None, None, true).check(None, true, NOW), Err(OperatorError::Missing), "hosted");
+        assert_eq!(operators(None, None, true).check(None, true, NOW), Err(OperatorError::Missing), "proxied");
         assert_eq!(operators(None, Some(KEY), false).check(None, true, NOW), Err(OperatorError::Missing));
     }
 

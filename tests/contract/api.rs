@@ -115,7 +115,12 @@ fn e1_with_no_secret_set_it_is_closed_except_to_whoever_sits_at_the_machine() {
     assert_error(&server.get_with("/api/games", &rebound), 401, "unauthorized");
     assert_error(&server.get_with("/api/games", &[("Host", &local), ("Authorization", "Bearer x")]), 403, "forbidden");
 
-    for settings in [&[("RENDER", "true"), ("AUTH", "off")][..], &[("JWT_SECRET", JWT_SECRET)]] {
+    let closed = [
+        &[("RENDER", "true"), ("AUTH", "off")][..],
+        &[("CLIENT_IP_HEADER", "X-Client")],
+        &[("JWT_SECRET", JWT_SECRET)],
+    ];
+    for settings in closed {
         assert_error(&Server::start(settings).get("/api/games"), 401, "unauthorized");
     }
 }
