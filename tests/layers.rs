@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("http", &["connection", "registry", "ws", "gate", "protocol", "config", "observe"]),
+    ("http", &["connection", "registry", "room", "ws", "gate", "protocol", "config", "observe"]),
     ("inspect", &["room", "store", "protocol", "clock"]),
     ("connection", &["registry", "room", "ws", "gate", "protocol", "config", "observe", "clock"]),
     ("registry", &["room", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
@@ -24,13 +24,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "room/state.rs",
     "room/state/join.rs",
+    "room/state/operate.rs",
     "room/state/reopen.rs",
     "room/state/rules.rs",
+    "room/state/tell.rs",
     "room/lineage.rs",
     "room/record.rs",
     "room/history.rs",
     "room/document.rs",
     "room/seats.rs",
+    "room/keys.rs",
     "room/turn.rs",
     "room/logic.rs",
     "room/relay.rs",

@@ -100,6 +100,7 @@ impl Connection {
         match step {
             Step::Nothing => {}
             Step::Reply(frame) => self.outbox.push(frame, Instant::now()),
+            Step::Measured(latency) => self.outbox.note_latency(latency),
             Step::Join { role, session, seen, authenticated } => {
                 self.join(role, session, seen, authenticated, context);
             }

@@ -8,7 +8,7 @@ use std::{
 
 use super::heartbeat::Heartbeat;
 use crate::{
-    clock::Now,
+    clock::{self, Now},
     config::ConnectionConfig,
     gate::{TokenBucket, TokenError, Tokens},
     protocol::{Cause, ClientFrame, FrameError, GameId, PlayerId, Role, ServerFrame, error_code, server::write_pong},
@@ -28,6 +28,8 @@ const EXPIRY_WARNING_MS: u64 = 30_000;
 pub enum Step {
     Nothing,
     Reply(Frame),
+    /// A pong came this long after its ping.
+    Measured(Duration),
     /// Enter the room; nothing more is read until it has answered.
     Join {
         role: Role,
@@ -155,7 +157,8 @@ impl Machine {
                 let code = reason.map_or(1005, |reason| u16::from(reason.code));
                 Step::Close { cause: Cause::ClientClosed(code), last: None }
             }
-            Message::Pong(_) | Message::Continuation(_) | Message::Nop => Step::Nothing,
+            Message::Pong(payload) => measured(&payload, now),
+            Message::Continuation(_) | Message::Nop => Step::Nothing,
         }
     }
 
@@ -181,7 +184,9 @@ impl Machine {
             return close(Cause::HeartbeatTimeout, "heartbeat_timeout", "no frame within WS_PING_TIMEOUT of a ping");
         }
         if self.heartbeat.ping_is_due(now.instant) {
-            let mut both = frame::ping(b"").to_vec();
+            // It comes back in the pong, so that nothing has to be remembered.
+            let sent_us = clock::since_start(now.instant).as_micros() as u64;
+            let mut both = frame::ping(&sent_us.to_be_bytes()).to_vec();
             both.extend_from_slice(&json_frame(|out| ServerFrame::Ping { time: now.unix_ms }.write(out)));
             return Step::Reply(both.into());
         }
@@ -283,6 +288,13 @@ impl Machine {
         }
         Step::Reply(last)
     }
+}
+
+/// A pong that answers no ping of ours (RFC 6455 section 5.5.3) measures nothing.
+fn measured(payload: &[u8], now: Now) -> Step {
+    let Ok(sent_us) = payload.try_into().map(u64::from_be_bytes) else { return Step::Nothing };
+    let latency = clock::since_start(now.instant).checked_sub(Duration::from_micros(sent_us));
+    latency.map_or(Step::Nothing, Step::Measured)
 }
 
 fn command(role: Role, frame: ClientFrame) -> Step {

@@ -2,7 +2,6 @@
 //! Called by actix-http with every request that asks for WebSocket, on an HTTP worker's thread.
 
 use std::{
-    hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
     io,
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -23,7 +22,7 @@ use crate::{
     connection::{Admission, Connection, Credentials, Terms, turn_away},
     gate::credentials::{choose_subprotocol, find_token, query_value},
     protocol::{Cause, GameId, PlayerId, Refusal, refusal::Answer},
-    registry::{Shard, messages::Adopt},
+    registry::{Shard, messages::Adopt, operate::owner},
 };
 
 /// How long a peer may take to accept the few bytes of our answer.
@@ -106,8 +105,7 @@ impl Entrance {
 
     /// The shard that owns a game: the same one for the life of the process.
     fn shard(&self, game: &GameId) -> &Addr<Shard> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(game.as_str());
-        &self.shards[(hash % self.shards.len() as u64) as usize]
+        owner(&self.shards, game)
     }
 
     fn read(&self, request: &Request) -> Handshake {

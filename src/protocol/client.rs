@@ -64,7 +64,7 @@ struct Envelope<'a> {
     seq: Option<&'a RawValue>,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
@@ -135,11 +135,11 @@ impl ClientFrame {
     }
 }
 
-fn decode<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
+pub(super) fn decode<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
 
-fn string<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
+pub(super) fn string<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
     let text = raw?.get();
     match text.as_bytes() {
         // The common case, a plain string, needs no second parse.
@@ -157,12 +157,12 @@ fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
     }
 }
 
-fn players(raw: &RawValue) -> Option<Vec<PlayerId>> {
+pub(super) fn players(raw: &RawValue) -> Option<Vec<PlayerId>> {
     let names: Vec<String> = decode(raw)?;
     names.iter().map(|name| PlayerId::parse(name).ok()).collect()
 }
 
-fn integer(
+pub(super) fn integer(
     raw: Option<&RawValue>,
     min: u64,
     message: &'static str,

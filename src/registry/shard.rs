@@ -22,7 +22,7 @@ use crate::{
     observe::metrics::Metrics,
     protocol::{Cause, GameId, ServerFrame},
     room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
-    store::{Appender, Journal},
+    store::{Appender, Journal, Log},
     ws::{Flusher, Outbox, json_frame, linger},
 };
 
@@ -99,15 +99,8 @@ impl Local {
         if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
             return Err(Cause::Overloaded);
         }
-        let durability = self.setting.config.store.durability(game.as_str());
-        let appender = match &self.journal {
-            Some(journal) if durability != Durability::Memory => journal.clone(),
-            _ => self.memory.clone(),
-        };
-        let log = appender.read(game.clone()).await.map_err(|error| {
-            warn!(self.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
-            Cause::Unavailable
-        })?;
+        let (durability, appender) = self.home(game);
+        let log = self.read_log(game).await?;
         if log.as_ref().is_some_and(|log| !log.is_intact) {
             warn!(self.logger, "a room's log is damaged or older than it was; the room begins another epoch"; "game" => %game);
         }
@@ -116,6 +109,43 @@ impl Local {
         let handle = RoomHandle::new(room.start());
         self.registry.opened.do_send(RoomOpened { game: game.clone(), shard: self.index });
         Ok(handle)
+    }
+
+    /// Where this game's log lives, and how durable it is there.
+    fn home(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
+        let durability = self.durability(game);
+        let appender = match &self.journal {
+            Some(journal) if durability != Durability::Memory => journal.clone(),
+            _ => self.memory.clone(),
+        };
+        (durability, appender)
+    }
+
+    pub(super) fn durability(&self, game: &GameId) -> Durability {
+        self.setting.config.store.durability(game.as_str())
+    }
+
+    pub(super) fn logic_name(&self, game: &GameId) -> &str {
+        self.logics.name(game)
+    }
+
+    /// The room of this game, if it is open.
+    pub(super) fn open_room_of(&self, game: &GameId) -> Option<RoomHandle> {
+        self.rooms.borrow().get(game).and_then(|slot| slot.room.get()).filter(|room| room.is_open()).cloned()
+    }
+
+    /// Whether the room is open or being opened.
+    pub(super) fn is_listed(&self, game: &GameId) -> bool {
+        self.rooms.borrow().get(game).is_some_and(|slot| slot.room.get().is_none_or(RoomHandle::is_open))
+    }
+
+    /// # Errors
+    /// [`Cause::Unavailable`] while the store cannot be read (D5).
+    pub(super) async fn read_log(&self, game: &GameId) -> Result<Option<Log>, Cause> {
+        self.home(game).1.read(game.clone()).await.map_err(|error| {
+            warn!(self.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
+            Cause::Unavailable
+        })
     }
 
     /// The room of this number is not there any more. `false`: another has taken its name already.

@@ -98,6 +98,11 @@ impl Outlet {
         }
     }
 
+    /// Something waits for the store.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.get() > 0
+    }
+
     /// As much waits for the store as may.
     pub fn is_full(&self) -> bool {
         self.waiting.get() >= MAX_WAITING
@@ -125,6 +130,9 @@ impl Outlet {
     fn show(self: &Rc<Self>, effect: Effect) {
         if self.is_closed.get() {
             return;
+        }
+        if let Effect::CloseAll(cause) = effect {
+            return self.close(cause, cause.name(), "the back end has closed this game");
         }
         let entering = match &effect {
             Effect::Enter { connection, .. } => Some(*connection),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{history::Audience, lineage::Life, seats::SecretHash};
+use super::{history::Audience, keys::AppliedKey, lineage::Life, seats::SecretHash};
 use crate::protocol::PlayerId;
 
 /// One record of a room's log.
@@ -22,6 +22,8 @@ pub enum Record<'a> {
     Left(PlayerId),
     /// The room was opened again.
     Opened(Life),
+    /// The event before this was appended with an idempotency key.
+    Key(AppliedKey),
 }
 
 /// An event, with the JSON text that its members get.
@@ -61,6 +63,10 @@ pub struct Image<'a> {
     /// `seq` of the last patch.
     pub changed_at: u64,
     pub seats: Vec<SeatRecord>,
+    /// When the room was new, in milliseconds since 1970.
+    pub begun_ms: u64,
+    /// Oldest first.
+    pub keys: Vec<AppliedKey>,
 }
 
 impl Record<'_> {
@@ -101,7 +107,7 @@ fn append(value: &impl Serialize, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::room::{lineage::Life, seats::SecretHash};
+    use crate::room::{keys::KeyHash, lineage::Life, seats::SecretHash};
 
     /// What older versions have written must be read for ever: these bytes may not change.
     #[test]
@@ -111,6 +117,10 @@ mod tests {
         let mut bytes = Vec::new();
         Record::Seat(seat.clone()).write(&mut bytes);
         assert_eq!((&bytes[..5], &bytes[37..]), (&b"\x01\x03bob"[..], &b"\x07\xac\x02\x01\x01"[..]));
+        let key = AppliedKey { key: KeyHash::of("k"), seq: 300, made_ms: 1 };
+        let mut bytes = Vec::new();
+        Record::Key(key).write(&mut bytes);
+        assert_eq!((&bytes[..3], &bytes[17..]), (&b"\x04\x82\x54"[..], &b"\xac\x02\x01"[..]));
         let lives = [Life { id: 1, start: 0 }];
         let image = Image {
             epoch: "e".into(),
@@ -119,9 +129,13 @@ mod tests {
             document: "{}".into(),
             changed_at: 1,
             seats: vec![seat],
+            begun_ms: 300,
+            keys: vec![key],
         };
         let bytes = image.to_bytes();
         assert_eq!(&bytes[..14], b"\x01\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
+        let (begun, key) = bytes[bytes.len() - 22..].split_at(3);
+        assert_eq!((begun, &key[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
         assert_eq!(Image::read(&bytes), Some(image));
     }
 

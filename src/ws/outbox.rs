@@ -28,9 +28,14 @@ pub struct Outbox {
     /// In the flusher's list already.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
+    /// Microseconds from the last ping to its pong; [`UNKNOWN`] before the first.
+    latency: Cell<u32>,
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
     reader: RefCell<Option<Waker>>,
 }
+
+/// No pong has come yet.
+const UNKNOWN: u32 = u32::MAX;
 
 /// Something that takes bytes without waiting; a socket, or a test.
 pub trait Sink {
@@ -57,6 +62,7 @@ impl Outbox {
             max_bytes,
             dirty: Cell::new(false),
             cause: Cell::new(None),
+            latency: Cell::new(UNKNOWN),
             reader: RefCell::new(None),
         })
     }
@@ -165,6 +171,20 @@ impl Outbox {
 
     pub fn is_empty(&self) -> bool {
         self.queue.borrow().frames.is_empty()
+    }
+
+    /// Bytes that are not written yet, and their frames.
+    pub fn backlog(&self) -> (usize, usize) {
+        self.queue.borrow().backlog()
+    }
+
+    /// From the last ping to its pong, up to 71 minutes; `None` before the first.
+    pub fn latency(&self) -> Option<Duration> {
+        Some(self.latency.get()).filter(|micros| *micros != UNKNOWN).map(|micros| Duration::from_micros(micros.into()))
+    }
+
+    pub fn note_latency(&self, latency: Duration) {
+        self.latency.set(u32::try_from(latency.as_micros()).unwrap_or(UNKNOWN).min(UNKNOWN - 1));
     }
 
     /// The connection's task, to be woken on close and when the socket blocks.

@@ -86,6 +86,12 @@ impl Queue {
         (self.conflated_bytes as i64 - before.0, self.volatile.len() as i64 - before.1)
     }
 
+    /// Bytes that wait, of every class, and their frames.
+    pub(super) fn backlog(&self) -> (usize, usize) {
+        let bytes: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
+        (bytes + self.conflated_bytes - self.written, self.frames.len() + self.volatile.len())
+    }
+
     /// Whether a live frame of `bytes` is too much. One always fits: a bound below the longest message must not close
     /// a client that keeps up.
     pub(super) fn is_over(&self, bytes: usize, max_bytes: usize) -> bool {

@@ -2,6 +2,7 @@
 //! Run by `cargo test --test contract`.
 
 mod admission;
+mod api;
 mod auth;
 mod drain;
 mod faults;
@@ -10,6 +11,7 @@ mod heartbeat;
 mod hostile;
 mod logic;
 mod logs;
+mod pages;
 mod play;
 mod presence;
 mod reports;

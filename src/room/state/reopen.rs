@@ -12,6 +12,7 @@ use crate::{
     protocol::server::Change,
     room::{
         effect::Effect,
+        keys::Keys,
         lineage::Life,
         record::{Image, Record},
         recovery::Recovered,
@@ -22,12 +23,14 @@ impl RoomState {
     /// Takes over what a log tells. `since`: from when on the grace of those counts who were connected at the end.
     pub fn restore(&mut self, recovered: Recovered, since: Instant, now: Now) {
         self.document = recovered.document(self.config.room.max_state_bytes);
-        let Recovered { epoch, seq, lineage, seats, is_intact, downtime, .. } = recovered;
+        let Recovered { epoch, seq, lineage, seats, is_intact, downtime, keys, begun_ms, .. } = recovered;
+        self.keys = Keys::restore(keys);
         self.seq = seq;
         // A damaged past is over: this epoch is new already, and so is the lineage.
         if is_intact {
             self.epoch = epoch.into();
             self.lineage = lineage;
+            self.begun_ms = begun_ms;
         }
         self.is_restored = is_intact;
         let grace = self.config.room.reconnect_grace;
@@ -71,6 +74,8 @@ impl RoomState {
             document: self.document.value().to_string().into(),
             changed_at: self.document.changed_at(),
             seats: self.seats.records(now),
+            begun_ms: self.begun_ms,
+            keys: self.keys.current(now.unix_ms),
         }
     }
 
