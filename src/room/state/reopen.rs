@@ -120,6 +120,8 @@ mod tests {
             end: 20,
             is_intact: true,
             downtime,
+            begun_ms: 0,
+            keys: Default::default(),
         };
         state.restore(recovered, now.instant - since, now);
         state.reopen(now, &mut Vec::new());
