@@ -77,6 +77,15 @@ describe("answers", () => {
     expect(new TextEncoder().encode(JSON.stringify(socket.said[0])).length).toBeLessThanOrEqual(100);
   });
 
+  it("what nests too deep for the server is not sent, brackets in texts do not count", async () => {
+    const { room, socket } = await joined();
+    const nested = (depth: number): unknown => (depth === 0 ? '[{"\\' : [nested(depth - 1)]);
+    expect(await codeOf(room.send(nested(127)))).toBe("too_deep");
+    void room.send(nested(126));
+    void room.send(["[".repeat(300), "\"[{", ...Array(200).fill([])]);
+    expect(socket.said).toHaveLength(2);
+  });
+
   it("a spectator's send is refused without asking", async () => {
     const { room, socket } = await joined({ spectate: true }, { role: "spectator" });
     expect(await codeOf(room.send(1))).toBe("forbidden");

@@ -37,6 +37,10 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     await expect(bob.patch({ turn: "alice" }, { ifSeq: (seq ?? 0) - 1 })).rejects.toMatchObject({ code: "conflict" });
     await bob.patch({ turn: "alice" }, seq === null ? {} : { ifSeq: seq });
     expect([...alice.players]).toEqual([["alice", "joined"], ["bob", "joined"]]);
+    // As deep as the server allows; one more and the client would not send it.
+    const deep: unknown = JSON.parse("[".repeat(126) + "]".repeat(126));
+    await bob.send(deep);
+    await expect(bob.send([deep])).rejects.toMatchObject({ code: "too_deep" });
     bob.volatile("cursor", [1, 2]);
     await bob.leave();
     expect(bob.reason?.code).toBe("left");
