@@ -19,7 +19,7 @@ use self::durable::{WrapStore, close, open_journal, sweep};
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports},
     connection::Terms,
-    gate::Tokens,
+    gate::{Operators, Tokens},
     http::{self, Door, Duty, Entrance, Site},
     observe::{log, metrics::Metrics, report},
     protocol::GameId,
@@ -174,8 +174,13 @@ async fn serve(
         started: Instant::now(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
-    let door =
-        Door { config: config.clone(), registry: registry.clone(), logger: logger.clone(), metrics: metrics.clone() };
+    let door = Door {
+        config: config.clone(),
+        registry: registry.clone(),
+        logger: logger.clone(),
+        metrics: metrics.clone(),
+        operators: Arc::new(Operators::new(&config.gate.auth, config.platform.is_some())),
+    };
     let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), ws_port };
     let entrance = Entrance { door, shards: shards.into(), terms: Arc::new(terms(&config)) };
 
@@ -294,6 +299,9 @@ fn announce(config: &Config, listeners: &[(Duty, TcpListener)], logger: &Logger)
             warn!(logger, "JWT_SECRET is shorter than 32 bytes; use one from `openssl rand -hex 32`");
         }
         AuthMode::Jwt { .. } => {}
+    }
+    if config.gate.auth.api_secret.as_ref().is_some_and(|secret| secret.expose().len() < 32) {
+        warn!(logger, "HTTP_API_SECRET is shorter than 32 bytes; use one from `openssl rand -hex 32`");
     }
     Ok(())
 }

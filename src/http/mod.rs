@@ -5,6 +5,7 @@ mod answer;
 mod cors;
 mod door;
 mod listener;
+mod pages;
 mod routes;
 mod upgrade;
 

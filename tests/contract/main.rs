@@ -10,6 +10,7 @@ mod heartbeat;
 mod hostile;
 mod logic;
 mod logs;
+mod pages;
 mod play;
 mod presence;
 mod reports;
