@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use innkeeper::protocol::{
-    ClientFrame, GameId, PlayerId, RawJson, ServerFrame,
+    ClientFrame, Dialect, GameId, PlayerId, RawJson, ServerFrame, Topic,
     server::{
         Change, Heartbeat, LeftReason, Status, Verdict, Welcome, players_map, write_message, write_patch, write_pong,
         write_volatile,
@@ -12,7 +12,7 @@ use innkeeper::protocol::{
 };
 use serde_json::{Value, json};
 
-/// The fixtures of rooms; those of hubs are checked where the hub's frames are made.
+/// The fixtures of one direction; of the server's, those of rooms: tests/contract/hub.rs reads a hub's frames.
 fn fixtures(direction: &str) -> Vec<(String, Value)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire");
     let mut found: Vec<_> = fs::read_dir(directory)
@@ -24,14 +24,17 @@ fn fixtures(direction: &str) -> Vec<(String, Value)> {
             let fixture: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
             (name, fixture)
         })
-        .filter(|(_, fixture)| fixture["direction"] == direction && fixture.get("on").is_none())
+        .filter(|(_, fixture)| {
+            fixture["direction"] == direction && (direction == "client" || fixture.get("on").is_none())
+        })
         .collect();
     found.sort_by(|a, b| a.0.cmp(&b.0));
     found
 }
 
-fn parse(text: &str) -> Result<ClientFrame, &'static str> {
-    ClientFrame::parse(&text.into()).map_err(|error| error.code)
+fn parse(text: &str, fixture: &Value) -> Result<ClientFrame, &'static str> {
+    let dialect = if fixture["on"] == "hub" { Dialect::Hub } else { Dialect::Game };
+    ClientFrame::parse(&text.into(), dialect).map_err(|error| error.code)
 }
 
 /// What was understood, written as JSON again.
@@ -57,9 +60,15 @@ fn understood(frame: ClientFrame) -> Value {
         ClientFrame::Ping { nonce } => json!({"type": "ping", "nonce": nonce.map(raw)}),
         ClientFrame::Pong => json!({"type": "pong"}),
         ClientFrame::Leave => json!({"type": "leave"}),
+        ClientFrame::Subscribe { topics } => json!({"type": "subscribe", "topics": topics_of(&topics)}),
+        ClientFrame::Unsubscribe { topics } => json!({"type": "unsubscribe", "topics": topics_of(&topics)}),
     };
     drop_nulls(&mut fields);
     fields
+}
+
+fn topics_of(topics: &[Topic]) -> Vec<&str> {
+    topics.iter().map(Topic::as_str).collect()
 }
 
 fn with_data(mut fields: Value, data: Value) -> Value {
@@ -76,11 +85,11 @@ fn drop_nulls(fields: &mut Value) {
 fn p2_every_client_frame_of_the_fixtures_is_understood_as_it_stands() {
     let mut understood_types = std::collections::BTreeSet::new();
     for (name, fixture) in fixtures("client").iter().filter(|(_, fixture)| fixture.get("error").is_none()) {
-        let frame = parse(&fixture["frame"].to_string()).unwrap_or_else(|code| panic!("{name}: {code}"));
+        let frame = parse(&fixture["frame"].to_string(), fixture).unwrap_or_else(|code| panic!("{name}: {code}"));
         assert_eq!(understood(frame), fixture["frame"], "{name}");
         understood_types.insert(fixture["frame"]["type"].as_str().expect("type").to_owned());
     }
-    let all = ["auth", "leave", "patch", "ping", "pong", "send"];
+    let all = ["auth", "leave", "patch", "ping", "pong", "send", "subscribe", "unsubscribe"];
     assert!(understood_types.iter().eq(all), "a type without a fixture: {understood_types:?}");
 }
 
@@ -88,7 +97,7 @@ fn p2_every_client_frame_of_the_fixtures_is_understood_as_it_stands() {
 fn p2_every_invalid_frame_of_the_fixtures_is_refused_with_its_code() {
     let mut refused = 0;
     for (name, fixture) in fixtures("client").iter().filter(|(_, fixture)| fixture.get("error").is_some()) {
-        let code = parse(fixture["text"].as_str().expect("text")).expect_err(name);
+        let code = parse(fixture["text"].as_str().expect("text"), fixture).expect_err(name);
         assert_eq!(code, fixture["error"], "{name}");
         refused += 1;
     }
