@@ -134,7 +134,7 @@ export class Board {
     const value = decode(stroke);
     if (value) this.#pending.set(key, { key, bytes, ...value });
     this.#repaint();
-    session.patch((mark) => ({ strokes: { ...strokes, [key]: { ...stroke, i: mark } } })).catch((error: unknown) => {
+    session.patchMarked((mark) => ({ strokes: { ...strokes, [key]: { ...stroke, i: mark } } })).catch((error: unknown) => {
       this.#pending.delete(key);
       this.#repaint();
       this.#complain(error);
@@ -149,7 +149,7 @@ export class Board {
     if (!last) { say($("board-said"), "There is nothing of yours to undo."); return; }
     const group = this.#groupOf(last);
     const strokes = Object.fromEntries(mine.filter((key) => key === last || (group && this.#groupOf(key) === group)).map((key) => [key, null]));
-    session.patch(() => ({ strokes })).catch((error: unknown) => this.#complain(error));
+    session.patch({ strokes }).catch((error: unknown) => this.#complain(error));
   }
 
   #groupOf(key: string): unknown {
@@ -193,7 +193,7 @@ export class Board {
     radios("widths", WIDTH_NAMES.slice(0, WIDTHS.length), (width) => { this.#width = width; });
     this.#choose("widths", this.#width);
     $("undo").addEventListener("click", () => this.#undo());
-    $("clear").addEventListener("click", () => this.#session?.patch(() => ({ strokes: null })).catch((error: unknown) => this.#complain(error)));
+    $("clear").addEventListener("click", () => this.#session?.patch({ strokes: null }).catch((error: unknown) => this.#complain(error)));
   }
 
   #choose(id: string, value: number): void {

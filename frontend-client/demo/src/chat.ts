@@ -8,6 +8,7 @@ import type { Session } from "./session";
 const ROWS = 300;
 const KEPT = 100;
 const COMINGS: Record<string, string> = { joined: "joined", away: "lost the line; the seat is kept", back: "is back", left: "left" };
+const MINE: Record<string, string> = { joined: "You are in.", away: "You lost the line; your seat was kept.", back: "You are back." };
 const LEAVINGS: Record<string, string> = { leave: "left", timeout: "did not come back in time", kicked: "was asked to leave" };
 
 interface Kept { from: string; text: string; seq: number }
@@ -36,8 +37,8 @@ export class Chat {
       this.#keep(session, { from, text: data.chat, seq });
     });
     session.on("presence", ({ player, status, reason }) => {
-      const words = (reason && LEAVINGS[reason]) || COMINGS[status] || status;
-      this.note(player === session.player && status === "joined" ? "You are in." : `${player} ${words}`, "presence");
+      const words = (reason && LEAVINGS[reason]) || COMINGS[status] || status, mine = player === session.player ? MINE[status] : undefined;
+      this.note(mine ?? `${player} ${words}`, "presence");
     });
   }
 
@@ -52,7 +53,7 @@ export class Chat {
     this.#add(row);
     $("log").scrollTop = $("log").scrollHeight;
     // The room's copy is the line; what was written while it was on its way only holds its place.
-    session.send((mark) => ({ chat: text, i: mark })).then(() => row.remove(), (error: unknown) => {
+    session.sendMarked((mark) => ({ chat: text, i: mark })).then(() => row.remove(), (error: unknown) => {
       row.classList.replace("pending", "refused");
       row.append(h("span", { class: "why" }, session.explain(error)));
     });
@@ -86,7 +87,8 @@ export class Chat {
 
   #restore(session: Session): void {
     this.#kept = [];
-    if (!session.returns) { store.set(this.#key(session), null); return; }
+    // No session was resumed: what an earlier visit of this tab left is not part of this one.
+    if (session.resumed === 0) { store.set(this.#key(session), null); return; }
     try { this.#kept = (JSON.parse(store.get(this.#key(session)) ?? "[]") as Kept[]).slice(-KEPT); } catch { /* not ours */ }
     for (const { from, text, seq } of this.#kept) this.#line(from, text, seq);
   }

@@ -72,7 +72,7 @@ export class Game {
     if (!session) return;
     say($("game-note"), "");
     if (!this.#seated) { say($("game-note"), "You are watching. Take a seat to play."); return; }
-    session.send(() => data).catch((error: unknown) => say($("game-note"), session.explain(error)));
+    session.send(data).catch((error: unknown) => say($("game-note"), session.explain(error)));
   }
 
   #show(session: Session): void {

@@ -21,10 +21,8 @@ export class Ledger {
   welcome(verdict: string, seq: number, lost?: readonly [number, number]): void {
     if (verdict === "continuous") return;
     this.#places.clear();
-    if (verdict === "snapshot" && lost) {
-      this.lost += lost[1] - lost[0] + 1;
-      this.seq = Math.max(this.seq, lost[1]);
-    } else this.seq = seq;
+    if (lost) this.lost += lost[1] - lost[0] + 1;
+    this.seq = verdict === "snapshot" && lost ? Math.max(this.seq, lost[1]) : seq;
   }
 
   event(seq: number, from: string, mark?: unknown): void {

@@ -31,8 +31,8 @@ export class Strip {
     say($("confirmed"), String(session.confirmed));
     say($("resumed"), `${session.resumed}×`);
     for (const name of ["lost", "doubled"] as const) {
-      say($(name), String(ledger[name]));
-      $(name).dataset.bad = String(ledger[name] > 0);
+      say($(name), String(session[name]));
+      $(name).dataset.bad = String(session[name] > 0);
     }
     $("confirmed").dataset.behind = String(session.confirmed < session.sent);
     $<HTMLButtonElement>("cut").disabled = cutFor > 0 || status === "closed";
