@@ -26,7 +26,11 @@ export class Beside {
   close(): void {
     document.body.classList.remove("split");
     $("beside").hidden = true;
-    $("beside").replaceChildren();
+    const frame = $("beside").querySelector("iframe");
+    // It leaves its seats rather than vanish from them; the frame goes when that is said.
+    frame?.contentDocument?.getElementById("leave")?.click();
+    setTimeout(() => frame?.remove(), 500);
+    $("beside").firstElementChild?.remove();
     say($("second"), "Second player");
   }
 

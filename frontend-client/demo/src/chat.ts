@@ -44,7 +44,7 @@ export class Chat {
 
   leave(): void { this.#session = undefined; }
 
-  note(text: string, kind: string): void { this.#add(h("li", { class: `note ${kind}`, data: { kind } }, text)); }
+  note(text: string, kind: string): void { this.#add(h("div", { class: `note ${kind}`, data: { kind } }, text)); }
 
   #say(session: Session, text: string): void {
     const row = this.#row(session.player, text);
@@ -61,7 +61,7 @@ export class Chat {
 
   #row(from: string, text: string): HTMLElement {
     const you = from === this.#session?.player;
-    return h("li", { class: you ? "line you" : "line" }, face(from),
+    return h("div", { class: you ? "line you" : "line" }, face(from),
       h("span", { class: "who" }, you ? "you" : from === "@server" ? "the house" : from), h("span", { class: "body" }, text));
   }
 

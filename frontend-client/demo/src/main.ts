@@ -4,7 +4,7 @@
 import "../../shared/theme.css";
 import "./page.css";
 import "./room.css";
-import { $, icon, say } from "../../shared/dom";
+import { $, h, icon, say } from "../../shared/dom";
 import { forget, link, serverAddress, settle, wanted } from "./address";
 import { Beside } from "./beside";
 import { Board } from "./board";
@@ -63,7 +63,9 @@ function arrive(mine: Session, way: Way, room: string, token: string): void {
   beside.enter(room);
   for (const event of ["presence", "status", "state"] as const) mine.on(event, () => { if (mine === session) showPeople(mine); });
   mine.on("resumed", ({ verdict }) => chat.note(VERDICTS[verdict] ?? verdict, `resume ${verdict}`));
-  mine.on("trouble", (why) => { if (mine === session) chat.note(why, "line-note"); });
+  mine.on("complaint", (why) => chat.note(why, "line-note"));
+  mine.on("lost", () => chat.note("The line is lost. Draw and write on: it is sent when the line is back.", "line-note"));
+  chat.note(mine.resumed ? "Back in your seat." : "You are in. Copy the link to bring somebody.", "presence");
   mine.on("status", (status) => { $("app").dataset.status = status; });
   $("app").dataset.status = mine.status;
   showPeople(mine);
@@ -91,18 +93,20 @@ function back(why: string): void {
 }
 
 $("leave").addEventListener("click", leave);
-$("share").append(icon(LINK), document.createTextNode("Copy the link"));
+const shared = h("span", null, "Copy the link");
+$("share").append(icon(LINK), shared);
+$("share").setAttribute("aria-label", "Copy the link to this room");
 $("share").addEventListener("click", async () => {
-  const text = $("share").lastChild!, address = link(session?.game ?? "");
+  const address = link(session?.game ?? "");
   try {
     await navigator.clipboard.writeText(address);
-    text.textContent = "Copied";
+    say(shared, "Copied");
     $("share").dataset.done = "true";
   } catch {
     // Not over plain HTTP, and not where it was forbidden: then the person copies it.
     window.prompt("The link to this room:", address);
   }
-  setTimeout(() => { text.textContent = "Copy the link"; delete $("share").dataset.done; }, 2000);
+  setTimeout(() => { say(shared, "Copy the link"); delete $("share").dataset.done; }, 2000);
 });
 $("cut").addEventListener("click", () => {
   wire.cut(CUT_MS);

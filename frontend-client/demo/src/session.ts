@@ -20,6 +20,10 @@ interface Heard {
   resumed: { verdict: string; lost?: [number, number] | undefined; reason?: string | undefined };
   /** It keeps trying, and this is why it is not in yet. */
   trouble: string;
+  /** It was online, and is no more. */
+  lost: undefined;
+  /** The server refused something that nobody waits for. */
+  complaint: string;
   /** For good, and why. */
   closed: string;
 }
@@ -37,14 +41,15 @@ export class Session {
   #listeners = new Map<keyof Heard, ((value: never) => void)[]>();
   #run = "";
   #place = 0;
-  #asked = 0;
+  #failures = 0;
+  #wasOnline = false;
   #over = false;
 
   constructor(private readonly way: Way) {
     this.#newRun();
     const client = connect(way.base, {
       game: way.game, player: way.player, spectate: way.watch ?? false, WebSocket: way.wire.Socket,
-      connectTimeoutMs: CONNECT_MS, backoffBaseMs: 400, backoffCapMs: 10_000, ...storage(), ...way.tokens.option,
+      connectTimeoutMs: CONNECT_MS, pingIntervalMs: 5000, pingTimeoutMs: 5000, backoffBaseMs: 400, backoffCapMs: 10_000, ...storage(), ...way.tokens.option,
     });
     this.#room = client.room;
     this.#listen(this.#room);
@@ -93,7 +98,7 @@ export class Session {
   }
 
   explain(error: unknown): string {
-    return error instanceof InnkeeperError ? inWords(error.closeCode ?? error.code, error.message) : String(error);
+    return error instanceof InnkeeperError ? inWords(error.code, error.closeCode, error.message) : String(error);
   }
 
   /** What was refused leaves a hole in the count, so that the count begins anew. */
@@ -131,7 +136,7 @@ export class Session {
     });
     room.on("volatile", ({ from, volatile, data }) => this.#tell("volatile", { from, name: volatile, data }));
     room.on("state", (state) => this.#tell("state", state));
-    room.on("error", (error) => this.#tell("trouble", this.explain(error)));
+    room.on("error", (error) => this.#tell("complaint", this.explain(error)));
     room.on("resumed", ({ verdict, lost, reason }) => {
       this.ledger.welcome(verdict, room.seq, lost);
       this.#tell("resumed", { verdict, lost, reason });
@@ -143,17 +148,21 @@ export class Session {
     const { status, reason } = room;
     this.why = status === "online" || !reason ? "" : this.explain(reason);
     this.#tell("status", status);
-    if (status === "closed") this.#tell("closed", this.why);
+    if (status === "online") { this.#failures = 0; this.#wasOnline = true; }
+    else if (status === "closed") this.#tell("closed", this.why);
     else if (reason) {
+      if (this.#wasOnline) this.#tell("lost", undefined);
       this.#tell("trouble", this.why);
+      this.#failures += this.#wasOnline ? 0 : 1;
+      this.#wasOnline = false;
       if (reason.closeCode === 1006) void this.#ask(room);
     }
   }
 
-  /** A lost line and a refused upgrade look the same to a page. */
+  /** A lost line and a refused upgrade look the same to a page: after the second failure in a row it asks. */
   async #ask(room: Room): Promise<void> {
-    if (performance.now() - this.#asked < 3000 || this.way.wire.cutFor > 0 || !navigator.onLine) return;
-    this.#asked = performance.now();
+    const isNew = room.seq === 0;
+    if ((!isNew && this.#failures % 4 !== 2) || this.#failures === 0 || this.way.wire.cutFor > 0 || !navigator.onLine) return;
     const why = await askWhy(`${this.way.base}/ws/${this.way.game}/${this.way.player}`);
     if (!why || room.status === "online" || room.status === "closed") return;
     this.why = why;

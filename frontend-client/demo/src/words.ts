@@ -35,13 +35,20 @@ const CODES: Record<string, string> = {
   illegal_move: "That move is not allowed.",
 };
 
-/** For a person: what happened and, in brackets, what to search the documents for. `message` is the server's own wording. */
-export function inWords(code: number | string | undefined, message?: string): string {
-  const words = (typeof code === "string" ? CODES[code] : undefined) ?? (typeof code === "number" ? ENDS[code] : undefined);
-  if (!words) return message || `The connection ended (${code ?? "no reason given"}).`;
-  const detail = message && !words.includes(message) ? ` The server says: ${message}.` : "";
-  return `${words}${detail} (${code})`;
+/**
+ * For a person: what happened and, in brackets, what to search the documents for. `message` is the server's own wording,
+ * which is shown where this page has none, or where it names a limit that this page cannot know.
+ */
+export function inWords(code: string, closeCode: number | undefined, message: string): string {
+  const words = CODES[code] ?? (closeCode === undefined ? undefined : ENDS[closeCode]), name = CODES[code] ? code : closeCode ?? code;
+  const said = message && !message.startsWith("connection closed") ? message : "";
+  if (!words) return said ? `${sentence(said)} (${name})` : `The connection ended. (${name})`;
+  return `${words}${SAYS_MORE.has(code) && said ? ` The server says: ${sentence(said)}` : ""} (${name})`;
 }
+
+/** Their messages name the setting and its value. */
+const SAYS_MORE = new Set(["connection_limit", "rate_limit", "disabled", "illegal_move"]);
+const sentence = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 
 /**
  * Browsers hide why an upgrade was refused. A plain request to the same path is judged by the same rules in the same
@@ -53,7 +60,7 @@ export async function askWhy(url: string): Promise<string | undefined> {
     const answer = await fetch(address, { method: "POST", signal: AbortSignal.timeout(4000) });
     if (answer.status === 426 || answer.ok) return undefined;
     const { error } = await answer.json() as { error?: { code?: string; message?: string } };
-    return inWords(error?.code, error?.message);
+    return inWords(error?.code ?? String(answer.status), undefined, error?.message ?? "");
   } catch {
     if (new URL(address).origin === location.origin) return undefined;
     return `The server at ${new URL(address).host} cannot be reached, or does not take connections from ${location.origin}.`;
