@@ -56,7 +56,7 @@ export class Charts {
         width: 300, height: HEIGHT, legend: { show: false }, cursor: { show: false }, padding: [8, 6, 0, 0],
         scales: { x: { time: true, range: (_, __, max) => [max - WINDOW_S, max] }, y: { range: (_, __, max) => [0, Math.max(max * 1.15, 1e-3)] } },
         axes: [
-          { ...axis, grid: { show: false }, size: 22, space: 80, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toTimeString().slice(0, 5)) },
+          { ...axis, grid: { show: false }, size: 22, space: 40, incrs: [60, 120, 300], values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toTimeString().slice(0, 5)) },
           { ...axis, size: 58, space: 34, values: (_, ticks) => ticks.map((value) => card.shown(value)) },
         ],
         series: [{}, ...card.lines.map(([, label], at) => ({ label, stroke: colour(at ? "--chart-b" : "--chart-a"), width: 2, points: { show: false },

@@ -3,7 +3,7 @@
 
 import { $, say } from "../../shared/dom";
 import { api, ApiError, type Row } from "./api";
-import { bytes, count, duration } from "./format";
+import { age, bytes, count } from "./format";
 import { Grid, type Column } from "./grid";
 
 const COLUMNS: Column<Row>[] = [
@@ -12,7 +12,7 @@ const COLUMNS: Column<Row>[] = [
   { id: "spectators", title: "Watching", number: true, shown: ({ spectators }) => count(spectators), by: ({ spectators }) => spectators },
   { id: "seq", title: "Seq", number: true, shown: ({ seq }) => seq.toLocaleString("en"), by: ({ seq }) => seq },
   { id: "bytes", title: "Size", number: true, shown: (row) => bytes(row.bytes), by: (row) => row.bytes },
-  { id: "age", title: "Age", number: true, shown: ({ age_ms }) => duration(age_ms), by: ({ age_ms }) => age_ms },
+  { id: "age", title: "Age", number: true, shown: ({ age_ms }) => age(age_ms), by: ({ age_ms }) => age_ms },
   { id: "logic", title: "Logic", shown: ({ logic }) => logic, by: ({ logic }) => logic },
   { id: "durability", title: "Durability", shown: ({ durability }) => durability, by: ({ durability }) => durability },
 ];
