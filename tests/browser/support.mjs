@@ -12,6 +12,7 @@ import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -64,6 +65,25 @@ export async function serverFor(t, settings) {
   const server = await startServer(settings);
   t.after(() => server.kill());
   return server;
+}
+
+/** A line to the server that can be frozen: both ends stay open, nothing gets through. What was open then is cut by `thaw`. */
+export async function startRelay(t, port) {
+  const pairs = new Set();
+  let isFrozen = false;
+  const relay = createServer((near) => {
+    if (isFrozen) { near.destroy(); return; }
+    const far = connect(port, "127.0.0.1"), pair = [near, far];
+    pairs.add(pair);
+    for (const [from, to] of [[near, far], [far, near]]) {
+      from.on("data", (bytes) => isFrozen || to.write(bytes));
+      from.on("error", () => {}).on("close", () => { pairs.delete(pair); if (!isFrozen) to.destroy(); });
+    }
+  });
+  await new Promise((done) => relay.listen(0, "127.0.0.1", done));
+  const cut = () => pairs.forEach((pair) => pair.forEach((socket) => socket.destroy()));
+  t.after(() => { cut(); relay.close(); });
+  return { port: relay.address().port, freeze: () => { isFrozen = true; }, thaw: () => { cut(); isFrozen = false; } };
 }
 
 export async function startBrowser() {

@@ -53,7 +53,7 @@ export class Charts {
         h("dl", null, ...card.lines.map(([, name], at) => h("div", { class: `line-${at}` }, h("dt", null, name), values[at]))), canvas));
       const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: `11px ${colour("--sans")}` };
       const plot = new uPlot({
-        width: 300, height: HEIGHT, legend: { show: false }, cursor: { show: false }, padding: [8, 6, 0, 0],
+        width: 300, height: HEIGHT, legend: { show: false }, cursor: { show: false }, padding: [8, 16, 0, 0],
         scales: { x: { time: true, range: (_, __, max) => [max - WINDOW_S, max] }, y: { range: (_, __, max) => [0, Math.max(max * 1.15, 1e-3)] } },
         axes: [
           { ...axis, grid: { show: false }, size: 22, space: 40, incrs: [60, 120, 300], values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toTimeString().slice(0, 5)) },

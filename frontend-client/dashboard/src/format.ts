@@ -5,7 +5,7 @@ const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 export function bytes(value: number): string {
   let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) { value /= 1024; unit += 1; }
+  while (value >= 1000 && unit < UNITS.length - 1) { value /= 1000; unit += 1; }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 

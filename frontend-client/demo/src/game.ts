@@ -55,7 +55,13 @@ export class Game {
     session.on("presence", () => this.#show(session));
     session.on("status", () => this.#show(session));
     session.on("closed", (why) => { if (session === this.#session) say($("game-note"), why); });
-    session.join().then(() => this.#show(session), () => { /* `closed` has said why */ });
+    let isIn = false;
+    session.on("trouble", (why) => { if (session === this.#session && !isIn) say($("game-note"), why); });
+    session.join().then(() => {
+      isIn = true;
+      if (session === this.#session) say($("game-note"), "");
+      this.#show(session);
+    }, () => { /* `closed` has said why */ });
     this.#show(session);
   }
 

@@ -25,6 +25,7 @@ export class Strip {
     $("status").dataset.status = cutFor > 0 ? "cut" : status;
     say($("status-words"), cutFor > 0 ? `cut, mended in ${Math.ceil(cutFor / 1000)} s` : WORDS[status] ?? status);
     $("status").title = session.why;
+    $("status").dataset.why = session.why;
     say($("latency"), status === "online" && session.latency !== null ? `${Math.max(1, Math.round(session.latency))} ms` : "–");
     say($("seq"), String(ledger.seq));
     say($("sent"), String(session.sent));
