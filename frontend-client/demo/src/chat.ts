@@ -16,8 +16,12 @@ interface Kept { from: string; text: string; seq: number }
 export class Chat {
   #session: Session | undefined;
   #kept: Kept[] = [];
+  #follows = true;
 
   constructor() {
+    const log = $("log");
+    log.addEventListener("scroll", () => { this.#follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60; }, { passive: true });
+    new ResizeObserver(() => { if (this.#follows) log.scrollTop = log.scrollHeight; }).observe(log);
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       const input = $<HTMLInputElement>("text"), text = input.value.trim();
@@ -72,10 +76,10 @@ export class Chat {
   }
 
   #add(row: HTMLElement): void {
-    const log = $("log"), follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+    const log = $("log");
     log.insertBefore(row, row.classList.contains("pending") ? null : log.querySelector(".pending"));
     while (log.childElementCount > ROWS) log.firstElementChild!.remove();
-    if (follows) log.scrollTop = log.scrollHeight;
+    if (this.#follows) log.scrollTop = log.scrollHeight;
   }
 
   /** A reloaded page resumes behind what it has seen: the lines before are its own to remember. */

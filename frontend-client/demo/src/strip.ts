@@ -23,7 +23,7 @@ export class Strip {
   show(session: Session, cutFor: number): void {
     const { status, ledger } = session;
     $("status").dataset.status = cutFor > 0 ? "cut" : status;
-    say($("status-words"), cutFor > 0 ? `cut, mended in ${Math.ceil(cutFor / 1000)} s` : WORDS[status] ?? status);
+    say($("status-words"), cutFor > 0 ? `cut for ${Math.ceil(cutFor / 1000)} s` : WORDS[status] ?? status);
     $("status").title = session.why;
     $("status").dataset.why = session.why;
     say($("latency"), status === "online" && session.latency !== null ? `${Math.max(1, Math.round(session.latency))} ms` : "–");
