@@ -1,6 +1,11 @@
 # Owns the image for any host that runs containers; Railway, Render and Fly build it as it is.
 # Nothing of the build stays in the image: one stripped binary on a Debian without tools.
 
+FROM node:20-slim AS pages
+WORKDIR /pages
+COPY frontend-client ./
+RUN npm ci --no-fund --no-audit && npm run build
+
 FROM rust:1-slim-bookworm AS build
 WORKDIR /src
 # The dependencies first, with an empty program in the place of ours: this layer is kept until the lock file changes.
@@ -9,9 +14,10 @@ RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked \
     && rm -r src
 
-# The page is part of the binary. Cargo compares times, and files from a checkout may be older than the empty ones.
+# The pages are part of the binary. Cargo compares times, and files from a checkout may be older than the empty ones.
+COPY build.rs ./
 COPY src ./src
-COPY frontend-client ./frontend-client
+COPY --from=pages /pages/dist ./frontend-client/dist
 RUN find src -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --bin innkeeper \
     && strip target/release/innkeeper

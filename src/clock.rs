@@ -3,6 +3,7 @@
 
 use std::{
     cell::Cell,
+    sync::LazyLock,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -12,6 +13,14 @@ pub struct Now {
     pub instant: Instant,
     /// Milliseconds since 1970, UTC.
     pub unix_ms: u64,
+}
+
+/// Any moment near the start of the process.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// A moment as a number that fits where an `Instant` does not. Moments before the first call are zero.
+pub fn since_start(instant: Instant) -> Duration {
+    instant.saturating_duration_since(*START)
 }
 
 thread_local! {

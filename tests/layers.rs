@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("http", &["connection", "registry", "ws", "gate", "protocol", "config", "observe"]),
+    ("http", &["connection", "registry", "room", "ws", "gate", "protocol", "config", "observe"]),
     ("inspect", &["room", "store", "protocol", "clock"]),
-    ("connection", &["registry", "room", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    ("registry", &["room", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("connection", &["registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("registry", &["room", "hub", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
     ("room", &["store", "ws", "protocol", "config", "observe", "clock"]),
+    // As rooms: outboxes and frames, no socket.
+    ("hub", &["ws", "protocol", "observe", "clock"]),
     ("store", &["protocol", "observe"]),
     ("ws", &["protocol", "observe"]),
     ("gate", &["protocol", "config"]),
@@ -24,17 +26,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "room/state.rs",
     "room/state/join.rs",
+    "room/state/operate.rs",
     "room/state/reopen.rs",
     "room/state/rules.rs",
+    "room/state/tell.rs",
     "room/lineage.rs",
     "room/record.rs",
     "room/history.rs",
     "room/document.rs",
     "room/seats.rs",
+    "room/keys.rs",
     "room/turn.rs",
     "room/logic.rs",
     "room/relay.rs",
     "room/tic_tac_toe.rs",
+    "hub/topics.rs",
+    "hub/lane.rs",
+    "hub/update.rs",
+    "hub/fanout.rs",
     "connection/machine.rs",
     "connection/heartbeat.rs",
 ];

@@ -43,6 +43,8 @@ pub struct AuthConfig {
     pub mode: AuthMode,
     /// A11: for the first frame.
     pub timeout: Duration,
+    /// E1: what operators and back ends show; `None`: only a JWT of role `admin` will do.
+    pub api_secret: Option<Secret>,
 }
 
 #[derive(Debug, Clone)]
@@ -140,5 +142,5 @@ fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthConfig {
         Some(secret) if !off => AuthMode::Jwt { secret, audience, issuer },
         _ => AuthMode::Open,
     };
-    AuthConfig { mode, timeout }
+    AuthConfig { mode, timeout, api_secret: reader.secret(&table::HTTP_API_SECRET) }
 }

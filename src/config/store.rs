@@ -34,6 +34,17 @@ pub enum Durability {
     Sync,
 }
 
+impl Durability {
+    /// The word of `DURABILITY`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Journal => "journal",
+            Self::Sync => "sync",
+        }
+    }
+}
+
 /// Games whose name begins with `prefix` are as durable as `durability` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DurabilityPrefix {

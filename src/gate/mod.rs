@@ -3,12 +3,14 @@
 
 pub mod address;
 pub mod credentials;
+pub mod operator;
 pub mod origin;
 pub mod permits;
 pub mod rate;
 pub mod token;
 
 pub use self::{
+    operator::{OperatorError, Operators},
     permits::Permits,
     rate::{RateLimiter, TokenBucket},
     token::{TokenError, Tokens},

@@ -146,22 +146,7 @@ impl Tokens {
     /// # Errors
     /// The first rule it breaks; rules about claims are only reached by a token that the secret signed.
     pub fn verify(&self, token: &str, game: &str, player: &str, now_unix_secs: u64) -> Result<Identity, TokenError> {
-        let claims = self.signed_claims(token)?;
-        let expires_at = unix_secs(&claims.exp.ok_or(TokenError::NoExpiry)?, f64::floor);
-        if expires_at <= now_unix_secs {
-            return Err(TokenError::Expired);
-        }
-        if claims.nbf.is_some_and(|nbf| unix_secs(&nbf, f64::ceil) > now_unix_secs) {
-            return Err(TokenError::NotYetValid);
-        }
-        if let Some(audience) = &self.audience
-            && !claims.aud.is_some_and(|aud| aud.any(|aud| aud == audience))
-        {
-            return Err(TokenError::WrongAudience);
-        }
-        if self.issuer.is_some() && self.issuer != claims.iss {
-            return Err(TokenError::WrongIssuer);
-        }
+        let (claims, expires_at) = self.current_claims(token, now_unix_secs)?;
         if claims.sub.as_deref() != Some(player) {
             return Err(TokenError::WrongPlayer);
         }
@@ -174,6 +159,44 @@ impl Tokens {
             Some(_) => return Err(TokenError::BadRole),
         };
         Ok(Identity { role, expires_at })
+    }
+
+    /// Checks an operator's token (E1): role `admin`, whoever `sub` is. One that is limited to a game is none. Returns when it
+    /// expires, in unix seconds.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<u64, TokenError> {
+        let (claims, expires_at) = self.current_claims(token, now_unix_secs)?;
+        if claims.game.is_some_and(|games| !games.any(|admitted| admitted == "*")) {
+            return Err(TokenError::WrongGame);
+        }
+        if claims.role.as_ref().and_then(Value::as_str) == Some("admin") {
+            Ok(expires_at)
+        } else {
+            Err(TokenError::BadRole)
+        }
+    }
+
+    /// What is checked of every token, and when it expires.
+    fn current_claims(&self, token: &str, now_unix_secs: u64) -> Result<(Claims, u64), TokenError> {
+        let claims = self.signed_claims(token)?;
+        let expires_at = unix_secs(claims.exp.as_ref().ok_or(TokenError::NoExpiry)?, f64::floor);
+        if expires_at <= now_unix_secs {
+            return Err(TokenError::Expired);
+        }
+        if claims.nbf.as_ref().is_some_and(|nbf| unix_secs(nbf, f64::ceil) > now_unix_secs) {
+            return Err(TokenError::NotYetValid);
+        }
+        if let Some(audience) = &self.audience
+            && !claims.aud.as_ref().is_some_and(|aud| aud.any(|aud| aud == audience))
+        {
+            return Err(TokenError::WrongAudience);
+        }
+        if self.issuer.is_some() && self.issuer != claims.iss {
+            return Err(TokenError::WrongIssuer);
+        }
+        Ok((claims, expires_at))
     }
 
     fn signed_claims(&self, token: &str) -> Result<Claims, TokenError> {

@@ -1,14 +1,18 @@
 //! Owns admission as a request meets it: the checks of section 2 in their order, logged and counted.
 //! Called by `upgrade` for handshakes and by `routes` for plain requests to WebSocket paths.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use actix::Addr;
 use slog::Logger;
 
 use crate::{
     config::{AuthMode, Config},
-    gate::{address, origin},
+    gate::{OperatorError, Operators, address, operator::is_local, origin},
     observe::{
         log::{SecurityFields, security},
         metrics::Metrics,
@@ -34,6 +38,7 @@ pub struct Door {
     pub registry: Addr<Registry>,
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
+    pub operators: Arc<Operators>,
 }
 
 impl Door {
@@ -76,6 +81,23 @@ impl Door {
         let gate = &self.config.gate;
         let open = matches!(gate.auth.mode, AuthMode::Open);
         origin::admits(gate.allowed_origins.as_deref(), origin, host, open)
+    }
+
+    /// E1, for a request with this token from this socket. `header` gives the request's headers by their names in lower case.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub fn admits_operator<'a>(
+        &self,
+        token: Option<&str>,
+        peer: IpAddr,
+        header: impl Fn(&str) -> Option<&'a str>,
+    ) -> Result<(), OperatorError> {
+        // Without a secret, a page from elsewhere in the browser at this machine would be let in as well.
+        let (origin, host) = (header("origin"), header("host"));
+        let is_local = is_local(peer, host, &header) && self.admits_origin(origin, host);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.operators.check(token, is_local, now.as_secs())
     }
 
     /// The client's address: the trusted proxy's word where there is one, else the socket's.

@@ -2,9 +2,11 @@
 //! Called by `app`, which gives each listener one service.
 
 mod answer;
+mod api;
 mod cors;
 mod door;
 mod listener;
+mod pages;
 mod routes;
 mod upgrade;
 

@@ -1,10 +1,13 @@
-//! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs, and the playable page.
+//! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs; everything else is a page or nothing.
 //! Called by actix-web on an HTTP worker's thread.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Instant,
 };
+
+use actix::Addr;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -16,17 +19,16 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::watch;
 
 use super::{
-    answer::{error_body, refusal_body},
+    answer::refusal_body,
+    api,
     door::{Door, Knock},
+    pages,
     upgrade::{only_origin, parse_target},
 };
 use crate::{
     protocol::{Refusal, refusal::Answer},
-    registry::Phase,
+    registry::{Phase, Shard},
 };
-
-/// The page that plays; hand-written, in one file.
-const INDEX: &str = include_str!("../../frontend-client/index.html");
 
 /// What the routes answer from.
 #[derive(Clone)]
@@ -34,6 +36,7 @@ pub struct Site {
     pub door: Door,
     pub phase: watch::Receiver<Phase>,
     pub started: Instant,
+    pub shards: Arc<[Addr<Shard>]>,
     /// The port players connect to, when it is another one than this page's.
     pub ws_port: Option<u16>,
 }
@@ -61,11 +64,11 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
         }
         if duty != Duty::WebSocketOnly {
             config
-                .route("/", web::get().to(index))
                 .route("/metrics", web::get().to(metrics))
-                .route("/api/client-config", web::get().to(client_config));
+                .route("/api/client-config", web::get().to(client_config))
+                .configure(api::configure);
         }
-        config.default_service(web::to(not_found));
+        config.default_service(if duty == Duty::WebSocketOnly { web::to(not_found) } else { web::to(page) });
     }
 }
 
@@ -98,12 +101,16 @@ async fn metrics(site: web::Data<Site>) -> HttpResponse {
 
 async fn client_config(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let config = &site.door.config;
-    let url = config.public.websocket_url.clone().or_else(|| own_url(&site, &request));
+    let url = websocket_url(&site, &request);
     HttpResponse::Ok().json(json!({
         "websocket": { "enabled": config.gate.disabled_by.is_none(), "url": url },
         "protocol": 1,
         "max_message_bytes": config.connection.max_message_bytes,
     }))
+}
+
+fn websocket_url(site: &Site, request: &HttpRequest) -> Option<String> {
+    site.door.config.public.websocket_url.clone().or_else(|| own_url(site, request))
 }
 
 /// Where this very request came in, as a WebSocket address: the best guess without a public address.
@@ -119,19 +126,15 @@ fn own_url(site: &Site, request: &HttpRequest) -> Option<String> {
     })
 }
 
-async fn index() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/html; charset=utf-8")
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .body(INDEX)
+async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    pages::answer(&request, websocket_url(&site, &request).as_deref())
 }
 
 /// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let text = |name: &str| request.headers().get_all(name).last().and_then(|value| value.to_str().ok());
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let refusal = match parse_target(request.path()) {
+    let refusal = match parse_target(request.path(), || false) {
         Some(_) => Refusal::UpgradeRequired,
         None => Refusal::BadPath,
     };
@@ -156,6 +159,7 @@ async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResp
     response.json(refusal_body(&refusal))
 }
 
+/// A port for players alone has no pages.
 async fn not_found() -> HttpResponse {
-    HttpResponse::NotFound().json(error_body("not_found", "there is nothing here; see /, /health, /ws/{game}/{player}"))
+    pages::nothing_here()
 }

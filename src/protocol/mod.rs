@@ -1,6 +1,7 @@
 //! Owns the wire types of contract version 1 (docs/protocol.md); it knows no socket, no actor and no clock.
 //! Called by every layer above it; it imports nothing of the crate, so it compiles alone.
 
+pub mod api;
 pub mod cause;
 pub mod client;
 pub mod error_code;
@@ -9,14 +10,16 @@ pub mod json;
 pub mod refusal;
 pub mod role;
 pub mod server;
+pub mod topic;
 
 pub use cause::Cause;
-pub use client::{ClientFrame, FrameError};
-pub use ids::{GameId, PlayerId};
+pub use client::{ClientFrame, Dialect, FrameError};
+pub use ids::{GameId, HubId, PlayerId};
 pub use json::RawJson;
 pub use refusal::Refusal;
 pub use role::Role;
 pub use server::ServerFrame;
+pub use topic::Topic;
 
 /// The subprotocol spoken when none is offered, and the only one echoed (P3).
 pub const SUBPROTOCOL: &str = "innkeeper.v1.json";

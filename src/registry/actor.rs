@@ -12,7 +12,7 @@ use slog::Logger;
 use tokio::sync::watch;
 
 use super::{
-    messages::{Admit, AttachShards, Drain, DrainShard, PermitReleased, RoomClosed, RoomOpened},
+    messages::{Admit, AttachShards, Drain, DrainShard, ListRooms, PermitReleased, RoomClosed, RoomOpened, RoomPage},
     permit::Permit,
     shard::Shard,
 };
@@ -80,6 +80,20 @@ impl Registry {
         Ok(())
     }
 
+    /// Picks before it sorts: a page of a long list costs one look at each name.
+    fn list(&self, list: &ListRooms) -> RoomPage {
+        let after = |game: &&GameId| list.after.as_ref().is_none_or(|after| *game > after);
+        let mut names: Vec<&GameId> = self.rooms.keys().filter(after).collect();
+        let has_more = names.len() > list.limit;
+        if has_more {
+            names.select_nth_unstable(list.limit);
+            names.truncate(list.limit);
+        }
+        names.sort_unstable();
+        let rooms = names.into_iter().filter_map(|game| self.rooms.get_key_value(game));
+        RoomPage { rooms: rooms.map(|(game, shard)| (game.clone(), *shard)).collect(), has_more }
+    }
+
     fn count(&self) {
         self.metrics.connections.set(self.permits.connections() as i64);
         self.metrics.addresses.set(self.permits.addresses() as i64);
@@ -126,6 +140,14 @@ impl Handler<PermitReleased> for Registry {
     fn handle(&mut self, released: PermitReleased, _: &mut Self::Context) {
         self.permits.release(released.address);
         self.count();
+    }
+}
+
+impl Handler<ListRooms> for Registry {
+    type Result = RoomPage;
+
+    fn handle(&mut self, list: ListRooms, _: &mut Self::Context) -> Self::Result {
+        self.list(&list)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Addr, Message};
+use actix::{Addr, Message, MessageResponse};
 
 use super::{
     permit::Permit,
@@ -50,14 +50,34 @@ pub struct DrainShard {
     pub spread: Duration,
 }
 
-/// What [`Adopt`] runs.
+/// What [`Adopt`] runs. Whoever has to wait there spawns a task.
 pub type Adoption = Box<dyn FnOnce(&Rc<Local>) + Send>;
 
-/// Sent by `http` with an admitted socket: runs on the shard's thread, where the socket is to live from now on.
-/// Mailbox full: the upgrade waits.
+/// Sent by `http` with an admitted socket: runs on the shard's thread, where the socket is to live from now on. Also what an
+/// operator asks of a room goes there this way. Mailbox full: the upgrade waits, and so does the operator.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Adopt(pub Adoption);
+
+// ---- queries
+
+/// Sent by `http` for an operator's list of rooms; answers the first `limit` that are open behind `after`, by name.
+/// Mailbox full: the request waits.
+#[derive(Message)]
+#[rtype(result = "RoomPage")]
+pub struct ListRooms {
+    pub after: Option<GameId>,
+    pub limit: usize,
+}
+
+/// Some of the rooms that are open.
+#[derive(Debug, Default, PartialEq, Eq, MessageResponse)]
+pub struct RoomPage {
+    /// Each with its shard.
+    pub rooms: Vec<(GameId, usize)>,
+    /// More follow behind the last of these.
+    pub has_more: bool,
+}
 
 // ---- events
 

@@ -4,6 +4,7 @@
 mod actor;
 mod budget;
 pub mod messages;
+pub mod operate;
 mod permit;
 pub mod shard;
 

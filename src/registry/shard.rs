@@ -1,5 +1,6 @@
 //! Owns one shard: a thread with its rooms, its connections and its flusher; opens rooms and replaces failed ones.
-//! Called by `http` (adoption of sockets), `connection` (to find its room), `registry` (drain) and rooms that end.
+//! Called by `http` (adoption of sockets), `connection` (to find its room or hub), `registry` (drain), hubs with news, and
+//! rooms that end.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,10 +20,11 @@ use super::{
 };
 use crate::{
     config::{Config, Durability},
+    hub::{Branch, Deliver, HubPlan},
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, ServerFrame},
+    protocol::{Cause, GameId, HubId, ServerFrame, server::Heartbeat},
     room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
-    store::{Appender, Journal},
+    store::{Appender, Journal, Log},
     ws::{Flusher, Outbox, json_frame, linger},
 };
 
@@ -45,6 +47,7 @@ pub struct Local {
     /// Rooms that outlive it; `None` when the configuration has none such.
     journal: Option<Rc<Appender<Deferred>>>,
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
+    hubs: HashMap<HubId, Rc<Branch>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
     draining: RefCell<Option<DrainShard>>,
@@ -99,15 +102,8 @@ impl Local {
         if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
             return Err(Cause::Overloaded);
         }
-        let durability = self.setting.config.store.durability(game.as_str());
-        let appender = match &self.journal {
-            Some(journal) if durability != Durability::Memory => journal.clone(),
-            _ => self.memory.clone(),
-        };
-        let log = appender.read(game.clone()).await.map_err(|error| {
-            warn!(self.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
-            Cause::Unavailable
-        })?;
+        let (durability, appender) = self.home(game);
+        let log = self.read_log(game).await?;
         if log.as_ref().is_some_and(|log| !log.is_intact) {
             warn!(self.logger, "a room's log is damaged or older than it was; the room begins another epoch"; "game" => %game);
         }
@@ -118,6 +114,43 @@ impl Local {
         Ok(handle)
     }
 
+    /// Where this game's log lives, and how durable it is there.
+    fn home(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
+        let durability = self.durability(game);
+        let appender = match &self.journal {
+            Some(journal) if durability != Durability::Memory => journal.clone(),
+            _ => self.memory.clone(),
+        };
+        (durability, appender)
+    }
+
+    pub(super) fn durability(&self, game: &GameId) -> Durability {
+        self.setting.config.store.durability(game.as_str())
+    }
+
+    pub(super) fn logic_name(&self, game: &GameId) -> &str {
+        self.logics.name(game)
+    }
+
+    /// The room of this game, if it is open.
+    pub(super) fn open_room_of(&self, game: &GameId) -> Option<RoomHandle> {
+        self.rooms.borrow().get(game).and_then(|slot| slot.room.get()).filter(|room| room.is_open()).cloned()
+    }
+
+    /// Whether the room is open or being opened.
+    pub(super) fn is_listed(&self, game: &GameId) -> bool {
+        self.rooms.borrow().get(game).is_some_and(|slot| slot.room.get().is_none_or(RoomHandle::is_open))
+    }
+
+    /// # Errors
+    /// [`Cause::Unavailable`] while the store cannot be read (D5).
+    pub(super) async fn read_log(&self, game: &GameId) -> Result<Option<Log>, Cause> {
+        self.home(game).1.read(game.clone()).await.map_err(|error| {
+            warn!(self.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
+            Cause::Unavailable
+        })
+    }
+
     /// The room of this number is not there any more. `false`: another has taken its name already.
     fn forget(&self, game: &GameId, number: u64) -> bool {
         let mut rooms = self.rooms.borrow_mut();
@@ -126,6 +159,11 @@ impl Local {
             rooms.remove(game);
         }
         is_listed
+    }
+
+    /// This shard's branch of a hub, if there is such a hub.
+    pub fn hub(&self, hub: &HubId) -> Option<Rc<Branch>> {
+        self.hubs.get(hub).cloned()
     }
 
     /// A number for a new connection: larger than every earlier one of this shard.
@@ -192,6 +230,7 @@ pub struct ShardPlan {
     pub registry: Events,
     pub journal: Option<Journal>,
     pub started: Instant,
+    pub hubs: Vec<HubPlan>,
 }
 
 /// The actor in front of [`Local`].
@@ -202,7 +241,7 @@ pub struct Shard {
 impl Shard {
     /// Starts a shard on the current thread.
     pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
-        let ShardPlan { config, logics, metrics, logger, registry, journal, started } = plan;
+        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs } = plan;
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
@@ -210,7 +249,12 @@ impl Shard {
             if let Some(journal) = &journal {
                 actix_rt::spawn(show_settled(journal.clone()));
             }
-            let ended = context.address().recipient();
+            let (ended, news) = (context.address().recipient(), context.address().recipient());
+            let heartbeat = Heartbeat {
+                interval_ms: config.connection.ping_interval.as_millis() as u64,
+                timeout_ms: config.connection.ping_timeout.as_millis() as u64,
+            };
+            let branch = |plan: HubPlan| (plan.id.clone(), Branch::new(plan, index, news.clone(), heartbeat));
             let local = Local {
                 logger,
                 flusher,
@@ -221,6 +265,7 @@ impl Shard {
                 memory: Appender::memory(Arc::default()),
                 journal,
                 budgets: RefCell::default(),
+                hubs: hubs.into_iter().map(branch).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
@@ -247,6 +292,16 @@ impl Handler<Adopt> for Shard {
 
     fn handle(&mut self, Adopt(adopt): Adopt, _: &mut Self::Context) {
         adopt(&self.local);
+    }
+}
+
+impl Handler<Deliver> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+        if let Some(branch) = self.local.hub(&deliver.hub) {
+            branch.deliver(deliver.updates);
+        }
     }
 }
 

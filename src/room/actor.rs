@@ -1,6 +1,8 @@
 //! Owns the `Room` actor: one game, its mailbox, its one timer, and what happens when it ends.
 //! Called through `RoomHandle`; started by the shard that owns the game.
 
+mod operate;
+
 use std::{
     cell::RefCell,
     future::ready,
@@ -131,7 +133,7 @@ impl Room {
         let now = Now::read();
         let result = change(&mut self.state, now, &mut effects);
         let (state, outlet) = (&self.state, &self.outlet);
-        let appended = self.log.write(&mut effects, now, || Snapshot {
+        let appended = self.log.write(&mut effects, || Snapshot {
             body: state.image(now).to_bytes(),
             keep_from: outlet.delivery().keep_from(),
         });

@@ -1,7 +1,11 @@
 //! Owns the way out of a room: the history, the members' outboxes, and the fan-out of what the state decided.
 //! Called by the `Room` actor with every effect, in order.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     effect::{Draft, Effect, Resume},
@@ -9,6 +13,7 @@ use super::{
     messages::Entry,
 };
 use crate::{
+    clock,
     config::Config,
     protocol::{Cause, GameId, PlayerId, ServerFrame, server},
     ws::{Outbox, error_frame, json_frame},
@@ -19,6 +24,24 @@ struct Member {
     /// `None` for a spectator.
     player: Option<PlayerId>,
     outbox: Rc<Outbox>,
+    /// When it came in, in hundredths of seconds since the process started: good for 16 months, and small.
+    entered: u32,
+}
+
+impl Member {
+    fn entered(&self) -> Duration {
+        Duration::from_millis(u64::from(self.entered) * 10)
+    }
+}
+
+/// What operators are told of a connection.
+pub struct Link {
+    pub queue_bytes: usize,
+    pub queue_frames: usize,
+    /// See [`Outbox::latency`].
+    pub latency: Option<Duration>,
+    /// For how long it has been in the room.
+    pub connected: Duration,
 }
 
 /// Everybody who is connected to the room, and what they may have missed.
@@ -51,6 +74,10 @@ impl Delivery {
             Effect::Event(event) => self.event(event),
             // It is in the log by now, which is all it is for.
             Effect::Keep(_) => {}
+            // The outlet ends with its members, and has seen to it.
+            Effect::CloseAll(_) => {}
+            // Whoever asked may be gone.
+            Effect::Stored(done) => drop(done.send(())),
             Effect::Broadcast { frame } => {
                 let now = Instant::now();
                 self.fan_out(&Audience::Everyone, |outbox| outbox.hold(frame.clone(), now));
@@ -112,6 +139,18 @@ impl Delivery {
     /// See [`History::keep_from`].
     pub fn keep_from(&self) -> u64 {
         self.history.keep_from()
+    }
+
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What is known of this connection; `None` before it was welcomed.
+    pub fn link(&self, connection: u64) -> Option<Link> {
+        let member = self.member(connection)?;
+        let (queue_bytes, queue_frames) = member.outbox.backlog();
+        let connected = clock::since_start(Instant::now()).saturating_sub(member.entered());
+        Some(Link { queue_bytes, queue_frames, latency: member.outbox.latency(), connected })
     }
 
     pub fn trim(&mut self, now: Instant) {
@@ -192,11 +231,12 @@ impl Delivery {
                 outbox.push_catch_up(event.frame.clone(), now);
             }
         }
+        let entered = (clock::since_start(now).as_millis() / 10) as u32;
         let place = self.members.partition_point(|member| member.connection < connection);
         if self.members.capacity() == 0 {
             self.members.reserve_exact(2);
         }
-        self.members.insert(place, Member { connection, player, outbox });
+        self.members.insert(place, Member { connection, player, outbox, entered });
         verdict
     }
 

@@ -32,6 +32,11 @@ impl Document {
         &self.value
     }
 
+    /// Never less than the length of the text.
+    pub fn at_most_bytes(&self) -> usize {
+        self.at_most_bytes
+    }
+
     pub fn changed_at(&self) -> u64 {
         self.changed_at
     }

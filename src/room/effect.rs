@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use tokio::sync::oneshot;
+
 use super::{
     history::{Audience, Event},
     messages::Entry,
@@ -73,4 +75,8 @@ pub enum Effect {
     Exit { connection: u64 },
     /// End a connection from the room's side.
     Close { connection: u64, cause: Cause },
+    /// End them all; nothing is shown any more.
+    CloseAll(Cause),
+    /// Tell whoever waits that everything before this is stored. Dropped when it never will be.
+    Stored(oneshot::Sender<()>),
 }

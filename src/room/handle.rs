@@ -5,7 +5,10 @@ use actix::{Addr, dev::ToEnvelope, prelude::SendError};
 
 use super::{
     actor::Room,
-    messages::{Act, Detach, Entry, Join, JoinError, Leave},
+    describe::{EventPage, RoomDetail, RoomSummary},
+    messages::{
+        Act, Append, CloseRoom, Describe, Detach, Entry, Join, JoinError, Kick, Leave, ListEvents, OperateError, Show,
+    },
 };
 use crate::protocol::server::Verdict;
 
@@ -51,6 +54,45 @@ impl RoomHandle {
     /// Resolves when the room has taken the command, or is over.
     pub async fn act_when_free(&self, act: Act) {
         let _ = self.0.send(act).await;
+    }
+
+    /// See [`Describe`]; `None` when the room is over.
+    pub fn describe(&self) -> impl Future<Output = Option<RoomSummary<usize>>> + use<> {
+        // Sent now, not when it is polled: a shard asks many rooms at once.
+        let asked = self.0.send(Describe);
+        async move { asked.await.ok() }
+    }
+
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn show(&self) -> Result<RoomDetail, OperateError> {
+        self.0.send(Show).await.unwrap_or(Err(OperateError::RoomGone))
+    }
+
+    /// # Errors
+    /// [`OperateError::RoomGone`].
+    pub async fn events(&self, after: u64, limit: usize) -> Result<EventPage, OperateError> {
+        self.0.send(ListEvents { after, limit }).await.map_err(|_| OperateError::RoomGone)
+    }
+
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn append(&self, append: Append) -> Result<u64, OperateError> {
+        self.0.send(append).await.unwrap_or(Err(OperateError::RoomGone))
+    }
+
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn kick(&self, kick: Kick) -> Result<u64, OperateError> {
+        self.0.send(kick).await.unwrap_or(Err(OperateError::RoomGone))
+    }
+
+    /// Ends the room and its log.
+    ///
+    /// # Errors
+    /// [`OperateError`].
+    pub async fn close(&self) -> Result<(), OperateError> {
+        self.0.send(CloseRoom).await.unwrap_or(Err(OperateError::RoomGone))
     }
 
     /// The client goes for good; the room closes the connection.

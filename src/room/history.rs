@@ -35,6 +35,8 @@ pub struct Event {
     /// Where its record is in the room's log; known once it is written.
     pub position: u64,
     pub made: Instant,
+    /// The same in milliseconds since 1970, as it was told then.
+    pub made_ms: u64,
     /// A change of the document.
     pub is_patch: bool,
     pub audience: Audience,
@@ -122,6 +124,21 @@ impl History {
         }
     }
 
+    /// Events that are kept.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Of the frames that are kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The oldest `seq` that is kept, or the next one when none is.
+    pub fn first_seq(&self) -> u64 {
+        self.dropped + 1
+    }
+
     /// The `seq` of the newest event ever pushed; 0 before the first.
     pub fn newest(&self) -> u64 {
         self.events.back().map_or(self.dropped, |event| event.seq)
@@ -160,7 +177,16 @@ mod tests {
 
     fn event(seq: u64, made: Instant) -> Event {
         let frame = Frame::from(&b"0123456789"[..]);
-        Event { seq, position: seq, made, is_patch: false, audience: Audience::Everyone, request: None, frame }
+        Event {
+            seq,
+            position: seq,
+            made,
+            made_ms: 0,
+            is_patch: false,
+            audience: Audience::Everyone,
+            request: None,
+            frame,
+        }
     }
 
     fn history(max_events: usize, max_bytes: usize) -> History {

@@ -10,7 +10,6 @@ use super::{
     record::{EventRecord, Image, Record},
 };
 use crate::{
-    clock::Now,
     protocol::GameId,
     store::{Appended, Appender, Batch, Change, Records, Snapshot},
     ws::frame::payload,
@@ -59,14 +58,14 @@ impl RoomLog {
     }
 
     /// Writes what has to be kept of these effects. `None`: nothing had to be.
-    pub fn write(&mut self, effects: &mut [Effect], now: Now, snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
+    pub fn write(&mut self, effects: &mut [Effect], snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
         let position = self.position;
         let mut records = Records::default();
         for effect in effects {
             match effect {
                 Effect::Event(event) => {
                     event.position = position + records.len();
-                    records.push_with(|out| record(event, now).write(out));
+                    records.push_with(|out| record(event).write(out));
                 }
                 Effect::Keep(record) => records.push_with(|out| record.write(out)),
                 _ => {}
@@ -87,8 +86,8 @@ impl RoomLog {
     }
 
     /// The room is over, and its log goes with it (R6).
-    pub fn remove(&mut self) {
-        self.append(Change::Remove { position: self.position });
+    pub fn remove(&mut self) -> Appended {
+        self.append(Change::Remove { position: self.position })
     }
 
     fn append(&self, change: Change) -> Appended {
@@ -96,10 +95,10 @@ impl RoomLog {
     }
 }
 
-fn record(event: &Event, now: Now) -> Record<'_> {
+fn record(event: &Event) -> Record<'_> {
     Record::Event(EventRecord {
         seq: event.seq,
-        made_ms: now.unix_ms,
+        made_ms: event.made_ms,
         is_patch: event.is_patch,
         audience: Cow::Borrowed(&event.audience),
         request: event.request.clone(),

@@ -13,8 +13,15 @@ pub type LogicFactory = Arc<dyn Fn(&GameId) -> Box<dyn RoomLogic> + Send + Sync>
 #[derive(Clone)]
 pub struct Logics {
     factories: BTreeMap<String, LogicFactory>,
-    prefixes: Vec<(String, LogicFactory)>,
+    prefixes: Vec<Route>,
     default: LogicFactory,
+}
+
+#[derive(Clone)]
+struct Route {
+    prefix: String,
+    logic: String,
+    factory: LogicFactory,
 }
 
 impl Logics {
@@ -44,15 +51,23 @@ impl Logics {
             let known: Vec<&str> = self.factories.keys().map(String::as_str).collect();
             return Err(format!("there is no room logic {name:?}; there are {}", known.join(", ")));
         };
-        self.prefixes.push((prefix.into(), factory.clone()));
-        self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        self.prefixes.push(Route { prefix: prefix.into(), logic: name.into(), factory: factory.clone() });
+        self.prefixes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         Ok(())
     }
 
     /// A fresh logic for this game.
     pub fn create(&self, game: &GameId) -> Box<dyn RoomLogic> {
-        let routed = self.prefixes.iter().find(|(prefix, _)| game.as_str().starts_with(prefix.as_str()));
-        routed.map_or(&self.default, |(_, factory)| factory)(game)
+        self.route_of(game).map_or(&self.default, |route| &route.factory)(game)
+    }
+
+    /// The name of this game's logic.
+    pub fn name(&self, game: &GameId) -> &str {
+        self.route_of(game).map_or(Self::RELAY, |route| &route.logic)
+    }
+
+    fn route_of(&self, game: &GameId) -> Option<&Route> {
+        self.prefixes.iter().find(|route| game.as_str().starts_with(&route.prefix))
     }
 }
 

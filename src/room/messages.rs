@@ -6,6 +6,11 @@ use std::rc::Rc;
 use actix::Message;
 use send_wrapper::SendWrapper;
 
+use super::{
+    describe::{EventPage, RoomDetail, RoomSummary},
+    keys::KeyHash,
+    logic::Rejection,
+};
 use crate::{
     protocol::{Cause, GameId, PlayerId, RawJson, Role, server::Verdict},
     ws::{Frame, Outbox},
@@ -93,6 +98,74 @@ pub struct Leave {
 pub struct Detach {
     pub connection: u64,
     pub entry: Entry,
+}
+
+/// Sent for a back end (section 8): appends as `@server`, or finds what this key has become; answers the `seq` once it is stored.
+/// Mailbox full: the request waits.
+#[derive(Message, Clone)]
+#[rtype(result = "Result<u64, OperateError>")]
+pub struct Append {
+    pub event: ServerEvent,
+    pub key: Option<KeyHash>,
+}
+
+/// What a back end appends.
+#[derive(Debug, Clone)]
+pub enum ServerEvent {
+    Message {
+        data: RawJson,
+        to: Option<Vec<PlayerId>>,
+    },
+    /// `patch` is a JSON object.
+    Patch {
+        patch: RawJson,
+        if_seq: Option<u64>,
+    },
+}
+
+/// Sent for a back end or an operator: the player has left; answers the `seq` of that once it is stored. Mailbox full: the
+/// request waits.
+#[derive(Message, Clone)]
+#[rtype(result = "Result<u64, OperateError>")]
+pub struct Kick {
+    pub player: PlayerId,
+}
+
+/// Sent for a back end or an operator: the room ends and its log goes; answers when that is stored and everybody is closed with
+/// 4004. Mailbox full: the request waits.
+#[derive(Message)]
+#[rtype(result = "Result<(), OperateError>")]
+pub struct CloseRoom;
+
+/// Why a room does not do what it was told by HTTP. Nothing was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperateError {
+    /// D5.
+    Unavailable,
+    NoSuchPlayer,
+    Rejected(Rejection),
+    /// The room ended before it could answer: find it again.
+    RoomGone,
+}
+
+// ---- queries
+
+/// Sent for an operator's list of rooms. Mailbox full: the request waits.
+#[derive(Message)]
+#[rtype(result = "RoomSummary<usize>")]
+pub struct Describe;
+
+/// Sent for an operator who looks into a room. Mailbox full: the request waits.
+#[derive(Message)]
+#[rtype(result = "Result<RoomDetail, OperateError>")]
+pub struct Show;
+
+/// Sent for an operator who reads a room's log: `limit` events at most, behind `after`. Mailbox full: the request waits.
+#[derive(Message)]
+#[rtype(result = "EventPage")]
+pub struct ListEvents {
+    pub after: u64,
+    pub limit: usize,
 }
 
 // ---- events

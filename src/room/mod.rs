@@ -3,11 +3,13 @@
 
 mod actor;
 mod delivery;
+pub mod describe;
 mod document;
 mod effect;
 mod handle;
 mod history;
 pub mod inspect;
+mod keys;
 mod lineage;
 mod log;
 mod logic;
@@ -26,6 +28,7 @@ mod turn;
 
 pub use actor::{Room, RoomHome, RoomSetting};
 pub use handle::{Busy, RoomHandle};
+pub use keys::KeyHash;
 pub use logic::{Rejection, Request, RoomLogic};
 pub use logics::{LogicFactory, Logics};
 pub use messages::Entry;

@@ -98,6 +98,11 @@ impl Outlet {
         }
     }
 
+    /// Something waits for the store.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.get() > 0
+    }
+
     /// As much waits for the store as may.
     pub fn is_full(&self) -> bool {
         self.waiting.get() >= MAX_WAITING
@@ -126,6 +131,9 @@ impl Outlet {
         if self.is_closed.get() {
             return;
         }
+        if let Effect::CloseAll(cause) = effect {
+            return self.close(cause, cause.name(), "the back end has closed this game");
+        }
         let entering = match &effect {
             Effect::Enter { connection, .. } => Some(*connection),
             _ => None,
@@ -139,6 +147,9 @@ impl Outlet {
             if let Some(place) = joining.iter().position(|(joining, _)| *joining == connection) {
                 // The connection may be gone; then it says so to the room itself.
                 let _ = joining.swap_remove(place).1.send(verdict);
+            }
+            if joining.is_empty() {
+                *joining = Vec::new();
             }
         }
         if is_held && let Some(interval) = self.flush_interval {

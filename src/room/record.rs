@@ -1,14 +1,14 @@
 //! Owns what a room writes into its log, and the image of a whole room that a snapshot is: their shapes and their bytes.
 //! Called by `room::log`, which writes them, and `room::recovery`, which reads them.
 //!
-//! The bytes are postcard's (its wire format is stable). They outlive the program that wrote them: variants and fields are
-//! never changed or taken out, new ones only join at the end of the enum.
+//! The bytes are postcard's (its wire format is stable). They outlive the program that wrote them: variants of a record and
+//! their fields are never changed or taken out, new variants only join at the end; an image names its version.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{history::Audience, lineage::Life, seats::SecretHash};
+use super::{history::Audience, keys::AppliedKey, lineage::Life, seats::SecretHash};
 use crate::protocol::PlayerId;
 
 /// One record of a room's log.
@@ -22,6 +22,8 @@ pub enum Record<'a> {
     Left(PlayerId),
     /// The room was opened again.
     Opened(Life),
+    /// The event before this was appended with an idempotency key.
+    Key(AppliedKey),
 }
 
 /// An event, with the JSON text that its members get.
@@ -61,6 +63,10 @@ pub struct Image<'a> {
     /// `seq` of the last patch.
     pub changed_at: u64,
     pub seats: Vec<SeatRecord>,
+    /// When the room was new, in milliseconds since 1970.
+    pub begun_ms: u64,
+    /// Oldest first.
+    pub keys: Vec<AppliedKey>,
 }
 
 impl Record<'_> {
@@ -74,16 +80,20 @@ impl Record<'_> {
     }
 }
 
+/// The first byte of an image. An image with other fields gets another, and this one is still read.
+const IMAGE_VERSION: u8 = 1;
+
 impl Image<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = vec![IMAGE_VERSION];
         append(self, &mut bytes);
         bytes
     }
 
     /// `None` when the bytes are no image.
     pub fn read(bytes: &[u8]) -> Option<Image<'_>> {
-        postcard::from_bytes(bytes).ok()
+        let (version, fields) = bytes.split_first()?;
+        if *version == IMAGE_VERSION { postcard::from_bytes(fields).ok() } else { None }
     }
 }
 
@@ -92,4 +102,51 @@ fn append(value: &impl Serialize, out: &mut Vec<u8>) {
     let written = postcard::to_extend(value, std::mem::take(out));
     debug_assert!(written.is_ok());
     *out = written.unwrap_or_default();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::{keys::KeyHash, lineage::Life, seats::SecretHash};
+
+    /// What older versions have written must be read for ever: these bytes may not change.
+    #[test]
+    fn the_format_is_what_it_was() {
+        let player = PlayerId::parse("bob").expect("an id");
+        let seat = SeatRecord { player, secret: SecretHash::of("s"), last_id: 7, life: 300, away_until_ms: Some(1) };
+        let mut bytes = Vec::new();
+        Record::Seat(seat.clone()).write(&mut bytes);
+        assert_eq!((&bytes[..5], &bytes[37..]), (&b"\x01\x03bob"[..], &b"\x07\xac\x02\x01\x01"[..]));
+        let key = AppliedKey { key: KeyHash::of("k"), seq: 300, made_ms: 1 };
+        let mut bytes = Vec::new();
+        Record::Key(key).write(&mut bytes);
+        assert_eq!((&bytes[..3], &bytes[17..]), (&b"\x04\x82\x54"[..], &b"\xac\x02\x01"[..]));
+        let lives = [Life { id: 1, start: 0 }];
+        let image = Image {
+            epoch: "e".into(),
+            seq: 2,
+            lives: lives[..].into(),
+            document: "{}".into(),
+            changed_at: 1,
+            seats: vec![seat],
+            begun_ms: 300,
+            keys: vec![key],
+        };
+        let bytes = image.to_bytes();
+        assert_eq!(&bytes[..14], b"\x01\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
+        let (begun, key) = bytes[bytes.len() - 22..].split_at(3);
+        assert_eq!((begun, &key[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
+        assert_eq!(Image::read(&bytes), Some(image));
+    }
+
+    #[test]
+    fn what_is_cut_or_of_an_unknown_kind_is_no_record() {
+        let mut bytes = Vec::new();
+        Record::Opened(Life { id: u64::MAX, start: 5 }).write(&mut bytes);
+        assert!(Record::read(&bytes).is_some());
+        assert!((0..bytes.len()).all(|end| Record::read(&bytes[..end]).is_none()));
+        assert!(
+            Record::read(&[200, 1, 2, 3]).is_none() && Image::read(&[9, 0]).is_none() && Image::read(&[]).is_none()
+        );
+    }
 }

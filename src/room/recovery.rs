@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     document::{Document, merge},
     history::Event,
+    keys::AppliedKey,
     lineage::Lineage,
     record::{EventRecord, Image, Record, SeatRecord},
 };
@@ -31,6 +32,9 @@ pub struct Recovered {
     pub end: u64,
     /// The log is whole: its past may be continued. Else this is what could be saved, and the past is over.
     pub is_intact: bool,
+    pub begun_ms: u64,
+    /// Oldest first.
+    pub keys: Vec<AppliedKey>,
     pub downtime: Duration,
 }
 
@@ -43,7 +47,7 @@ struct PatchText {
 impl Recovered {
     /// Folds a log. `None` when not even a snapshot can be read: nothing can be saved.
     pub fn from_log(log: &Log, now: Now) -> Option<Self> {
-        let Image { epoch, seq, lives, document, changed_at, seats } = Image::read(&log.snapshot)?;
+        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, keys } = Image::read(&log.snapshot)?;
         let mut recovered = Self {
             epoch: epoch.into_owned(),
             seq,
@@ -54,6 +58,8 @@ impl Recovered {
             events: Vec::new(),
             end: log.end(),
             is_intact: log.is_intact && log.first <= log.snapshot_position,
+            begun_ms,
+            keys,
             downtime: log.downtime,
         };
         for (position, bytes) in (log.first..).zip(log.records.iter()) {
@@ -87,7 +93,8 @@ impl Recovered {
                 self.seats.remove(&player);
             }
             Record::Opened(life) if is_new => self.lineage.begin(life),
-            Record::Seat(_) | Record::Left(_) | Record::Opened(_) => {}
+            Record::Key(key) if is_new => self.keys.push(key),
+            Record::Seat(_) | Record::Left(_) | Record::Opened(_) | Record::Key(_) => {}
         }
         Some(())
     }
@@ -119,6 +126,7 @@ fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now)
     Event {
         seq,
         position,
+        made_ms,
         // A machine that booted a moment ago has no instant as old as that.
         made: now.instant.checked_sub(age).unwrap_or_else(|| earliest(now.instant)),
         is_patch,

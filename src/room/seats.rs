@@ -131,6 +131,11 @@ impl Seats {
         }
     }
 
+    /// In the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&PlayerId, &Seat)> {
+        self.seats.iter().map(|(player, seat)| (player, seat))
+    }
+
     pub fn players(&self) -> impl Iterator<Item = &PlayerId> {
         self.seats.iter().map(|(player, _)| player)
     }

@@ -2,8 +2,10 @@
 //! Called by the `Room` actor, which carries out the effects a call leaves behind, in order.
 
 mod join;
+mod operate;
 mod reopen;
 mod rules;
+mod tell;
 
 use std::{
     sync::Arc,
@@ -16,6 +18,7 @@ use super::{
     document::Document,
     effect::Effect,
     history::{Audience, Event},
+    keys::Keys,
     lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
     messages::{Act, Action, Entry},
@@ -59,6 +62,9 @@ pub struct RoomState {
     tick_interval: Option<Duration>,
     /// Since when nobody is here (R6).
     empty_since: Option<Instant>,
+    /// When the room was new, in milliseconds since 1970.
+    begun_ms: u64,
+    keys: Keys,
 }
 
 impl RoomState {
@@ -90,24 +96,9 @@ impl RoomState {
             next_tick: None,
             tick_interval,
             empty_since: Some(now.instant),
+            begun_ms: now.unix_ms,
+            keys: Keys::default(),
         }
-    }
-
-    pub fn game(&self) -> &GameId {
-        &self.game
-    }
-
-    pub fn epoch(&self) -> &str {
-        &self.epoch
-    }
-
-    pub fn tick_interval(&self) -> Option<Duration> {
-        self.tick_interval
-    }
-
-    /// Seats, away ones included.
-    pub fn seat_count(&self) -> usize {
-        self.seats.len()
     }
 
     /// A frame of a player. A connection that does not hold the seat any more is not heard.
@@ -261,11 +252,7 @@ impl RoomState {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
-        let changed_at = self.document.changed_at();
-        if if_seq.is_some_and(|if_seq| changed_at > if_seq) {
-            let message = format!("the state was changed at seq {changed_at}");
-            return Err(Rejection::new(error_code::CONFLICT, message));
-        }
+        self.check_if_seq(if_seq)?;
         let Ok(patch) = request.data.decode::<Value>() else {
             return Err(Rejection::new(error_code::INVALID_FIELD, "patch is an object (RFC 7396)"));
         };
@@ -274,6 +261,14 @@ impl RoomState {
         self.append_patch(Some((&request.from, id)), &request.data, patch, now, effects)?;
         self.emit(emissions, now, effects);
         Ok(())
+    }
+
+    fn check_if_seq(&self, if_seq: Option<u64>) -> Result<(), Rejection> {
+        let changed_at = self.document.changed_at();
+        if if_seq.is_none_or(|if_seq| changed_at <= if_seq) {
+            return Ok(());
+        }
+        Err(Rejection::new(error_code::CONFLICT, format!("the state was changed at seq {changed_at}")))
     }
 
     fn append_patch(
@@ -302,10 +297,13 @@ impl RoomState {
         self.note_if_empty(now);
     }
 
-    fn left(&mut self, player: &PlayerId, reason: LeftReason, now: Now, effects: &mut Vec<Effect>) {
+    /// Returns the `seq` of its `left`.
+    fn left(&mut self, player: &PlayerId, reason: LeftReason, now: Now, effects: &mut Vec<Effect>) -> u64 {
         self.presence(player, Change::Left, Some(reason), now, effects);
+        let seq = self.seq;
         self.run_logic(now, effects, |logic, turn| logic.leave(turn, player));
         self.note_if_empty(now);
+        seq
     }
 
     fn note_if_empty(&mut self, now: Now) {
@@ -357,7 +355,7 @@ impl RoomState {
 }
 
 fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)>, frame: Frame) -> Event {
-    Event { seq, position: 0, made: now.instant, is_patch: false, audience, request, frame }
+    Event { seq, position: 0, made: now.instant, made_ms: now.unix_ms, is_patch: false, audience, request, frame }
 }
 
 fn audience(from: &PlayerId, to: Option<Vec<PlayerId>>) -> Audience {

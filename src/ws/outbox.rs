@@ -28,9 +28,14 @@ pub struct Outbox {
     /// In the flusher's list already.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
+    /// Microseconds from the last ping to its pong; [`UNKNOWN`] before the first.
+    latency: Cell<u32>,
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
     reader: RefCell<Option<Waker>>,
 }
+
+/// No pong has come yet.
+const UNKNOWN: u32 = u32::MAX;
 
 /// Something that takes bytes without waiting; a socket, or a test.
 pub trait Sink {
@@ -57,6 +62,7 @@ impl Outbox {
             max_bytes,
             dirty: Cell::new(false),
             cause: Cell::new(None),
+            latency: Cell::new(UNKNOWN),
             reader: RefCell::new(None),
         })
     }
@@ -113,9 +119,7 @@ impl Outbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        // Behind conflated values nothing may overtake: an older value of the same key would come after this one.
-        let keeps_up = !queue.blocked && queue.volatile.is_empty();
-        if keeps_up && (queue.volatile_bytes == 0 || queue.volatile_bytes + frame.len() <= self.max_bytes) {
+        if queue.keeps_up(frame.len(), self.max_bytes) {
             self.flusher.stats().queued(frame.len() as i64, 1);
             self.append(&mut queue, frame, Class::Volatile, made);
             return true;
@@ -123,6 +127,43 @@ impl Outbox {
         let (bytes, frames) = queue.conflate(key, frame, self.max_bytes);
         self.flusher.stats().queued(bytes, frames);
         false
+    }
+
+    /// Queues what is new of a feed's topic (H6): `live` for a client that keeps up; for one that does not, `whole` in place
+    /// of everything of this key that still waits, so that no step of a value that comes in steps can be missed unseen.
+    /// No topic's value makes room for another's: past the bound the client is closed with [`Cause::TooSlow`].
+    /// Returns whether there is something to write.
+    pub fn hold_topic(
+        self: &Rc<Self>,
+        key: &VolatileKey,
+        live: &Frame,
+        whole: impl FnOnce() -> Frame,
+        made: Instant,
+    ) -> bool {
+        if self.cause.get().is_some() {
+            return false;
+        }
+        let mut queue = self.queue.borrow_mut();
+        if queue.keeps_up(live.len(), self.max_bytes) {
+            self.flusher.stats().queued(live.len() as i64, 1);
+            self.append(&mut queue, live.clone(), Class::Volatile, made);
+            return true;
+        }
+        let whole = whole();
+        if !queue.has_place(key, whole.len(), self.max_bytes) {
+            drop(queue);
+            self.close(Cause::TooSlow, None);
+            return false;
+        }
+        let (bytes, frames) = queue.conflate(key, whole, self.max_bytes);
+        self.flusher.stats().queued(bytes, frames);
+        false
+    }
+
+    /// Drops the value of this key that still waits because the client does not keep up.
+    pub fn forget(&self, key: &VolatileKey) {
+        let (bytes, frames) = self.queue.borrow_mut().forget(key);
+        self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
     }
 
     /// Puts the outbox on the flusher's list; the frames go out at the end of this event-loop turn.
@@ -165,6 +206,20 @@ impl Outbox {
 
     pub fn is_empty(&self) -> bool {
         self.queue.borrow().frames.is_empty()
+    }
+
+    /// Bytes that are not written yet, and their frames.
+    pub fn backlog(&self) -> (usize, usize) {
+        self.queue.borrow().backlog()
+    }
+
+    /// From the last ping to its pong, up to 71 minutes; `None` before the first.
+    pub fn latency(&self) -> Option<Duration> {
+        Some(self.latency.get()).filter(|micros| *micros != UNKNOWN).map(|micros| Duration::from_micros(micros.into()))
+    }
+
+    pub fn note_latency(&self, latency: Duration) {
+        self.latency.set(u32::try_from(latency.as_micros()).unwrap_or(UNKNOWN).min(UNKNOWN - 1));
     }
 
     /// The connection's task, to be woken on close and when the socket blocks.

@@ -2,14 +2,17 @@
 //! Run by `cargo test --test contract`.
 
 mod admission;
+mod api;
 mod auth;
 mod drain;
 mod faults;
 mod frames;
 mod heartbeat;
 mod hostile;
+mod hub;
 mod logic;
 mod logs;
+mod pages;
 mod play;
 mod presence;
 mod reports;

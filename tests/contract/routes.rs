@@ -60,14 +60,6 @@ fn ready_is_200_once_the_server_listens() {
 }
 
 #[test]
-fn the_first_page_is_the_playable_demo() {
-    let response = Server::start(&[]).get("/");
-    assert_eq!(response.status, 200);
-    assert!(response.headers["content-type"].starts_with("text/html"));
-    assert!(response.body.contains("<title>Innkeeper"), "{}", response.body);
-}
-
-#[test]
 fn what_is_not_there_is_a_404_in_json() {
     let server = Server::start(&[]);
     for path in ["/nothing", "/api/nothing", "/wsx/g/p", "/metrics/", "/../etc/passwd"] {

@@ -90,6 +90,7 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
   /** Tells the server the difference between what is wanted and what it was asked for. */
   function tell(): void {
     isDue = false;
+    for (const [name, { handlers }] of topics) if (handlers.size === 0) topics.delete(name);
     const say = (type: "subscribe" | "unsubscribe", names: string[]) => {
       for (let at = 0; at < names.length; at += BATCH) link.send({ type, topics: names.slice(at, at + BATCH) });
     };
@@ -127,8 +128,7 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
       if (last) queueMicrotask(() => topic.handlers.has(handler) && guard(handler, { ...last, snapshot: true }));
       plan();
       return () => {
-        // A topic that was given up and asked for again is another one.
-        if (topic.handlers.delete(handler) && topic.handlers.size === 0) topics.delete(name);
+        topic.handlers.delete(handler);
         plan();
       };
     },

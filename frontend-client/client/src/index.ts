@@ -20,31 +20,31 @@ export type * from "./types.js";
 
 export interface ConnectOptions {
   /** The room's name; `join` and `room` need it. */
-  game?: string;
+  game?: string | undefined;
   /** The seat's name. */
-  player?: string;
+  player?: string | undefined;
   /** A JWT (for hubs of the server's own: the operator's token), or a function that gets a fresh one. */
-  token?: Token;
+  token?: Token | undefined;
   /** Watch only. */
-  spectate?: boolean;
+  spectate?: boolean | undefined;
   /** Where the session is kept, so that a reload resumes it: `sessionStorage`. Default: nowhere. */
-  storage?: StorageLike;
+  storage?: StorageLike | undefined;
   /** Default: the global one. Node 20 has none: give `ws`'s. */
-  WebSocket?: WebSocketConstructor;
+  WebSocket?: WebSocketConstructor | undefined;
   /** Unconfirmed messages at a time, sent or not; more are rejected with `overflow`. Default 256. */
-  queueLimit?: number;
+  queueLimit?: number | undefined;
   /** Messages per second after a burst of 100; keep it below the server's MESSAGE_RATE. Default 80. */
-  messageRate?: number;
+  messageRate?: number | undefined;
   /** From the start of an attempt to the welcome. Default 10,000. */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /** Between the heartbeat's pings. Default 10,000. */
-  pingIntervalMs?: number;
+  pingIntervalMs?: number | undefined;
   /** Silence after a ping that ends the connection; at most the interval. Default 5,000. */
-  pingTimeoutMs?: number;
+  pingTimeoutMs?: number | undefined;
   /** Reconnects wait a random time up to this, doubled with each failure. Default 250. */
-  backoffBaseMs?: number;
+  backoffBaseMs?: number | undefined;
   /** Default 30,000. */
-  backoffCapMs?: number;
+  backoffCapMs?: number | undefined;
 }
 
 export interface Client {
@@ -66,7 +66,7 @@ export function connect(url: string, options: ConnectOptions = {}): Client {
   const WebSocket = options.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
   if (!WebSocket) throw new InnkeeperError("no_websocket", "there is no global WebSocket here: give one as an option");
   const linkOptions: LinkOptions = {
-    open: webSockets(WebSocket),
+    transport: webSockets(WebSocket),
     token: options.token,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     pingIntervalMs: options.pingIntervalMs ?? 10_000,

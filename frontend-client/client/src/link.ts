@@ -3,14 +3,14 @@
 
 import { InnkeeperError } from "./error.js";
 import { backoff, verdictOf } from "./retry.js";
-import type { Line, Open } from "./transport.js";
+import type { Line, Transport } from "./transport.js";
 import type { ClientFrame, HubWelcome, ServerFrame, Status, Welcome } from "./types.js";
 
 /** A token, or what gets a fresh one: it is asked before every connection and when the server says that one expires. */
 export type Token = string | (() => string | undefined | Promise<string | undefined>);
 
 export interface LinkOptions {
-  open: Open;
+  transport: Transport;
   token: Token | undefined;
   /** From the start of an attempt to the welcome. */
   connectTimeoutMs: number;
@@ -72,15 +72,17 @@ export function createLink(options: LinkOptions, host: Host): Link {
   let welcomedAt: number | undefined;
   let everWelcomed = false;
   let failures = 0;
+  // Until the next attempt, or until this one takes too long.
   let timer: ReturnType<typeof setTimeout> | undefined;
   let beat: ReturnType<typeof setTimeout> | undefined;
   // A wait that waking up does not cut short.
   let patient = false;
-  // Until when an attempt that was given up may still reach the server, and take the seat (S7).
-  let suspectUntil = -1;
+  // Attempts that were given up and may still reach the server, and take the seat (S7); and until when.
+  let suspects = 0;
+  let suspectUntil = 0;
   let slot: number | undefined;
   let lastError: { code: string; message: string } | undefined;
-  let heard = false;
+  let heard = true;
   let nonce = 0;
   let pingedAt = 0;
 
@@ -101,6 +103,8 @@ export function createLink(options: LinkOptions, host: Host): Link {
     patient = false;
     startedAt = now();
     slot = lastError = welcomedAt = undefined;
+    heard = true;
+    let isOpen = false;
     timer = setTimeout(giveUp, options.connectTimeoutMs);
     let credential: string | undefined;
     try {
@@ -112,15 +116,34 @@ export function createLink(options: LinkOptions, host: Host): Link {
     }
     if (!isCurrent()) return;
     try {
-      line = options.open(host.url(), {
-        // As a frame, not in the URL: addresses end up in the logs of what is in between.
-        opened: () => isCurrent() && credential !== undefined && write({ type: "auth", token: credential }),
+      const url = host.url();
+      line = options.transport.open(url, {
+        opened() {
+          isOpen = true;
+          // As a frame, not in the URL: addresses end up in the logs of what is in between.
+          if (isCurrent() && credential !== undefined) write({ type: "auth", token: credential });
+        },
         text: (text) => isCurrent() && hear(text),
-        closed: (code, why) => isCurrent() && ended(code, why),
+        closed(code, why) {
+          if (!isCurrent()) return;
+          ended(code, why);
+          if (!isOpen) void explain(url);
+        },
       });
     } catch (error) {
       finish(new InnkeeperError("bad_url", String(error)));
     }
+  }
+
+  /** Learns why there was no connection at all, for as long as nothing else has begun. */
+  async function explain(url: string): Promise<void> {
+    const mine = number;
+    const refusal = await options.transport.explain(url);
+    if (!refusal || mine !== number || status === "closed") return;
+    const error = new InnkeeperError(refusal.code, refusal.message);
+    // An origin or a name that is refused now is refused the next time, too.
+    if (refusal.status === 400 || refusal.status === 403) finish(error);
+    else set(status, error, retryInMs);
   }
 
   function hear(text: string): void {
@@ -130,7 +153,11 @@ export function createLink(options: LinkOptions, host: Host): Link {
     } catch {
       return;
     }
-    heard = true;
+    if (!heard) {
+      heard = true;
+      clearTimeout(beat);
+      beat = setTimeout(ping, options.pingIntervalMs);
+    }
     lastError = frame.type === "error" && frame.id === undefined ? frame : undefined;
     switch (frame.type) {
       case "ping":
@@ -176,10 +203,7 @@ export function createLink(options: LinkOptions, host: Host): Link {
     heard = false;
     pingedAt = now();
     write({ type: "ping", nonce: ++nonce });
-    beat = setTimeout(() => {
-      if (heard) beat = setTimeout(ping, Math.max(0, options.pingIntervalMs - options.pingTimeoutMs));
-      else abandon(4009, "heartbeat_timeout", "the server does not answer");
-    }, options.pingTimeoutMs);
+    beat = setTimeout(abandon, options.pingTimeoutMs, 4009, "heartbeat_timeout", "the server does not answer");
   }
 
   /** The attempt takes too long. */
@@ -188,7 +212,11 @@ export function createLink(options: LinkOptions, host: Host): Link {
       // Nothing tells two first joins apart: this one must be over before the next begins. `closed` follows.
       lastError = { code: "connect_timeout", message: "no answer in time" };
       line.close();
-    } else abandon(1006, "connect_timeout", "no answer in time");
+    } else {
+      // Each one can come late, whereas the others that fail are over.
+      if (line) suspects++;
+      abandon(1006, "connect_timeout", "no answer in time");
+    }
   }
 
   function abandon(closeCode: number, code: string, message: string): void {
@@ -205,16 +233,18 @@ export function createLink(options: LinkOptions, host: Host): Link {
     clearTimeout(beat);
     const code = lastError?.code ?? (why || (closeCode === 1006 ? "connection_lost" : `closed_${closeCode}`));
     const error = new InnkeeperError(code, lastError?.message ?? message ?? `connection closed: ${code}`, closeCode);
-    const isSuspect = at < suspectUntil;
-    // The server may hold a seat for an attempt that ended before its welcome.
-    if (welcomedAt === undefined && closeCode === 1006) suspectUntil = at + SUSPICION_MS;
-    else if (welcomedAt !== undefined && at - welcomedAt >= STABLE_MS) failures = 0;
+    if (at > suspectUntil) suspects = 0;
+    if (welcomedAt === undefined && closeCode === 1006) {
+      // The server may hold a seat for an attempt that ended before its welcome.
+      suspects ||= 1;
+      suspectUntil = at + SUSPICION_MS;
+    } else if (welcomedAt !== undefined && at - welcomedAt >= STABLE_MS) failures = 0;
     let verdict = verdictOf(closeCode, code);
-    if (closeCode === 4000 && isSuspect) {
-      // Our own attempt, which we had given up, may have come late. Once: next time it is somebody else.
-      suspectUntil = -1;
+    if (closeCode === 4000 && suspects > 0) {
+      // Our own attempt, which we had given up, may have come late. Once for each: next time it is somebody else.
+      suspects--;
       verdict = "resume";
-    } else if (closeCode === 4002 && isSuspect && !host.mayOverlap()) verdict = "resume";
+    } else if (closeCode === 4002 && suspects > 0 && !host.mayOverlap()) verdict = "resume";
     // A new token is needed, and there is none to be had.
     else if (closeCode === 4001 && token === undefined) verdict = "stop";
     else if (closeCode === 4005 && typeof token !== "function") verdict = "stop";

@@ -2,7 +2,7 @@
 //! Used by `room`, which says when there is a connection and what the server answered.
 
 import { InnkeeperError } from "./error.js";
-import type { Json, Receipt, SendOptions, Welcome } from "./types.js";
+import type { Receipt, SendOptions, Welcome } from "./types.js";
 
 export interface OutboxOptions {
   /** How many may be unconfirmed at a time. */
@@ -16,7 +16,9 @@ export interface OutboxOptions {
 export interface Outbox {
   /** Unconfirmed ones. */
   readonly size: number;
-  add(frame: { [key: string]: Json | undefined }, options: SendOptions): Promise<Receipt>;
+  add(frame: object, options: SendOptions): Promise<Receipt>;
+  /** Something else was written that the server's rate counts. */
+  spend(): void;
   /** The server has applied this `id`. */
   confirm(id: number, seq: number | null): boolean;
   /** The server has refused it, and its `id` is not used up. */
@@ -40,6 +42,19 @@ interface Entry {
 
 /** Frames that may be written at once. */
 const BURST = 100;
+/** How deep a frame's brackets may nest (P2), its own included. */
+const MAX_DEPTH = 127;
+
+function isTooDeep(text: string): boolean {
+  // Nearly always so few brackets that it does not matter how they nest.
+  if (text.split(/[[{]/).length <= MAX_DEPTH + 1) return false;
+  let depth = 0;
+  for (const [bracket] of text.replace(/"(\\.|[^"\\])*"/g, "").matchAll(/[[{}\]]/g)) {
+    depth += bracket === "[" || bracket === "{" ? 1 : -1;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
 
 export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => void): Outbox {
   const entries: Entry[] = [];
@@ -95,6 +110,8 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
         // Now, not when it is written: what the caller changes later is another message.
         const text = JSON.stringify(frame);
         const { ttl, signal } = options;
+        // The server's answer to such a frame names no `id`: nobody could be told.
+        if (isTooDeep(text)) throw new InnkeeperError("too_deep", `JSON may nest ${MAX_DEPTH} deep`);
         if (entries.length >= limit) throw new InnkeeperError("overflow", `${limit} messages are unconfirmed`);
         signal?.throwIfAborted();
         let expiry: ReturnType<typeof setTimeout> | undefined;
@@ -124,6 +141,7 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
         pump();
       });
     },
+    spend: () => void tokens--,
     confirm: (id, seq) => settle(id, { seq }),
     refuse: (id, error) => settle(id, undefined, error),
     welcomed({ resume, last_id, max_message_bytes }, isSameEpoch) {

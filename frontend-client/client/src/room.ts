@@ -49,11 +49,14 @@ export interface Room {
   /** Returns what takes the handler away again. */
   on<K extends keyof RoomEvents>(event: K, handler: Handler<RoomEvents[K]>): () => void;
   /** Resolves when the message is in the log; rejects with an `InnkeeperError` (or the signal's reason). */
-  send(data: T.Json, options?: T.SendOptions): Promise<T.Receipt>;
+  send(data: unknown, options?: T.SendOptions): Promise<T.Receipt>;
   /** Merges into the state (RFC 7396); otherwise as `send`. */
-  patch(patch: { [key: string]: T.Json }, options?: T.PatchOptions): Promise<T.Receipt>;
-  /** For cursors and positions: seen by whoever is there now, or not at all. `false`: there is no connection. */
-  volatile(name: string, data: T.Json, options?: { to?: string[] }): boolean;
+  patch(patch: object, options?: T.PatchOptions): Promise<T.Receipt>;
+  /**
+   * For cursors and positions: seen by whoever is there now, or not at all. `false`: there is no connection. These are
+   * never held back, so keep to what eyes can see (30 a second): they count towards the server's MESSAGE_RATE, too.
+   */
+  volatile(name: string, data: unknown, options?: { to?: string[] | undefined }): boolean;
   /** Gives the seat up. Without a connection it is only left behind, and the server keeps it for its grace. */
   leave(): Promise<void>;
 }
@@ -89,7 +92,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
   let role: Room["role"];
   let isJoined = false;
   // Frames that wait until whoever awaited `join()` had the time to add handlers.
-  let held: T.ServerFrame[] | undefined;
+  let held: (() => void)[] | undefined;
+  let isLeaving = false;
 
   const memory = createMemory(options.storage, `innkeeper ${address}${spectate ? " spectator" : ""}`, () => ({
     session: session ?? "",
@@ -111,7 +115,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     mayOverlap: () => session !== undefined,
     welcome: (frame) => "session" in frame && welcomed(frame),
     frame(frame) {
-      if (held) held.push(frame);
+      if (held) held.push(() => take(frame));
       else take(frame);
     },
     changed,
@@ -124,6 +128,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
 
   function changed(): void {
     const { status, reason, retryInMs } = link;
+    // The connection broke before the server answered: coming back would take the seat again.
+    if (isLeaving && retryInMs !== undefined) return abandon();
     if (status === "closed") {
       release();
       // Somebody else has the seat, or nobody may have it: there is nothing to come back to.
@@ -147,7 +153,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     if (verdict !== "continuous") {
       state = welcome.state ?? {};
       stateSeq = welcome.seq;
-      if (verdict !== "snapshot") seq = welcome.seq;
+      seq = verdict === "snapshot" ? Math.max(seq, lost?.[1] ?? 0) : welcome.seq;
     }
     if (lost) counters.lost += lost[1] - lost[0] + 1;
     if (isResume) counters.resumed++;
@@ -160,8 +166,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     outbox.welcomed(welcome, isSameEpoch);
     if (!isJoined) {
       isJoined = true;
-      held = [];
-      setTimeout(() => release(announce), 0);
+      held = [announce];
+      setTimeout(release, 0);
       changed();
     } else {
       changed();
@@ -169,11 +175,14 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     }
   }
 
-  function release(announce?: () => void): void {
-    const frames = held ?? [];
+  function release(): void {
+    const waiting = held ?? [];
     held = undefined;
-    announce?.();
-    frames.forEach(take);
+    for (const deliver of waiting) deliver();
+  }
+
+  function abandon(): void {
+    link.stop(new InnkeeperError("left", "the seat was given up", 1000));
   }
 
   /** Notes an event's place. `false`: it was seen before. */
@@ -232,7 +241,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     }
   }
 
-  async function post(frame: { [key: string]: T.Json | undefined }, how: T.SendOptions): Promise<T.Receipt> {
+  async function post(frame: object, how: T.SendOptions): Promise<T.Receipt> {
     if (link.status === "closed") throw link.reason;
     if (role === "spectator") throw new InnkeeperError("forbidden", "a spectator only watches");
     return outbox.add(frame, how);
@@ -243,8 +252,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
       signal?.throwIfAborted();
       const off = on("status", settle);
       const abort = () => {
-        link.stop(new InnkeeperError("left", "the join was aborted"));
         reject(signal?.reason);
+        abandon();
       };
       signal?.addEventListener("abort", abort);
       function settle(): void {
@@ -298,19 +307,27 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
       return outbox.size;
     },
     // `undefined` is nothing that JSON can say.
-    send: (data: T.Json, how: T.SendOptions = {}) => post({ type: "send", data: data ?? null, to: how.to }, how),
-    patch: (patch: { [key: string]: T.Json }, how: T.PatchOptions = {}) =>
+    send: (data: unknown, how: T.SendOptions = {}) => post({ type: "send", data: data ?? null, to: how.to }, how),
+    patch: (patch: object, how: T.PatchOptions = {}) =>
       post({ type: "patch", patch, if_seq: how.ifSeq }, how),
-    volatile: (name: string, data: T.Json, { to }: { to?: string[] } = {}) =>
-      link.send(JSON.stringify({ type: "send", volatile: name, data: data ?? null, to })),
+    volatile(name: string, data: unknown, { to }: { to?: string[] | undefined } = {}) {
+      const isSent = link.send(JSON.stringify({ type: "send", volatile: name, data: data ?? null, to }));
+      if (isSent) outbox.spend();
+      return isSent;
+    },
     leave: () =>
       new Promise<void>((resolve) => {
-        const stop = () => link.stop(new InnkeeperError("left", "the seat was given up", 1000));
-        on("status", ({ status }) => status === "closed" && resolve());
+        isLeaving = true;
+        if (link.status === "closed") return resolve();
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        on("status", ({ status }) => {
+          if (status !== "closed") return;
+          clearTimeout(timer);
+          resolve();
+        });
         // The server closes with 1000, after the answers to everything sent before.
-        if (link.send({ type: "leave" })) setTimeout(stop, LEAVE_MS);
-        else stop();
-        if (link.status === "closed") resolve();
+        if (link.send({ type: "leave" })) timer = setTimeout(abandon, LEAVE_MS);
+        else abandon();
       }),
   };
   return room;

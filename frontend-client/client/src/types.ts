@@ -180,16 +180,16 @@ export interface Counters {
 
 export interface SendOptions {
   /** Only these players (and the sender) see it. */
-  to?: string[];
+  to?: string[] | undefined;
   /** Milliseconds it may wait to be written; then it is rejected with `expired`, and was never sent. */
-  ttl?: number;
+  ttl?: number | undefined;
   /** After a reconnect it is rejected with `stale` rather than written (again) if it is older than `ttl`; without a `ttl`, in any case. */
-  dropIfStale?: boolean;
+  dropIfStale?: boolean | undefined;
   /** Not written (again) once aborted. What was written already may still be applied. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface PatchOptions extends Omit<SendOptions, "to"> {
   /** Only if the state was last changed at this `seq` or earlier; else it is rejected with `conflict`. */
-  ifSeq?: number;
+  ifSeq?: number | undefined;
 }

@@ -4,7 +4,7 @@
 use super::{RoomState, event};
 use crate::{
     clock::Now,
-    protocol::{RawJson, SERVER_SENDER, server::write_message},
+    protocol::{PlayerId, RawJson, SERVER_SENDER, server::write_message},
     room::{
         effect::Effect,
         history::Audience,
@@ -48,12 +48,7 @@ impl RoomState {
     pub(super) fn emit(&mut self, emissions: Vec<Emission>, now: Now, effects: &mut Vec<Effect>) {
         for emission in emissions {
             match emission {
-                Emission::Message { data, to } => {
-                    self.seq += 1;
-                    let audience = to.map_or(Audience::Everyone, |to| Audience::Only(to.into()));
-                    let frame = json_frame(|out| write_message(out, self.seq, SERVER_SENDER, None, &data));
-                    effects.push(Effect::Event(event(self.seq, now, audience, None, frame)));
-                }
+                Emission::Message { data, to } => self.server_message(&data, to, now, effects),
                 Emission::Patch(patch) => {
                     let text = RawJson::from_serialize(&patch);
                     // Past the bound the logic's patch is dropped: its state must fit MAX_STATE_BYTES.
@@ -61,5 +56,19 @@ impl RoomState {
                 }
             }
         }
+    }
+
+    /// A message from `@server`, for everybody or only for `to`.
+    pub(super) fn server_message(
+        &mut self,
+        data: &RawJson,
+        to: Option<Vec<PlayerId>>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.seq += 1;
+        let audience = to.map_or(Audience::Everyone, |to| Audience::Only(to.into()));
+        let frame = json_frame(|out| write_message(out, self.seq, SERVER_SENDER, None, data));
+        effects.push(Effect::Event(event(self.seq, now, audience, None, frame)));
     }
 }

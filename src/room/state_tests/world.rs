@@ -279,7 +279,7 @@ impl World {
     pub(super) fn store_all(&mut self, effects: &mut [Effect]) {
         let (state, delivery, now) = (&self.state, &self.delivery, self.now);
         let snapshot = || Snapshot { body: state.image(now).to_bytes(), keep_from: delivery.keep_from() };
-        let appended = self.room_log.write(effects, now, snapshot);
+        let appended = self.room_log.write(effects, snapshot);
         assert!(matches!(appended, None | Some(Appended::Settled(Outcome::Stored))), "the log fits");
     }
 

@@ -1,5 +1,5 @@
-//! Owns the smallest HTTP client that tests need: one GET per connection.
-//! Called by `Server::get`.
+//! Owns the smallest HTTP client that tests need: one request per connection.
+//! Called by `Server::get` and `Server::request`.
 
 use std::{
     collections::HashMap,
@@ -25,18 +25,23 @@ impl Response {
     }
 }
 
-pub(super) fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> Response {
+pub(super) fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Response {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
     stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
-    let mut request = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         request.push_str(&format!("Host: 127.0.0.1:{port}\r\n"));
     }
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
+    if let Some(body) = body {
+        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
     request.push_str("\r\n");
-    stream.write_all(request.as_bytes()).expect("write");
+    request.push_str(body.unwrap_or_default());
+    // A body that nobody wants may be refused before it is written.
+    let _ = stream.write_all(request.as_bytes());
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
     parse(&text)

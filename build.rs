@@ -1,0 +1,81 @@
+//! Owns the embedding of the built pages: every file below frontend-client/dist becomes part of the binary.
+//! Called by cargo before the library is compiled; `src/http/pages.rs` includes what it writes. Needs no Node.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+fn main() -> io::Result<()> {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let pages = root.join("frontend-client");
+    let dist = pages.join("dist");
+    println!("cargo:rerun-if-changed=build.rs");
+    // A path that is not there would have cargo build the library anew each time: then the one above it is watched.
+    if let Some(watched) = [&dist, &pages].into_iter().find(|path| path.exists()) {
+        println!("cargo:rerun-if-changed={}", watched.display());
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::write(out.join("pages.rs"), table(&dist)?)
+}
+
+/// The Rust text of a list of files, in the order of their paths; an empty one when the folder is not there.
+pub fn table(dist: &Path) -> io::Result<String> {
+    let mut files = Vec::new();
+    if dist.is_dir() {
+        collect(dist, "", &mut files)?;
+    }
+    files.sort();
+    let mut text = String::from("&[\n");
+    for (path, file) in files {
+        let bytes = fs::read(&file)?;
+        let (content_type, etag) = (content_type(&path), format!("\"{:016x}\"", fnv1a(&bytes)));
+        text.push_str(&format!(
+            "    Page {{ path: {path:?}, content_type: {content_type:?}, etag: {etag:?}, bytes: include_bytes!({:?}) }},\n",
+            file.display().to_string()
+        ));
+    }
+    text.push_str("]\n");
+    Ok(text)
+}
+
+/// Files whose names begin with a dot are not meant for anybody.
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{prefix}/{name}");
+        if name.starts_with('.') {
+            continue;
+        } else if entry.path().is_dir() {
+            collect(&entry.path(), &path, files)?;
+        } else {
+            files.push((path, entry.path()));
+        }
+    }
+    Ok(())
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "txt" => "text/plain; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "wasm" => "application/wasm",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Tells versions of a file apart; nothing more depends on it.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}

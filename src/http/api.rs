@@ -1,0 +1,176 @@
+//! Owns the HTTP API for back ends and operators (section 8): rooms listed, shown, written to, and closed. E1.
+//! Called by `routes`. Every answer to a change comes after the change is stored.
+
+mod ask;
+
+use actix::Addr;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use slog::info;
+
+use self::ask::{Problem, ask, body, game, guard, number, query_text};
+use super::routes::Site;
+use crate::{
+    protocol::{
+        GameId, RawJson,
+        api::{AppendBody, parse_kick},
+    },
+    registry::{
+        Shard,
+        messages::ListRooms,
+        operate::{Described, on_shard},
+    },
+    room::{
+        KeyHash, RoomHandle,
+        describe::RoomSummary,
+        messages::{Append, Kick, ServerEvent},
+    },
+};
+
+/// Rooms in one answer, and without `limit`.
+const MAX_GAMES: u64 = 10_000;
+const DEFAULT_GAMES: u64 = 1000;
+/// Events in one answer, also without `limit`.
+const MAX_EVENTS: u64 = 1000;
+/// The longest `Idempotency-Key`.
+const MAX_KEY_BYTES: usize = 255;
+/// What a body may have around `data` or `patch`: the names of the fields, and of players in `to`.
+const ENVELOPE_BYTES: usize = 16 * 1024;
+
+type Answer = Result<HttpResponse, Problem>;
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    let other = || web::to(async || Problem::wrong_method().response());
+    config
+        .service(web::resource("/api/games").get(list).default_service(other()))
+        .service(web::resource("/api/games/{game}").get(show).delete(close).default_service(other()))
+        .service(web::resource("/api/games/{game}/events").get(events).post(append).default_service(other()))
+        .service(web::resource("/api/games/{game}/kick").post(kick).default_service(other()));
+}
+
+#[derive(Serialize)]
+struct GameList {
+    games: Vec<Described<RoomSummary<usize>>>,
+    /// Ask again with `after` this; `null` at the end.
+    next: Option<GameId>,
+}
+
+async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
+    guard(&site, &request)?;
+    let after = query_text(&request, "after").filter(|after| !after.is_empty());
+    let after = after.map(|after| GameId::parse(&after).map_err(|_| Problem::field("after is a game's name")));
+    let limit = number(&request, "limit", 1, MAX_GAMES)?.unwrap_or(DEFAULT_GAMES) as usize;
+    let page = site.door.registry.send(ListRooms { after: after.transpose()?, limit }).await;
+    let page = page.map_err(|_| Problem::unavailable())?;
+    let next = page.rooms.last().filter(|_| page.has_more).map(|(game, _)| game.clone());
+    let mut by_shard: Vec<Vec<GameId>> = vec![Vec::new(); site.shards.len()];
+    for (game, shard) in page.rooms {
+        by_shard[shard].push(game);
+    }
+    let games = ask::within_patience(async {
+        let asked = site
+            .shards
+            .iter()
+            .zip(by_shard)
+            .filter(|(_, games)| !games.is_empty())
+            .map(|(shard, games)| actix_rt::spawn(on_shard_of(shard.clone(), games)));
+        let mut described = Vec::new();
+        for asked in asked.collect::<Vec<_>>() {
+            described.extend(asked.await.ok().flatten().ok_or_else(Problem::unavailable)?);
+        }
+        Ok(described)
+    });
+    let mut games = games.await?;
+    games.sort_unstable_by(|a, b| a.room.game.cmp(&b.room.game));
+    Ok(ask::json(&GameList { games, next }))
+}
+
+async fn on_shard_of(shard: Addr<Shard>, games: Vec<GameId>) -> Option<Vec<Described<RoomSummary<usize>>>> {
+    on_shard(&shard, |local| async move { local.describe_rooms(&games).await }).await
+}
+
+async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
+    guard(&site, &request)?;
+    let game = game(&request)?;
+    let shown = ask(&site, game, move |local, game| async move {
+        let detail = local.ask_room(&game, false, |room| async move { room.show().await }).await?;
+        // Text here already: the values of a room do not leave its shard otherwise.
+        Ok(RawJson::from_serialize(&local.describe(game, detail)))
+    });
+    Ok(ask::json_text(shown.await?.as_str().to_owned()))
+}
+
+async fn events(site: web::Data<Site>, request: HttpRequest) -> Answer {
+    guard(&site, &request)?;
+    let game = game(&request)?;
+    let after = number(&request, "after", 0, u64::MAX)?.unwrap_or(0);
+    let limit = number(&request, "limit", 1, MAX_EVENTS)?.unwrap_or(MAX_EVENTS) as usize;
+    let page = ask(&site, game, move |local, game| async move {
+        local.ask_room(&game, false, |room| async move { room.events(after, limit).await }).await
+    });
+    let page = page.await?;
+    let (events, first_seq, seq) = (page.events, page.first_seq, page.seq);
+    Ok(ask::json_text(format!(r#"{{"events":{events},"first_seq":{first_seq},"seq":{seq}}}"#)))
+}
+
+async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
+    guard(&site, &request)?;
+    let game = game(&request)?;
+    let key = idempotency_key(&request)?;
+    let (max_data, max_state) = (site.door.config.connection.max_message_bytes, site.door.config.room.max_state_bytes);
+    let text = body(&site, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
+    let event = match AppendBody::parse(&text)? {
+        AppendBody::Message { data, .. } if data.as_str().len() > max_data => {
+            return Err(Problem::too_large("message_too_big", "data is longer than MAX_MESSAGE_BYTES"));
+        }
+        AppendBody::Message { data, to } => ServerEvent::Message { data, to },
+        AppendBody::Patch { patch, if_seq } => ServerEvent::Patch { patch, if_seq },
+    };
+    let append = Append { event, key };
+    let seq = ask(&site, game, move |local, game| async move {
+        let ask = |room: RoomHandle| {
+            let append = append.clone();
+            async move { room.append(append).await }
+        };
+        local.ask_room(&game, true, ask).await
+    });
+    Ok(ask::json_text(format!(r#"{{"seq":{}}}"#, seq.await?)))
+}
+
+async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
+    guard(&site, &request)?;
+    let game = game(&request)?;
+    let player = parse_kick(&body(&site, payload, ENVELOPE_BYTES).await?)?;
+    info!(site.door.logger, "an operator kicks a player"; "game" => %game, "player" => %player);
+    let seq = ask(&site, game, move |local, game| async move {
+        let ask = |room: RoomHandle| {
+            let player = player.clone();
+            async move { room.kick(Kick { player }).await }
+        };
+        local.ask_room(&game, false, ask).await
+    });
+    Ok(ask::json_text(format!(r#"{{"seq":{}}}"#, seq.await?)))
+}
+
+async fn close(site: web::Data<Site>, request: HttpRequest) -> Answer {
+    guard(&site, &request)?;
+    let game = game(&request)?;
+    info!(site.door.logger, "an operator closes a game"; "game" => %game);
+    let closed = ask(&site, game, move |local, game| async move {
+        local.ask_room(&game, false, |room| async move { room.close().await }).await
+    });
+    closed.await?;
+    Ok(ask::json_text("{}".into()))
+}
+
+/// One header of visible characters, or none.
+fn idempotency_key(request: &HttpRequest) -> Result<Option<KeyHash>, Problem> {
+    let mut values = request.headers().get_all("idempotency-key");
+    let (Some(key), None) = (values.next(), values.next()) else {
+        let is_absent = request.headers().get("idempotency-key").is_none();
+        return if is_absent { Ok(None) } else { Err(Problem::field("Idempotency-Key is given once")) };
+    };
+    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
+    key.map(|key| Some(KeyHash::of(key)))
+        .ok_or_else(|| Problem::field("Idempotency-Key is 1 to 255 visible characters"))
+}

@@ -1,0 +1,204 @@
+//! Owns what all calls of the operators' API share: who may call (E1), how a request is read, how a game's shard is asked, and how
+//! problems are answered. Called by `http::api`.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    time::Duration,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError,
+    http::{StatusCode, header},
+    web,
+};
+use bytestring::ByteString;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::{
+    gate::{
+        OperatorError,
+        credentials::{find_token, query_value},
+    },
+    http::{answer::error_body, routes::Site},
+    protocol::{Cause, FrameError, GameId, api::parse_number, error_code, ids::InvalidId},
+    registry::{
+        Local, Phase,
+        operate::{Refused, on_shard, owner},
+    },
+};
+
+/// How long a room may take to answer: a store that fails in this very moment answers nobody.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An answer that is an error, A8's body around it (E1).
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub fn field(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error_code::INVALID_FIELD, message)
+    }
+
+    pub fn too_large(code: &'static str, message: &str) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, message)
+    }
+
+    pub fn unavailable() -> Self {
+        let message = "the server cannot do that at the moment; ask again with the same Idempotency-Key";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, message)
+    }
+
+    pub fn wrong_method() -> Self {
+        let message = "this path knows other methods; see docs/protocol.md, section 8";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    pub fn response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        response.json(error_body(self.code, &self.message))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.response()
+    }
+}
+
+impl From<OperatorError> for Problem {
+    fn from(error: OperatorError) -> Self {
+        let status = match error {
+            OperatorError::Missing => StatusCode::UNAUTHORIZED,
+            OperatorError::Wrong => StatusCode::FORBIDDEN,
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<FrameError> for Problem {
+    fn from(error: FrameError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.code, error.message)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoSuchGame => Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such game"),
+            Refused::NoSuchPlayer => {
+                Self::new(StatusCode::NOT_FOUND, "not_found", "this player has no seat in the game")
+            }
+            Refused::Rejected(rejection) => {
+                let status = match rejection.code {
+                    error_code::STATE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
+                    error_code::CONFLICT => StatusCode::CONFLICT,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                Self::new(status, rejection.code, rejection.message)
+            }
+            Refused::Busy(Cause::Unavailable) => Self::unavailable(),
+            Refused::Busy(cause) => {
+                let message = "the game's room keeps failing; ask again later";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, cause.name(), message)
+            }
+        }
+    }
+}
+
+/// E1, and nothing new while the server stops (A6).
+pub fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
+    // The last one: the nearest proxy's.
+    let text = |name: &str| request.headers().get_all(name).last().and_then(|value| value.to_str().ok());
+    let token = find_token(text("authorization"), &[], None);
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    site.door.admits_operator(token.as_deref(), peer, text)?;
+    if *site.phase.borrow() == Phase::Draining {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
+    }
+    Ok(())
+}
+
+/// The game in the path (P1).
+pub fn game(request: &HttpRequest) -> Result<GameId, Problem> {
+    // As it came: `match_info` would decode what P1 does not allow.
+    let name = request.uri().path().split('/').nth(3).unwrap_or_default();
+    GameId::parse(name).map_err(|InvalidId| Problem::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
+}
+
+pub fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
+    request.uri().query().and_then(|query| query_value(query, name))
+}
+
+/// A number of the query within these bounds, if it is there.
+pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<Option<u64>, Problem> {
+    let Some(text) = query_text(request, name) else { return Ok(None) };
+    match parse_number(&text).filter(|number| (min..=max).contains(number)) {
+        Some(number) => Ok(Some(number)),
+        None if max == u64::MAX => Err(Problem::field(&format!("{name} is a whole number"))),
+        None => Err(Problem::field(&format!("{name} is a whole number from {min} to {max}"))),
+    }
+}
+
+/// The body, read only now: who may not call sends none.
+pub async fn body(site: &Site, payload: web::Payload, max_bytes: usize) -> Result<ByteString, Problem> {
+    let cut = || Problem::field("the body did not arrive");
+    let read = timeout(site.door.config.gate.request_timeout, payload.to_bytes_limited(max_bytes));
+    let bytes = read.await.map_err(|_| cut())?;
+    let bytes = bytes.map_err(|_| Problem::too_large("body_too_large", "the body is longer than any event may be"))?;
+    let bytes = bytes.map_err(|_| cut())?;
+    ByteString::try_from(bytes).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, error_code::BAD_JSON, "not UTF-8"))
+}
+
+/// Asks the shard that owns this game.
+pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, Refused>> + 'static>(
+    site: &Site,
+    game: GameId,
+    work: impl FnOnce(Rc<Local>, GameId) -> F + Send + 'static,
+) -> Result<R, Problem> {
+    let shard = owner(&site.shards, &game);
+    within_patience(async { Ok(on_shard(shard, |local| work(local, game)).await.ok_or_else(Problem::unavailable)??) })
+        .await
+}
+
+pub async fn within_patience<R>(work: impl Future<Output = Result<R, Problem>>) -> Result<R, Problem> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(Problem::unavailable()))
+}
+
+pub fn json(value: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
+}
+
+pub fn json_text(text: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type(header::ContentType::json())
+        .body(text)
+}

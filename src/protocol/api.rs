@@ -1,0 +1,149 @@
+//! Owns the bodies of the back-end API (section 8), read field by field like players' frames.
+//! Called by `http::api`.
+
+use bytestring::ByteString;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    MAX_SAFE_INTEGER, PlayerId,
+    client::{FrameError, decode, integer, players, present, string},
+    error_code,
+    json::{RawJson, is_too_deep},
+};
+
+/// `POST /api/games/{game}/events`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AppendBody {
+    Message { data: RawJson, to: Option<Vec<PlayerId>> },
+    Patch { patch: RawJson, if_seq: Option<u64> },
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    to: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    patch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    if_seq: Option<&'a RawValue>,
+    #[serde(borrow)]
+    player: Option<&'a RawValue>,
+}
+
+fn invalid(message: &'static str) -> FrameError {
+    FrameError { code: error_code::INVALID_FIELD, message, id: None }
+}
+
+fn fields(text: &ByteString) -> Result<Fields<'_>, FrameError> {
+    let bad_json = |message| FrameError { code: error_code::BAD_JSON, message, id: None };
+    if is_too_deep(text) {
+        let message = "arrays and objects may nest 127 deep at most";
+        return Err(FrameError { code: error_code::TOO_DEEP, message, id: None });
+    }
+    // serde would read an array as the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(bad_json("the body is one JSON object"));
+    }
+    serde_json::from_str(text).map_err(|_| bad_json("the body is one JSON object, each field given once"))
+}
+
+impl AppendBody {
+    /// Reads a body. `data` and `patch` share its memory.
+    ///
+    /// # Errors
+    /// [`FrameError`] with code `bad_json`, `too_deep` or `invalid_field`.
+    pub fn parse(text: &ByteString) -> Result<Self, FrameError> {
+        let fields = fields(text)?;
+        match (fields.data, fields.patch) {
+            (Some(data), None) if fields.if_seq.is_none() => {
+                let to = fields.to.map(|raw| players(raw).ok_or_else(|| invalid("to is a list of player ids")));
+                Ok(Self::Message { data: RawJson::within(text, data), to: to.transpose()? })
+            }
+            (None, Some(patch)) if fields.to.is_none() => {
+                if !patch.get().starts_with('{') {
+                    return Err(invalid("patch is an object (RFC 7396)"));
+                }
+                let if_seq = integer(fields.if_seq, 0, "if_seq is an integer from 0 to 2^53-1", None)?;
+                Ok(Self::Patch { patch: RawJson::within(text, patch), if_seq })
+            }
+            _ => Err(invalid(
+                "the body is {\"data\":…}, with \"to\" if need be, or {\"patch\":{…}}, with \"if_seq\" if need be",
+            )),
+        }
+    }
+}
+
+/// Reads the body of `POST /api/games/{game}/kick`.
+///
+/// # Errors
+/// As [`AppendBody::parse`].
+pub fn parse_kick(text: &ByteString) -> Result<PlayerId, FrameError> {
+    let player = string(fields(text)?.player).and_then(|player| PlayerId::parse(&player).ok());
+    player.ok_or_else(|| invalid("player is a player's id"))
+}
+
+/// A number in a query, from 0 to 2^53-1.
+pub fn parse_number(text: &str) -> Option<u64> {
+    let raw: &RawValue = serde_json::from_str(text).ok()?;
+    decode::<u64>(raw).filter(|number| *number <= MAX_SAFE_INTEGER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(text: &str) -> Result<AppendBody, &'static str> {
+        AppendBody::parse(&text.into()).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn a_body_keeps_its_values_as_written() {
+        let json = |text| RawJson::parse(text).expect("JSON");
+        let bob = PlayerId::parse("bob").expect("an id");
+        let message = |data, to| Ok(AppendBody::Message { data: json(data), to });
+        assert_eq!(append(r#"{"data":{"b":1.0,"a":2}}"#), message(r#"{"b":1.0,"a":2}"#, None));
+        assert_eq!(append(r#"{"data":null,"to":["bob"],"x":1}"#), message("null", Some(vec![bob])));
+        let patch = |if_seq| Ok(AppendBody::Patch { patch: json(r#"{"a":null}"#), if_seq });
+        assert_eq!(append(r#"{"patch":{"a":null}}"#), patch(None));
+        assert_eq!(append(r#"{"patch":{"a":null},"if_seq":7}"#), patch(Some(7)));
+    }
+
+    #[test]
+    fn e1_a_body_that_is_neither_a_message_nor_a_patch_is_refused() {
+        let deep = format!(r#"{{"data":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        for (text, code) in [
+            ("", "bad_json"),
+            ("[1]", "bad_json"),
+            ("{", "bad_json"),
+            (r#"{"data":1} 2"#, "bad_json"),
+            (r#"{"data":1,"data":2}"#, "bad_json"),
+            (&*deep, "too_deep"),
+            ("{}", "invalid_field"),
+            (r#"{"data":1,"patch":{}}"#, "invalid_field"),
+            (r#"{"data":1,"to":"bob"}"#, "invalid_field"),
+            (r#"{"data":1,"to":["../x"]}"#, "invalid_field"),
+            (r#"{"data":1,"if_seq":1}"#, "invalid_field"),
+            (r#"{"patch":{},"to":["bob"]}"#, "invalid_field"),
+            (r#"{"patch":[]}"#, "invalid_field"),
+            (r#"{"patch":null}"#, "invalid_field"),
+            (r#"{"patch":{},"if_seq":-1}"#, "invalid_field"),
+        ] {
+            assert_eq!(append(text), Err(code), "{text}");
+        }
+        assert_eq!(parse_kick(&r#"{"player":"bob"}"#.into()).map(|player| player.to_string()), Ok("bob".into()));
+        for text in ["{}", r#"{"player":7}"#, r#"{"player":"@server"}"#] {
+            assert!(parse_kick(&text.into()).is_err_and(|error| error.code == "invalid_field"), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_a_query_are_whole_and_safe() {
+        assert_eq!((parse_number("0"), parse_number("9007199254740991")), (Some(0), Some(MAX_SAFE_INTEGER)));
+        for text in ["", "-1", "1.5", "x", "9007199254740992", "1 2", "\"1\""] {
+            assert_eq!(parse_number(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Owns what the `Room` actor does for operators and back ends: it tells of itself, and is changed from outside (section 8).
+//! Called through `RoomHandle`. What changes the room is answered once it is stored (S3), as a join is.
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, ResponseFuture, WrapFuture as _};
+use tokio::sync::oneshot;
+
+use super::Room;
+use crate::{
+    clock::Now,
+    protocol::Cause,
+    room::{
+        describe::{EventPage, PlayerReport, RoomDetail, RoomSummary},
+        effect::Effect,
+        messages::{Append, CloseRoom, Describe, Kick, ListEvents, OperateError, Show},
+        state::RoomState,
+    },
+};
+
+type Answer<T> = ResponseFuture<Result<T, OperateError>>;
+
+impl Room {
+    /// A change that is answered when it is stored.
+    fn operate<T: 'static>(
+        &mut self,
+        context: &mut Context<Self>,
+        change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>) -> Result<T, OperateError>,
+    ) -> Answer<T> {
+        if self.log.home().is_failing() {
+            return Box::pin(async { Err(OperateError::Unavailable) });
+        }
+        let (done, stored) = oneshot::channel();
+        let changed = self.turn(context, |state, now, effects| {
+            let changed = change(state, now, effects);
+            effects.push(Effect::Stored(done));
+            changed
+        });
+        Box::pin(async move {
+            let changed = changed?;
+            stored.await.map_err(|_| OperateError::RoomGone)?;
+            Ok(changed)
+        })
+    }
+
+    fn summary<P>(&self, players: P) -> RoomSummary<P> {
+        let (now, delivery) = (Now::read(), self.outlet.delivery());
+        RoomSummary {
+            game: self.state.game().clone(),
+            players,
+            connected: self.state.connected_count(),
+            spectators: self.state.spectator_count(),
+            seq: delivery.history().newest(),
+            epoch: self.state.epoch().to_owned(),
+            age_ms: now.unix_ms.saturating_sub(self.state.begun_ms()),
+            bytes: delivery.history().bytes() + self.state.document_bytes(),
+            events_kept: delivery.history().len(),
+        }
+    }
+
+    fn detail(&self) -> RoomDetail {
+        let players = self.state.seats().map(|(player, seat)| {
+            let delivery = self.outlet.delivery();
+            let link = seat.connection.and_then(|connection| delivery.link(connection));
+            (player.clone(), PlayerReport::new(seat, link))
+        });
+        let summary = RoomSummary { seq: self.state.seq(), ..self.summary(players.collect()) };
+        RoomDetail {
+            summary,
+            state: self.state.document_text(),
+            first_seq: self.outlet.delivery().history().first_seq(),
+        }
+    }
+}
+
+impl Handler<Describe> for Room {
+    type Result = MessageResult<Describe>;
+
+    fn handle(&mut self, _: Describe, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.summary(self.state.seat_count()))
+    }
+}
+
+impl Handler<Show> for Room {
+    type Result = Answer<RoomDetail>;
+
+    /// The state may be ahead of the store, and nobody is told what is not stored.
+    fn handle(&mut self, _: Show, _: &mut Self::Context) -> Self::Result {
+        if self.log.home().is_failing() && self.outlet.is_waiting() {
+            return Box::pin(async { Err(OperateError::Unavailable) });
+        }
+        let detail = self.detail();
+        let (done, stored) = oneshot::channel();
+        self.outlet.pass(None, std::iter::once(Effect::Stored(done)), self.log.home());
+        Box::pin(async move { stored.await.map(|()| detail).map_err(|_| OperateError::RoomGone) })
+    }
+}
+
+impl Handler<ListEvents> for Room {
+    type Result = MessageResult<ListEvents>;
+
+    fn handle(&mut self, list: ListEvents, _: &mut Self::Context) -> Self::Result {
+        MessageResult(EventPage::of(self.outlet.delivery().history(), list.after, list.limit))
+    }
+}
+
+impl Handler<Append> for Room {
+    type Result = Answer<u64>;
+
+    fn handle(&mut self, Append { event, key }: Append, context: &mut Self::Context) -> Self::Result {
+        self.operate(context, |state, now, effects| {
+            state.append(event, key, now, effects).map_err(OperateError::Rejected)
+        })
+    }
+}
+
+impl Handler<Kick> for Room {
+    type Result = Answer<u64>;
+
+    fn handle(&mut self, Kick { player }: Kick, context: &mut Self::Context) -> Self::Result {
+        self.operate(context, |state, now, effects| state.kick(&player, now, effects).ok_or(OperateError::NoSuchPlayer))
+    }
+}
+
+impl Handler<CloseRoom> for Room {
+    type Result = Answer<()>;
+
+    /// The log goes first: were its members told before it is gone, a crash could bring the room back.
+    fn handle(&mut self, _: CloseRoom, context: &mut Self::Context) -> Self::Result {
+        if self.log.home().is_failing() {
+            return Box::pin(async { Err(OperateError::Unavailable) });
+        }
+        let (done, stored) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let removed = self.log.remove();
+        let effects = [Effect::Stored(done), Effect::CloseAll(Cause::NoSuchGame)];
+        self.outlet.pass(Some(removed), effects.into_iter(), self.log.home());
+        // Until then nothing else is heard; it would belong to a log that is no more. Who waits finds the next room.
+        context.wait(stored.into_actor(self).map(|stored, room, context| {
+            room.end(context);
+            // Whoever asked may be gone.
+            let _ = answer.send(stored.map_err(|_| OperateError::RoomGone));
+        }));
+        Box::pin(async move { answered.await.unwrap_or(Err(OperateError::RoomGone)) })
+    }
+}

@@ -1,0 +1,58 @@
+//! Owns what a room's state tells of itself, to its actor and to operators.
+//! Called by the `Room` actor; a part of `RoomState`.
+
+use std::time::Duration;
+
+use super::RoomState;
+use crate::{
+    protocol::{GameId, PlayerId, RawJson},
+    room::seats::Seat,
+};
+
+impl RoomState {
+    pub fn game(&self) -> &GameId {
+        &self.game
+    }
+
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    pub fn tick_interval(&self) -> Option<Duration> {
+        self.tick_interval
+    }
+
+    /// Seats, away ones included.
+    pub fn seat_count(&self) -> usize {
+        self.seats.len()
+    }
+
+    pub fn seats(&self) -> impl Iterator<Item = (&PlayerId, &Seat)> {
+        self.seats.iter()
+    }
+
+    pub fn connected_count(&self) -> usize {
+        self.seats.iter().filter(|(_, seat)| seat.connection.is_some()).count()
+    }
+
+    pub fn spectator_count(&self) -> usize {
+        self.spectators
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub fn begun_ms(&self) -> u64 {
+        self.begun_ms
+    }
+
+    pub fn document_text(&self) -> RawJson {
+        RawJson::from_serialize(self.document.value())
+    }
+
+    /// Never less than the length of [`RoomState::document_text`], and cheap.
+    pub fn document_bytes(&self) -> usize {
+        self.document.at_most_bytes()
+    }
+}
