@@ -3,6 +3,7 @@
 
 mod append;
 mod close;
+mod faults;
 mod rooms;
 
 use serde_json::{Value, json};
