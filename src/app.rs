@@ -21,8 +21,9 @@ use crate::{
     connection::Terms,
     gate::{Operators, Tokens},
     http::{self, Door, Duty, Entrance, Site},
+    hub::{Hub, HubPlan, ServerFeed},
     observe::{log, metrics::Metrics, report},
-    protocol::GameId,
+    protocol::{GameId, HubId},
     registry::{
         Phase, Registry, Shard, ShardPlan,
         messages::{AttachShards, Drain},
@@ -115,8 +116,13 @@ impl Innkeeper {
         let release = concat!("innkeeper@", env!("CARGO_PKG_VERSION"));
         let reports = report::start(dsn, release).map_err(StartError::Config)?;
         report::install_panic_hook(logger.clone());
-        let result =
-            actix::System::new().block_on(serve(Arc::new(self.config), Arc::new(self.logics), self.wrap_store, logger));
+        let result = actix::System::new().block_on(serve(
+            Arc::new(self.config),
+            Arc::new(self.logics),
+            self.wrap_store,
+            logger,
+            log_guard.recent(),
+        ));
         drop(reports);
         drop(log_guard);
         result
@@ -143,7 +149,9 @@ async fn serve(
     logics: Arc<Logics>,
     wrap: Option<WrapStore>,
     logger: Logger,
+    recent: Arc<log::Recent>,
 ) -> Result<(), StartError> {
+    let started = Instant::now();
     let mut signals = Signals::install()?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let (phase, phase_seen) = watch::channel(Phase::Starting);
@@ -164,6 +172,7 @@ async fn serve(
         let after = config.room.reconnect_grace + config.room.linger + SWEEP_MARGIN;
         actix_rt::spawn(sweep(journal.clone(), after, logger.clone()));
     }
+    let hubs = vec![start_server_hub(&metrics, recent, started, journal.is_some())];
     let plan = |registry| ShardPlan {
         config: config.clone(),
         logics: logics.clone(),
@@ -172,6 +181,7 @@ async fn serve(
         registry,
         journal: journal.clone(),
         started: Instant::now(),
+        hubs: hubs.clone(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
     let door = Door {
@@ -186,7 +196,8 @@ async fn serve(
     };
     let shards: Arc<[_]> = shards.into();
     let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), shards: shards.clone(), ws_port };
-    let entrance = Entrance { door, shards, terms: Arc::new(terms(&config)) };
+    let terms = Arc::new(terms(&config, door.operators.clone()));
+    let entrance = Entrance { door, shards, terms, subscribers: Arc::default() };
 
     raise_file_limit(&config, &logger);
     announce(&config, &listeners, &logger)?;
@@ -219,14 +230,23 @@ async fn serve(
     Ok(())
 }
 
-fn terms(config: &Config) -> Terms {
+fn terms(config: &Config, operators: Arc<Operators>) -> Terms {
     let tokens = match &config.gate.auth.mode {
         AuthMode::Open => None,
         AuthMode::Jwt { secret, audience, issuer } => {
             Some(Tokens::new(secret.expose(), audience.as_deref(), issuer.as_deref()))
         }
     };
-    Terms { connection: config.connection.clone(), auth_timeout: config.gate.auth.timeout, tokens }
+    Terms { connection: config.connection.clone(), auth_timeout: config.gate.auth.timeout, tokens, operators }
+}
+
+/// The operators' feed, on a thread of its own: reading /proc takes a while with many sockets.
+fn start_server_hub(metrics: &Arc<Metrics>, recent: Arc<log::Recent>, started: Instant, has_store: bool) -> HubPlan {
+    let feed = ServerFeed::new(metrics.clone(), recent, env!("CARGO_PKG_VERSION"), started, has_store);
+    let (id, topics) = (HubId::server(), feed.topics());
+    let hub = Hub::new(id.clone(), Box::new(feed));
+    let hub = Hub::start_in_arbiter(&Arbiter::new().handle(), |_| hub);
+    HubPlan { id, hub, topics }
 }
 
 /// The registry on this thread, each shard on its own.

@@ -9,6 +9,7 @@ pub mod config;
 mod connection;
 mod gate;
 mod http;
+mod hub;
 mod inspect;
 pub mod observe;
 pub mod protocol;

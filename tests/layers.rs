@@ -7,10 +7,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["connection", "registry", "room", "ws", "gate", "protocol", "config", "observe"]),
     ("inspect", &["room", "store", "protocol", "clock"]),
-    ("connection", &["registry", "room", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    ("registry", &["room", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("connection", &["registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("registry", &["room", "hub", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
     ("room", &["store", "ws", "protocol", "config", "observe", "clock"]),
+    // As rooms: outboxes and frames, no socket.
+    ("hub", &["ws", "protocol", "observe", "clock"]),
     ("store", &["protocol", "observe"]),
     ("ws", &["protocol", "observe"]),
     ("gate", &["protocol", "config"]),
@@ -38,6 +40,10 @@ const PURE: &[&str] = &[
     "room/logic.rs",
     "room/relay.rs",
     "room/tic_tac_toe.rs",
+    "hub/topics.rs",
+    "hub/lane.rs",
+    "hub/update.rs",
+    "hub/fanout.rs",
     "connection/machine.rs",
     "connection/heartbeat.rs",
 ];

@@ -1,5 +1,5 @@
 //! Owns the `Connection` actor: one socket, from adoption by its shard to its one cause of ending.
-//! Called by `http::upgrade`, which opens it on the shard's thread; it calls its room, and its outbox is called by it.
+//! Called by `http::upgrade`, which opens it on the shard's thread; it calls its room or its hub's branch, and its outbox is called by them.
 
 use std::{
     net::{IpAddr, TcpStream},
@@ -15,11 +15,12 @@ use actix::{
 use actix_web_actors::ws::Message;
 use send_wrapper::SendWrapper;
 
-use super::machine::{Credentials, Machine, Step, Terms};
+use super::machine::{Credentials, Machine, Step, Target, Terms};
 use crate::{
     clock::Now,
+    hub::Branch,
     observe::log::{SecurityFields, security},
-    protocol::{Cause, GameId, PlayerId, Refusal, Role, server::Verdict},
+    protocol::{Cause, PlayerId, Refusal, Role, server::Verdict},
     registry::{Local, Permit},
     room::{
         Busy, Entry, RoomHandle,
@@ -33,8 +34,7 @@ const MAX_JOIN_ATTEMPTS: usize = 3;
 
 /// Everything known about a connection when its socket arrives on the shard.
 pub struct Admission {
-    pub game: GameId,
-    pub player: PlayerId,
+    pub target: Target,
     pub address: IpAddr,
     pub credentials: Credentials,
     pub permit: Permit,
@@ -50,18 +50,24 @@ pub struct Connection {
     outbox: Rc<Outbox>,
     traffic: Rc<Traffic>,
     local: Rc<Local>,
-    /// The room, once joined, and what this connection is to it.
-    place: Option<(RoomHandle, Entry)>,
+    /// Once joined or entered.
+    place: Option<Place>,
     /// Set once welcomed: only such a connection has a line in the log when it closes.
     established: bool,
     timer: Option<(Instant, SpawnHandle)>,
     _permit: Permit,
 }
 
+/// Where a connection is, and what it is there.
+enum Place {
+    Room(RoomHandle, Entry),
+    Hub(Rc<Branch>),
+}
+
 impl Connection {
     /// Takes over an upgraded socket, on the shard's thread. `early` are bytes that came behind the handshake.
     pub fn open(stream: TcpStream, early: &[u8], admission: Admission, local: &Rc<Local>) {
-        let Admission { game, player, address, credentials, permit, terms } = admission;
+        let Admission { target, address, credentials, permit, terms } = admission;
         let limits = Limits {
             max_message_bytes: terms.connection.max_message_bytes,
             outbox_bytes: terms.connection.outbox_bytes,
@@ -73,7 +79,7 @@ impl Connection {
         let number = local.next_connection();
         local.attach(number, &outbox);
         let now = Now::read();
-        let (machine, first) = Machine::begin(terms, game, player, credentials, now);
+        let (machine, first) = Machine::begin(terms, target, credentials, now);
         let local = local.clone();
         Self::create(move |context| {
             Self::add_stream(reader, context);
@@ -109,14 +115,39 @@ impl Connection {
                 self.act(action, context);
             }
             Step::Leave => {
-                if let Some((room, entry)) = self.place.take() {
+                if let Some(Place::Room(room, entry)) = self.place.take() {
                     room.leave(self.number, entry);
+                }
+            }
+            Step::Enter => self.enter(),
+            Step::Subscribe(topics) => {
+                if let Some(Place::Hub(hub)) = &self.place {
+                    hub.subscribe(self.number, &self.outbox, &topics);
+                }
+            }
+            Step::Unsubscribe(topics) => {
+                if let Some(Place::Hub(hub)) = &self.place {
+                    hub.unsubscribe(self.number, &topics);
                 }
             }
             Step::Close { cause, last } => {
                 self.outbox.close(cause, last);
             }
         }
+    }
+
+    /// A hub's branch is on this thread, so there is nothing to wait for.
+    fn enter(&mut self) {
+        let Target::Hub { hub, .. } = self.machine.target() else { return };
+        let Some(branch) = self.local.hub(hub) else {
+            let frame = error_frame(Cause::NoSuchGame.name(), "there is no such hub", None);
+            self.outbox.close(Cause::NoSuchGame, Some(frame));
+            return;
+        };
+        branch.enter(self.number, &self.outbox);
+        self.place = Some(Place::Hub(branch));
+        self.established = true;
+        security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &self.log_fields());
     }
 
     /// Nothing else is read or done until the room has answered: frames keep their order.
@@ -128,8 +159,9 @@ impl Connection {
         authenticated: bool,
         context: &mut Context<Self>,
     ) {
-        let (local, game) = (self.local.clone(), self.machine.game().clone());
-        let (connection, player, outbox) = (self.number, self.machine.player().clone(), self.outbox.clone());
+        let Target::Seat { game, player } = self.machine.target().clone() else { return };
+        let (local, connection, outbox) = (self.local.clone(), self.number, self.outbox.clone());
+        let seated = player.clone();
         let joining = async move {
             for _ in 0..MAX_JOIN_ATTEMPTS {
                 let room = local.find_room(&game).await?;
@@ -150,17 +182,18 @@ impl Connection {
             }
             Err(Cause::Overloaded)
         };
-        context.wait(joining.into_actor(self).map(move |joined, connection, _| connection.joined(role, joined)));
+        context
+            .wait(joining.into_actor(self).map(move |joined, connection, _| connection.joined(role, seated, joined)));
     }
 
-    fn joined(&mut self, role: Role, joined: Result<(RoomHandle, Verdict), Cause>) {
+    fn joined(&mut self, role: Role, player: PlayerId, joined: Result<(RoomHandle, Verdict), Cause>) {
         match joined {
             Ok((room, verdict)) => {
                 let entry = match role {
-                    Role::Player => Entry::Player(self.machine.player().clone()),
+                    Role::Player => Entry::Player(player),
                     Role::Spectator => Entry::Spectator,
                 };
-                self.place = Some((room, entry));
+                self.place = Some(Place::Room(room, entry));
                 self.established = true;
                 let fields =
                     SecurityFields { role: Some(role.name()), resume: Some(verdict.name()), ..self.log_fields() };
@@ -181,8 +214,10 @@ impl Connection {
     }
 
     fn act(&mut self, action: Action, context: &mut Context<Self>) {
-        let Some((room, _)) = &self.place else { return };
-        match room.act(Act { connection: self.number, player: self.machine.player().clone(), action }) {
+        let (Some(Place::Room(room, _)), Target::Seat { player, .. }) = (&self.place, self.machine.target()) else {
+            return;
+        };
+        match room.act(Act { connection: self.number, player: player.clone(), action }) {
             Ok(()) => {}
             Err(Busy::Full(act)) => {
                 let room = room.clone();
@@ -224,11 +259,12 @@ impl Connection {
     }
 
     fn log_fields(&self) -> SecurityFields<'_> {
-        SecurityFields {
-            game: Some(self.machine.game().as_str()),
-            player: Some(self.machine.player().as_str()),
-            address: Some(&self.address),
-            ..SecurityFields::default()
+        let fields = SecurityFields { address: Some(&self.address), ..SecurityFields::default() };
+        match self.machine.target() {
+            Target::Seat { game, player } => {
+                SecurityFields { game: Some(game.as_str()), player: Some(player.as_str()), ..fields }
+            }
+            Target::Hub { hub, .. } => SecurityFields { hub: Some(hub.as_str()), ..fields },
         }
     }
 
@@ -260,8 +296,10 @@ impl Drop for Connection {
         // A panic in this actor leaves no cause behind.
         self.outbox.close(Cause::RoomFailed, None);
         let cause = self.outbox.cause().unwrap_or(Cause::ConnectionLost);
-        if let Some((room, entry)) = self.place.take() {
-            room.detach(self.number, entry);
+        match self.place.take() {
+            Some(Place::Room(room, entry)) => room.detach(self.number, entry),
+            Some(Place::Hub(hub)) => hub.leave(self.number),
+            None => {}
         }
         self.local.detach(self.number);
         let metrics = &self.local.metrics;
@@ -279,7 +317,7 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
             Ok(message) => {
                 let now = Now::read();
                 match self.machine.hear(message, now) {
-                    Step::Reply(frame) if self.place.is_some() => {
+                    Step::Reply(frame) if matches!(self.place, Some(Place::Room(..))) => {
                         self.act(Action::Answer(SendWrapper::new(frame)), context)
                     }
                     step => self.carry_out(step, context),

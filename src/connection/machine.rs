@@ -10,8 +10,11 @@ use super::heartbeat::Heartbeat;
 use crate::{
     clock::{self, Now},
     config::ConnectionConfig,
-    gate::{TokenBucket, TokenError, Tokens},
-    protocol::{Cause, ClientFrame, FrameError, GameId, PlayerId, Role, ServerFrame, error_code, server::write_pong},
+    gate::{Operators, TokenBucket, TokenError, Tokens},
+    protocol::{
+        Cause, ClientFrame, Dialect, FrameError, GameId, HubId, PlayerId, Role, ServerFrame, Topic, error_code,
+        server::write_pong,
+    },
     room::messages::Action,
     ws::{Frame, error_frame, frame, json_frame},
 };
@@ -23,6 +26,21 @@ const ERROR_WINDOW: Duration = Duration::from_secs(10);
 /// A13: how long before its expiry a token is announced to expire.
 const EXPIRY_WARNING_MS: u64 = 30_000;
 
+/// Whom a connection talks to; it decides what a token must say and which frames are understood.
+#[derive(Debug, Clone)]
+pub enum Target {
+    Seat {
+        game: GameId,
+        player: PlayerId,
+    },
+    /// The server's own hub: for operators.
+    Hub {
+        hub: HubId,
+        /// What `gate::operator::is_local` says of the request.
+        is_local: bool,
+    },
+}
+
 /// What the machine wants done.
 #[derive(Debug)]
 pub enum Step {
@@ -30,6 +48,10 @@ pub enum Step {
     Reply(Frame),
     /// A pong came this long after its ping.
     Measured(Duration),
+    /// Enter the hub.
+    Enter,
+    Subscribe(Vec<Topic>),
+    Unsubscribe(Vec<Topic>),
     /// Enter the room; nothing more is read until it has answered.
     Join {
         role: Role,
@@ -63,7 +85,19 @@ pub struct Terms {
     pub auth_timeout: Duration,
     /// `None` in development mode (A10).
     pub tokens: Option<Tokens>,
+    pub operators: Arc<Operators>,
 }
+
+/// What a token entitles to.
+struct Pass {
+    /// `None`: a subscriber, who has no role.
+    role: Option<Role>,
+    /// In unix ms; `None`: never.
+    expiry: Option<u64>,
+}
+
+/// A token that is not accepted: the `error` frame's code and message.
+type BadToken = (&'static str, String);
 
 enum Phase {
     /// No token yet; what came with the handshake is kept for the `auth` frame.
@@ -71,14 +105,13 @@ enum Phase {
         deadline: Instant,
         credentials: Box<Credentials>,
     },
-    Joined(Role),
+    Joined(Option<Role>),
 }
 
 /// One connection's dialogue.
 pub struct Machine {
     terms: Arc<Terms>,
-    game: GameId,
-    player: PlayerId,
+    target: Target,
     phase: Phase,
     heartbeat: Heartbeat,
     rate: TokenBucket,
@@ -91,32 +124,25 @@ pub struct Machine {
 
 impl Machine {
     /// A connection that was let in just now, and its first step.
-    pub fn begin(
-        terms: Arc<Terms>,
-        game: GameId,
-        player: PlayerId,
-        credentials: Credentials,
-        now: Now,
-    ) -> (Self, Step) {
+    pub fn begin(terms: Arc<Terms>, target: Target, credentials: Credentials, now: Now) -> (Self, Step) {
         let limits = &terms.connection;
         let mut machine = Self {
             heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
             rate: TokenBucket::new(limits.message_rate, limits.message_burst, now.instant),
-            phase: Phase::Joined(Role::Player),
+            phase: Phase::Joined(None),
             errors: Vec::new(),
             expiry: None,
             renewed: false,
             terms,
-            game,
-            player,
+            target,
         };
-        let step = if machine.terms.tokens.is_none() {
-            let role = if credentials.spectate { Role::Spectator } else { Role::Player };
-            let Credentials { session, seen, .. } = credentials;
-            machine.phase = Phase::Joined(role);
-            Step::Join { role, session, seen, authenticated: false }
-        } else if let Some(token) = credentials.token.as_deref() {
+        // An open room does not look at tokens; the server's hub does whenever there is one.
+        let token = credentials.token.as_deref().filter(|_| !machine.is_open_room());
+        let step = if let Some(token) = token {
             machine.enter(token, credentials.session.clone(), credentials.seen, now)
+        } else if machine.is_open(now) {
+            let role = if credentials.spectate { Role::Spectator } else { Role::Player };
+            machine.join(machine.is_open_room().then_some(role), credentials.session, credentials.seen, false)
         } else {
             let deadline = now.instant + machine.terms.auth_timeout;
             machine.phase = Phase::Waiting { deadline, credentials: Box::new(credentials) };
@@ -125,12 +151,20 @@ impl Machine {
         (machine, step)
     }
 
-    pub fn game(&self) -> &GameId {
-        &self.game
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
-    pub fn player(&self) -> &PlayerId {
-        &self.player
+    fn is_open_room(&self) -> bool {
+        matches!(self.target, Target::Seat { .. }) && self.terms.tokens.is_none()
+    }
+
+    /// Whether one gets in without a token.
+    fn is_open(&self, now: Now) -> bool {
+        match &self.target {
+            Target::Seat { .. } => self.terms.tokens.is_none(),
+            Target::Hub { is_local, .. } => self.terms.operators.admit(None, *is_local, now.unix_ms / 1000).is_ok(),
+        }
     }
 
     /// A message arrived.
@@ -144,7 +178,7 @@ impl Machine {
             );
         }
         match message {
-            Message::Text(text) => match ClientFrame::parse(&text) {
+            Message::Text(text) => match ClientFrame::parse(&text, self.dialect()) {
                 Ok(frame) => self.obey(frame, now),
                 Err(error) => self.complain(&error, now),
             },
@@ -212,6 +246,13 @@ impl Machine {
         std::mem::take(&mut self.renewed)
     }
 
+    fn dialect(&self) -> Dialect {
+        match self.target {
+            Target::Seat { .. } => Dialect::Game,
+            Target::Hub { .. } => Dialect::Hub,
+        }
+    }
+
     fn obey(&mut self, frame: ClientFrame, now: Now) -> Step {
         match frame {
             ClientFrame::Ping { nonce } => Step::Reply(json_frame(|out| write_pong(out, nonce.as_ref(), now.unix_ms))),
@@ -227,15 +268,15 @@ impl Machine {
     }
 
     fn authenticate(&mut self, token: Option<String>, session: Option<String>, seq: Option<u64>, now: Now) -> Step {
-        if self.terms.tokens.is_none() {
+        if self.is_open(now) {
             // Development mode joined at once; it is too late for this session, and silence would lose events.
             return match session {
-                Some(_) => reply_error(
+                Some(_) if self.is_open_room() => reply_error(
                     error_code::INVALID_FIELD,
                     "this server is open: resume with ?session=…&seq=… when connecting",
                     None,
                 ),
-                None => Step::Nothing,
+                _ => Step::Nothing,
             };
         }
         match &mut self.phase {
@@ -247,13 +288,12 @@ impl Machine {
             Phase::Joined(role) => {
                 let role = *role;
                 match self.verify(token.as_deref().unwrap_or_default(), now) {
-                    Ok((renewed, expiry)) if renewed == role => {
-                        self.expiry = Some((expiry, false));
-                        self.renewed = true;
+                    Ok(pass) if pass.role == role => {
+                        self.expire(pass.expiry);
                         Step::Nothing
                     }
                     Ok(_) => reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
-                    Err(error) => refuse_token(&error),
+                    Err(bad) => refuse_token(&bad),
                 }
             }
         }
@@ -261,20 +301,44 @@ impl Machine {
 
     fn enter(&mut self, token: &str, session: Option<String>, seen: Option<u64>, now: Now) -> Step {
         match self.verify(token, now) {
-            Ok((role, expiry)) => {
-                self.expiry = Some((expiry, false));
-                self.renewed = true;
-                self.phase = Phase::Joined(role);
-                Step::Join { role, session, seen, authenticated: true }
+            Ok(pass) => {
+                self.expire(pass.expiry);
+                self.join(pass.role, session, seen, true)
             }
-            Err(error) => refuse_token(&error),
+            Err(bad) => refuse_token(&bad),
         }
     }
 
-    fn verify(&self, token: &str, now: Now) -> Result<(Role, u64), TokenError> {
-        let Some(tokens) = &self.terms.tokens else { return Err(TokenError::Malformed) };
-        let identity = tokens.verify(token, self.game.as_str(), self.player.as_str(), now.unix_ms / 1000)?;
-        Ok((identity.role, identity.expires_at.saturating_mul(1000)))
+    fn join(&mut self, role: Option<Role>, session: Option<String>, seen: Option<u64>, authenticated: bool) -> Step {
+        self.phase = Phase::Joined(role);
+        match role {
+            Some(role) => Step::Join { role, session, seen, authenticated },
+            None => Step::Enter,
+        }
+    }
+
+    fn expire(&mut self, expiry: Option<u64>) {
+        self.expiry = expiry.map(|expiry| (expiry, false));
+        self.renewed = true;
+    }
+
+    fn verify(&self, token: &str, now: Now) -> Result<Pass, BadToken> {
+        let now_secs = now.unix_ms / 1000;
+        let (role, expires_at) = match (&self.target, &self.terms.tokens) {
+            (Target::Seat { game, player }, Some(tokens)) => {
+                let verified = tokens.verify(token, game.as_str(), player.as_str(), now_secs);
+                let identity = verified.map_err(|error| (error.code(), error.to_string()))?;
+                (Some(identity.role), Some(identity.expires_at))
+            }
+            (Target::Seat { .. }, None) => {
+                return Err((TokenError::Malformed.code(), TokenError::Malformed.to_string()));
+            }
+            (Target::Hub { is_local, .. }, _) => {
+                let admitted = self.terms.operators.admit(Some(token), *is_local, now_secs);
+                (None, admitted.map_err(|error| (error.code(), error.to_string()))?)
+            }
+        };
+        Ok(Pass { role, expiry: expires_at.map(|secs| secs.saturating_mul(1000)) })
     }
 
     /// P2: the error is answered, and counted.
@@ -297,8 +361,8 @@ fn measured(payload: &[u8], now: Now) -> Step {
     latency.map_or(Step::Nothing, Step::Measured)
 }
 
-fn command(role: Role, frame: ClientFrame) -> Step {
-    if role == Role::Spectator && !matches!(frame, ClientFrame::Leave) {
+fn command(role: Option<Role>, frame: ClientFrame) -> Step {
+    if role == Some(Role::Spectator) && !matches!(frame, ClientFrame::Leave) {
         let id = match frame {
             ClientFrame::Send { id, .. } | ClientFrame::Patch { id, .. } => id,
             _ => None,
@@ -310,6 +374,8 @@ fn command(role: Role, frame: ClientFrame) -> Step {
         ClientFrame::Volatile { name, data, to } => Step::Act(Action::Volatile { name, data, to }),
         ClientFrame::Patch { id, patch, if_seq } => Step::Act(Action::Patch { id, patch, if_seq }),
         ClientFrame::Leave => Step::Leave,
+        ClientFrame::Subscribe { topics } => Step::Subscribe(topics),
+        ClientFrame::Unsubscribe { topics } => Step::Unsubscribe(topics),
         ClientFrame::Auth { .. } | ClientFrame::Ping { .. } | ClientFrame::Pong => Step::Nothing,
     }
 }
@@ -322,6 +388,6 @@ fn close(cause: Cause, code: &str, message: &str) -> Step {
     Step::Close { cause, last: Some(error_frame(code, message, None)) }
 }
 
-fn refuse_token(error: &TokenError) -> Step {
-    close(Cause::AuthFailed, error.code(), &error.to_string())
+fn refuse_token((code, message): &BadToken) -> Step {
+    close(Cause::AuthFailed, code, message)
 }

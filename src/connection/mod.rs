@@ -6,4 +6,4 @@ mod heartbeat;
 mod machine;
 
 pub use actor::{Admission, Connection, turn_away};
-pub use machine::{Credentials, Terms};
+pub use machine::{Credentials, Target, Terms};

@@ -73,12 +73,27 @@ impl Operators {
     /// # Errors
     /// [`OperatorError`].
     pub fn check(&self, token: Option<&str>, from_loopback: bool, now_unix_secs: u64) -> Result<(), OperatorError> {
+        self.admit(token, from_loopback, now_unix_secs).map(|_| ())
+    }
+
+    /// As [`Operators::check`], for a connection that stays: until when, in unix seconds; `None`: as long as it likes.
+    ///
+    /// # Errors
+    /// [`OperatorError`].
+    pub fn admit(
+        &self,
+        token: Option<&str>,
+        from_loopback: bool,
+        now_unix_secs: u64,
+    ) -> Result<Option<u64>, OperatorError> {
         let Some(token) = token else {
-            return if self.is_open_to_loopback && from_loopback { Ok(()) } else { Err(OperatorError::Missing) };
+            return if self.is_open_to_loopback && from_loopback { Ok(None) } else { Err(OperatorError::Missing) };
         };
-        let has_secret = self.secret.is_some_and(|secret| bool::from(secret.ct_eq(&hash(token))));
-        let is_admin = || self.tokens.as_ref().is_some_and(|tokens| tokens.verify_admin(token, now_unix_secs).is_ok());
-        if has_secret || is_admin() { Ok(()) } else { Err(OperatorError::Wrong) }
+        if self.secret.is_some_and(|secret| bool::from(secret.ct_eq(&hash(token)))) {
+            return Ok(None);
+        }
+        let expires_at = self.tokens.as_ref().map(|tokens| tokens.verify_admin(token, now_unix_secs));
+        expires_at.and_then(Result::ok).map(Some).ok_or(OperatorError::Wrong)
     }
 }
 
@@ -163,6 +178,8 @@ mod tests {
         let good = json!({"sub": "ops", "exp": NOW + 1, "role": "admin"});
         assert_eq!(operators.check(Some(&admin(&good)), false, NOW), Ok(()));
         assert_eq!(operators.check(Some("s3cret"), false, NOW), Ok(()), "the secret still does");
+        assert_eq!(operators.admit(Some(&admin(&good)), false, NOW), Ok(Some(NOW + 1)), "and for how long");
+        assert_eq!(operators.admit(Some("s3cret"), false, NOW), Ok(None));
         for change in [
             json!({"role": "player"}),
             json!({"role": null}),

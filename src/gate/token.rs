@@ -161,16 +161,21 @@ impl Tokens {
         Ok(Identity { role, expires_at })
     }
 
-    /// Checks an operator's token (E1): role `admin`, whoever `sub` is. One that is limited to a game is none.
+    /// Checks an operator's token (E1): role `admin`, whoever `sub` is. One that is limited to a game is none. Returns when it
+    /// expires, in unix seconds.
     ///
     /// # Errors
     /// As [`Tokens::verify`].
-    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<(), TokenError> {
-        let (claims, _) = self.current_claims(token, now_unix_secs)?;
+    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<u64, TokenError> {
+        let (claims, expires_at) = self.current_claims(token, now_unix_secs)?;
         if claims.game.is_some_and(|games| !games.any(|admitted| admitted == "*")) {
             return Err(TokenError::WrongGame);
         }
-        if claims.role.as_ref().and_then(Value::as_str) == Some("admin") { Ok(()) } else { Err(TokenError::BadRole) }
+        if claims.role.as_ref().and_then(Value::as_str) == Some("admin") {
+            Ok(expires_at)
+        } else {
+            Err(TokenError::BadRole)
+        }
     }
 
     /// What is checked of every token, and when it expires.

@@ -134,7 +134,7 @@ async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let text = |name: &str| request.headers().get_all(name).last().and_then(|value| value.to_str().ok());
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let refusal = match parse_target(request.path()) {
+    let refusal = match parse_target(request.path(), || false) {
         Some(_) => Refusal::UpgradeRequired,
         None => Refusal::BadPath,
     };

@@ -4,7 +4,10 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,9 +22,12 @@ use super::{
     door::{Door, Knock},
 };
 use crate::{
-    connection::{Admission, Connection, Credentials, Terms, turn_away},
-    gate::credentials::{choose_subprotocol, find_token, query_value},
-    protocol::{Cause, GameId, PlayerId, Refusal, refusal::Answer},
+    connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
+    gate::{
+        credentials::{choose_subprotocol, find_token, query_value},
+        operator::is_local,
+    },
+    protocol::{Cause, GameId, HubId, PlayerId, Refusal, refusal::Answer},
     registry::{Shard, messages::Adopt, operate::owner},
 };
 
@@ -34,12 +40,14 @@ pub struct Entrance {
     pub door: Door,
     pub shards: Arc<[Addr<Shard>]>,
     pub terms: Arc<Terms>,
+    /// Subscribers so far: they go to the shards in turn.
+    pub subscribers: Arc<AtomicUsize>,
 }
 
 /// A handshake, read as far as admission needs it.
 struct Handshake {
     address: IpAddr,
-    target: Result<(GameId, PlayerId), Refusal>,
+    target: Result<Target, Refusal>,
     credentials: Credentials,
     accept: [u8; 28],
     subprotocol: Option<&'static str>,
@@ -49,7 +57,9 @@ impl Entrance {
     /// Answers one upgrade request. An error means the peer is gone; there is nobody to tell.
     pub async fn enter(self, request: Request, framed: Framed<TcpStream, Codec>) -> io::Result<()> {
         let parts = framed.into_parts();
-        let (mut stream, early) = (parts.io, parts.read_buf.freeze());
+        // Not its buffers, which would live until the shard has time for this socket: in a rush that is thousands of them.
+        let (mut stream, early) = (parts.io, parts.read_buf.to_vec());
+        drop((parts.read_buf, parts.write_buf));
         let handshake = self.read(&request);
         let knock = Knock {
             address: handshake.address,
@@ -60,11 +70,11 @@ impl Entrance {
         let decided = self.door.knock(knock).await;
         drop(request);
         match (decided, handshake.target) {
-            (Ok(permit), Ok((game, player))) => {
+            (Ok(permit), Ok(target)) => {
                 answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol)).await?;
                 let (address, credentials, terms) = (handshake.address, handshake.credentials, self.terms.clone());
-                let shard = self.shard(&game);
-                let admission = Admission { game, player, address, credentials, permit, terms };
+                let shard = self.shard(&target);
+                let admission = Admission { target, address, credentials, permit, terms };
                 let stream = stream.into_std()?;
                 let adopt = Adopt(Box::new(move |local| Connection::open(stream, &early, admission, local)));
                 shard.send(adopt).await.map_err(io::Error::other)
@@ -93,17 +103,25 @@ impl Entrance {
         stream: std::net::TcpStream,
         cause: Cause,
         refusal: &Refusal,
-        target: Option<(GameId, PlayerId)>,
+        target: Option<Target>,
     ) -> io::Result<()> {
-        let Some((game, _)) = target else { return Ok(()) };
+        let Some(target) = target else { return Ok(()) };
         let refusal = refusal.clone();
         let adopt = Adopt(Box::new(move |local| turn_away(stream, &refusal, cause, local)));
-        self.shard(&game).send(adopt).await.map_err(io::Error::other)
+        self.shard(&target).send(adopt).await.map_err(io::Error::other)
     }
 
-    /// The shard that owns a game: the same one for the life of the process.
-    fn shard(&self, game: &GameId) -> &Addr<Shard> {
-        owner(&self.shards, game)
+    /// The shard that owns a game: the same one for the life of the process. A hub has a branch on every shard.
+    fn shard(&self, target: &Target) -> &Addr<Shard> {
+        match target {
+            Target::Seat { game, .. } => owner(&self.shards, game),
+            Target::Hub { .. } => &self.shards[self.subscribers.fetch_add(1, Ordering::Relaxed) % self.shards.len()],
+        }
+    }
+
+    /// E1: whether it is the person at this very machine who asks for the server's hub.
+    fn is_local(&self, request: &Request, peer: IpAddr) -> bool {
+        is_local(peer, |name| header_text(request, name))
     }
 
     fn read(&self, request: &Request) -> Handshake {
@@ -117,7 +135,7 @@ impl Entrance {
             .flat_map(|value| value.split(',').map(str::trim))
             .collect();
         let target = match ws::verify_handshake(head) {
-            Ok(()) => parse_target(head.uri.path()).ok_or(Refusal::BadPath),
+            Ok(()) => parse_target(head.uri.path(), || self.is_local(request, peer)).ok_or(Refusal::BadPath),
             Err(error) => Err(bad_handshake(&error)),
         };
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
@@ -137,10 +155,15 @@ impl Entrance {
     }
 }
 
-/// `/ws/{game}/{player}`, and nothing else (P1).
-pub fn parse_target(path: &str) -> Option<(GameId, PlayerId)> {
-    let (game, player) = path.strip_prefix("/ws/")?.split_once('/')?;
-    Some((GameId::parse(game).ok()?, PlayerId::parse(player).ok()?))
+/// `/ws/{game}/{player}`, or the server's own hub, and nothing else (P1).
+pub fn parse_target(path: &str, is_local: impl FnOnce() -> bool) -> Option<Target> {
+    let rest = path.strip_prefix("/ws/")?;
+    let hub = HubId::server();
+    if rest == hub.as_str() {
+        return Some(Target::Hub { hub, is_local: is_local() });
+    }
+    let (game, player) = rest.split_once('/')?;
+    Some(Target::Seat { game: GameId::parse(game).ok()?, player: PlayerId::parse(player).ok()? })
 }
 
 /// The request's origin; one that is repeated or not text is none that any list admits (A9).
@@ -210,12 +233,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p1_only_a_game_and_a_player_make_a_target() {
-        assert!(parse_target("/ws/test-game/alice").is_some());
-        for path in
-            ["/ws", "/ws/", "/ws/g", "/ws/g/", "/ws//p", "/ws/g/p/", "/ws/g/p/q", "/ws/../p", "/ws/g/%2f", "/x/g/p"]
-        {
-            assert!(parse_target(path).is_none(), "{path}");
+    fn p1_only_a_game_and_a_player_or_the_servers_own_hub_make_a_target() {
+        let seat = parse_target("/ws/test-game/alice", || panic!("not asked"));
+        assert!(matches!(seat, Some(Target::Seat { .. })));
+        for here in [false, true] {
+            let hub = parse_target("/ws/_server", || here);
+            assert!(matches!(hub, Some(Target::Hub { hub, is_local }) if hub == HubId::server() && is_local == here));
+        }
+        for path in [
+            "/ws",
+            "/ws/",
+            "/ws/g",
+            "/ws/g/",
+            "/ws//p",
+            "/ws/g/p/",
+            "/ws/g/p/q",
+            "/ws/../p",
+            "/ws/g/%2f",
+            "/x/g/p",
+            "/ws/_server/",
+            "/ws/_server/p",
+            "/ws/_Server",
+            "/ws/%5fserver",
+            "/ws/_other",
+            "/ws/g/_server",
+        ] {
+            assert!(parse_target(path, || true).is_none(), "{path}");
         }
     }
 }

@@ -5,12 +5,14 @@ use std::fmt::Display;
 
 use slog::{KV, Logger, Record};
 
+use super::recent::SECURITY_TAG;
 use crate::protocol::Cause;
 
 /// What is known about the connection a security event speaks of; what is `None` is not logged. Never a token, never
 /// a session secret (A12).
 #[derive(Default, Clone, Copy)]
 pub struct SecurityFields<'a> {
+    pub hub: Option<&'a str>,
     pub game: Option<&'a str>,
     pub player: Option<&'a str>,
     pub address: Option<&'a dyn Display>,
@@ -45,7 +47,7 @@ impl KV for SecurityFields<'_> {
         if let Some(address) = self.address {
             serializer.emit_arguments("address", &format_args!("{address}"))?;
         }
-        for (key, text) in [("player", self.player), ("game", self.game)] {
+        for (key, text) in [("player", self.player), ("game", self.game), ("hub", self.hub)] {
             text.map_or(Ok(()), |text| serializer.emit_str(key, text))?;
         }
         Ok(())
@@ -56,9 +58,9 @@ impl KV for SecurityFields<'_> {
 /// contains `_BLOCKED_`, as a warning, everything else as information.
 pub fn security(logger: &Logger, event: &'static str, fields: &SecurityFields<'_>) {
     if event.contains("_BLOCKED_") {
-        slog::warn!(logger, "{}", event; "category" => "SECURITY", "event" => event, fields);
+        slog::warn!(logger, #SECURITY_TAG, "{}", event; "category" => "SECURITY", "event" => event, fields);
     } else {
-        slog::info!(logger, "{}", event; "category" => "SECURITY", "event" => event, fields);
+        slog::info!(logger, #SECURITY_TAG, "{}", event; "category" => "SECURITY", "event" => event, fields);
     }
 }
 

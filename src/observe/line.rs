@@ -1,5 +1,5 @@
 //! Owns the shape of one log line, as a pure function; hostile text can neither break a line nor forge one.
-//! Called by the writer thread of `log` only.
+//! Called by the writer thread of `log`, and by `recent` for the operators' feed.
 
 use std::{
     borrow::Cow,
@@ -27,12 +27,7 @@ const OWN_FIELDS: [&str; 3] = ["timestamp", "level", "message"];
 /// the same key the newest wins: the statement's before the logger's, a child logger's before its parent's.
 /// `now` counts only for records that carry no moment of their own.
 pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
-    let mut fields = Fields::default();
-    // Collecting cannot fail, and a record with half its fields is better than none.
-    let _ = record.kv().serialize(record, &mut fields);
-    let _ = values.serialize(record, &mut fields);
-    // slog hands pairs over newest first; people wrote them in the other order.
-    fields.pairs.reverse();
+    let fields = Fields::of(record, values);
     let at = fields.at_ms.map_or(now, |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
     let line = Line {
         timestamp: rfc3339(at),
@@ -43,6 +38,26 @@ pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &Own
     match format {
         Format::Json => escape(&serde_json::to_string(&line).unwrap_or_default(), is_unsafe).into_owned(),
         Format::Text => line.text(),
+    }
+}
+
+/// The same record for the operators' feed, as a JSON object: `time` in unix ms, `level`, and the key-value pairs, without
+/// message and category. Scrubbed and escaped likewise.
+pub(super) fn brief(now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
+    let mut fields = Fields::of(record, values).pairs;
+    fields.retain(|(key, _)| !matches!(*key, "category" | "time" | "n"));
+    let time = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let own = [("time", Value::from(time)), ("level", level_name(record.level()).into())];
+    let brief = Pairs(own.iter().chain(&fields));
+    escape(&serde_json::to_string(&brief).unwrap_or_default(), is_unsafe).into_owned()
+}
+
+/// Pairs as a JSON object, in their order.
+struct Pairs<I>(I);
+
+impl<'a, I: Iterator<Item = &'a (Key, Value)> + Clone> Serialize for Pairs<I> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.clone().map(|(key, value)| (key, value)))
     }
 }
 
@@ -172,6 +187,16 @@ struct Fields {
 }
 
 impl Fields {
+    fn of(record: &Record<'_>, values: &OwnedKVList) -> Self {
+        let mut fields = Self::default();
+        // Collecting cannot fail, and a record with half its fields is better than none.
+        let _ = record.kv().serialize(record, &mut fields);
+        let _ = values.serialize(record, &mut fields);
+        // slog hands pairs over newest first; people wrote them in the other order.
+        fields.pairs.reverse();
+        fields
+    }
+
     fn put(&mut self, key: Key, value: Value) -> slog::Result {
         if !OWN_FIELDS.contains(&key) && self.pairs.iter().all(|(seen, _)| *seen != key) {
             self.pairs.push((key, value));

@@ -16,9 +16,11 @@ use std::{
 use slog::{BorrowedKV, Drain, KV, Never, OwnedKVList, Record, RecordStatic, SingleKV};
 use slog_async::{AsyncCore, AsyncGuard};
 
+use super::recent::Noting;
 pub use super::{
     events::{SecurityFields, heartbeat, security},
     line::{render, rfc3339},
+    recent::Recent,
     scrub::scrub,
 };
 
@@ -86,8 +88,10 @@ where
     let sink = Sink { format, out: Mutex::new(Box::new(out)) };
     let (core, worker) = AsyncCore::custom(sink).chan_size(max_records).thread_name("log".into()).build_with_guard();
     let queue = Arc::new(Queue { core, unreported: AtomicU64::new(0) });
-    let drain = slog::LevelFilter::new(Arc::clone(&queue), level.slog()).ignore_res();
-    (slog::Logger::root(drain, slog::o!()), LogGuard { queue, worker: Some(worker) })
+    let recent = Arc::<Recent>::default();
+    let next = slog::LevelFilter::new(Arc::clone(&queue), level.slog()).ignore_res();
+    let drain = Noting { recent: Arc::clone(&recent), next };
+    (slog::Logger::root(drain, slog::o!()), LogGuard { queue, worker: Some(worker), recent })
 }
 
 /// Writes what is queued when dropped, waiting at most 2 s.
@@ -95,6 +99,14 @@ where
 pub struct LogGuard {
     queue: Arc<Queue>,
     worker: Option<AsyncGuard>,
+    recent: Arc<Recent>,
+}
+
+impl LogGuard {
+    /// The newest security lines of this log.
+    pub fn recent(&self) -> Arc<Recent> {
+        Arc::clone(&self.recent)
+    }
 }
 
 impl Drop for LogGuard {

@@ -4,8 +4,10 @@
 pub mod log;
 pub mod metrics;
 pub mod report;
+pub mod stats;
 
 mod events;
 mod line;
 mod process;
+mod recent;
 mod scrub;

@@ -1,4 +1,4 @@
-//! Owns the frames a client may send (3.1): parsed, checked field by field, and never trusted further than that.
+//! Owns the frames a client may send (3.1, section 6): parsed, checked field by field, and never trusted further than that.
 //! Called by `connection` for every text message.
 
 use std::borrow::Cow;
@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use super::{
-    MAX_SAFE_INTEGER, PlayerId, error_code,
+    MAX_SAFE_INTEGER, PlayerId, Topic, error_code,
     json::{RawJson, is_too_deep},
+    topic::MAX_TOPICS,
 };
 
 /// The longest name of a volatile value (S8), in bytes.
@@ -18,13 +19,47 @@ pub const MAX_VOLATILE_NAME_BYTES: usize = 64;
 /// What a client asks for. Unknown fields were ignored (P2).
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientFrame {
-    Auth { token: Option<String>, session: Option<String>, seq: Option<u64> },
-    Send { id: Option<u64>, data: RawJson, to: Option<Vec<PlayerId>> },
-    Volatile { name: String, data: RawJson, to: Option<Vec<PlayerId>> },
-    Patch { id: Option<u64>, patch: RawJson, if_seq: Option<u64> },
-    Ping { nonce: Option<RawJson> },
+    Auth {
+        token: Option<String>,
+        session: Option<String>,
+        seq: Option<u64>,
+    },
+    Send {
+        id: Option<u64>,
+        data: RawJson,
+        to: Option<Vec<PlayerId>>,
+    },
+    Volatile {
+        name: String,
+        data: RawJson,
+        to: Option<Vec<PlayerId>>,
+    },
+    Patch {
+        id: Option<u64>,
+        patch: RawJson,
+        if_seq: Option<u64>,
+    },
+    Ping {
+        nonce: Option<RawJson>,
+    },
     Pong,
     Leave,
+    /// 1 to [`MAX_TOPICS`].
+    Subscribe {
+        topics: Vec<Topic>,
+    },
+    Unsubscribe {
+        topics: Vec<Topic>,
+    },
+}
+
+/// Which frames a connection understands; the others are of unknown type to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// 3.1
+    Game,
+    /// Section 6.
+    Hub,
 }
 
 /// A frame that cannot be read. It is answered with an `error` frame and counted (P2).
@@ -62,6 +97,8 @@ struct Envelope<'a> {
     session: Option<&'a RawValue>,
     #[serde(borrow)]
     seq: Option<&'a RawValue>,
+    #[serde(borrow)]
+    topics: Option<&'a RawValue>,
 }
 
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -73,7 +110,7 @@ impl ClientFrame {
     ///
     /// # Errors
     /// [`FrameError`] with code `bad_json`, `too_deep`, `unknown_type` or `invalid_field` (P2).
-    pub fn parse(text: &ByteString) -> Result<Self, FrameError> {
+    pub fn parse(text: &ByteString, dialect: Dialect) -> Result<Self, FrameError> {
         if is_too_deep(text) {
             return Err(FrameError {
                 code: error_code::TOO_DEEP,
@@ -93,9 +130,10 @@ impl ClientFrame {
         let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| bad_json)?;
         let id = integer(envelope.id, 1, "id is a positive integer up to 2^53-1", None)?;
         let invalid = |message| FrameError { code: error_code::INVALID_FIELD, message, id };
+        let bad_topics = || invalid("topics is a list of 1 to 256 names of 1 to 128 bytes");
         let kind: Cow<'_, str> = string(envelope.kind).ok_or_else(|| invalid("type is missing or not a string"))?;
-        match &*kind {
-            "send" => {
+        match (&*kind, dialect) {
+            ("send", Dialect::Game) => {
                 let data = envelope.data.ok_or_else(|| invalid("data is missing"))?;
                 let data = RawJson::within(text, data);
                 let to = match envelope.to {
@@ -110,7 +148,7 @@ impl ClientFrame {
                     .ok_or_else(|| invalid("volatile is a name of 1 to 64 bytes"))?;
                 Ok(Self::Volatile { name: name.into_owned(), data, to })
             }
-            "patch" => {
+            ("patch", Dialect::Game) => {
                 let patch = envelope
                     .patch
                     .filter(|raw| raw.get().starts_with('{'))
@@ -118,17 +156,26 @@ impl ClientFrame {
                 let if_seq = integer(envelope.if_seq, 0, "if_seq is an integer from 0 to 2^53-1", id)?;
                 Ok(Self::Patch { id, patch: RawJson::within(text, patch), if_seq })
             }
-            "ping" => Ok(Self::Ping { nonce: envelope.nonce.map(|raw| RawJson::within(text, raw)) }),
-            "pong" => Ok(Self::Pong),
-            "leave" => Ok(Self::Leave),
-            "auth" => Ok(Self::Auth {
+            ("leave", Dialect::Game) => Ok(Self::Leave),
+            ("subscribe", Dialect::Hub) => {
+                Ok(Self::Subscribe { topics: topics(envelope.topics).ok_or_else(bad_topics)? })
+            }
+            ("unsubscribe", Dialect::Hub) => {
+                Ok(Self::Unsubscribe { topics: topics(envelope.topics).ok_or_else(bad_topics)? })
+            }
+            ("ping", _) => Ok(Self::Ping { nonce: envelope.nonce.map(|raw| RawJson::within(text, raw)) }),
+            ("pong", _) => Ok(Self::Pong),
+            ("auth", _) => Ok(Self::Auth {
                 token: optional_string(envelope.token).ok_or_else(|| invalid("token is a string"))?,
                 session: optional_string(envelope.session).ok_or_else(|| invalid("session is a string"))?,
                 seq: integer(envelope.seq, 0, "seq is an integer from 0 to 2^53-1", id)?,
             }),
             _ => Err(FrameError {
                 code: error_code::UNKNOWN_TYPE,
-                message: "type is one of auth, send, patch, ping, pong, leave",
+                message: match dialect {
+                    Dialect::Game => "type is one of auth, send, patch, ping, pong, leave",
+                    Dialect::Hub => "type is one of auth, subscribe, unsubscribe, ping, pong",
+                },
                 id,
             }),
         }
@@ -162,6 +209,12 @@ pub(super) fn players(raw: &RawValue) -> Option<Vec<PlayerId>> {
     names.iter().map(|name| PlayerId::parse(name).ok()).collect()
 }
 
+fn topics(raw: Option<&RawValue>) -> Option<Vec<Topic>> {
+    let names: Vec<String> = decode(raw?)?;
+    let topics: Option<Vec<_>> = names.iter().map(|name| Topic::parse(name)).collect();
+    topics.filter(|topics| (1..=MAX_TOPICS).contains(&topics.len()))
+}
+
 pub(super) fn integer(
     raw: Option<&RawValue>,
     min: u64,
@@ -180,7 +233,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ClientFrame, FrameError> {
-        ClientFrame::parse(&ByteString::from(text))
+        ClientFrame::parse(&ByteString::from(text), Dialect::Game)
+    }
+
+    fn parse_for_hub(text: &str) -> Result<ClientFrame, FrameError> {
+        ClientFrame::parse(&ByteString::from(text), Dialect::Hub)
     }
 
     fn code(text: &str) -> &'static str {
@@ -229,6 +286,33 @@ mod tests {
             (r#"{"type":"auth","token":7}"#, error_code::INVALID_FIELD),
         ] {
             assert_eq!(code(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn h1_topics_are_a_list_of_names_and_nothing_else() {
+        let frame = parse_for_hub(r#"{"type":"subscribe","topics":["a","O:SPY 1"]}"#);
+        let topics = ["a", "O:SPY 1"].map(|name| Topic::parse(name).expect("a name")).to_vec();
+        assert_eq!(frame, Ok(ClientFrame::Subscribe { topics: topics.clone() }));
+        let frame = parse_for_hub(r#"{"type":"unsubscribe","topics":["a","O:SPY 1"]}"#);
+        assert_eq!(frame, Ok(ClientFrame::Unsubscribe { topics }));
+        let many = format!("[{}]", vec![r#""a""#; MAX_TOPICS + 1].join(","));
+        let long = format!(r#"["{}"]"#, "x".repeat(129));
+        let bad_names = [r#""a""#, r#"[""]"#, r#"["a\u0000"]"#, r#"[["a"]]"#, &many, &long];
+        for bad in ["[]", "null", "{}", "[1]"].into_iter().chain(bad_names) {
+            let error = parse_for_hub(&format!(r#"{{"type":"subscribe","topics":{bad}}}"#)).expect_err(bad);
+            assert_eq!(error.code, error_code::INVALID_FIELD, "{bad}");
+        }
+        assert_eq!(parse_for_hub(r#"{"type":"unsubscribe"}"#).expect_err("no topics").code, error_code::INVALID_FIELD);
+    }
+
+    #[test]
+    fn p2_a_type_of_the_other_kind_of_connection_is_unknown() {
+        assert_eq!(code(r#"{"type":"subscribe","topics":["a"]}"#), error_code::UNKNOWN_TYPE);
+        for kind in ["send", "patch", "leave"] {
+            let error = parse_for_hub(&format!(r#"{{"type":"{kind}","data":1,"patch":{{}}}}"#)).expect_err(kind);
+            assert_eq!(error.code, error_code::UNKNOWN_TYPE, "{kind}");
+            assert!(error.message.contains("subscribe"), "{error:?}");
         }
     }
 

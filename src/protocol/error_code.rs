@@ -21,3 +21,7 @@ pub const STATE_TOO_LARGE: &str = "state_too_large";
 pub const AUTH_REQUIRED: &str = "auth_required";
 /// The room cannot take it now; nothing was applied (D5).
 pub const UNAVAILABLE: &str = "unavailable";
+/// A hub does not have this topic.
+pub const UNKNOWN_TOPIC: &str = "unknown_topic";
+/// A subscriber has as many topics as it may.
+pub const TOO_MANY_TOPICS: &str = "too_many_topics";

@@ -1,4 +1,4 @@
-//! Owns the names that come in a URL: games and players, checked once (P1) and cheap to clone afterwards.
+//! Owns the names that come in a URL: games, players and hubs, checked once (P1) and cheap to clone afterwards.
 //! Called by `http` and `gate` to parse paths; every other layer only passes the values on.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
@@ -88,6 +88,18 @@ id_type! {
 id_type! {
     /// `{player}`: names one seat within a room.
     PlayerId
+}
+
+id_type! {
+    /// `{hub}`: names one feed hub.
+    HubId
+}
+
+impl HubId {
+    /// The operators' feed: a name that no client can make (P1).
+    pub fn server() -> Self {
+        Self("_server".into())
+    }
 }
 
 #[cfg(test)]

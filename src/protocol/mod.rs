@@ -10,14 +10,16 @@ pub mod json;
 pub mod refusal;
 pub mod role;
 pub mod server;
+pub mod topic;
 
 pub use cause::Cause;
-pub use client::{ClientFrame, FrameError};
-pub use ids::{GameId, PlayerId};
+pub use client::{ClientFrame, Dialect, FrameError};
+pub use ids::{GameId, HubId, PlayerId};
 pub use json::RawJson;
 pub use refusal::Refusal;
 pub use role::Role;
 pub use server::ServerFrame;
+pub use topic::Topic;
 
 /// The subprotocol spoken when none is offered, and the only one echoed (P3).
 pub const SUBPROTOCOL: &str = "innkeeper.v1.json";

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use serde::{Serialize, Serializer};
 
-use super::{GameId, PlayerId, json::RawJson};
+use super::{GameId, HubId, PlayerId, Topic, json::RawJson};
 
 /// What a player is to the others, in `welcome.players` (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -144,6 +144,31 @@ pub enum ServerFrame<'a> {
         code: u16,
         reconnect_after_ms: u64,
     },
+    /// The first frame of every subscriber that got in.
+    #[serde(rename = "welcome")]
+    HubWelcome {
+        /// 1, the version of the contract.
+        protocol: u32,
+        hub: &'a HubId,
+        topics: &'a [Topic],
+        heartbeat: Heartbeat,
+    },
+    /// H1.
+    Subscribed {
+        topics: &'a [Topic],
+        feed: Feed,
+    },
+}
+
+/// Where a hub's values come from, in `subscribed` (H1).
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Feed {
+    pub state: &'static str,
+}
+
+impl Feed {
+    /// Of a hub without upstream, always.
+    pub const LIVE: Self = Self { state: "live" };
 }
 
 impl ServerFrame<'_> {
@@ -179,6 +204,16 @@ pub fn write_pong(out: &mut Vec<u8>, nonce: Option<&RawJson>, time_ms: u64) {
         let _ = write!(out, r#","nonce":{}"#, nonce.as_str());
     }
     let _ = write!(out, r#","time":{time_ms}}}"#);
+}
+
+/// `{"type":"data",…}` (H1): `data` is the topic's whole value in a snapshot, else what its source sent.
+pub fn write_data(out: &mut Vec<u8>, topic: &Topic, seq: u64, is_snapshot: bool, data: &RawJson) {
+    out.extend_from_slice(br#"{"type":"data","topic":"#);
+    let _ = serde_json::to_writer(&mut *out, topic);
+    let snapshot = if is_snapshot { r#","snapshot":true"# } else { "" };
+    let _ = write!(out, r#","seq":{seq}{snapshot},"data":"#);
+    out.extend_from_slice(data.as_str().as_bytes());
+    out.push(b'}');
 }
 
 // `from` is an id or "@server": neither has a character that JSON escapes.
@@ -223,7 +258,31 @@ mod tests {
             text(|out| write_volatile(out, "alice", "a\"b", &data)),
             r#"{"type":"message","from":"alice","volatile":"a\"b","data":{"x": 1}}"#
         );
+        let topic = Topic::parse("a\"b").expect("a name");
+        assert_eq!(
+            text(|out| write_data(out, &topic, 3, false, &data)),
+            r#"{"type":"data","topic":"a\"b","seq":3,"data":{"x": 1}}"#
+        );
+        assert_eq!(
+            text(|out| write_data(out, &topic, 3, true, &data)),
+            r#"{"type":"data","topic":"a\"b","seq":3,"snapshot":true,"data":{"x": 1}}"#
+        );
         assert_eq!(text(|out| write_pong(out, Some(&data), 5)), r#"{"type":"pong","nonce":{"x": 1},"time":5}"#);
+    }
+
+    #[test]
+    fn h1_a_subscriber_is_welcomed_and_told_what_it_has_subscribed() {
+        let topics = [Topic::parse("a").expect("a name")];
+        let heartbeat = Heartbeat { interval_ms: 1, timeout_ms: 2 };
+        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: &HubId::server(), topics: &topics, heartbeat };
+        assert_eq!(
+            text(|out| welcome.write(out)),
+            r#"{"type":"welcome","protocol":1,"hub":"_server","topics":["a"],"heartbeat":{"interval_ms":1,"timeout_ms":2}}"#
+        );
+        assert_eq!(
+            text(|out| ServerFrame::Subscribed { topics: &topics, feed: Feed::LIVE }.write(out)),
+            r#"{"type":"subscribed","topics":["a"],"feed":{"state":"live"}}"#
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Owns one shard: a thread with its rooms, its connections and its flusher; opens rooms and replaces failed ones.
-//! Called by `http` (adoption of sockets), `connection` (to find its room), `registry` (drain) and rooms that end.
+//! Called by `http` (adoption of sockets), `connection` (to find its room or hub), `registry` (drain), hubs with news, and
+//! rooms that end.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,8 +20,9 @@ use super::{
 };
 use crate::{
     config::{Config, Durability},
+    hub::{Branch, Deliver, HubPlan},
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, ServerFrame},
+    protocol::{Cause, GameId, HubId, ServerFrame, server::Heartbeat},
     room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
     store::{Appender, Journal, Log},
     ws::{Flusher, Outbox, json_frame, linger},
@@ -45,6 +47,7 @@ pub struct Local {
     /// Rooms that outlive it; `None` when the configuration has none such.
     journal: Option<Rc<Appender<Deferred>>>,
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
+    hubs: HashMap<HubId, Rc<Branch>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
     draining: RefCell<Option<DrainShard>>,
@@ -158,6 +161,11 @@ impl Local {
         is_listed
     }
 
+    /// This shard's branch of a hub, if there is such a hub.
+    pub fn hub(&self, hub: &HubId) -> Option<Rc<Branch>> {
+        self.hubs.get(hub).cloned()
+    }
+
     /// A number for a new connection: larger than every earlier one of this shard.
     pub fn next_connection(&self) -> u64 {
         let connection = self.next_connection.get() + 1;
@@ -222,6 +230,7 @@ pub struct ShardPlan {
     pub registry: Events,
     pub journal: Option<Journal>,
     pub started: Instant,
+    pub hubs: Vec<HubPlan>,
 }
 
 /// The actor in front of [`Local`].
@@ -232,7 +241,7 @@ pub struct Shard {
 impl Shard {
     /// Starts a shard on the current thread.
     pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
-        let ShardPlan { config, logics, metrics, logger, registry, journal, started } = plan;
+        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs } = plan;
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
@@ -240,7 +249,12 @@ impl Shard {
             if let Some(journal) = &journal {
                 actix_rt::spawn(show_settled(journal.clone()));
             }
-            let ended = context.address().recipient();
+            let (ended, news) = (context.address().recipient(), context.address().recipient());
+            let heartbeat = Heartbeat {
+                interval_ms: config.connection.ping_interval.as_millis() as u64,
+                timeout_ms: config.connection.ping_timeout.as_millis() as u64,
+            };
+            let branch = |plan: HubPlan| (plan.id.clone(), Branch::new(plan, index, news.clone(), heartbeat));
             let local = Local {
                 logger,
                 flusher,
@@ -251,6 +265,7 @@ impl Shard {
                 memory: Appender::memory(Arc::default()),
                 journal,
                 budgets: RefCell::default(),
+                hubs: hubs.into_iter().map(branch).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
@@ -277,6 +292,16 @@ impl Handler<Adopt> for Shard {
 
     fn handle(&mut self, Adopt(adopt): Adopt, _: &mut Self::Context) {
         adopt(&self.local);
+    }
+}
+
+impl Handler<Deliver> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+        if let Some(branch) = self.local.hub(&deliver.hub) {
+            branch.deliver(deliver.updates);
+        }
     }
 }
 

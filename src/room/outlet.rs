@@ -148,6 +148,9 @@ impl Outlet {
                 // The connection may be gone; then it says so to the room itself.
                 let _ = joining.swap_remove(place).1.send(verdict);
             }
+            if joining.is_empty() {
+                *joining = Vec::new();
+            }
         }
         if is_held && let Some(interval) = self.flush_interval {
             self.flush_later(interval);

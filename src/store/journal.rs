@@ -43,7 +43,7 @@ pub(super) struct Shared {
     setting: JournalSetting,
     /// Tickets up to this one are dealt with.
     settled: AtomicU64,
-    /// Those among them that did not fit their log, the newest [`MAX_REJECTED`].
+    /// Those among them that did not fit their log, ascending, the newest [`MAX_REJECTED`].
     rejected: Mutex<Vec<u64>>,
     any_rejected: AtomicBool,
     failing: AtomicBool,
@@ -151,7 +151,7 @@ impl Journal {
         let (answer, answered) = oneshot::channel();
         self.request(Box::new(move |store| {
             // Whoever asked may be gone.
-            let _ = answer.send(store.and_then(question));
+            let _ = answer.send(store.and_then(|store| guarded(|| question(store))));
         }));
         answered.await.unwrap_or_else(|_| Err(StoreError("the journal is closed".into())))
     }
@@ -184,7 +184,7 @@ impl Journal {
 
     /// Whether a settled batch did not fit its log.
     pub(super) fn is_rejected(&self, ticket: u64) -> bool {
-        self.0.any_rejected.load(Ordering::Acquire) && lock(&self.0.rejected).contains(&ticket)
+        self.0.any_rejected.load(Ordering::Acquire) && lock(&self.0.rejected).binary_search(&ticket).is_ok()
     }
 
     /// Writes what is queued, then ends the thread and closes the home. Blocks; call it when no room writes any more.
@@ -223,7 +223,7 @@ impl Writer {
         let shared = self.shared.clone();
         let mut begun: Option<Instant> = None;
         loop {
-            let mut queue = self.wait_for_work(lock(&shared.queue));
+            let mut queue = self.wait_for_work(&shared);
             let pause = begun.map_or(Duration::ZERO, |begun| shared.setting.interval.saturating_sub(begun.elapsed()));
             if !pause.is_zero() && queue.requests.is_empty() && !queue.closing {
                 drop(queue);
@@ -255,17 +255,20 @@ impl Writer {
         }
     }
 
-    fn wait_for_work<'a>(&mut self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        let shared = self.shared.clone();
-        // The guard's lifetime is that of the caller's clone: both are the same allocation.
+    fn wait_for_work<'a>(&mut self, shared: &'a Shared) -> MutexGuard<'a, Queue> {
+        let mut queue = lock(&shared.queue);
         while queue.batches.is_empty() && queue.requests.is_empty() && !queue.closing {
+            if self.tended.elapsed() >= TEND_INTERVAL {
+                // Without the lock: rooms must not wait for housekeeping.
+                drop(queue);
+                self.tend();
+                queue = lock(&shared.queue);
+                continue;
+            }
             queue.idle = true;
             let waited = shared.work.wait_timeout(queue, TEND_INTERVAL);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             queue.idle = false;
-            if self.tended.elapsed() >= TEND_INTERVAL {
-                self.tend();
-            }
         }
         queue
     }
@@ -275,21 +278,24 @@ impl Writer {
     fn write(&mut self, batches: &[Batch], flush: bool, last: u64) -> bool {
         let shared = self.shared.clone();
         let mut retry = MIN_RETRY;
+        let mut is_last = false;
         let begun = Instant::now();
         let rejected = loop {
             match guarded(|| self.store.append(batches, flush)) {
                 Ok(rejected) => break rejected,
                 Err(error) => {
-                    self.tell();
+                    self.tell_notes();
                     if !shared.failing.swap(true, Ordering::AcqRel) {
                         self.metrics.store_failing.set(1);
                         shared.space.notify_waiters();
                         error!(self.logger, "the store fails; rooms stop accepting"; "error" => %error);
                     }
-                    if !self.rest(retry, &error) {
+                    if is_last {
                         error!(self.logger, "stopping while the store fails"; "batches" => batches.len());
                         return false;
                     }
+                    // A journal that closes tries once more.
+                    is_last = !self.rest(retry, &error);
                     retry = (retry * 2).min(MAX_RETRY);
                 }
             }
@@ -337,18 +343,18 @@ impl Writer {
         }
     }
 
+    fn tell_notes(&mut self) {
+        for note in guarded(|| Ok(self.store.take_notes())).unwrap_or_default() {
+            warn!(self.logger, "{note}");
+        }
+    }
+
     fn tend(&mut self) {
         if let Err(error) = guarded(|| self.store.tend()) {
             warn!(self.logger, "the store cannot be tended"; "error" => %error);
         }
-        self.tell();
+        self.tell_notes();
         self.tended = Instant::now();
-    }
-
-    fn tell(&mut self) {
-        for note in self.store.take_notes() {
-            warn!(self.logger, "the store is not as it was"; "note" => note);
-        }
     }
 }
 

@@ -13,6 +13,10 @@ mod records;
 
 #[cfg(test)]
 mod contract_tests;
+#[cfg(test)]
+mod faulty;
+#[cfg(test)]
+mod journal_tests;
 
 use std::{fmt, time::Duration};
 

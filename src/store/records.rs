@@ -10,6 +10,8 @@ pub struct Records {
 }
 
 const LENGTH_BYTES: usize = 4;
+/// Up to this length a buffer grows by what it needs, then by doubling.
+const SHORT_BYTES: usize = 1024;
 
 impl Records {
     /// Takes a buffer apart that [`Records::as_bytes`] gave, or `None` when it is none.
@@ -33,6 +35,10 @@ impl Records {
     }
 
     pub fn extend(&mut self, more: &Self) {
+        // Most logs stay short, and there may be many.
+        if self.bytes.len() < SHORT_BYTES {
+            self.bytes.reserve_exact(more.bytes.len());
+        }
         self.bytes.extend_from_slice(&more.bytes);
         self.count += more.count;
     }

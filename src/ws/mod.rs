@@ -1,5 +1,5 @@
 //! Owns bytes on sockets: frames, outboxes, flushing, lingering; the only folder that knows how bytes move.
-//! Called by `connection` (reads), `room` (holds outboxes) and `registry` (opens sockets, runs the flusher).
+//! Called by `connection` (reads), `room` and `hub` (hold outboxes) and `registry` (opens sockets, runs the flusher).
 
 pub mod decoder;
 pub mod flush;
@@ -12,7 +12,7 @@ pub mod socket;
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
-pub use queue::VolatileKey;
+pub use queue::{MAX_VOLATILE, VolatileKey};
 pub use socket::{Limits, ReadError, Socket, Traffic};
 
 use crate::protocol::ServerFrame;

@@ -119,9 +119,7 @@ impl Outbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        // Behind conflated values nothing may overtake: an older value of the same key would come after this one.
-        let keeps_up = !queue.blocked && queue.volatile.is_empty();
-        if keeps_up && (queue.volatile_bytes == 0 || queue.volatile_bytes + frame.len() <= self.max_bytes) {
+        if queue.keeps_up(frame.len(), self.max_bytes) {
             self.flusher.stats().queued(frame.len() as i64, 1);
             self.append(&mut queue, frame, Class::Volatile, made);
             return true;
@@ -129,6 +127,43 @@ impl Outbox {
         let (bytes, frames) = queue.conflate(key, frame, self.max_bytes);
         self.flusher.stats().queued(bytes, frames);
         false
+    }
+
+    /// Queues what is new of a feed's topic (H6): `live` for a client that keeps up; for one that does not, `whole` in place
+    /// of everything of this key that still waits, so that no step of a value that comes in steps can be missed unseen.
+    /// No topic's value makes room for another's: past the bound the client is closed with [`Cause::TooSlow`].
+    /// Returns whether there is something to write.
+    pub fn hold_topic(
+        self: &Rc<Self>,
+        key: &VolatileKey,
+        live: &Frame,
+        whole: impl FnOnce() -> Frame,
+        made: Instant,
+    ) -> bool {
+        if self.cause.get().is_some() {
+            return false;
+        }
+        let mut queue = self.queue.borrow_mut();
+        if queue.keeps_up(live.len(), self.max_bytes) {
+            self.flusher.stats().queued(live.len() as i64, 1);
+            self.append(&mut queue, live.clone(), Class::Volatile, made);
+            return true;
+        }
+        let whole = whole();
+        if !queue.has_place(key, whole.len(), self.max_bytes) {
+            drop(queue);
+            self.close(Cause::TooSlow, None);
+            return false;
+        }
+        let (bytes, frames) = queue.conflate(key, whole, self.max_bytes);
+        self.flusher.stats().queued(bytes, frames);
+        false
+    }
+
+    /// Drops the value of this key that still waits because the client does not keep up.
+    pub fn forget(&self, key: &VolatileKey) {
+        let (bytes, frames) = self.queue.borrow_mut().forget(key);
+        self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
     }
 
     /// Puts the outbox on the flusher's list; the frames go out at the end of this event-loop turn.

@@ -9,7 +9,7 @@ use super::frame::Frame;
 pub(super) const MAX_SLICES: usize = 64;
 /// Distinct volatile values kept for a client that does not keep up, within `OUTBOX_BYTES` of their own; the least
 /// recently changed makes room (S8).
-pub(super) const MAX_VOLATILE: usize = 256;
+pub const MAX_VOLATILE: usize = 256;
 
 /// What identifies a volatile value: its sender and its name.
 pub type VolatileKey = (Rc<str>, Rc<str>);
@@ -66,6 +66,29 @@ impl Queue {
             Class::Volatile => Some(&mut self.volatile_bytes),
             Class::CatchUp => None,
         }
+    }
+
+    /// Whether a value of `bytes` may go out in order with everything else.
+    pub(super) fn keeps_up(&self, bytes: usize, max_bytes: usize) -> bool {
+        // Behind conflated values nothing may overtake: an older value of the same key would come after this one.
+        let is_behind = self.blocked || !self.volatile.is_empty();
+        !is_behind && (self.volatile_bytes == 0 || self.volatile_bytes + bytes <= max_bytes)
+    }
+
+    /// Whether [`Queue::conflate`] would drop no other key's value.
+    pub(super) fn has_place(&self, key: &VolatileKey, bytes: usize, max_bytes: usize) -> bool {
+        let own = self.volatile.iter().find(|(known, _)| known == key).map(|(_, value)| value.len());
+        let others = self.conflated_bytes - own.unwrap_or(0);
+        let fits = others == 0 || others + bytes <= max_bytes;
+        fits && (own.is_some() || self.volatile.len() < MAX_VOLATILE)
+    }
+
+    /// Drops the value of one key; returns its bytes, and 1 if there was one.
+    pub(super) fn forget(&mut self, key: &VolatileKey) -> (usize, usize) {
+        let known = self.volatile.iter().position(|(known, _)| known == key);
+        let Some((_, value)) = known.and_then(|known| self.volatile.remove(known)) else { return (0, 0) };
+        self.conflated_bytes -= value.len();
+        (value.len(), 1)
     }
 
     /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case.

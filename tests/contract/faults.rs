@@ -153,3 +153,25 @@ fn d3_what_all_rooms_write_while_one_group_is_in_flight_is_stored_with_the_next_
     let (groups, batches) = (stored(&server).0 - groups, stored(&server).1 - batches);
     assert_eq!((groups, batches), (2.0, 1.0 + ROOMS as f64));
 }
+
+#[test]
+fn r3_a_store_that_is_deleted_under_a_running_server_is_noticed_and_its_rooms_begin_anew() {
+    let server = Server::start(&[("SHARDS", "1")]);
+    let mut alice = Witness::join(&server, "/ws/g/alice");
+    let epoch = alice.client.welcome["epoch"].clone();
+    alice.say(1, "stored where nobody will find it");
+    for name in server.data().files().iter().filter(|name| name.starts_with("innkeeper.db")) {
+        fs::remove_file(server.data().file(name)).expect("a file");
+    }
+    let says = |line: &serde_json::Value, what| line["message"].as_str().is_some_and(|message| message.contains(what));
+    server.wait_for_log(|line| line["level"] == "warn" && says(line, "deleted"));
+    // The next thing that is to be stored does not fit what is there now: nothing of it is shown.
+    alice.client.send(&json!({"type": "send", "id": 2, "data": "into the void"}));
+    let (ended, last) = alice.client.ended();
+    assert_eq!((ended.code, &last["code"]), (1011, &json!("room_failed")), "{last}");
+    let mut alice = alice.orphaned().resume(&server);
+    let welcome = &alice.client.welcome;
+    assert_eq!((&welcome["resume"], &welcome["last_id"]), (&json!("reset"), &json!(0)), "{welcome}");
+    assert_ne!(welcome["epoch"], epoch);
+    alice.say(1, "stored again");
+}

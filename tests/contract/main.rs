@@ -9,6 +9,7 @@ mod faults;
 mod frames;
 mod heartbeat;
 mod hostile;
+mod hub;
 mod logic;
 mod logs;
 mod pages;

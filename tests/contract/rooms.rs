@@ -117,3 +117,41 @@ fn what_cannot_be_done_is_said_with_what_to_do_and_a_code() {
     assert!(err(&busy).contains("another process"), "{}", err(&busy));
     assert_eq!(rooms(server.data(), &["burn"]).status.code(), Some(64));
 }
+
+#[test]
+fn a_database_that_cannot_be_opened_is_damage_and_stays_where_it_is() {
+    let (server, _) = a_stopped_server();
+    let database = server.data().file("innkeeper.db");
+    std::fs::write(
+        &database,
+        "no database at all, and longer than a header of one hundred bytes has to be: ".repeat(9),
+    )
+    .expect("written");
+    let files = server.data().files();
+    let verified = rooms(server.data(), &["verify"]);
+    assert_eq!(verified.status.code(), Some(1));
+    assert!(err(&verified).contains("damaged"), "{}", err(&verified));
+    assert_eq!(server.data().files(), files);
+    assert!(std::fs::read_to_string(&database).expect("still there").starts_with("no database at all"));
+}
+
+#[test]
+fn r6_rooms_that_nobody_comes_back_to_after_a_restart_are_removed_and_the_others_stay() {
+    let settings = [("RECONNECT_GRACE", "8"), ("ROOM_LINGER", "0")];
+    let mut server = Server::start(&settings);
+    for room in 0..120 {
+        Witness::join(&server, &format!("/ws/left-{room}/alice")).say(1, "hello");
+    }
+    let bob = Witness::join(&server, "/ws/kept/bob");
+    let epoch = bob.client.welcome["epoch"].clone();
+    server.kill();
+    let bob = bob.orphaned();
+    server.restart();
+    let mut bob = bob.resume_without_loss(&server, &epoch);
+    let removed = server.wait_for_log(|line| line["message"] == "removed rooms that nobody came back to");
+    assert_eq!(removed["rooms"], 120);
+    bob.say(1, "still here");
+    server.kill();
+    let listed = out(&rooms(server.data(), &["list"]));
+    assert!(listed.lines().count() == 2 && listed.contains("kept"), "{listed}");
+}

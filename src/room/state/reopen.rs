@@ -84,3 +84,68 @@ impl RoomState {
         self.lineage.shared_until(life, reached).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        config::Config,
+        protocol::{GameId, PlayerId},
+        room::{lineage::Lineage, record::SeatRecord, relay::Relay, seats::SecretHash},
+    };
+
+    const GRACE: Duration = Duration::from_secs(60);
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// How long a seat is kept that was away until `until_ms`, or connected, when the room comes back at `now`.
+    fn kept(away_until_ms: Option<u64>, downtime: Duration, since: Duration, now: Now) -> Duration {
+        let mut config = Config::default();
+        config.room.reconnect_grace = GRACE;
+        let game = GameId::parse("g").expect("an id");
+        let mut state = RoomState::new(game, "e".into(), Box::new(Relay), Arc::new(config), 1, now);
+        let player = PlayerId::parse("bob").expect("an id");
+        let seat = SeatRecord { player, secret: SecretHash::of("s"), last_id: 3, life: 1, away_until_ms };
+        let recovered = Recovered {
+            epoch: "e".into(),
+            seq: 9,
+            lineage: Lineage::new(1),
+            document: json!({}),
+            changed_at: 0,
+            seats: BTreeMap::from([(seat.player.clone(), seat)]),
+            events: Vec::new(),
+            end: 20,
+            is_intact: true,
+            downtime,
+            begun_ms: 0,
+            keys: Default::default(),
+        };
+        state.restore(recovered, now.instant - since, now);
+        state.reopen(now, &mut Vec::new());
+        state.next_deadline().expect("a seat that is away").saturating_duration_since(now.instant)
+    }
+
+    #[test]
+    fn r4_grace_goes_on_but_not_while_the_server_is_down() {
+        let now = Now { instant: Instant::now() + Duration::from_secs(10_000), unix_ms: 1_000_000_000 };
+        let until = |ms: u64| Some(now.unix_ms + ms);
+        assert_eq!(kept(until(40_000), Duration::ZERO, Duration::ZERO, now), Duration::from_secs(40));
+        let down = Duration::from_secs(600);
+        assert_eq!(kept(Some(now.unix_ms - 590_000), down, Duration::ZERO, now), Duration::from_secs(10));
+        assert_eq!(kept(None, down, Duration::from_secs(20), now), Duration::from_secs(40), "it counts from the start");
+        assert_eq!(kept(None, down, Duration::from_secs(90), now), Duration::ZERO);
+    }
+
+    #[test]
+    fn r4_whatever_the_calendars_clock_did_a_seat_is_kept_no_longer_than_its_grace() {
+        let now = Now { instant: Instant::now() + Duration::from_secs(10_000), unix_ms: 1_000_000_000 };
+        let none = Duration::ZERO;
+        assert_eq!(kept(Some(now.unix_ms + HOUR_MS), none, none, now), GRACE, "it was set back by an hour");
+        assert_eq!(kept(Some(u64::MAX), Duration::MAX, none, now), GRACE);
+        assert_eq!(kept(Some(now.unix_ms - HOUR_MS), none, none, now), none, "it was set forward");
+        assert_eq!(kept(Some(0), none, none, now), none);
+    }
+}

@@ -8,6 +8,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, ffi, wal::CheckpointMode};
@@ -15,16 +16,20 @@ use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, ffi, wal::CheckpointMode};
 use super::{db::Result, file::Header};
 
 const PAGE_BYTES: i64 = 4096;
-/// The thread sets to work when this much of the WAL is not in the database.
-const START_BYTES: i64 = 4 << 20;
+/// The thread sets to work when this much of the WAL is not in the database: pages that change often are moved once.
+const START_BYTES: i64 = 8 << 20;
 /// The WAL starts over when it is this long and all of it is in the database ...
-const RESTART_BYTES: i64 = 16 << 20;
+const RESTART_BYTES: i64 = 24 << 20;
 /// ... but for so little that the writer moves it itself, between two groups.
-const REST_BYTES: i64 = 2 << 20;
+const REST_BYTES: i64 = 1 << 20;
+/// How often the thread goes over the WAL at a time.
+const PASSES: usize = 2;
 /// The WAL's bound: here the writer waits until all of it is in the database.
 const MAX_BYTES: i64 = 64 << 20;
 /// What the WAL's file keeps when it starts over: writing over a file is cheaper than making it longer.
-pub(super) const KEPT_WAL_BYTES: i64 = 16 << 20;
+pub(super) const KEPT_WAL_BYTES: i64 = 32 << 20;
+/// For how long it waits for the thread at most: on a disk that is this slow the WAL may be longer.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The WAL is measured at every so many transactions.
 const MEASURE_EVERY: u32 = 8;
 
@@ -70,11 +75,16 @@ impl Checkpoints {
         let (length, rest) = bytes(conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::NOOP)?);
         let is_idle = !self.shared.is_busy.load(Ordering::Acquire);
         if length >= MAX_BYTES {
+            // SQLite does not wait for a checkpoint that is being made.
+            let until = Instant::now() + MAX_WAIT;
+            while self.shared.is_busy.load(Ordering::Acquire) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             self.shared.checkpoint(conn, CheckpointMode::RESTART);
         } else if length >= RESTART_BYTES && rest <= REST_BYTES && is_idle {
             // Nothing is added to the WAL meanwhile, so the next write begins at its start.
             self.shared.checkpoint(conn, CheckpointMode::PASSIVE);
-        } else if rest >= START_BYTES && is_idle {
+        } else if (rest >= START_BYTES || length >= RESTART_BYTES) && is_idle {
             self.shared.is_busy.store(true, Ordering::Release);
             if self.ask.as_ref().is_none_or(|ask| ask.try_send(()).is_err()) {
                 self.shared.is_busy.store(false, Ordering::Release);
@@ -113,7 +123,13 @@ impl Drop for Checkpoints {
 
 fn run(conn: &Connection, asked: &Receiver<()>, shared: &Shared) {
     while asked.recv().is_ok() {
-        shared.checkpoint(conn, CheckpointMode::PASSIVE);
+        // SQLite flushes the database only when it has moved all of the WAL, which the writer's last step does. What is on
+        // the disk by then, the writer need not wait for; and the second pass is short, so little is left for it.
+        for _ in 0..PASSES {
+            shared.checkpoint(conn, CheckpointMode::PASSIVE);
+            // If it fails, the writer's own flush will, too.
+            let _ = shared.header.flush();
+        }
         shared.is_busy.store(false, Ordering::Release);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use rusqlite::{Connection, Error, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig, wal::CheckpointMode};
 
 use super::{checkpoint::Checkpoints, file::Header};
 
@@ -70,6 +70,11 @@ impl Db {
         self.checkpoints.check(&self.conn);
     }
 
+    /// Moves all of the WAL into the database; what fails is found when the file is opened again.
+    pub(super) fn empty_wal(&self) {
+        let _ = self.conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
+    }
+
     /// What went wrong with checkpoints since the last call.
     pub(super) fn take_failure(&self) -> Option<String> {
         self.checkpoints.take_failure()
@@ -112,10 +117,13 @@ pub(super) fn is_damage(error: &Error) -> bool {
     }
 }
 
+/// Whether there is no room on the disk.
+pub(super) fn is_full(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 /// Whether the same connection may well succeed later.
 pub(super) fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory)
-    )
+    let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::OutOfMemory];
+    is_full(error) || error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
 }

@@ -70,6 +70,8 @@ pub(super) fn set_aside(path: &Path, seconds: u64) -> io::Result<PathBuf> {
 /// The file stays open as long as SQLite has it open: closing it would drop the locks SQLite holds on it (POSIX).
 pub(super) struct Header {
     file: Mutex<File>,
+    /// The same file, for flushing: that takes long, and nobody is to wait for it.
+    flushed: File,
     version: AtomicU32,
 }
 
@@ -78,7 +80,8 @@ const TAG_AT: u64 = 68;
 
 impl Header {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let header = Self { file: Mutex::new(File::open(path)?), version: AtomicU32::new(0) };
+        let file = File::open(path)?;
+        let header = Self { flushed: file.try_clone()?, file: Mutex::new(file), version: AtomicU32::new(0) };
         header.refresh();
         Ok(header)
     }
@@ -88,6 +91,11 @@ impl Header {
         if let Ok(version) = self.field(VERSION_AT) {
             self.version.store(version, Ordering::Relaxed);
         }
+    }
+
+    /// Flushes the database itself to the disk.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.flushed.sync_data()
     }
 
     /// `user_version`, as of the last refresh. Counts up with every change of the tables; wraps.

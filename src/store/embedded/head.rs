@@ -60,10 +60,11 @@ impl Row {
     pub(super) fn load(conn: &Connection, game: &GameId) -> Result<Option<Self>> {
         let mut query = conn.prepare_cached("SELECT id, run, head FROM logs WHERE game = ?")?;
         let row = query.query_row([game.as_str()], |row| {
-            let head = Head::decode(game, row.get_ref(2)?.as_bytes()?);
+            // A value of a wrong type is damage like another.
+            let head = row.get_ref(2)?.as_bytes().ok().and_then(|bytes| Head::decode(game, bytes));
             // The column is there for the index; the head decides.
-            let run: i64 = row.get(1)?;
-            Ok(Self { id: row.get(0)?, head: head.filter(|head| head.run == run as u64) })
+            let run = row.get_ref(1)?.as_i64().ok();
+            Ok(Self { id: row.get(0)?, head: head.filter(|head| run == Some(head.run as i64)) })
         });
         row.optional()
     }
@@ -133,8 +134,11 @@ impl Part {
     /// `None` when it is gone, or is not what it was.
     pub(super) fn load(&self, conn: &Connection) -> Result<Option<Vec<u8>>> {
         let mut query = conn.prepare_cached("SELECT body FROM parts WHERE id = ?")?;
-        let body = query.query_row([self.id], |row| row.get::<_, Vec<u8>>(0)).optional()?;
-        Ok(body.filter(|body| body.len() == self.bytes as usize && crc32fast::hash(body) == self.crc))
+        let body = query.query_row([self.id], |row| Ok(row.get_ref(0)?.as_bytes().ok().map(<[u8]>::to_vec)));
+        Ok(body
+            .optional()?
+            .flatten()
+            .filter(|body| body.len() == self.bytes as usize && crc32fast::hash(body) == self.crc))
     }
 
     pub(super) fn delete(&self, conn: &Connection) -> Result<()> {

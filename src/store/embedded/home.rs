@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// The groups that are not settled weigh about this much at most.
-const MAX_WEIGHT: usize = 4 << 20;
-/// A portion of settling: at least this many bytes of tails, and at most so many tails.
+const MAX_WEIGHT: usize = 2 << 20;
+/// A portion of settling: until it has so many bytes or tails, or some more than the group that comes in.
 const PORTION_BYTES: usize = 128 << 10;
 const PORTION_TAILS: usize = 96;
 /// Groups deleted at once.
@@ -80,7 +80,7 @@ impl Home {
         if rejected.len() == batches.len() {
             return Ok(rejected);
         }
-        self.settle_portion(body.len())?;
+        self.settle_portion(body.len(), batches.len())?;
         let (number, run) = (self.newest + 1, self.meta.run);
         let crc = group::sum(number, run, &body);
         self.db.transaction(flush, |conn| {
@@ -127,10 +127,11 @@ impl Home {
         })
     }
 
-    /// Settles a portion if it is time, more than the `incoming` bytes.
-    fn settle_portion(&mut self, incoming: usize) -> Result<()> {
+    /// Settles a portion if it is time, more than comes in: so many `bytes` in so many `batches`.
+    fn settle_portion(&mut self, bytes: usize, batches: usize) -> Result<()> {
         let is_over = self.tails.weight() > MAX_WEIGHT;
-        match self.settle_some(is_over, PORTION_BYTES.max(2 * incoming), PORTION_TAILS) {
+        let (bytes, tails) = (PORTION_BYTES.max(2 * bytes), PORTION_TAILS.max(batches + batches / 4));
+        match self.settle_some(is_over, bytes, tails) {
             // Groups may still be taken for a while when the disk has no room for more than them.
             Err(error) if is_passing(&error) && self.tails.weight() < 2 * MAX_WEIGHT => Ok(()),
             settled => settled.map(drop),
@@ -138,7 +139,7 @@ impl Home {
     }
 
     /// `false` when there was nothing to do.
-    fn settle_some(&mut self, is_over: bool, bytes: usize, limit: usize) -> Result<bool> {
+    pub(super) fn settle_some(&mut self, is_over: bool, bytes: usize, limit: usize) -> Result<bool> {
         let due = self.tails.take_due(is_over, bytes, limit);
         let through = self.tails.settled_through(self.newest);
         if due.is_empty() && (!is_over || through <= self.meta.settled_through) {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, MAIN_DB, wal::CheckpointMode};
 
 use super::{
-    db::{Db, Result, TABLES},
+    db::{Db, Result, TABLES, is_full},
     group,
     home::Home,
     mark::Seen,
@@ -69,7 +69,14 @@ pub(super) fn load(
     if is_older || !is_whole {
         (meta.suspect_through, meta.accounted_through) = (meta.run, newest);
     }
-    let runs = open_run(&mut db, &mut meta, seen.map(|seen| seen.alive_ms), now_ms)?;
+    let alive_ms = seen.map(|seen| seen.alive_ms);
+    let runs = match open_run(&mut db, &mut meta, alive_ms, now_ms) {
+        Err(error) if is_full(&error) => {
+            db.empty_wal();
+            open_run(&mut db, &mut meta, alive_ms, now_ms)?
+        }
+        runs => runs?,
+    };
     Ok(Home { db, meta, runs, newest, tails, ends: HashMap::new() })
 }
 
@@ -126,8 +133,8 @@ fn settled_through(conn: &Connection, game: &GameId) -> Result<u64> {
 }
 
 /// Writes down that a run begins, and how long the one before lived.
-fn open_run(db: &mut Db, meta: &mut Meta, alive_ms: Option<u64>, now_ms: u64) -> Result<Vec<Run>> {
-    let mut runs = Run::load(&db.conn)?;
+fn open_run(db: &mut Db, stored: &mut Meta, alive_ms: Option<u64>, now_ms: u64) -> Result<Vec<Run>> {
+    let (mut meta, mut runs) = (*stored, Run::load(&db.conn)?);
     runs.retain(|run| run.run <= meta.run);
     if let (Some(alive_ms), Some(last)) = (alive_ms, runs.last_mut()) {
         last.alive_ms = last.alive_ms.max(alive_ms);
@@ -138,5 +145,6 @@ fn open_run(db: &mut Db, meta: &mut Meta, alive_ms: Option<u64>, now_ms: u64) ->
         runs.iter().rev().take(2).try_for_each(|run| run.store(conn))?;
         meta.store(conn)
     })?;
+    *stored = meta;
     Ok(runs)
 }

@@ -21,6 +21,9 @@ mod read;
 mod settle;
 mod tail;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -28,7 +31,8 @@ use std::{
 
 pub use self::open::{OpenError, Opened};
 use self::{
-    db::{is_damage, is_passing},
+    db::{is_damage, is_full, is_passing},
+    file::beside,
     home::Home,
     lock::Lock,
     mark::Mark,
@@ -49,6 +53,8 @@ pub struct EmbeddedStore {
     /// The first run of this process, by store: what was written since may be in use.
     since: (u64, u64),
     failures: u32,
+    /// The disk was full at the last failure.
+    was_full: bool,
     /// A call has begun and not returned: it panicked.
     is_calling: bool,
     notes: Vec<String>,
@@ -74,15 +80,19 @@ impl EmbeddedStore {
         Self::open_at(dir, wait, unix_ms)
     }
 
-    /// Opens the store of a directory that has one, at once.
+    /// Opens the store of a directory that has one, at once, to look at it. Nothing is put aside.
     ///
     /// # Errors
-    /// When there is none, and like [`EmbeddedStore::open`].
+    /// When there is none, when it is damaged as a whole, and like [`EmbeddedStore::open`].
     pub fn open_existing(dir: &Path) -> Result<Opened, OpenError> {
-        if !Files::of(dir).db.exists() {
+        let files = Files::of(dir);
+        if !files.db.exists() {
             return Err(OpenError::Missing { dir: dir.into() });
         }
-        Self::open(dir, Duration::ZERO)
+        let lock = files.lock(Duration::ZERO)?;
+        let mut notes = Vec::new();
+        let opened = files.open_as_it_is(unix_ms(), &mut notes)?;
+        Ok(Self::opened(files, lock, opened, notes, unix_ms))
     }
 
     /// `clock` gives unix milliseconds.
@@ -90,11 +100,26 @@ impl EmbeddedStore {
         let files = Files::of(dir);
         let lock = files.lock(wait)?;
         let mut notes = Vec::new();
-        let (home, mark) = files.open(clock(), &mut notes)?;
-        let since = (home.meta.store_id, home.meta.run);
-        let open = Some((home, mark));
-        let store = Self { files, lock, open, since, failures: 0, is_calling: false, notes: Vec::new(), clock };
-        Ok(Opened { store, notes })
+        let opened = files.open(clock(), &mut notes)?;
+        Ok(Self::opened(files, lock, opened, notes, clock))
+    }
+
+    fn opened(files: Files, lock: Lock, open: (Home, Mark), notes: Vec<String>, clock: fn() -> u64) -> Opened {
+        let since = (open.0.meta.store_id, open.0.meta.run);
+        let open = Some(open);
+
+        let store = Self {
+            files,
+            lock,
+            open,
+            since,
+            failures: 0,
+            is_calling: false,
+            was_full: false,
+            notes: Vec::new(),
+            clock,
+        };
+        Opened { store, notes }
     }
 
     /// Calls the home, opens it before where necessary, and deals with what fails.
@@ -122,6 +147,9 @@ impl EmbeddedStore {
         match result {
             Ok(result) => {
                 self.failures = 0;
+                if std::mem::take(&mut self.was_full) {
+                    self.empty_wal();
+                }
                 Ok(result)
             }
             Err(error) => {
@@ -137,11 +165,21 @@ impl EmbeddedStore {
             if let Err(error) = self.files.set_aside(now_ms, &mut self.notes) {
                 self.notes.push(error.to_string());
             }
+        } else if is_full(error) {
+            self.was_full = true;
+            self.empty_wal();
         } else if !is_passing(error) && !is_damage(error) {
             self.failures += 1;
             if self.failures >= MAX_FAILURES {
                 self.abandon();
             }
+        }
+    }
+
+    /// A WAL is longer than what it holds: pages are in it as often as they were written.
+    fn empty_wal(&self) {
+        if let Some((home, _)) = &self.open {
+            home.db.empty_wal();
         }
     }
 
@@ -168,6 +206,13 @@ impl EmbeddedStore {
     fn check_files(&mut self) {
         let Some((home, mark)) = &self.open else { return };
         if home.db.header.identity().is_at(&self.files.db) && self.lock.is_at(&self.files.lock) {
+            let wal = beside(&self.files.db, "-wal");
+            if !wal.exists() {
+                // What is in it can still be moved to the database, by the connection that has it open.
+                self.notes.push(format!("{} was deleted; what was in it is kept", wal.display()));
+                home.db.empty_wal();
+                return self.abandon();
+            }
             if !mark.is_at(&self.files.mark)
                 && let (Ok((mark, _)), Some(open)) = (Mark::open(&self.files.mark), &mut self.open)
             {

@@ -89,7 +89,7 @@ impl Files {
 
     /// Opens a run; whatever cannot be used is set aside.
     pub(super) fn open(&self, now_ms: u64, notes: &mut Vec<String>) -> Result<(Home, Mark), OpenError> {
-        let (mut mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
+        let (mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
         let home = match self.load(seen, now_ms, notes) {
             Err(error) if error.is_damage() => {
                 self.set_aside(now_ms, notes)?;
@@ -97,6 +97,27 @@ impl Files {
             }
             loaded => loaded,
         };
+        self.marked(home, mark, now_ms)
+    }
+
+    /// Opens a run, or leaves a database that cannot be used where it is.
+    pub(super) fn open_as_it_is(&self, now_ms: u64, notes: &mut Vec<String>) -> Result<(Home, Mark), OpenError> {
+        let (mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
+        if self.has_foreign_wal(seen) {
+            return Err(
+                self.io("the database is damaged or not the one its WAL belongs to; the server will put one aside")
+            );
+        }
+        let home = match self.load(seen, now_ms, notes) {
+            Err(error) if error.is_damage() => {
+                return Err(self.io("the database is damaged; the server will put it aside and begin an empty one"));
+            }
+            loaded => loaded,
+        };
+        self.marked(home, mark, now_ms)
+    }
+
+    fn marked(&self, home: Result<Home, LoadError>, mut mark: Mark, now_ms: u64) -> Result<(Home, Mark), OpenError> {
         let home = home.map_err(|error| match error {
             LoadError::Newer(format) => OpenError::Newer { dir: self.dir.clone(), format },
             LoadError::Sqlite(error) => self.io(error),
@@ -107,19 +128,27 @@ impl Files {
     }
 
     fn load(&self, seen: Option<Seen>, now_ms: u64, notes: &mut Vec<String>) -> Result<Home, LoadError> {
-        let wal = beside(&self.db, "-wal");
-        let is_older = self.has_older_file(seen, has_content(&wal));
-        if (is_older || !has_content(&self.db)) && has_content(&wal) {
+        let is_older = self.has_older_file(seen);
+        if self.has_foreign_wal(seen) {
             // SQLite would lay the pages of one database over another's.
-            let name = set_aside(&wal, now_ms / 1000).map_err(LoadError::from)?;
+            let name = set_aside(&self.wal(), now_ms / 1000).map_err(LoadError::from)?;
             notes.push(format!("a WAL that belongs to another database was put aside as {}", name.display()));
         }
         load(Db::open(&self.db)?, seen, is_older, now_ms, notes)
     }
 
+    fn wal(&self) -> PathBuf {
+        beside(&self.db, "-wal")
+    }
+
+    fn has_foreign_wal(&self, seen: Option<Seen>) -> bool {
+        has_content(&self.wal()) && (!has_content(&self.db) || self.has_older_file(seen))
+    }
+
     /// Whether the file without its WAL is older than it was when the mark was written. A file of another store may be what it
     /// wants, unless there is a WAL that may not be its own.
-    fn has_older_file(&self, seen: Option<Seen>, has_wal: bool) -> bool {
+    fn has_older_file(&self, seen: Option<Seen>) -> bool {
+        let has_wal = has_content(&self.wal());
         let (Some(seen), Ok(header)) = (seen, Header::open(&self.db)) else { return false };
         match header.tag() {
             0 => false,

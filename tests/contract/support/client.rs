@@ -229,10 +229,15 @@ impl RawSocket {
     }
 
     /// A correct handshake; afterwards frames may be as wrong as they like.
-    pub fn upgrade(mut self, path: &str) -> Self {
+    pub fn upgrade(self, path: &str) -> Self {
+        self.upgrade_at("127.0.0.1", path)
+    }
+
+    /// As `upgrade`, with another `Host`.
+    pub fn upgrade_at(mut self, host: &str, path: &str) -> Self {
         self.write(
             format!(
-                "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             )
             .as_bytes(),

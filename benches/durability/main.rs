@@ -1,0 +1,185 @@
+//! Owns the benchmark of durability: the cases, their order, and the tables. Figures of a machine, not a test.
+//! Called by `cargo bench --bench durability [-- part of a case's name]`; BENCH_QUICK=1, BENCH_ROUNDS=n and
+//! BENCH_DIR=where to keep the stores are heard.
+
+#![allow(clippy::print_stdout)] // A table on stdout is what it is for.
+
+mod client;
+mod figures;
+mod load;
+mod recovery;
+mod server;
+
+use std::{env, io, path::Path, process::ExitCode, time::Duration};
+
+use figures::median;
+use load::Case;
+
+/// Rooms on the disk when the server starts again; measured with three times as many, too.
+const OLD_ROOMS: usize = 10_000;
+const BURST: u64 = 5;
+const MEBIBYTE: f64 = 1024.0 * 1024.0;
+
+const fn offered(durability: &'static str, rooms: usize, events: u64) -> Case {
+    Case { durability, rooms, members: 2, offered: Some(events), burst: BURST }
+}
+
+const fn closed(durability: &'static str, rooms: usize) -> Case {
+    Case { durability, rooms, members: 2, offered: None, burst: BURST }
+}
+
+/// What is compared stands side by side, so that a change of the machine's mood meets both.
+const CASES: &[(&str, Case)] = &[
+    ("memory 10k/s", offered("memory", 1000, 10_000)),
+    ("journal 10k/s", offered("journal", 1000, 10_000)),
+    ("memory 50k/s", offered("memory", 1000, 50_000)),
+    ("journal 50k/s", offered("journal", 1000, 50_000)),
+    ("memory max", closed("memory", 1000)),
+    ("journal max", closed("journal", 1000)),
+    ("sync 5k/s", offered("sync", 100, 5_000)),
+    ("sync max", closed("sync", 100)),
+];
+
+fn main() -> ExitCode {
+    // `cargo test --all-targets` runs this, too, but without the argument that `cargo bench` gives.
+    if !env::args().any(|argument| argument == "--bench") {
+        println!("a benchmark: cargo bench --bench durability");
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(measure())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("durability: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> io::Result<()> {
+    let is_quick = env::var_os("BENCH_QUICK").is_some();
+    let rounds = env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let wanted = env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let (warm_up, time) = if is_quick { (500, 2000) } else { (2000, 10_000) };
+    rlimit::increase_nofile_limit(u64::MAX)?;
+    // Not the system's directory for temporary files: that may be memory, and flushing it free.
+    let parent = env::var_os("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    let parent = Path::new(&parent);
+    let flush = figures::flush_time(parent)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    println!(
+        "{cores} cores, shared with the load generator; a flush of 4 KiB takes {:.2} ms",
+        flush.as_secs_f64() * 1e3
+    );
+
+    let cases: Vec<_> = CASES.iter().filter(|(name, _)| name.contains(&wanted)).collect();
+    let mut results = Vec::new();
+    if !cases.is_empty() {
+        println!(
+            "\n{:13} {:>5} {:>8} {:>9} {:>12} {:>7} {:>7} {:>12} {:>9} {:>7} {:>7} {:>6} {:>6} {:>5}",
+            "case",
+            "rooms",
+            "members",
+            "events/s",
+            "deliveries/s",
+            "p50 ms",
+            "p99 ms",
+            "CPU us/event",
+            "(journal)",
+            "server",
+            "client",
+            "MiB",
+            "lost",
+            "load"
+        );
+    }
+    for _ in 0..rounds {
+        for (name, case) in &cases {
+            let directory = tempfile::tempdir_in(parent)?;
+            let run = load::run(*case, directory.path(), Duration::from_millis(warm_up), Duration::from_millis(time));
+            let figures = run.await?;
+            println!(
+                "{name:13} {:5} {:8} {:9.0} {:12.0} {:7.2} {:7.2} {:12.1} {:9.1} {:7.2} {:7.2} {:6.1} {:6} {:>5}",
+                case.rooms,
+                case.members,
+                figures.events,
+                figures.deliveries,
+                figures.p50,
+                figures.p99,
+                figures.cpu,
+                figures.journal_cpu,
+                figures.server_cores,
+                figures.own_cores,
+                figures.disk_bytes as f64 / MEBIBYTE,
+                figures.lost,
+                figures::load_average()
+            );
+            results.push((*name, figures));
+        }
+    }
+    compare(&results);
+    if "recovery".contains(&wanted) {
+        recover(parent, if is_quick { OLD_ROOMS / 10 } else { OLD_ROOMS }, rounds).await?;
+    }
+    Ok(())
+}
+
+/// The targets, by the medians of all rounds.
+fn compare(results: &[(&str, load::Figures)]) {
+    let middle = |name: &str, figure: fn(&load::Figures) -> f64| {
+        let samples: Vec<f64> =
+            results.iter().filter(|(n, _)| *n == name).map(|(_, figures)| figure(figures)).collect();
+        (!samples.is_empty()).then(|| median(samples))
+    };
+    println!();
+    for load in ["10k/s", "50k/s", "max"] {
+        let (memory, journal) = (format!("memory {load}"), format!("journal {load}"));
+        let pair = |figure| middle(&memory, figure).zip(middle(&journal, figure));
+        if let (Some(events), Some(p99), Some(cpu)) = (pair(|f| f.events), pair(|f| f.p99), pair(|f| f.cpu)) {
+            println!(
+                "journal / memory, {load}: events/s {:.2}, CPU {:.2}, p99 {:+.2} ms",
+                events.1 / events.0,
+                cpu.1 / cpu.0,
+                p99.1 - p99.0
+            );
+        }
+    }
+    println!(
+        "targets: 50,000/s over 1,000 rooms with p99 +10 ms; at 10,000/s ratio 0.75; sync 5,000/s over 100 rooms; lost 0"
+    );
+}
+
+async fn recover(parent: &Path, rooms: usize, rounds: usize) -> io::Result<()> {
+    println!(
+        "\nstart after kill -9 (target: 300 ms, and memory as without rooms)\n\
+         {:8} {:>12} {:>16} {:>14} {:>14} {:>15} {:>15} {:>6} {:>5}",
+        "rooms",
+        "listening ms",
+        "first welcome ms",
+        "resident MiB",
+        "100 opened MiB",
+        "opening 100, ms",
+        "not continuous",
+        "MiB",
+        "load"
+    );
+    for _ in 0..rounds {
+        // Three times as many rooms tell what a room costs from what the store holds in any case.
+        for rooms in [0, rooms, 3 * rooms] {
+            let directory = tempfile::tempdir_in(parent)?;
+            let figures = recovery::run(rooms, "journal", directory.path()).await?;
+            println!(
+                "{rooms:8} {:12.1} {:16.1} {:14.1} {:14.1} {:15.1} {:15} {:6.1} {:>5}",
+                figures.listening.as_secs_f64() * 1e3,
+                figures.first_welcome.as_secs_f64() * 1e3,
+                figures.resident_first as f64 / MEBIBYTE,
+                figures.resident_opened as f64 / MEBIBYTE,
+                figures.opening.as_secs_f64() * 1e3,
+                figures.not_continuous,
+                figures.disk_bytes as f64 / MEBIBYTE,
+                figures::load_average()
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! Owns a subscriber's view of a hub: which topics are wanted, by how many, and their last values (contract section 6).
+//! Made by `connect(…).feed(…)`; the connection under it is `link`'s.
+
+import { createEmitter, guard, type Handler } from "./emitter.js";
+import { InnkeeperError } from "./error.js";
+import { createLink, type LinkOptions } from "./link.js";
+import type { Data, FeedState, Gap, Json, Status, StatusChange } from "./types.js";
+
+export interface FeedEvents {
+  status: StatusChange;
+  /** The hub's upstream (H3). */
+  feed: FeedState;
+  /** The hub missed values (H4). */
+  gap: Gap;
+  /** The server refused something, or the token function failed. */
+  error: InnkeeperError;
+}
+
+export interface Feed {
+  readonly hub: string;
+  readonly status: Status;
+  readonly reason: InnkeeperError | undefined;
+  /** The last round trip in ms. */
+  readonly latency: number | undefined;
+  /** Returns what takes the handler away again. */
+  on<K extends keyof FeedEvents>(event: K, handler: Handler<FeedEvents[K]>): () => void;
+  /**
+   * Values of a topic: first the last known one, if there is one, then each new one. The server is asked once for a
+   * topic, however many subscribe to it here. Returns what unsubscribes.
+   */
+  subscribe(topic: string, handler: (data: Json, frame: Data) => void): () => void;
+  close(): void;
+}
+
+/** Topics in one frame: it must not come near the server's MAX_MESSAGE_BYTES. */
+const BATCH = 200;
+
+interface Topic {
+  handlers: Set<Handler<Data>>;
+  last?: Data;
+}
+
+export function createFeed(base: string, hub: string, linkOptions: LinkOptions): Feed {
+  const { on, emit } = createEmitter<FeedEvents>();
+  const topics = new Map<string, Topic>();
+  // What the server believes on this connection.
+  let asked = new Set<string>();
+  let isDue = false;
+
+  const link = createLink(linkOptions, {
+    url: () => `${base}/ws/${hub}`,
+    // Subscribers have no seats to take from each other.
+    mayOverlap: () => true,
+    welcome() {
+      asked = new Set();
+      tell();
+      changed();
+    },
+    frame(frame) {
+      switch (frame.type) {
+        case "data": {
+          const topic = topics.get(frame.topic);
+          if (!topic) break;
+          topic.last = frame;
+          for (const handler of [...topic.handlers]) guard(handler, frame);
+          break;
+        }
+        case "feed":
+          emit("feed", frame);
+          break;
+        case "subscribed":
+          if (frame.feed) emit("feed", { type: "feed", ...frame.feed });
+          break;
+        case "gap":
+          emit("gap", frame);
+          break;
+        case "error":
+          emit("error", new InnkeeperError(frame.code, frame.message));
+      }
+    },
+    changed,
+    failed: (error) => emit("error", error),
+  });
+
+  function changed(): void {
+    const { status, reason, retryInMs } = link;
+    emit("status", { status, reason, retryInMs });
+  }
+
+  /** Tells the server the difference between what is wanted and what it was asked for. */
+  function tell(): void {
+    isDue = false;
+    for (const [name, { handlers }] of topics) if (handlers.size === 0) topics.delete(name);
+    const say = (type: "subscribe" | "unsubscribe", names: string[]) => {
+      for (let at = 0; at < names.length; at += BATCH) link.send({ type, topics: names.slice(at, at + BATCH) });
+    };
+    if (link.status !== "online") return;
+    say("unsubscribe", [...asked].filter((name) => !topics.has(name)));
+    say("subscribe", [...topics.keys()].filter((name) => !asked.has(name)));
+    asked = new Set(topics.keys());
+  }
+
+  /** Once for all that is asked for in this turn; what is taken back in it is never said. */
+  function plan(): void {
+    if (!isDue) queueMicrotask(tell);
+    isDue = true;
+  }
+
+  link.start();
+  return {
+    hub,
+    on,
+    get status() {
+      return link.status;
+    },
+    get reason() {
+      return link.reason;
+    },
+    get latency() {
+      return link.latency;
+    },
+    subscribe(name, callback) {
+      const topic: Topic = topics.get(name) ?? { handlers: new Set() };
+      const handler: Handler<Data> = (frame) => callback(frame.data, frame);
+      topics.set(name, topic);
+      topic.handlers.add(handler);
+      const { last } = topic;
+      if (last) queueMicrotask(() => topic.handlers.has(handler) && guard(handler, { ...last, snapshot: true }));
+      plan();
+      return () => {
+        topic.handlers.delete(handler);
+        plan();
+      };
+    },
+    close: () => link.stop(new InnkeeperError("left", "the feed was closed", 1000)),
+  };
+}

@@ -1,0 +1,135 @@
+//! Owns the proofs of feeds: what a hub is asked for, and who hears what.
+
+import { describe, expect, it, vi } from "vitest";
+import { FakeSocket, client, useFakes } from "./fake.js";
+
+useFakes();
+
+const wait = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
+const WELCOME = { type: "welcome", protocol: 1, hub: "options" };
+const data = (topic: string, value: unknown, snapshot?: boolean) => ({ type: "data", topic, seq: 1, snapshot, data: value });
+
+async function online() {
+  const feed = client().feed("options");
+  await wait();
+  const socket = FakeSocket.last.open().say(WELCOME);
+  return { feed, socket };
+}
+
+describe("subscriptions", () => {
+  it("the server is asked once for a topic, however many want it, and told when nobody does", async () => {
+    const { feed, socket } = await online();
+    expect(socket.url).toBe("ws://server/ws/options");
+    const heard: unknown[] = [];
+    const first = feed.subscribe("a", (value) => heard.push(["first", value]));
+    const second = feed.subscribe("a", (value, { topic }) => heard.push(["second", topic, value]));
+    feed.subscribe("b", () => undefined);
+    await wait();
+    expect(socket.said).toEqual([{ type: "subscribe", topics: ["a", "b"] }]);
+    socket.say(data("a", 1)).say(data("b", 2)).say(data("c", 3));
+    expect(heard).toEqual([
+      ["first", 1],
+      ["second", "a", 1],
+    ]);
+    first();
+    first();
+    await wait();
+    expect(socket.said).toHaveLength(1);
+    second();
+    await wait();
+    expect(socket.said.at(-1)).toEqual({ type: "unsubscribe", topics: ["a"] });
+    heard.length = 0;
+    socket.say(data("a", 4));
+    expect(heard).toEqual([]);
+  });
+
+  it("a second subscriber gets the last value without asking, unless it is gone by then", async () => {
+    const { feed, socket } = await online();
+    feed.subscribe("a", () => undefined);
+    await wait();
+    socket.say(data("a", 1));
+    const heard: unknown[] = [];
+    feed.subscribe("a", (value, { snapshot }) => heard.push([value, snapshot]));
+    feed.subscribe("a", () => heard.push("gone"))();
+    expect(heard, "not before subscribe() returns").toEqual([]);
+    await wait();
+    expect(heard).toEqual([[1, true]]);
+    expect(socket.said).toHaveLength(1);
+  });
+
+  it("what is taken back in the same turn is never said, and keeps its value", async () => {
+    const { feed, socket } = await online();
+    feed.subscribe("never", () => undefined)();
+    const off = feed.subscribe("a", () => undefined);
+    await wait();
+    socket.say(data("a", 1));
+    off();
+    const heard: unknown[] = [];
+    feed.subscribe("a", (value) => heard.push(value));
+    await wait();
+    expect(socket.said).toEqual([{ type: "subscribe", topics: ["a"] }]);
+    expect(heard).toEqual([1]);
+  });
+
+  it("many topics go in several frames", async () => {
+    const { feed, socket } = await online();
+    for (let n = 0; n < 450; n++) feed.subscribe(`t${n}`, () => undefined);
+    await wait();
+    expect(socket.said.map(({ topics }) => (topics as string[]).length)).toEqual([200, 200, 50]);
+  });
+
+  it("all are asked for again after a reconnect, also those that came meanwhile", async () => {
+    const { feed, socket } = await online();
+    const heard: unknown[] = [];
+    feed.subscribe("a", (value, { snapshot }) => heard.push([value, snapshot]));
+    const gone = feed.subscribe("gone", () => undefined);
+    await wait();
+    const changes: string[] = [];
+    feed.on("status", ({ status }) => changes.push(status));
+    socket.end();
+    gone();
+    feed.subscribe("late", () => undefined);
+    await wait(250);
+    FakeSocket.last.open().say(WELCOME);
+    expect(FakeSocket.last.said).toEqual([{ type: "subscribe", topics: ["a", "late"] }]);
+    FakeSocket.last.say(data("a", 5, true));
+    expect(heard).toEqual([[5, true]]);
+    expect(changes).toEqual(["reconnecting", "reconnecting", "online"]);
+  });
+});
+
+it("tells of the upstream, of gaps and of errors", async () => {
+  const { feed, socket } = await online();
+  const told: unknown[] = [];
+  feed.on("feed", ({ state }) => told.push(state));
+  feed.on("gap", ({ topics, from, to }) => told.push([topics, from, to]));
+  feed.on("error", ({ code }) => told.push(code));
+  socket
+    .say({ type: "subscribed", topics: ["a"], feed: { state: "live" } })
+    .say({ type: "feed", state: "down", since: 1, attempt: 2 })
+    .say({ type: "gap", topics: ["a"], from: 1, to: 2 })
+    .say({ type: "error", code: "forbidden", message: "" });
+  expect(told).toEqual(["live", "down", [["a"], 1, 2], "forbidden"]);
+});
+
+it("stops when the server says so, and when it is closed", async () => {
+  const refused = await online();
+  refused.socket.end(4003, "auth_failed");
+  expect(refused.feed.status).toBe("closed");
+  expect(refused.feed.reason).toMatchObject({ code: "auth_failed", closeCode: 4003 });
+  const { feed, socket } = await online();
+  expect(feed.status).toBe("online");
+  feed.close();
+  expect(socket.isClosed).toBe(true);
+  await wait(60_000);
+  expect(FakeSocket.all).toHaveLength(2);
+  expect(feed.reason?.code).toBe("left");
+});
+
+it("the operators' hub is reached with a token in the first frame", async () => {
+  client({ token: () => "secret" }).feed("_server");
+  await wait();
+  expect(FakeSocket.last.open().sent).toEqual([{ type: "auth", token: "secret" }]);
+  expect(FakeSocket.last.url).toBe("ws://server/ws/_server");
+  expect(() => client().feed("a/b")).toThrow(/a name is/);
+});

@@ -1,0 +1,20 @@
+//! Owns feed hubs (section 6): topics with their last values, who wants them on which shard, and the way of a value to them.
+//! Called by `app`, which starts hubs, `registry`, whose shards have a branch of each, and `connection`, which subscribes.
+//!
+//! A hub is one actor; on each shard it has a [`Branch`] with that shard's subscribers. A value crosses to each shard once,
+//! whatever the number of subscribers there, and is made into a frame once on each. Between hub and branch at most one
+//! message is on its way in either direction; what changes meanwhile is combined, so neither queue grows.
+
+mod actor;
+mod branch;
+mod fanout;
+mod lane;
+mod server_feed;
+#[cfg(test)]
+mod tests;
+mod topics;
+mod update;
+
+pub use actor::{Deliver, Hub};
+pub use branch::{Branch, HubPlan};
+pub use server_feed::ServerFeed;

@@ -1,0 +1,43 @@
+//! Owns what a hub says of a topic: a value, its number, and the two frames it can be told in.
+//! Called by `topics`, which numbers values, and by `fanout`, which makes the frames.
+
+use crate::{
+    protocol::{RawJson, Topic, server::write_data},
+    ws::{Frame, json_frame},
+};
+
+/// What a source has to say of one of its topics.
+#[derive(Debug, Clone)]
+pub struct Value {
+    /// What is new.
+    pub live: RawJson,
+    /// All there is to know, where `live` is only a step towards it; `None`: `live` says it all.
+    pub whole: Option<RawJson>,
+}
+
+/// A value with its number. Crosses threads; cloning shares the text.
+#[derive(Debug, Clone)]
+pub struct Update {
+    pub topic: Topic,
+    /// Consecutive within the topic for as long as anybody wants it; it never falls, and leaves a gap when nobody did.
+    pub seq: u64,
+    pub value: Value,
+}
+
+impl Update {
+    /// For whoever has the value before it, if the value comes in steps.
+    pub fn live_frame(&self) -> Frame {
+        json_frame(|out| write_data(out, &self.topic, self.seq, false, &self.value.live))
+    }
+
+    /// For whoever has nothing, or has missed something.
+    pub fn whole_frame(&self) -> Frame {
+        let whole = self.value.whole.as_ref().unwrap_or(&self.value.live);
+        json_frame(|out| write_data(out, &self.topic, self.seq, true, whole))
+    }
+
+    /// Whether a subscriber that has seen `seen` needs nothing in between.
+    pub fn follows(&self, seen: u64) -> bool {
+        self.value.whole.is_none() || self.seq == seen + 1
+    }
+}

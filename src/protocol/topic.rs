@@ -1,0 +1,52 @@
+//! Owns `Topic`: the name of one value of a feed hub (section 6), checked once and cheap to clone afterwards.
+//! Called by `client`, which reads it from frames, and by `hub`, which is keyed by it.
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+use serde::{Serialize, Serializer};
+
+/// The longest name, in bytes.
+pub const MAX_TOPIC_BYTES: usize = 128;
+
+/// Topics one frame may name.
+pub const MAX_TOPICS: usize = 256;
+
+/// 1 to 128 bytes without control characters; upstreams have names of many shapes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// `None` when the text is no name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_name = (1..=MAX_TOPIC_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
+        is_name.then(|| Self(text.into()))
+    }
+
+    /// A name that the program itself gives; it must be one.
+    pub fn of_program(name: &'static str) -> Self {
+        debug_assert!(Self::parse(name).is_some());
+        Self(name.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}

@@ -1,0 +1,110 @@
+//! Owns a home for tests that fails, panics or keeps its caller waiting on command.
+//! Called by the tests of the journal; wraps any other home.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::{Batch, Log, Store, StoreError};
+use crate::protocol::GameId;
+
+/// Does what its [`Faults`] say, else what `inner` does.
+pub(super) struct FaultyStore<S> {
+    inner: S,
+    faults: Faults,
+}
+
+/// The switches of a home that is in the hands of somebody else.
+#[derive(Clone, Default)]
+pub(super) struct Faults(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+pub(super) struct State {
+    /// So many calls fail; `u32::MAX`: until told otherwise.
+    pub(super) failing_appends: u32,
+    pub(super) failing_reads: u32,
+    /// So many calls panic.
+    pub(super) panics: u32,
+    /// Calls wait until this is reset.
+    pub(super) holds: bool,
+    pub(super) holds_tend: bool,
+    /// Calls that have begun, and their groups: batches and flush. Failed ones too.
+    pub(super) groups: Vec<(usize, bool)>,
+    pub(super) tends: u32,
+}
+
+impl Faults {
+    pub(super) fn wrap<S: Store>(&self, inner: S) -> FaultyStore<S> {
+        FaultyStore { inner, faults: self.clone() }
+    }
+
+    /// Changes switches.
+    pub(super) fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.0.1.notify_all();
+    }
+
+    /// Blocks until the state is as wanted.
+    pub(super) fn wait_until(&self, mut is_wanted: impl FnMut(&State) -> bool) {
+        let _state =
+            self.0.1.wait_while(self.lock(), |state| !is_wanted(state)).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    pub(super) fn groups(&self) -> Vec<(usize, bool)> {
+        self.lock().groups.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn panic_if_told(&self) {
+        let mut state = self.lock();
+        if state.panics > 0 {
+            state.panics -= 1;
+            drop(state);
+            panic!("as told");
+        }
+    }
+
+    fn fail_if_told(&self, which: impl Fn(&mut State) -> &mut u32) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let left = which(&mut state);
+        if *left == 0 {
+            return Ok(());
+        }
+        if *left != u32::MAX {
+            *left -= 1;
+        }
+        Err(StoreError("failing as told".into()))
+    }
+}
+
+impl<S: Store> Store for FaultyStore<S> {
+    fn append(&mut self, group: &[Batch], flush: bool) -> Result<Vec<usize>, StoreError> {
+        self.faults.set(|state| state.groups.push((group.len(), flush)));
+        self.faults.wait_until(|state| !state.holds);
+        self.faults.panic_if_told();
+        self.faults.fail_if_told(|state| &mut state.failing_appends)?;
+        self.inner.append(group, flush)
+    }
+
+    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
+        self.faults.panic_if_told();
+        self.faults.fail_if_told(|state| &mut state.failing_reads)?;
+        self.inner.read(game, from)
+    }
+
+    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
+        self.faults.fail_if_told(|state| &mut state.failing_reads)?;
+        self.inner.games(after, limit)
+    }
+
+    fn sweep(&mut self, limit: usize) -> Result<usize, StoreError> {
+        self.inner.sweep(limit)
+    }
+
+    fn tend(&mut self) -> Result<(), StoreError> {
+        self.faults.set(|state| state.tends += 1);
+        self.faults.wait_until(|state| !state.holds_tend);
+        self.inner.tend()
+    }
+}
