@@ -1,0 +1,185 @@
+//! Owns one seat as the pages' parts see it: the client library's room, the ledger, and every end of it in words.
+//! Made by main.ts for the room and by game.ts for tic-tac-toe.
+
+import { connect, InnkeeperError, type Json, type Presence, type Room } from "@innkeeper/client";
+import { isObject } from "../../shared/dom";
+import { Ledger, type Mark } from "./ledger";
+import { askWhy, inWords } from "./words";
+import type { Tokens } from "./tokens";
+import type { Wire } from "./wire";
+
+/** How to get in. `base` is the server's WebSocket origin. */
+export interface Way { base: string; game: string; player: string; tokens: Tokens; wire: Wire; watch?: boolean }
+
+interface Heard {
+  message: { from: string; data: unknown; seq: number };
+  presence: { player: string; status: string; reason?: string | undefined };
+  volatile: { from: string; name: string; data: unknown };
+  state: unknown;
+  status: string;
+  resumed: { verdict: string; lost?: [number, number] | undefined; reason?: string | undefined };
+  /** It keeps trying, and this is why it is not in yet. */
+  trouble: string;
+  /** It was online, and is no more. */
+  lost: undefined;
+  /** The server refused something that nobody waits for. */
+  complaint: string;
+  /** For good, and why. */
+  closed: string;
+}
+
+/** So long may a server without a token in its hands keep one waiting before it says so (AUTH_TIMEOUT_MS and a little). */
+const CONNECT_MS = 13_000;
+/** Refusals of an upgrade that trying again does not change. */
+const HOPELESS = /\((?:invalid_origin|disabled)\)$/;
+
+export class Session {
+  readonly ledger = new Ledger();
+  /** Why it is not online. */
+  why = "";
+  #room: Room;
+  #listeners = new Map<keyof Heard, ((value: never) => void)[]>();
+  #run = "";
+  #place = 0;
+  #failures = 0;
+  #wasOnline = false;
+  #over = false;
+
+  constructor(private readonly way: Way) {
+    this.#newRun();
+    const client = connect(way.base, {
+      game: way.game, player: way.player, spectate: way.watch ?? false, WebSocket: way.wire.Socket,
+      connectTimeoutMs: CONNECT_MS, pingIntervalMs: 5000, pingTimeoutMs: 5000, backoffBaseMs: 400, backoffCapMs: 10_000, ...storage(), ...way.tokens.option,
+    });
+    this.#room = client.room;
+    this.#listen(this.#room);
+    this.join = async () => {
+      await client.join();
+      // Before the first event is handed out: here is where this page begins to count.
+      this.ledger.welcome("new", this.#room.seq);
+      this.#tell("status", this.status);
+      this.#tell("state", this.state);
+    };
+  }
+
+  /** Resolves with the first welcome; rejects once `closed` has said why. */
+  readonly join: () => Promise<void>;
+
+  get game() { return this.way.game; }
+  get player() { return this.way.player; }
+  get role() { return this.#room.role ?? (this.way.watch ? "spectator" : "player"); }
+  get state(): unknown { return this.#room.state; }
+  get players() { return this.#room.players; }
+  get count() { return this.#room.playerCount; }
+  get latency() { return this.#room.latency ?? null; }
+  get status() { return this.#room.status; }
+  get online() { return this.#room.status === "online"; }
+  get confirmed() { return this.#room.counters.confirmed; }
+  /** Handed over, confirmed or not: what waits for the line counts, too. */
+  get sent() { return this.confirmed + this.#room.pending; }
+  get resumed() { return this.#room.counters.resumed; }
+  get doubled() { return this.ledger.doubled + this.#room.counters.doubled; }
+  get lost() { return this.ledger.lost; }
+
+  on<K extends keyof Heard>(event: K, listener: (value: Heard[K]) => void): void {
+    this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener as (value: never) => void]);
+  }
+
+  send(data: unknown): Promise<unknown> { return this.#room.send(data as Json); }
+  patch(patch: Record<string, unknown>): Promise<unknown> { return this.#room.patch(patch as { [key: string]: Json }); }
+  /** The same with a mark in it, by which everybody's ledger sees whether it arrives, and once. */
+  sendMarked(make: (mark: Mark) => Record<string, unknown>): Promise<unknown> { return this.#marked((mark) => this.send(make(mark))); }
+  patchMarked(make: (mark: Mark) => Record<string, unknown>): Promise<unknown> { return this.#marked((mark) => this.patch(make(mark))); }
+  volatile(name: string, data: unknown): void { this.#room.volatile(name, data as Json); }
+
+  leave(): void {
+    this.#over = true;
+    void this.#room.leave();
+  }
+
+  explain(error: unknown): string {
+    return error instanceof InnkeeperError ? inWords(error.code, error.closeCode, error.message) : String(error);
+  }
+
+  /** What was refused leaves a hole in the count, so that the count begins anew. */
+  async #marked(send: (mark: Mark) => Promise<unknown>): Promise<unknown> {
+    const run = this.#run;
+    this.#place += 1;
+    try {
+      return await send([run, this.#place]);
+    } catch (error) {
+      if (run === this.#run) this.#newRun();
+      throw error;
+    }
+  }
+
+  #newRun(): void {
+    this.#run = Math.random().toString(36).slice(2, 10);
+    this.#place = 0;
+  }
+
+  #tell<K extends keyof Heard>(event: K, value: Heard[K]): void {
+    if (this.#over && event !== "status") return;
+    for (const listener of this.#listeners.get(event) ?? []) (listener as (value: Heard[K]) => void)(value);
+  }
+
+  #listen(room: Room): void {
+    room.on("message", ({ seq, from, data }) => {
+      this.ledger.event(seq, from, isObject(data) ? data.i : undefined);
+      this.#tell("message", { from, data, seq });
+    });
+    room.on("patch", ({ seq, from, patch }) => this.ledger.event(seq, from, markOf(patch)));
+    room.on("presence", (frame: Presence) => {
+      if ("count" in frame) { this.#tell("status", this.status); return; }
+      this.ledger.event(frame.seq, "");
+      this.#tell("presence", frame);
+    });
+    room.on("volatile", ({ from, volatile, data }) => this.#tell("volatile", { from, name: volatile, data }));
+    room.on("state", (state) => this.#tell("state", state));
+    room.on("error", (error) => this.#tell("complaint", this.explain(error)));
+    room.on("resumed", ({ verdict, lost, reason }) => {
+      this.ledger.welcome(verdict, room.seq, lost);
+      this.#tell("resumed", { verdict, lost, reason });
+    });
+    room.on("status", () => this.#changed(room));
+  }
+
+  #changed(room: Room): void {
+    const { status, reason } = room;
+    this.why = status === "online" || !reason ? "" : this.explain(reason);
+    this.#tell("status", status);
+    if (status === "online") { this.#failures = 0; this.#wasOnline = true; }
+    else if (status === "closed") this.#tell("closed", this.why);
+    else if (reason) {
+      if (this.#wasOnline) this.#tell("lost", undefined);
+      this.#tell("trouble", this.why);
+      this.#failures += this.#wasOnline ? 0 : 1;
+      this.#wasOnline = false;
+      if (reason.closeCode === 1006) void this.#ask(room);
+    }
+  }
+
+  /** A lost line and a refused upgrade look the same to a page: after the second failure in a row it asks. */
+  async #ask(room: Room): Promise<void> {
+    const isNew = room.seq === 0;
+    if ((!isNew && this.#failures % 4 !== 2) || this.#failures === 0 || this.way.wire.cutFor > 0 || !navigator.onLine) return;
+    const why = await askWhy(`${this.way.base}/ws/${this.way.game}/${this.way.player}`);
+    if (!why || room.status === "online" || room.status === "closed") return;
+    this.why = why;
+    this.#tell("trouble", why);
+    if (!HOPELESS.test(why)) return;
+    this.#tell("closed", why);
+    this.leave();
+  }
+}
+
+/** The mark of the stroke in a patch. */
+function markOf(patch: unknown): unknown {
+  const strokes = isObject(patch) && isObject(patch.strokes) ? Object.values(patch.strokes) : [];
+  return strokes.map((stroke) => isObject(stroke) ? stroke.i : undefined).find((mark) => mark !== undefined);
+}
+
+/** Reading it throws where a page may not store anything: then a reload begins anew. */
+function storage(): { storage?: Storage } {
+  try { return { storage: sessionStorage }; } catch { return {}; }
+}
