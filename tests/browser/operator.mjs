@@ -84,7 +84,7 @@ export async function fakeOperator(page, { rooms = manyRooms(10_000), secret } =
     const say = (frame) => socket.send(JSON.stringify(frame));
     const welcome = () => { isIn = true; say({ type: "welcome", protocol: 1, hub: "_server", topics: ["stats", "security"], heartbeat: { interval_ms: 30_000, timeout_ms: 10_000 } }); };
     if (!secret) setTimeout(welcome, 5);
-    const timer = setInterval(() => { if (isIn && sockets.has(socket)) say({ type: "data", topic: "stats", data: next() }); }, 1000);
+    const timer = setInterval(() => { if (isIn && sockets.has(socket)) say({ type: "data", topic: "stats", data: next() }); }, 1000).unref();
     socket.onClose(() => { clearInterval(timer); sockets.delete(socket); });
     socket.onMessage((text) => {
       const frame = JSON.parse(text);
