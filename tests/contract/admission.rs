@@ -90,7 +90,7 @@ fn p1_a_path_that_is_no_game_and_player_is_400_as_an_upgrade_and_as_a_plain_requ
             "/ws/g%2Fp/q",
             "/ws/g/a%2fb",
             "/ws/g/a%20b",
-            "/ws/_server",
+            "/ws/_other",
             "/ws/_server/p",
             "/ws/g/_server",
             "/ws/g/@server",
