@@ -73,7 +73,7 @@ export async function fakeOperator(page, { rooms = manyRooms(10_000), secret } =
         .map((seq) => seq % 5 ? { type: "message", seq, from: seq % 2 ? "otter" : "finch", data: { chat: `line ${seq}` }, time: Date.now() - (last - seq) * 900, ...(seq % 17 ? {} : { only: ["otter", "finch"] }) } : { type: "presence", seq, player: "heron", status: "away", time: Date.now() });
       return answer(200, { events, first_seq: 1, seq: last });
     }
-    return answer(200, { ...room, first_seq: Math.max(1, room.seq - room.events_kept),
+    return answer(200, { ...room, connected: 2, first_seq: Math.max(1, room.seq - room.events_kept),
       state: { board: [null, "X", null, null, "O", null, null, null, null], marks: { X: "otter", O: "finch" }, turn: "X", winner: null, long: Array.from({ length: 250 }, (_, at) => at) },
       players: { otter: { status: "joined", last_id: 41, queue_bytes: 0, queue_frames: 0, latency_ms: 12.4, connected_ms: 63_000 }, finch: { status: "joined", last_id: 17, queue_bytes: 20_480, queue_frames: 31, latency_ms: 148, connected_ms: 9000 },
         heron: { status: "away", last_id: 3, queue_bytes: 0, queue_frames: 0, latency_ms: null, connected_ms: null } } });
@@ -84,7 +84,7 @@ export async function fakeOperator(page, { rooms = manyRooms(10_000), secret } =
     const say = (frame) => socket.send(JSON.stringify(frame));
     const welcome = () => { isIn = true; say({ type: "welcome", protocol: 1, hub: "_server", topics: ["stats", "security"], heartbeat: { interval_ms: 30_000, timeout_ms: 10_000 } }); };
     if (!secret) setTimeout(welcome, 5);
-    const timer = setInterval(() => { if (isIn && sockets.has(socket)) say({ type: "data", topic: "stats", data: next() }); }, 1000);
+    const timer = setInterval(() => { if (isIn && sockets.has(socket)) say({ type: "data", topic: "stats", data: next() }); }, 1000).unref();
     socket.onClose(() => { clearInterval(timer); sockets.delete(socket); });
     socket.onMessage((text) => {
       const frame = JSON.parse(text);

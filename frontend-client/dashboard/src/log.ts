@@ -7,7 +7,7 @@ import { clock } from "./format";
 export interface Line { time: number; level: string; event: string; game?: string; player?: string; address?: string; [more: string]: unknown }
 
 const KEPT = 2000, SHOWN = 250;
-const NAMED = new Set(["time", "level", "event", "game", "player", "address", "message", "target"]);
+const NAMED = new Set(["time", "level", "event", "game", "player", "address", "message", "target", "n"]);
 
 export class SecurityLog {
   #lines: Line[] = [];

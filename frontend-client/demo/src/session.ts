@@ -4,7 +4,7 @@
 import { connect, InnkeeperError, type Json, type Presence, type Room } from "@innkeeper/client";
 import { isObject } from "../../shared/dom";
 import { Ledger, type Mark } from "./ledger";
-import { askWhy, inWords } from "./words";
+import { inWords } from "./words";
 import type { Tokens } from "./tokens";
 import type { Wire } from "./wire";
 
@@ -30,9 +30,6 @@ interface Heard {
 
 /** So long may a server without a token in its hands keep one waiting before it says so (AUTH_TIMEOUT_MS and a little). */
 const CONNECT_MS = 13_000;
-/** Refusals of an upgrade that trying again does not change. */
-const HOPELESS = /\((?:invalid_origin|disabled)\)$/;
-
 export class Session {
   readonly ledger = new Ledger();
   /** Why it is not online. */
@@ -41,7 +38,6 @@ export class Session {
   #listeners = new Map<keyof Heard, ((value: never) => void)[]>();
   #run = "";
   #place = 0;
-  #failures = 0;
   #wasOnline = false;
   #over = false;
 
@@ -98,7 +94,10 @@ export class Session {
   }
 
   explain(error: unknown): string {
-    return error instanceof InnkeeperError ? inWords(error.code, error.closeCode, error.message) : String(error);
+    if (!(error instanceof InnkeeperError)) return String(error);
+    // Of a server elsewhere a page does not even see that it was refused.
+    const elsewhere = error.closeCode === 1006 && new URL(this.way.base).host !== location.host && this.#room.seq === 0;
+    return `${inWords(error.code, error.closeCode, error.message)}${elsewhere ? ` Maybe it does not take pages from ${location.origin}.` : ""}`;
   }
 
   /** What was refused leaves a hole in the count, so that the count begins anew. */
@@ -148,28 +147,13 @@ export class Session {
     const { status, reason } = room;
     this.why = status === "online" || !reason ? "" : this.explain(reason);
     this.#tell("status", status);
-    if (status === "online") { this.#failures = 0; this.#wasOnline = true; }
+    if (status === "online") this.#wasOnline = true;
     else if (status === "closed") this.#tell("closed", this.why);
     else if (reason) {
       if (this.#wasOnline) this.#tell("lost", undefined);
       this.#tell("trouble", this.why);
-      this.#failures += this.#wasOnline ? 0 : 1;
       this.#wasOnline = false;
-      if (reason.closeCode === 1006) void this.#ask(room);
     }
-  }
-
-  /** A lost line and a refused upgrade look the same to a page: after the second failure in a row it asks. */
-  async #ask(room: Room): Promise<void> {
-    const isNew = room.seq === 0;
-    if ((!isNew && this.#failures % 4 !== 2) || this.#failures === 0 || this.way.wire.cutFor > 0 || !navigator.onLine) return;
-    const why = await askWhy(`${this.way.base}/ws/${this.way.game}/${this.way.player}`);
-    if (!why || room.status === "online" || room.status === "closed") return;
-    this.why = why;
-    this.#tell("trouble", why);
-    if (!HOPELESS.test(why)) return;
-    this.#tell("closed", why);
-    this.leave();
   }
 }
 

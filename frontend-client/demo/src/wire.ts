@@ -19,7 +19,8 @@ class DeadSocket extends EventTarget {
     super();
     setTimeout(() => {
       if (this.readyState !== WebSocket.CONNECTING) return;
-      this.#tell("error", new Event("error"));
+      // As if lost in its first moment: what never opened would make the library ask the server why, past the cut.
+      this.#tell("open", new Event("open"));
       this.close();
     });
   }
@@ -29,7 +30,7 @@ class DeadSocket extends EventTarget {
     this.readyState = WebSocket.CLOSED;
     this.#tell("close", new CloseEvent("close", { code: 1006, wasClean: false }));
   }
-  #tell(name: "error" | "close", event: Event): void {
+  #tell(name: "open" | "close", event: Event): void {
     this[`on${name}`]?.(event);
     this.dispatchEvent(event);
   }

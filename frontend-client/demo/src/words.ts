@@ -49,20 +49,3 @@ export function inWords(code: string, closeCode: number | undefined, message: st
 /** Their messages name the setting and its value. */
 const SAYS_MORE = new Set(["connection_limit", "rate_limit", "disabled", "illegal_move"]);
 const sentence = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
-
-/**
- * Browsers hide why an upgrade was refused. A plain request to the same path is judged by the same rules in the same
- * order, and its answer can be read: 426 means that all is well. POST, because a GET of the own site has no Origin.
- */
-export async function askWhy(url: string): Promise<string | undefined> {
-  const address = url.replace(/^ws/, "http");
-  try {
-    const answer = await fetch(address, { method: "POST", signal: AbortSignal.timeout(4000) });
-    if (answer.status === 426 || answer.ok) return undefined;
-    const { error } = await answer.json() as { error?: { code?: string; message?: string } };
-    return inWords(error?.code ?? String(answer.status), undefined, error?.message ?? "");
-  } catch {
-    if (new URL(address).origin === location.origin) return undefined;
-    return `The server at ${new URL(address).host} cannot be reached, or does not take connections from ${location.origin}.`;
-  }
-}

@@ -1,0 +1,102 @@
+//! Owns the tests of the dashboard against the real server: its hub, its API, its rooms, and what players see of an operator.
+//! Run by scripts/test, or `INNKEEPER_BIN=… npm test` in this folder; settings are in support.mjs.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { draw, joined, line, presence, say, strokes } from "./room.mjs";
+import { findings, jwt, open, picture, serverFor, startBrowser, until } from "./support.mjs";
+
+const SECRET = "a secret of at least thirty-two bytes", OPERATOR = "an operator's secret of thirty-two bytes";
+const soon = () => Math.floor(Date.now() / 1000) + 3600;
+
+let browser, stop;
+before(async () => { ({ browser, stop } = await startBrowser()); });
+after(() => stop?.());
+
+const dashboard = (t, port, options = { viewport: { width: 1280, height: 900 } }) => open(t, browser, `http://127.0.0.1:${port}/dashboard`, options);
+const row = (page, game) => page.locator(`.body .tr[data-key="${game}"]`);
+const figure = async (page, column) => (await page.locator(`dd[data-column="${column}"]`).textContent()).trim();
+
+test("in development mode the dashboard is open on this machine, and shows who is connected, what they do, and who left", async (t) => {
+  const { port } = await serverFor(t), alice = await joined(t, browser, port, "seen", "alice"), bob = await joined(t, browser, port, "seen", "bob");
+  const page = await dashboard(t, port);
+  // Two players, each with the room and the game, and the dashboard itself.
+  await until("five connections", async () => (await figure(page, "connections")) === "5");
+  await until("rates", async () => (await figure(page, "in")) !== "–");
+  await row(page, "tic-tac-toe-seen").waitFor();
+  await row(page, "seen").click();
+  await page.locator('#players tr[data-player="alice"]').waitFor();
+  await draw(alice, [[0.2, 0.2], [0.4, 0.7]]);
+  await say(alice, "is anybody watching?");
+  await page.locator("#events .what", { hasText: "is anybody watching?" }).waitFor();
+  await page.locator("#state summary", { hasText: "strokes" }).waitFor();
+  await bob.locator("#cut").click();
+  await page.locator('#players tr[data-player="bob"] [data-status=away]').waitFor();
+  assert.deepEqual(await findings(page), []);
+  await picture(page, "dashboard-real-room");
+  await page.keyboard.press("Escape");
+  await page.locator("#log-text").fill("bob");
+  await page.locator('#lines .entry[data-event="WS_CONNECTION_ESTABLISHED"]', { hasText: "bob in seen" }).waitFor();
+  await page.locator("#disconnects li[data-name]").first().waitFor();
+  await picture(page, "dashboard-real", { fullPage: true });
+});
+
+test("an operator sends as @server, changes the state, kicks, and closes the room; the players are told", async (t) => {
+  const { port } = await serverFor(t), alice = await joined(t, browser, port, "ruled", "alice"), bob = await joined(t, browser, port, "ruled", "bob");
+  await draw(alice, [[0.2, 0.2], [0.4, 0.7]]);
+  await strokes(bob, 1);
+  const page = await dashboard(t, port);
+  const act = async (button) => { await button.click(); await page.locator("#confirm-yes").click(); };
+  await row(page, "ruled").click();
+  await page.locator("#speak-data").fill('{"chat":"last orders"}');
+  await act(page.locator("#speak button"));
+  await page.locator("#speak-said", { hasText: "It is event" }).waitFor();
+  for (const each of [alice, bob]) {
+    await line(each, "last orders").waitFor();
+    await each.locator("#log .who", { hasText: "the house" }).waitFor();
+  }
+  await page.locator("#speak-kind").selectOption("patch");
+  await page.locator("#speak-data").fill('{"strokes":null}');
+  await act(page.locator("#speak button"));
+  await strokes(bob, 0);
+  await act(page.locator("[aria-label='Kick bob']"));
+  await bob.locator("#refused", { hasText: /asked to leave.*4010/ }).waitFor();
+  await alice.locator("#log .note", { hasText: "bob was asked to leave" }).waitFor();
+  await act(page.locator("#room-end"));
+  await alice.locator("#refused", { hasText: /closed.*\(4004\)/ }).waitFor();
+  await until("it is gone from the list", async () => (await row(page, "ruled").count()) === 0);
+});
+
+test("e1 with tokens required it lets in the operator's secret and an admin's token, and nobody else", async (t) => {
+  const { port } = await serverFor(t, { JWT_SECRET: SECRET, HTTP_API_SECRET: OPERATOR });
+  const page = await dashboard(t, port);
+  const knock = async (token) => { await page.locator("#token").fill(token); await page.locator("#token").press("Enter"); };
+  await page.locator("#knock").waitFor();
+  await knock(jwt(SECRET, { sub: "alice", exp: soon() }));
+  await page.locator("#knock-why", { hasText: "did not accept the token" }).waitFor();
+  assert.ok(await page.locator("#inside").isHidden());
+  await knock(OPERATOR);
+  await page.locator("#rooms-count", { hasText: "0 open" }).waitFor();
+  await until("figures", async () => (await figure(page, "connections")) !== "–");
+  // The API and the feed are separate doors: a hub that let in a token the API refuses would show here.
+  const alice = await joined(t, browser, port, "guarded", "alice", { hash: `#token=${jwt(SECRET, { sub: "alice", exp: soon() })}` });
+  await row(page, "guarded").waitFor();
+  await page.locator("#forget").click();
+  await knock(jwt(SECRET, { sub: "ops", role: "admin", exp: soon() }));
+  await row(page, "guarded").click();
+  await page.locator('#players tr[data-player="alice"]').waitFor();
+  await presence(alice, "alice", "joined");
+});
+
+test("a server that dies and comes back: the dashboard says so and goes on, rates and all", async (t) => {
+  const first = await serverFor(t), page = await dashboard(t, first.port);
+  await until("figures", async () => (await figure(page, "connections")) === "1");
+  await first.kill();
+  await page.locator("#status[data-status=reconnecting]").waitFor();
+  await serverFor(t, { port: first.port, DATA_DIR: first.data });
+  await page.locator("#status[data-status=online]").waitFor();
+  const before = await page.locator("#about").textContent();
+  await until("new figures", async () => (await page.locator("#about").textContent()) !== before);
+  await until("rates of the new process", async () => (await figure(page, "in")) !== "–");
+  assert.doesNotMatch(await figure(page, "in"), /-/);
+});
