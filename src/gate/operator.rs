@@ -105,16 +105,24 @@ fn hash(text: &str) -> [u8; 32] {
 const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"];
 
 /// Whether a request comes from this very machine, as far as can be told: the socket's address, the name it asked for
-/// (a page elsewhere may have its own name point here), and no proxy in between.
-pub fn is_local<'a>(peer: IpAddr, host: Option<&str>, header: impl Fn(&str) -> Option<&'a str>) -> bool {
-    let name = host.map(|host| match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+/// (a page elsewhere may have its own name point here), no page from elsewhere, and no proxy in between.
+pub fn is_local<'a>(peer: IpAddr, header: impl Fn(&str) -> Option<&'a str>) -> bool {
+    let is_of_this_machine = |origin: &str| {
+        origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(is_loopback_authority)
+    };
+    peer.to_canonical().is_loopback()
+        && header("host").is_some_and(is_loopback_authority)
+        && header("origin").is_none_or(is_of_this_machine)
+        && FORWARDING.iter().all(|name| header(name).is_none())
+}
+
+/// `localhost`, `127.…` or `[::1]`, with or without a port.
+fn is_loopback_authority(authority: &str) -> bool {
+    let name = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
-        None => host.split_once(':').map_or(host, |(name, _)| name),
-    });
-    let is_loopback_name = name.is_some_and(|name| {
-        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    });
-    peer.to_canonical().is_loopback() && is_loopback_name && FORWARDING.iter().all(|name| header(name).is_none())
+        None => authority.split_once(':').map_or(authority, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -194,21 +202,31 @@ mod tests {
 
     #[test]
     fn e1_this_machine_is_told_by_address_and_name_and_the_absence_of_a_proxy() {
-        let local: IpAddr = [127, 0, 0, 1].into();
-        let none = |_: &str| None;
+        let asked = |peer: &str, headers: &[(&str, &str)]| {
+            let headers: HashMap<_, _> = headers.iter().copied().collect();
+            is_local(peer.parse().expect("an address"), |name| headers.get(name).copied())
+        };
         for host in ["localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:8080", "[::1]"] {
-            assert!(is_local(local, Some(host), none), "{host}");
+            assert!(asked("127.0.0.1", &[("host", host)]), "{host}");
         }
         // A name that somebody else has pointed here (DNS rebinding) is somebody else's.
         for host in ["evil.example", "localhost.evil.example", "10.0.0.1:8080", "", "[::2]", "[::1"] {
-            assert!(!is_local(local, Some(host), none), "{host}");
+            assert!(!asked("127.0.0.1", &[("host", host)]), "{host}");
         }
-        assert!(!is_local(local, None, none));
-        assert!(!is_local([10, 0, 0, 1].into(), Some("localhost"), none));
-        assert!(is_local("::ffff:127.0.0.1".parse().expect("an address"), Some("localhost"), none));
+        assert!(!asked("127.0.0.1", &[]) && !asked("10.0.0.1", &[("host", "localhost")]));
+        assert!(asked("::1", &[("host", "localhost")]) && asked("::ffff:127.0.0.1", &[("host", "localhost")]));
+        for (origin, expected) in [
+            ("http://localhost:5173", true),
+            ("https://127.0.0.1", true),
+            ("https://play.example", false),
+            ("http://localhost.play.example", false),
+            ("null", false),
+            ("", false),
+        ] {
+            assert_eq!(asked("127.0.0.1", &[("host", "localhost"), ("origin", origin)]), expected, "{origin}");
+        }
         for name in FORWARDING {
-            let headers = HashMap::from([(name, "1.2.3.4")]);
-            assert!(!is_local(local, Some("localhost"), |asked| headers.get(asked).copied()), "{name}");
+            assert!(!asked("127.0.0.1", &[("host", "localhost"), (name, "1.2.3.4")]), "{name}");
         }
     }
 }

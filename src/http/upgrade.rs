@@ -121,7 +121,7 @@ impl Entrance {
 
     /// E1: whether it is the person at this very machine who asks for the server's hub.
     fn is_local(&self, request: &Request, peer: IpAddr) -> bool {
-        is_local(peer, header_text(request, header::HOST.as_str()), |name| header_text(request, name))
+        is_local(peer, |name| header_text(request, name))
     }
 
     fn read(&self, request: &Request) -> Handshake {

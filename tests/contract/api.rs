@@ -3,6 +3,7 @@
 
 mod append;
 mod close;
+mod faults;
 mod rooms;
 
 use serde_json::{Value, json};
@@ -113,6 +114,9 @@ fn e1_with_no_secret_set_it_is_closed_except_to_whoever_sits_at_the_machine() {
     }
     let rebound = [("Host", "rebound.example"), ("Origin", "http://rebound.example")];
     assert_error(&server.get_with("/api/games", &rebound), 401, "unauthorized");
+    // A page that may play may not operate.
+    let any = Server::start(&[("ALLOWED_ORIGINS", "*")]);
+    assert_error(&any.get_with("/api/games", &[("Origin", "https://evil.example")]), 401, "unauthorized");
     assert_error(&server.get_with("/api/games", &[("Host", &local), ("Authorization", "Bearer x")]), 403, "forbidden");
 
     let closed = [

@@ -177,7 +177,7 @@ fn a9_an_admitted_origin_may_read_the_answers_and_ask_before_and_another_may_not
     let server = Server::start(&[("ALLOWED_ORIGINS", "https://*.play.example")]);
     const ALLOW: &str = "access-control-allow-origin";
     let good = [("Origin", "https://a.play.example")];
-    for path in ["/health", "/api/client-config", "/ready", "/nothing"] {
+    for path in ["/health", "/api/client-config", "/api/games", "/ready", "/nothing"] {
         let response = server.get_with(path, &good);
         assert_eq!(response.headers[ALLOW], "https://a.play.example", "{path}");
         assert_eq!(response.headers["vary"], "Origin", "{path}");

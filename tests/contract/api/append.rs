@@ -152,28 +152,3 @@ fn r6_an_append_keeps_an_empty_room_and_then_it_goes() {
     server.wait_until(|| back_end.ask("GET", "/api/games/g", None, &[]).status == 404, "gone");
     assert_eq!(back_end.append("g", &json!({"data": 1})), 1, "a new room");
 }
-
-#[test]
-fn d5_while_the_store_fails_a_change_is_refused_with_503_and_lists_still_come() {
-    let server = Server::start_example("faulty_store", &[("HTTP_API_SECRET", SECRET), ("SHARDS", "1")]);
-    let back_end = BackEnd(&server);
-    let mut alice = Witness::join(&server, "/ws/g/alice");
-    std::fs::write(server.data().file("fail"), "").expect("a file");
-    alice.client.send(&json!({"type": "send", "id": 1, "data": "caught"}));
-    server.wait_for_metric("innkeeper_store_failing", 1.0);
-    let refused = |response: crate::support::Response| {
-        assert_eq!((response.status, &response.json()["error"]["code"]), (503, &json!("unavailable")));
-        assert!(response.headers.contains_key("retry-after"));
-    };
-    refused(back_end.ask("POST", "/api/games/g/events", Some(&json!({"data": 1})), &[("Idempotency-Key", "k")]));
-    refused(back_end.ask("POST", "/api/games/new/events", Some(&json!({"data": 1})), &[]));
-    refused(back_end.kick("g", "alice"));
-    refused(back_end.delete("g"));
-    refused(back_end.ask("GET", "/api/games/g", None, &[]));
-    let list = back_end.get("/api/games");
-    assert_eq!((&list["games"][0]["game"], &list["games"][0]["seq"]), (&json!("g"), &json!(1)), "what is stored");
-    std::fs::remove_file(server.data().file("fail")).expect("it was broken");
-    server.wait_for_metric("innkeeper_store_failing", 0.0);
-    assert_eq!(back_end.append_with_key("g", "k", &json!({"data": 1})), 3);
-    alice.until(|frame| frame["seq"] == 3);
-}
