@@ -22,8 +22,8 @@ const START_BYTES: i64 = 8 << 20;
 const RESTART_BYTES: i64 = 24 << 20;
 /// ... but for so little that the writer moves it itself, between two groups.
 const REST_BYTES: i64 = 1 << 20;
-/// How often the thread goes over the WAL at a time.
-const PASSES: usize = 2;
+/// How often the thread goes over the WAL at most before it is asked again.
+const MAX_PASSES: usize = 6;
 /// The WAL's bound: here the writer waits until all of it is in the database.
 const MAX_BYTES: i64 = 64 << 20;
 /// What the WAL's file keeps when it starts over: writing over a file is cheaper than making it longer.
@@ -124,11 +124,16 @@ impl Drop for Checkpoints {
 fn run(conn: &Connection, asked: &Receiver<()>, shared: &Shared) {
     while asked.recv().is_ok() {
         // SQLite flushes the database only when it has moved all of the WAL, which the writer's last step does. What is on
-        // the disk by then, the writer need not wait for; and the second pass is short, so little is left for it.
-        for _ in 0..PASSES {
+        // the disk by then, the writer need not wait for. Each pass is shorter than the one before it, as less was written
+        // meanwhile, until so little is left that the writer can take it over.
+        for _ in 0..MAX_PASSES {
             shared.checkpoint(conn, CheckpointMode::PASSIVE);
             // If it fails, the writer's own flush will, too.
             let _ = shared.header.flush();
+            let rest = conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::NOOP).map(|state| bytes(state).1);
+            if rest.is_ok_and(|rest| rest <= REST_BYTES / 2) {
+                break;
+            }
         }
         shared.is_busy.store(false, Ordering::Release);
     }
