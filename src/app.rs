@@ -151,7 +151,6 @@ async fn serve(
     logger: Logger,
     recent: Arc<log::Recent>,
 ) -> Result<(), StartError> {
-    let started = Instant::now();
     let mut signals = Signals::install()?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let (phase, phase_seen) = watch::channel(Phase::Starting);
@@ -164,6 +163,7 @@ async fn serve(
             return Ok(());
         }
     };
+    let started = Instant::now();
     let listeners = bind(&config)?;
     let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
     let ws_port = ws_port.map(|(_, listener)| listener.local_addr().map(|address| address.port())).transpose()?;
@@ -180,7 +180,7 @@ async fn serve(
         logger: logger.clone(),
         registry,
         journal: journal.clone(),
-        started: Instant::now(),
+        started,
         hubs: hubs.clone(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
@@ -195,7 +195,7 @@ async fn serve(
         )),
     };
     let shards: Arc<[_]> = shards.into();
-    let site = Site { door: door.clone(), phase: phase_seen, started: Instant::now(), shards: shards.clone(), ws_port };
+    let site = Site { door: door.clone(), phase: phase_seen, started, shards: shards.clone(), ws_port };
     let terms = Arc::new(terms(&config, door.operators.clone()));
     let entrance = Entrance { door, shards, terms, subscribers: Arc::default() };
 

@@ -40,17 +40,13 @@ pub(super) async fn open_journal(
         warn!(logger, "DATA_DIR is not set: on this platform, what is not on a volume is lost with each deploy");
     }
     let dir = &config.store.data_dir;
-    let opened = match EmbeddedStore::open(dir, Duration::ZERO) {
-        Err(error @ OpenError::Locked { .. }) if !config.store.data_dir_timeout.is_zero() => {
-            warn!(logger, "waiting for the data directory"; "reason" => %error);
-            None
-        }
-        opened => Some(opened),
-    };
-    let opened = match opened {
-        Some(opened) => opened,
-        None => wait_for(dir.clone(), config.store.data_dir_timeout).await?,
-    };
+    let mut opened = EmbeddedStore::open(dir, Duration::ZERO);
+    if let Err(error @ OpenError::Locked { .. }) = &opened
+        && !config.store.data_dir_timeout.is_zero()
+    {
+        warn!(logger, "waiting for the data directory"; "reason" => %error);
+        opened = wait_for(dir.clone(), config.store.data_dir_timeout).await?;
+    }
     let Opened { store, notes } = opened.map_err(|error| StartError::Store(format!("DATA_DIR: {error}")))?;
     info!(logger, "rooms are kept"; "directory" => %dir.display());
     for note in notes {

@@ -2,12 +2,13 @@
 //! Called by `upgrade` for handshakes and by `routes` for plain requests to WebSocket paths.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use actix::Addr;
+use actix_http::header::HeaderMap;
 use slog::Logger;
 
 use crate::{
@@ -39,6 +40,16 @@ pub struct Door {
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
     pub operators: Arc<Operators>,
+}
+
+/// The last header of this name: the one the nearest proxy added.
+pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get_all(name).last()?.to_str().ok()
+}
+
+/// The address at the other end of the socket.
+pub(super) fn peer_address(peer: Option<SocketAddr>) -> IpAddr {
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
 impl Door {

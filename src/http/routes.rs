@@ -1,14 +1,9 @@
 //! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs; everything else is a page or nothing.
 //! Called by actix-web on an HTTP worker's thread.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use actix::Addr;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{StatusCode, header},
@@ -21,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     answer::refusal_body,
     api,
-    door::{Door, Knock},
+    door::{Door, Knock, header_text, peer_address},
     pages,
     upgrade::{only_origin, parse_target},
 };
@@ -132,14 +127,13 @@ async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 
 /// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let text = |name: &str| request.headers().get_all(name).last().and_then(|value| value.to_str().ok());
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let text = |name: &str| header_text(request.headers(), name);
     let refusal = match parse_target(request.path(), || false) {
         Some(_) => Refusal::UpgradeRequired,
         None => Refusal::BadPath,
     };
     let knock = Knock {
-        address: site.door.client_address(peer, text),
+        address: site.door.client_address(peer_address(request.peer_addr()), text),
         origin: only_origin(request.headers().get_all(header::ORIGIN)),
         host: text("host"),
         request: Err(refusal.clone()),

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +19,7 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
     answer::{error_body, refusal_body},
-    door::{Door, Knock},
+    door::{Door, Knock, header_text, peer_address},
 };
 use crate::{
     connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
@@ -64,7 +64,7 @@ impl Entrance {
         let knock = Knock {
             address: handshake.address,
             origin: only_origin(request.head().headers.get_all(header::ORIGIN)),
-            host: header_text(&request, header::HOST.as_str()),
+            host: header_text(&request.head().headers, header::HOST.as_str()),
             request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
         };
         let decided = self.door.knock(knock).await;
@@ -121,12 +121,12 @@ impl Entrance {
 
     /// E1: whether it is the person at this very machine who asks for the server's hub.
     fn is_local(&self, request: &Request, peer: IpAddr) -> bool {
-        is_local(peer, |name| header_text(request, name))
+        is_local(peer, |name| header_text(&request.head().headers, name))
     }
 
     fn read(&self, request: &Request) -> Handshake {
         let head = request.head();
-        let peer = head.peer_addr.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let peer = peer_address(head.peer_addr);
         let query = head.uri.query();
         let offered: Vec<&str> = head
             .headers
@@ -141,10 +141,14 @@ impl Entrance {
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
         let value = |name| query.and_then(|query| query_value(query, name));
         Handshake {
-            address: self.door.client_address(peer, |name| header_text(request, name)),
+            address: self.door.client_address(peer, |name| header_text(&request.head().headers, name)),
             target,
             credentials: Credentials {
-                token: find_token(header_text(request, header::AUTHORIZATION.as_str()), &offered, query),
+                token: find_token(
+                    header_text(&request.head().headers, header::AUTHORIZATION.as_str()),
+                    &offered,
+                    query,
+                ),
                 session: value("session"),
                 seen: value("seq").and_then(|seq| seq.parse().ok()),
                 spectate: value("spectate").is_some_and(|spectate| spectate == "1"),
@@ -170,11 +174,6 @@ pub fn parse_target(path: &str, is_local: impl FnOnce() -> bool) -> Option<Targe
 pub(super) fn only_origin<'a>(mut values: impl Iterator<Item = &'a header::HeaderValue>) -> Option<&'a str> {
     let origin = values.next()?;
     if values.next().is_some() { Some("") } else { Some(origin.to_str().unwrap_or("")) }
-}
-
-/// The last header of this name: the one the nearest proxy added.
-fn header_text<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.head().headers.get_all(name).last()?.to_str().ok()
 }
 
 fn bad_handshake(error: &ws::HandshakeError) -> Refusal {

@@ -2,9 +2,7 @@
 //! Run by `cargo test`.
 
 use std::{
-    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    io::{self, IoSlice},
     rc::Rc,
     time::Instant,
 };
@@ -21,28 +19,8 @@ use super::{
 use crate::{
     observe::metrics::Metrics,
     protocol::{RawJson, ServerFrame, Topic, server::Feed},
-    ws::{Flusher, Outbox, json_frame, outbox::Sink},
+    ws::{Flusher, Outbox, json_frame, valve::Valve},
 };
-
-/// Takes `room` bytes, then no more.
-#[derive(Default)]
-struct Valve {
-    room: Cell<usize>,
-    taken: RefCell<Vec<u8>>,
-}
-
-impl Sink for Rc<Valve> {
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut written = 0;
-        for slice in slices {
-            let part = &slice[..slice.len().min(self.room.get())];
-            self.taken.borrow_mut().extend_from_slice(part);
-            self.room.set(self.room.get() - part.len());
-            written += part.len();
-        }
-        if written > 0 { Ok(written) } else { Err(io::ErrorKind::WouldBlock.into()) }
-    }
-}
 
 struct Client {
     outbox: Rc<Outbox>,

@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{
     MAX_SAFE_INTEGER, PlayerId,
-    client::{FrameError, decode, integer, players, present, string},
+    client::{FrameError, decode, integer, object, players, present, string},
     error_code,
-    json::{RawJson, is_too_deep},
+    json::RawJson,
 };
 
 /// `POST /api/games/{game}/events`.
@@ -38,16 +38,7 @@ fn invalid(message: &'static str) -> FrameError {
 }
 
 fn fields(text: &ByteString) -> Result<Fields<'_>, FrameError> {
-    let bad_json = |message| FrameError { code: error_code::BAD_JSON, message, id: None };
-    if is_too_deep(text) {
-        let message = "arrays and objects may nest 127 deep at most";
-        return Err(FrameError { code: error_code::TOO_DEEP, message, id: None });
-    }
-    // serde would read an array as the fields in their order.
-    if !text.trim_start().starts_with('{') {
-        return Err(bad_json("the body is one JSON object"));
-    }
-    serde_json::from_str(text).map_err(|_| bad_json("the body is one JSON object, each field given once"))
+    object(text, "the body is one JSON object", "the body is one JSON object, each field given once")
 }
 
 impl AppendBody {

@@ -111,23 +111,8 @@ impl ClientFrame {
     /// # Errors
     /// [`FrameError`] with code `bad_json`, `too_deep`, `unknown_type` or `invalid_field` (P2).
     pub fn parse(text: &ByteString, dialect: Dialect) -> Result<Self, FrameError> {
-        if is_too_deep(text) {
-            return Err(FrameError {
-                code: error_code::TOO_DEEP,
-                message: "arrays and objects may nest 127 deep at most",
-                id: None,
-            });
-        }
-        let bad_json = FrameError {
-            code: error_code::BAD_JSON,
-            message: "a frame is one JSON object, each field given once",
-            id: None,
-        };
-        // serde would read an array as the fields in their order.
-        if !text.trim_start().starts_with('{') {
-            return Err(bad_json);
-        }
-        let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|_| bad_json)?;
+        let bad_json = "a frame is one JSON object, each field given once";
+        let envelope: Envelope<'_> = object(text, bad_json, bad_json)?;
         let id = integer(envelope.id, 1, "id is a positive integer up to 2^53-1", None)?;
         let invalid = |message| FrameError { code: error_code::INVALID_FIELD, message, id };
         let bad_topics = || invalid("topics is a list of 1 to 256 names of 1 to 128 bytes");
@@ -180,6 +165,23 @@ impl ClientFrame {
             }),
         }
     }
+}
+
+/// Reads the fields of one JSON object. The messages are for a text that is no object, and for one that cannot be read.
+pub(super) fn object<'a, T: Deserialize<'a>>(
+    text: &'a ByteString,
+    no_object: &'static str,
+    unreadable: &'static str,
+) -> Result<T, FrameError> {
+    let error = |code, message| FrameError { code, message, id: None };
+    if is_too_deep(text) {
+        return Err(error(error_code::TOO_DEEP, "arrays and objects may nest 127 deep at most"));
+    }
+    // serde would read an array as the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(error(error_code::BAD_JSON, no_object));
+    }
+    serde_json::from_str(text).map_err(|_| error(error_code::BAD_JSON, unreadable))
 }
 
 pub(super) fn decode<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {

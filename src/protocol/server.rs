@@ -1,7 +1,7 @@
 //! Owns the frames the server sends (3.2), as JSON text without the WebSocket header.
 //! Called by `room` (events, welcome, acknowledgements) and `connection` (heartbeat, errors); `ws` adds the header.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use serde::{Serialize, Serializer};
 
@@ -60,6 +60,12 @@ impl Verdict {
 pub struct Heartbeat {
     pub interval_ms: u64,
     pub timeout_ms: u64,
+}
+
+impl Heartbeat {
+    pub fn new(interval: Duration, timeout: Duration) -> Self {
+        Self { interval_ms: interval.as_millis() as u64, timeout_ms: timeout.as_millis() as u64 }
+    }
 }
 
 /// The first frame of every connection that got in (R2).

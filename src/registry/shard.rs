@@ -70,6 +70,13 @@ struct Slot {
     room: OnceCell<RoomHandle>,
 }
 
+impl Slot {
+    /// The room is open or being opened. One that has just ended may still be listed: its last message is on its way.
+    fn is_alive(&self) -> bool {
+        self.room.get().is_none_or(RoomHandle::is_open)
+    }
+}
+
 impl Local {
     /// The room of this game; it is opened if need be, and comes back from its log if it has one.
     ///
@@ -88,8 +95,7 @@ impl Local {
 
     fn slot(&self, game: &GameId) -> Rc<Slot> {
         let mut rooms = self.rooms.borrow_mut();
-        // A room that has just ended may still be listed: its last message is on its way here.
-        if let Some(slot) = rooms.get(game).filter(|slot| slot.room.get().is_none_or(RoomHandle::is_open)) {
+        if let Some(slot) = rooms.get(game).filter(|slot| slot.is_alive()) {
             return slot.clone();
         }
         let slot = Rc::new(Slot { number: self.next_room.get(), room: OnceCell::new() });
@@ -139,7 +145,7 @@ impl Local {
 
     /// Whether the room is open or being opened.
     pub(super) fn is_listed(&self, game: &GameId) -> bool {
-        self.rooms.borrow().get(game).is_some_and(|slot| slot.room.get().is_none_or(RoomHandle::is_open))
+        self.rooms.borrow().get(game).is_some_and(|slot| slot.is_alive())
     }
 
     /// # Errors
@@ -250,10 +256,7 @@ impl Shard {
                 actix_rt::spawn(show_settled(journal.clone()));
             }
             let (ended, news) = (context.address().recipient(), context.address().recipient());
-            let heartbeat = Heartbeat {
-                interval_ms: config.connection.ping_interval.as_millis() as u64,
-                timeout_ms: config.connection.ping_timeout.as_millis() as u64,
-            };
+            let heartbeat = Heartbeat::new(config.connection.ping_interval, config.connection.ping_timeout);
             let branch = |plan: HubPlan| (plan.id.clone(), Branch::new(plan, index, news.clone(), heartbeat));
             let local = Local {
                 logger,

@@ -94,20 +94,19 @@ impl Room {
         let now = Now::read();
         let config = &setting.config;
         let RoomHome { appender, flush, log } = home;
-        let recovered = log.as_ref().and_then(|log| Recovered::from_log(log, now));
+        let mut recovered = log.as_ref().and_then(|log| Recovered::from_log(log, now));
         let continued = recovered.as_ref().filter(|recovered| recovered.is_intact).map(|recovered| recovered.end);
         let history = &config.room.history;
         let bounds = Bounds { max_events: history.max_events, max_bytes: history.max_bytes, max_age: history.max_age };
-        let (events, reached, downtime) = match &recovered {
-            Some(recovered) if recovered.is_intact => (recovered.events.clone(), recovered.seq, recovered.downtime),
-            Some(recovered) => (Vec::new(), recovered.seq, recovered.downtime),
-            None => (Vec::new(), 0, Duration::ZERO),
-        };
+        // Events of a past that is over are nobody's to resume from.
+        let kept = recovered.as_mut().filter(|recovered| recovered.is_intact);
+        let events = kept.map(|recovered| std::mem::take(&mut recovered.events)).unwrap_or_default();
+        let reached = recovered.as_ref().map_or(0, |recovered| recovered.seq);
         let history = History::restore(bounds, events, reached, now.instant);
         let mut state = RoomState::new(game.clone(), new_epoch(), logic, config.clone(), fastrand::u64(..), now);
         if let Some(recovered) = recovered {
             // What was down since before this start counts from the start, what failed a moment ago from now.
-            let since = if downtime.is_zero() { now.instant } else { setting.started };
+            let since = if recovered.downtime.is_zero() { now.instant } else { setting.started };
             state.restore(recovered, since, now);
         }
         let flush_interval =

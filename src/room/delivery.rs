@@ -196,6 +196,7 @@ impl Delivery {
             },
         };
         let terms = &self.welcome;
+        let limits = &terms.config.connection;
         let welcome = ServerFrame::Welcome(server::Welcome {
             protocol: 1,
             game: &terms.game,
@@ -210,12 +211,9 @@ impl Delivery {
             last_id: draft.last_id,
             players: &draft.players,
             player_count: draft.player_count,
-            heartbeat: server::Heartbeat {
-                interval_ms: terms.config.connection.ping_interval.as_millis() as u64,
-                timeout_ms: terms.config.connection.ping_timeout.as_millis() as u64,
-            },
+            heartbeat: server::Heartbeat::new(limits.ping_interval, limits.ping_timeout),
             grace_ms: terms.config.room.reconnect_grace.as_millis() as u64,
-            max_message_bytes: terms.config.connection.max_message_bytes,
+            max_message_bytes: limits.max_message_bytes,
             state: (verdict != server::Verdict::Continuous).then_some(&draft.state),
         });
         outbox.push_catch_up(json_frame(|out| welcome.write(out)), now);

@@ -101,8 +101,7 @@ fn push(out: &mut String, event: &Event) {
         let mut players: Vec<&str> = players.iter().map(PlayerId::as_str).collect();
         players.sort_unstable();
         players.dedup();
-        // Ids have no character that JSON escapes.
-        out.push_str(&format!(",\"only\":[\"{}\"]", players.join("\",\"")).replace("[\"\"]", "[]"));
+        out.push_str(&format!(",\"only\":{}", RawJson::from_serialize(&players).as_str()));
     }
     out.push_str(&format!(",\"time\":{}}}", event.made_ms));
 }

@@ -89,7 +89,7 @@ impl Outlet {
         let holds = matches!(appended, Some(Appended::Pending(_)));
         for effect in effects.filter(|effect| !matches!(effect, Effect::Keep(_))) {
             match self.ticket.get() {
-                Some(ticket) if (holds || self.waiting.get() > 0) && !(is_failing && effect.is_fleeting()) => {
+                Some(ticket) if (holds || self.is_waiting()) && !(is_failing && effect.is_fleeting()) => {
                     self.waiting.set(self.waiting.get() + 1);
                     home.defer(ticket, (self.clone(), effect));
                 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    document::{Document, merge},
+    document::merge,
     history::Event,
     keys::AppliedKey,
     lineage::Lineage,
@@ -112,10 +112,6 @@ impl Recovered {
             seat.last_id = *id;
         }
         Some(())
-    }
-
-    pub fn document(&self, max_bytes: usize) -> Document {
-        Document::restore(self.document.clone(), self.changed_at, max_bytes)
     }
 }
 

@@ -163,7 +163,6 @@ impl RoomState {
             Entry::Player(player) => {
                 if self.seats.held_by(player, connection).is_some() {
                     self.seats.remove(player);
-                    effects.push(Effect::Keep(Record::Left(player.clone())));
                     self.left(player, LeftReason::Leave, now, effects);
                 }
             }
@@ -188,7 +187,6 @@ impl RoomState {
     /// Carries out what is due. Call at, or any time after, [`RoomState::next_deadline`].
     pub fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
         while let Some(player) = self.seats.expire(now.instant) {
-            effects.push(Effect::Keep(Record::Left(player.clone())));
             self.left(&player, LeftReason::Timeout, now, effects);
         }
         if self.next_tick.is_some_and(|due| due <= now.instant) {
@@ -252,10 +250,7 @@ impl RoomState {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
-        self.check_if_seq(if_seq)?;
-        let Ok(patch) = request.data.decode::<Value>() else {
-            return Err(Rejection::new(error_code::INVALID_FIELD, "patch is an object (RFC 7396)"));
-        };
+        let patch = self.check_patch(&request.data, if_seq)?;
         let mut emissions = Vec::new();
         self.ask_logic(now, &mut emissions, |logic, turn| logic.patch(turn, &request))?;
         self.append_patch(Some((&request.from, id)), &request.data, patch, now, effects)?;
@@ -263,12 +258,15 @@ impl RoomState {
         Ok(())
     }
 
-    fn check_if_seq(&self, if_seq: Option<u64>) -> Result<(), Rejection> {
+    /// A patch that may be merged as far as the document is concerned, whoever sends it.
+    fn check_patch(&self, patch: &RawJson, if_seq: Option<u64>) -> Result<Value, Rejection> {
         let changed_at = self.document.changed_at();
-        if if_seq.is_none_or(|if_seq| changed_at <= if_seq) {
-            return Ok(());
+        if if_seq.is_some_and(|if_seq| changed_at > if_seq) {
+            let message = format!("the state was changed at seq {changed_at}");
+            return Err(Rejection::new(error_code::CONFLICT, message));
         }
-        Err(Rejection::new(error_code::CONFLICT, format!("the state was changed at seq {changed_at}")))
+        let invalid = |_| Rejection::new(error_code::INVALID_FIELD, "patch is an object (RFC 7396)");
+        patch.decode::<Value>().map_err(invalid)
     }
 
     fn append_patch(
@@ -297,8 +295,9 @@ impl RoomState {
         self.note_if_empty(now);
     }
 
-    /// Returns the `seq` of its `left`.
+    /// The seat is given up already. Returns the `seq` of its `left`.
     fn left(&mut self, player: &PlayerId, reason: LeftReason, now: Now, effects: &mut Vec<Effect>) -> u64 {
+        effects.push(Effect::Keep(Record::Left(player.clone())));
         self.presence(player, Change::Left, Some(reason), now, effects);
         let seq = self.seq;
         self.run_logic(now, effects, |logic, turn| logic.leave(turn, player));

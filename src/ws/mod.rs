@@ -8,6 +8,8 @@ pub mod linger;
 pub mod outbox;
 mod queue;
 pub mod socket;
+#[cfg(test)]
+pub mod valve;
 
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};

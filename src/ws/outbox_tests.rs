@@ -11,27 +11,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::observe::metrics::Metrics;
-
-/// Takes `room` bytes, then no more.
-#[derive(Default)]
-struct Valve {
-    room: Cell<usize>,
-    taken: RefCell<Vec<u8>>,
-}
-
-impl Sink for Rc<Valve> {
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut written = 0;
-        for slice in slices {
-            let part = &slice[..slice.len().min(self.room.get())];
-            self.taken.borrow_mut().extend_from_slice(part);
-            self.room.set(self.room.get() - part.len());
-            written += part.len();
-        }
-        if written > 0 { Ok(written) } else { Err(io::ErrorKind::WouldBlock.into()) }
-    }
-}
+use crate::{observe::metrics::Metrics, ws::valve::Valve};
 
 const MAX_BYTES: usize = 100;
 

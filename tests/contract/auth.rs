@@ -7,7 +7,7 @@ mod secrecy;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Server, token, unix_secs};
+use crate::support::{Server, assert_ended, token, unix_secs};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef-jwt-secret";
 const OTHER_SECRET: &str = "fedcba9876543210fedcba9876543210-jwt-secret";
@@ -18,14 +18,6 @@ fn server() -> Server {
 
 fn good(player: &str) -> String {
     token(SECRET, &json!({"sub": player, "exp": unix_secs(3600)}))
-}
-
-/// `error` with this code, then this close (A8).
-fn assert_ended(mut client: Client, close: u16, code: &str) {
-    let (ended, last) = client.ended();
-    assert_eq!((&last["type"], &last["code"]), (&json!("error"), &json!(code)), "{last} {ended:?}");
-    assert!(last["message"].as_str().is_some_and(|message| !message.is_empty()), "{last}");
-    assert_eq!(ended.code, close, "{ended:?}");
 }
 
 #[test]

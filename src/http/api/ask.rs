@@ -1,12 +1,7 @@
 //! Owns what all calls of the operators' API share: who may call (E1), how a request is read, how a game's shard is asked, and how
 //! problems are answered. Called by `http::api`.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-    rc::Rc,
-    time::Duration,
-};
+use std::{fmt, rc::Rc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError,
@@ -22,7 +17,11 @@ use crate::{
         OperatorError,
         credentials::{find_token, query_value},
     },
-    http::{answer::error_body, routes::Site},
+    http::{
+        answer::error_body,
+        door::{header_text, peer_address},
+        routes::Site,
+    },
     protocol::{Cause, FrameError, GameId, api::parse_number, error_code, ids::InvalidId},
     registry::{
         Local, Phase,
@@ -135,11 +134,9 @@ impl From<Refused> for Problem {
 
 /// E1, and nothing new while the server stops (A6).
 pub fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
-    // The last one: the nearest proxy's.
-    let text = |name: &str| request.headers().get_all(name).last().and_then(|value| value.to_str().ok());
+    let text = |name: &str| header_text(request.headers(), name);
     let token = find_token(text("authorization"), &[], None);
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    site.door.admits_operator(token.as_deref(), peer, text)?;
+    site.door.admits_operator(token.as_deref(), peer_address(request.peer_addr()), text)?;
     if *site.phase.borrow() == Phase::Draining {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
     }

@@ -1,12 +1,10 @@
 //! Owns what a back end does to a room: events as `@server`, and players thrown out (section 8). No logic is asked.
 //! Called by the `Room` actor; a part of `RoomState`.
 
-use serde_json::Value;
-
 use super::RoomState;
 use crate::{
     clock::Now,
-    protocol::{Cause, PlayerId, RawJson, error_code, server::LeftReason},
+    protocol::{Cause, PlayerId, server::LeftReason},
     room::{
         effect::Effect,
         keys::{AppliedKey, KeyHash},
@@ -33,7 +31,10 @@ impl RoomState {
         }
         match event {
             ServerEvent::Message { data, to } => self.server_message(&data, to, now, effects),
-            ServerEvent::Patch { patch, if_seq } => self.server_patch(&patch, if_seq, now, effects)?,
+            ServerEvent::Patch { patch, if_seq } => {
+                let value = self.check_patch(&patch, if_seq)?;
+                self.append_patch(None, &patch, value, now, effects)?;
+            }
         }
         if let Some(key) = key {
             let applied = AppliedKey { key, seq: self.seq, made_ms: now.unix_ms };
@@ -49,25 +50,10 @@ impl RoomState {
     /// none (S9); `None` when it has no seat.
     pub fn kick(&mut self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) -> Option<u64> {
         let seat = self.seats.remove(player)?;
-        effects.push(Effect::Keep(Record::Left(player.clone())));
         let seq = self.left(player, LeftReason::Kicked, now, effects);
         if let Some(connection) = seat.connection {
             effects.push(Effect::Close { connection, cause: Cause::Kicked });
         }
         Some(seq)
-    }
-
-    fn server_patch(
-        &mut self,
-        patch: &RawJson,
-        if_seq: Option<u64>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Rejection> {
-        self.check_if_seq(if_seq)?;
-        let Ok(value) = patch.decode::<Value>() else {
-            return Err(Rejection::new(error_code::INVALID_FIELD, "patch is an object (RFC 7396)"));
-        };
-        self.append_patch(None, patch, value, now, effects)
     }
 }

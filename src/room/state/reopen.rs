@@ -11,6 +11,7 @@ use crate::{
     clock::Now,
     protocol::server::Change,
     room::{
+        document::Document,
         effect::Effect,
         keys::Keys,
         lineage::Life,
@@ -22,8 +23,9 @@ use crate::{
 impl RoomState {
     /// Takes over what a log tells. `since`: from when on the grace of those counts who were connected at the end.
     pub fn restore(&mut self, recovered: Recovered, since: Instant, now: Now) {
-        self.document = recovered.document(self.config.room.max_state_bytes);
-        let Recovered { epoch, seq, lineage, seats, is_intact, downtime, keys, begun_ms, .. } = recovered;
+        let Recovered { epoch, seq, lineage, document, changed_at, seats, is_intact, downtime, keys, begun_ms, .. } =
+            recovered;
+        self.document = Document::restore(document, changed_at, self.config.room.max_state_bytes);
         self.keys = Keys::restore(keys);
         self.seq = seq;
         // A damaged past is over: this epoch is new already, and so is the lineage.

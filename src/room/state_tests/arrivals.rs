@@ -1,13 +1,11 @@
 //! Owns how the clients of a `World` come and go, and what each must be told when it comes.
 //! Called by the property tests in `state_tests`.
 
-use std::rc::Rc;
-
 use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Line, Wire},
+    client::Line,
     world::{EPOCH, OUTBOX_BYTES, SPECTATOR, Seat, World, entry, player},
 };
 use crate::{
@@ -16,7 +14,7 @@ use crate::{
         effect::Effect,
         messages::{Entry, Join},
     },
-    ws::Outbox,
+    ws::{Outbox, valve::Valve},
 };
 
 /// What a joining client says of its past.
@@ -56,7 +54,7 @@ impl World {
         let refused = !is_own && !authenticated && seat.is_some_and(|seat| seat.connection.is_some());
         self.connections += 1;
         let connection = self.connections;
-        let wire = Rc::<Wire>::default();
+        let wire = Valve::open();
         let outbox = Outbox::new(Box::new(wire.clone()), self.flusher.clone(), OUTBOX_BYTES);
         let mut effects = Vec::new();
         let join = Join {

@@ -1,59 +1,27 @@
 //! Owns the model of a client: what it believes after each frame, and that it is never told anything untrue.
 //! Called by `world`, which carries the bytes.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    io::{self, IoSlice},
-    rc::Rc,
-};
+use std::{collections::HashMap, rc::Rc};
 
 use serde_json::{Value, json};
 
 use crate::{
     protocol::PlayerId,
     room::{history::Audience, messages::Entry},
-    ws::{Outbox, outbox::Sink},
+    ws::{Outbox, valve::Valve},
 };
 
-/// A socket that takes `room` bytes, then none.
-pub struct Wire {
-    pub room: Cell<usize>,
-    pub bytes: RefCell<Vec<u8>>,
-}
-
-impl Default for Wire {
-    fn default() -> Self {
-        Self { room: Cell::new(usize::MAX), bytes: RefCell::default() }
-    }
-}
-
-impl Sink for Rc<Wire> {
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut written = 0;
-        for slice in slices {
-            let part = &slice[..slice.len().min(self.room.get())];
-            self.bytes.borrow_mut().extend_from_slice(part);
-            self.room.set(self.room.get() - part.len());
-            written += part.len();
-        }
-        if written > 0 { Ok(written) } else { Err(io::ErrorKind::WouldBlock.into()) }
-    }
-}
-
-impl Wire {
-    /// The next whole frame: its first byte and its payload.
-    pub fn next(&self) -> Option<(u8, Vec<u8>)> {
-        let mut bytes = self.bytes.borrow_mut();
-        let (length, start) = match *bytes.get(1)? {
-            126 => (usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), 4),
-            127 => panic!("no frame of these tests is that long"),
-            short => (usize::from(short), 2),
-        };
-        let frame = (bytes[0], bytes.get(start..start + length)?.to_vec());
-        bytes.drain(..start + length);
-        Some(frame)
-    }
+/// The next whole frame on this wire: its first byte and its payload.
+fn next_frame(wire: &Valve) -> Option<(u8, Vec<u8>)> {
+    let mut bytes = wire.taken.borrow_mut();
+    let (length, start) = match *bytes.get(1)? {
+        126 => (usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?])), 4),
+        127 => panic!("no frame of these tests is that long"),
+        short => (usize::from(short), 2),
+    };
+    let frame = (bytes[0], bytes.get(start..start + length)?.to_vec());
+    bytes.drain(..start + length);
+    Some(frame)
 }
 
 /// One socket, seen from both ends.
@@ -61,7 +29,7 @@ pub struct Line {
     pub connection: u64,
     pub entry: Entry,
     pub outbox: Rc<Outbox>,
-    pub wire: Rc<Wire>,
+    pub wire: Rc<Valve>,
     /// What the welcome must say.
     pub expected: Value,
     pub closed: Option<u16>,
@@ -101,7 +69,7 @@ impl Client {
     /// Takes at most `keep` frames from the wire.
     pub fn hear_some(&mut self, keep: usize, log: &[Logged]) {
         for _ in 0..keep {
-            let Some((first, payload)) = self.line.as_ref().and_then(|line| line.wire.next()) else { return };
+            let Some((first, payload)) = self.line.as_ref().and_then(|line| next_frame(&line.wire)) else { return };
             if first == 0x88 {
                 let code = u16::from_be_bytes([payload[0], payload[1]]);
                 self.line.as_mut().expect("checked").closed = Some(code);

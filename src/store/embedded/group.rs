@@ -2,6 +2,7 @@
 //! Called by `home`, which writes a row per group, and by `load`, which reads those back that are not settled.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
 
 use crate::{
     protocol::GameId,
@@ -20,50 +21,34 @@ struct Entry<'a> {
 enum Kind<'a> {
     Begin {
         #[serde(borrow)]
-        snapshot: Bytes<'a>,
+        snapshot: &'a Bytes,
         #[serde(borrow)]
-        records: Bytes<'a>,
+        records: &'a Bytes,
     },
     Append {
         position: u64,
         #[serde(borrow)]
-        records: Bytes<'a>,
+        records: &'a Bytes,
         #[serde(borrow)]
-        snapshot: Option<(u64, Bytes<'a>)>,
+        snapshot: Option<(u64, &'a Bytes)>,
     },
     Remove {
         position: u64,
     },
 }
 
-/// Bytes that are copied as a whole.
-#[derive(Clone, Copy)]
-struct Bytes<'a>(&'a [u8]);
-
-impl Serialize for Bytes<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Bytes<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&[u8]>::deserialize(deserializer).map(Self)
-    }
-}
-
 impl Entry<'_> {
     fn batch(&self) -> Option<Batch> {
         let change = match &self.change {
             Kind::Begin { snapshot, records } => Change::Begin {
-                snapshot: snapshot.0.to_vec(),
-                records: Records::from_bytes(records.0.to_vec())?,
+                snapshot: snapshot.to_vec(),
+                records: Records::from_bytes(records.to_vec())?,
                 replace: true,
             },
             Kind::Append { position, records, snapshot } => Change::Append {
                 position: *position,
-                records: Records::from_bytes(records.0.to_vec())?,
-                snapshot: snapshot.map(|(keep_from, body)| Snapshot { body: body.0.to_vec(), keep_from }),
+                records: Records::from_bytes(records.to_vec())?,
+                snapshot: snapshot.map(|(keep_from, body)| Snapshot { body: body.to_vec(), keep_from }),
             },
             Kind::Remove { position } => Change::Remove { position: *position },
         };
@@ -75,12 +60,12 @@ impl Entry<'_> {
 pub(super) fn encode(body: Vec<u8>, batch: &Batch) -> Result<Vec<u8>, postcard::Error> {
     let change = match &batch.change {
         Change::Begin { snapshot, records, .. } => {
-            Kind::Begin { snapshot: Bytes(snapshot), records: Bytes(records.as_bytes()) }
+            Kind::Begin { snapshot: Bytes::new(snapshot), records: Bytes::new(records.as_bytes()) }
         }
         Change::Append { position, records, snapshot } => Kind::Append {
             position: *position,
-            records: Bytes(records.as_bytes()),
-            snapshot: snapshot.as_ref().map(|snapshot| (snapshot.keep_from, Bytes(&snapshot.body))),
+            records: Bytes::new(records.as_bytes()),
+            snapshot: snapshot.as_ref().map(|snapshot| (snapshot.keep_from, Bytes::new(&snapshot.body))),
         },
         Change::Remove { position } => Kind::Remove { position: *position },
     };

@@ -89,37 +89,30 @@ impl EmbeddedStore {
         if !files.db.exists() {
             return Err(OpenError::Missing { dir: dir.into() });
         }
-        let lock = files.lock(Duration::ZERO)?;
-        let mut notes = Vec::new();
-        let opened = files.open_as_it_is(unix_ms(), &mut notes)?;
-        Ok(Self::opened(files, lock, opened, notes, unix_ms))
+        Self::open_files(files, false, Duration::ZERO, unix_ms)
     }
 
     /// `clock` gives unix milliseconds.
     fn open_at(dir: &Path, wait: Duration, clock: fn() -> u64) -> Result<Opened, OpenError> {
-        let files = Files::of(dir);
-        let lock = files.lock(wait)?;
-        let mut notes = Vec::new();
-        let opened = files.open(clock(), &mut notes)?;
-        Ok(Self::opened(files, lock, opened, notes, clock))
+        Self::open_files(Files::of(dir), true, wait, clock)
     }
 
-    fn opened(files: Files, lock: Lock, open: (Home, Mark), notes: Vec<String>, clock: fn() -> u64) -> Opened {
-        let since = (open.0.meta.store_id, open.0.meta.run);
-        let open = Some(open);
-
+    fn open_files(files: Files, may_repair: bool, wait: Duration, clock: fn() -> u64) -> Result<Opened, OpenError> {
+        let lock = files.lock(wait)?;
+        let mut notes = Vec::new();
+        let (home, mark) = files.open(may_repair, clock(), &mut notes)?;
         let store = Self {
             files,
             lock,
-            open,
-            since,
+            since: (home.meta.store_id, home.meta.run),
+            open: Some((home, mark)),
             failures: 0,
             is_calling: false,
             was_full: false,
             notes: Vec::new(),
             clock,
         };
-        Opened { store, notes }
+        Ok(Opened { store, notes })
     }
 
     /// Calls the home, opens it before where necessary, and deals with what fails.
@@ -194,7 +187,7 @@ impl EmbeddedStore {
         if !self.lock.is_at(&self.files.lock) {
             self.lock = self.files.lock(Duration::ZERO).map_err(told)?;
         }
-        let (home, mark) = self.files.open(now_ms, &mut self.notes).map_err(told)?;
+        let (home, mark) = self.files.open(true, now_ms, &mut self.notes).map_err(told)?;
         if home.meta.store_id != self.since.0 {
             self.since = (home.meta.store_id, home.meta.run);
         }

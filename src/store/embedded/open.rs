@@ -87,37 +87,29 @@ impl Files {
         })
     }
 
-    /// Opens a run; whatever cannot be used is set aside.
-    pub(super) fn open(&self, now_ms: u64, notes: &mut Vec<String>) -> Result<(Home, Mark), OpenError> {
-        let (mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
+    /// Opens a run. What cannot be used is set aside, or, unless `may_repair`, left where it is and told.
+    pub(super) fn open(
+        &self,
+        may_repair: bool,
+        now_ms: u64,
+        notes: &mut Vec<String>,
+    ) -> Result<(Home, Mark), OpenError> {
+        let (mut mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
+        if !may_repair && self.has_foreign_wal(seen) {
+            return Err(
+                self.io("the database is damaged or not the one its WAL belongs to; the server will put one aside")
+            );
+        }
         let home = match self.load(seen, now_ms, notes) {
+            Err(error) if error.is_damage() && !may_repair => {
+                return Err(self.io("the database is damaged; the server will put it aside and begin an empty one"));
+            }
             Err(error) if error.is_damage() => {
                 self.set_aside(now_ms, notes)?;
                 self.load(seen, now_ms, notes)
             }
             loaded => loaded,
         };
-        self.marked(home, mark, now_ms)
-    }
-
-    /// Opens a run, or leaves a database that cannot be used where it is.
-    pub(super) fn open_as_it_is(&self, now_ms: u64, notes: &mut Vec<String>) -> Result<(Home, Mark), OpenError> {
-        let (mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
-        if self.has_foreign_wal(seen) {
-            return Err(
-                self.io("the database is damaged or not the one its WAL belongs to; the server will put one aside")
-            );
-        }
-        let home = match self.load(seen, now_ms, notes) {
-            Err(error) if error.is_damage() => {
-                return Err(self.io("the database is damaged; the server will put it aside and begin an empty one"));
-            }
-            loaded => loaded,
-        };
-        self.marked(home, mark, now_ms)
-    }
-
-    fn marked(&self, home: Result<Home, LoadError>, mut mark: Mark, now_ms: u64) -> Result<(Home, Mark), OpenError> {
         let home = home.map_err(|error| match error {
             LoadError::Newer(format) => OpenError::Newer { dir: self.dir.clone(), format },
             LoadError::Sqlite(error) => self.io(error),

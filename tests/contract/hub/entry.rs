@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{line, subscribe, subscriber};
-use crate::support::{Client, Server, token, unix_secs};
+use crate::support::{Server, assert_ended, token, unix_secs};
 
 const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef-jwt-secret";
 const API_SECRET: &str = "0123456789abcdef0123456789abcdef-api-secret";
@@ -12,14 +12,6 @@ const SECRETS: [(&str, &str); 2] = [("JWT_SECRET", JWT_SECRET), ("HTTP_API_SECRE
 
 fn admin(expires_in: i64) -> String {
     token(JWT_SECRET, &json!({"sub": "ops", "role": "admin", "exp": unix_secs(expires_in)}))
-}
-
-/// `error` with this code, then this close (A8).
-fn assert_ended(mut client: Client, close: u16, code: &str) {
-    let (ended, last) = client.ended();
-    assert_eq!((&last["type"], &last["code"]), (&json!("error"), &json!(code)), "{last} {ended:?}");
-    assert!(last["message"].as_str().is_some_and(|message| !message.is_empty()), "{last}");
-    assert_eq!(ended.code, close, "{ended:?}");
 }
 
 #[test]

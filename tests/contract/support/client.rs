@@ -218,6 +218,18 @@ impl Client {
     }
 }
 
+/// `error` with this code, then this close (A8).
+pub fn assert_ended(mut client: Client, close: u16, code: &str) {
+    let (ended, last) = client.ended();
+    assert_eq!(
+        (&last["type"], &last["code"]),
+        (&serde_json::json!("error"), &serde_json::json!(code)),
+        "{last} {ended:?}"
+    );
+    assert!(last["message"].as_str().is_some_and(|message| !message.is_empty()), "{last}");
+    assert_eq!(ended.code, close, "{ended:?}");
+}
+
 /// Bytes as they are.
 pub struct RawSocket(pub TcpStream);
 

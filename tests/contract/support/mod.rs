@@ -7,7 +7,7 @@ mod http;
 mod server;
 mod witness;
 
-pub use client::{Client, RawSocket, Seat};
+pub use client::{Client, RawSocket, Seat, assert_ended};
 pub use data::DataDir;
 pub use http::Response;
 pub use server::Server;

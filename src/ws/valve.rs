@@ -1,0 +1,37 @@
+//! Owns `Valve`, the socket of unit tests: it takes as many bytes as it is told to.
+//! Called by the tests of outboxes, of hubs and of rooms.
+
+use std::{
+    cell::{Cell, RefCell},
+    io::{self, IoSlice},
+    rc::Rc,
+};
+
+use super::outbox::Sink;
+
+/// Takes `room` bytes, then no more.
+#[derive(Default)]
+pub struct Valve {
+    pub room: Cell<usize>,
+    pub taken: RefCell<Vec<u8>>,
+}
+
+impl Valve {
+    /// One that takes everything.
+    pub fn open() -> Rc<Self> {
+        Rc::new(Self { room: Cell::new(usize::MAX), ..Self::default() })
+    }
+}
+
+impl Sink for Rc<Valve> {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut written = 0;
+        for slice in slices {
+            let part = &slice[..slice.len().min(self.room.get())];
+            self.taken.borrow_mut().extend_from_slice(part);
+            self.room.set(self.room.get() - part.len());
+            written += part.len();
+        }
+        if written > 0 { Ok(written) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+}
