@@ -3,6 +3,7 @@
 //! `Config` by hand from `Config::default()`. Imports nothing else of the project.
 
 mod docs;
+pub mod feeds;
 mod file;
 mod gate;
 mod kind;
@@ -27,6 +28,7 @@ mod yaml;
 use std::{collections::HashMap, path::Path, time::Duration};
 
 pub use self::{
+    feeds::{HubConfig, ProxyConfig, UpstreamConfig},
     gate::{AuthConfig, AuthMode, GateConfig, Platform},
     kind::Kind,
     listen::{ListenConfig, Ports, PublicConfig},
@@ -52,6 +54,11 @@ pub struct Config {
     pub log: LogConfig,
     /// `None`: errors are reported nowhere.
     pub sentry_dsn: Option<Secret>,
+    /// Section 6, in the order of their names.
+    pub hubs: Vec<HubConfig>,
+    /// Section 7, in the order of their names.
+    pub proxies: Vec<ProxyConfig>,
+    pub upstream: UpstreamConfig,
     /// At least 1; `SHARDS=0` has become the number of cores.
     pub shards: usize,
     pub platform: Option<Platform>,
@@ -152,6 +159,9 @@ impl Config {
             public: listen::public(&mut reader),
             log: log(&mut reader),
             sentry_dsn: sentry_dsn(&mut reader),
+            hubs: Vec::new(),
+            proxies: Vec::new(),
+            upstream: UpstreamConfig::default(),
             platform,
         };
         let problems = reader.into_problems();

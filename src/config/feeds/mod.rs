@@ -1,0 +1,231 @@
+//! Owns what an operator says of feed hubs and proxies (sections 6 and 7): plain structs, every secret wrapped (A12).
+//! Called by `app`, which starts them, and by `hub`, `proxy` and `ws::dial`, which carry them out.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::Secret;
+
+/// One hub: `/ws/{id}`.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// A name by P1; unique.
+    pub id: String,
+    /// What it is described by: a shipped description's name, `bus`, or `custom`. For logs and dashboards.
+    pub provider: String,
+    /// Why it is off: an explanation for whoever connects (close 4004), which names the variable that is missing.
+    pub off: Option<String>,
+    /// `None`: an event bus, whose topics are published here.
+    pub feed: Option<FeedConfig>,
+    pub access: TopicAccess,
+    /// Distinct topics that the hub has at once, for all subscribers together.
+    pub max_topics: usize,
+    /// Topics that one subscriber may have.
+    pub max_topics_per_client: usize,
+    /// From the last subscriber's leaving to the unsubscription upstream, and from the last client's leaving to the
+    /// closing of the upstream connection (H2).
+    pub linger: Duration,
+    /// Over which the updates for one socket are collected, once one has gone out. Zero: each goes at once.
+    pub flush_interval: Duration,
+}
+
+/// Who may subscribe to what, and who may publish.
+#[derive(Debug, Clone, Default)]
+pub struct TopicAccess {
+    /// Per role (a token's `role`), what its subscribers may have. A role that is not listed uses `*`; without a `*` entry it
+    /// may have nothing. Never empty.
+    pub subscribe: Vec<(String, Vec<TopicPattern>)>,
+    /// Roles that may publish (event buses only).
+    pub publish: Vec<String>,
+}
+
+/// A topic's name with any number of `*`, each for any text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPattern(pub String);
+
+/// Where to connect to. Both the URL and the headers may hold secrets, so neither is ever shown; `host` may be.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// `wss://…`, or `ws://` to this very machine.
+    pub url: Secret,
+    /// The URL's host and port, without anything secret: for logs and errors.
+    pub host: String,
+    pub headers: Vec<(String, Secret)>,
+    /// For resolving, connecting, TLS and the handshake together.
+    pub connect_timeout: Duration,
+    /// Longest message that is taken from the upstream.
+    pub max_message_bytes: usize,
+}
+
+/// An upstream feed, described without code.
+#[derive(Debug, Clone)]
+pub struct FeedConfig {
+    pub endpoint: EndpointConfig,
+    /// Frames that are sent as soon as the connection is open, or `ready` has come.
+    pub on_open: Vec<Secret>,
+    /// What the upstream says first; `None`: it is ready when the connection is open.
+    pub ready: Vec<Matcher>,
+    pub auth: Option<AuthExchange>,
+    pub subscribe: Option<Template>,
+    pub unsubscribe: Option<Template>,
+    /// Topics in one frame, at least 1.
+    pub batch: usize,
+    /// Frames a second toward the upstream (subscriptions only), above 0.
+    pub messages_per_second: f64,
+    pub unwrap: Unwrap,
+    pub topic: TopicRule,
+    /// Frames (or their items) that say nothing to subscribers.
+    pub ignore: Vec<Matcher>,
+    pub heartbeat: Option<FeedHeartbeat>,
+    /// Frames after which trying again soon is no use (a wrong key); see `fatal_retry`.
+    pub fatal: Vec<Matcher>,
+    pub fatal_retry: Duration,
+    /// "Too many connections" (H5).
+    pub cool_down: CoolDown,
+    pub backoff: Backoff,
+    /// After which the connection is replaced by a new one; `None`: never.
+    pub max_age: Option<Duration>,
+    /// H3.
+    pub stale_after: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct AuthExchange {
+    /// The frame.
+    pub send: Secret,
+    /// Any of these frames means success; empty: it is not answered.
+    pub success: Vec<Matcher>,
+    /// Any of these means a refusal, which is fatal.
+    pub failure: Vec<Matcher>,
+    pub timeout: Duration,
+}
+
+/// Text of a frame with places for topics, in this order of preference:
+/// `{topic}` one topic (one frame each); `{topics}` all of a batch, joined by comma; `{topic_list}` a JSON array of them.
+/// `{channel}` with `{name}`, `{names}` or `{name_list}`: the same for the two parts of a topic around the first
+/// `TopicRule::separator`; topics of one frame then have the same channel. `{id}` is a number that grows with each frame.
+/// What stands in a JSON string is escaped for it; the two lists stand outside of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(pub String);
+
+/// All of these must hold. A pointer (RFC 6901) is read in the item, or with a `^` before it in the whole frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matcher(pub Vec<(Pointer, Expected)>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// `*`: it is there.
+    Present,
+    /// A string of this text, or another scalar that is written so.
+    Text(String),
+}
+
+/// Where in an item, or in its frame, something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    pub in_frame: bool,
+    /// RFC 6901; empty: all of it.
+    pub path: String,
+}
+
+/// How a frame becomes items.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unwrap {
+    /// RFC 6901 pointer to what holds the items; empty: the frame itself. An array is taken apart, anything else is one
+    /// item; a frame without it is one item itself.
+    pub items: String,
+    /// RFC 6901 pointer within an item to what subscribers get as `data`; empty: the item.
+    pub data: String,
+}
+
+/// How an item names its topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopicRule {
+    /// What is read, joined by `separator`. Nothing of an item that lacks one is told.
+    pub parts: Vec<Pointer>,
+    pub separator: String,
+    /// By what the first part says: other parts in their place.
+    pub overrides: Vec<(String, Vec<Pointer>)>,
+    /// What the first part says, and what it is called in topics.
+    pub names: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct FeedHeartbeat {
+    pub interval: Duration,
+    /// After a heartbeat was sent, something must come within it, or the connection is given up.
+    pub timeout: Duration,
+    /// The frame to send; `None`: a WebSocket ping.
+    pub send: Option<Secret>,
+    /// What must come; empty: anything.
+    pub expect: Vec<Matcher>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CoolDown {
+    pub when: Vec<Matcher>,
+    /// Close codes of the upstream that mean the same.
+    pub codes: Vec<u16>,
+    pub pause: Duration,
+}
+
+/// H5: full jitter between zero and `base * 2^attempt`, at most `max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    pub base: Duration,
+    pub max: Duration,
+    /// How long a connection must have been live before the count of attempts begins anew.
+    pub stable_after: Duration,
+}
+
+/// One proxy: `/proxy/{id}`.
+#[derive(Debug, Clone)]
+pub struct ProxyConfig {
+    /// A name by P1; unique.
+    pub id: String,
+    /// As in [`HubConfig::off`].
+    pub off: Option<String>,
+    pub endpoint: EndpointConfig,
+    /// Query parameters that a client may set; what else it sends is left out.
+    pub query: Vec<String>,
+    /// Of these parameters, what holds when the client sets none.
+    pub query_defaults: Vec<(String, String)>,
+    /// Roles that may use it.
+    pub roles: Vec<String>,
+    /// Values of `type` that a client's text frames may have; `None`: every frame is passed on.
+    pub allowed_types: Option<Vec<String>>,
+    /// Whether a client may send binary frames.
+    pub binary: bool,
+    /// Longest message that is taken from the client.
+    pub max_client_message_bytes: usize,
+    pub budget: Budget,
+    /// How long the upstream is kept for a client that dropped; zero: not at all.
+    pub resume: Duration,
+    /// What is kept for such a client: frames that it may have missed, and those that come meanwhile.
+    pub resume_bytes: usize,
+}
+
+/// X3. `None`: no bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Budget {
+    pub session: Option<Duration>,
+    /// Both directions together, as are `messages`.
+    pub bytes: Option<u64>,
+    pub messages: Option<u64>,
+    pub sessions_per_player: usize,
+    pub sessions: usize,
+}
+
+/// What all upstreams have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Upstream connections of all hubs together; proxies have limits of their own.
+    pub max_connections: usize,
+    /// A PEM file of certificates that are trusted besides the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for UpstreamConfig {
+    fn default() -> Self {
+        Self { max_connections: 5, ca_file: None }
+    }
+}
