@@ -197,7 +197,7 @@ async fn serve(
     let shards: Arc<[_]> = shards.into();
     let site = Site { door: door.clone(), phase: phase_seen, started, shards: shards.clone(), ws_port };
     let terms = Arc::new(terms(&config, door.operators.clone()));
-    let entrance = Entrance { door, shards, terms, subscribers: Arc::default() };
+    let entrance = Entrance { door, shards, terms, visitors: Arc::default() };
 
     raise_file_limit(&config, &logger);
     announce(&config, &listeners, &logger)?;

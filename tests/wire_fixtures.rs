@@ -62,6 +62,9 @@ fn understood(frame: ClientFrame) -> Value {
         ClientFrame::Leave => json!({"type": "leave"}),
         ClientFrame::Subscribe { topics } => json!({"type": "subscribe", "topics": topics_of(&topics)}),
         ClientFrame::Unsubscribe { topics } => json!({"type": "unsubscribe", "topics": topics_of(&topics)}),
+        ClientFrame::Publish { id, topic, data } => {
+            return with_data(json!({"type": "publish", "id": id, "topic": topic.as_str()}), raw(data));
+        }
     };
     drop_nulls(&mut fields);
     fields
@@ -89,7 +92,7 @@ fn p2_every_client_frame_of_the_fixtures_is_understood_as_it_stands() {
         assert_eq!(understood(frame), fixture["frame"], "{name}");
         understood_types.insert(fixture["frame"]["type"].as_str().expect("type").to_owned());
     }
-    let all = ["auth", "leave", "patch", "ping", "pong", "send", "subscribe", "unsubscribe"];
+    let all = ["auth", "leave", "patch", "ping", "pong", "publish", "send", "subscribe", "unsubscribe"];
     assert!(understood_types.iter().eq(all), "a type without a fixture: {understood_types:?}");
 }
 

@@ -15,12 +15,16 @@ use actix::{
 use actix_web_actors::ws::Message;
 use send_wrapper::SendWrapper;
 
-use super::machine::{Credentials, Machine, Step, Target, Terms};
+use super::{
+    machine::{Credentials, Machine, Step},
+    pass::{Target, Terms},
+};
 use crate::{
     clock::Now,
+    gate::Guest,
     hub::Branch,
     observe::log::{SecurityFields, security},
-    protocol::{Cause, PlayerId, Refusal, Role, server::Verdict},
+    protocol::{Cause, PlayerId, Refusal, Role, error_code, server::Verdict},
     registry::{Local, Permit},
     room::{
         Busy, Entry, RoomHandle,
@@ -119,7 +123,7 @@ impl Connection {
                     room.leave(self.number, entry);
                 }
             }
-            Step::Enter => self.enter(),
+            Step::Enter(guest) => self.enter(guest.as_deref()),
             Step::Subscribe(topics) => {
                 if let Some(Place::Hub(hub)) = &self.place {
                     hub.subscribe(self.number, &self.outbox, &topics);
@@ -130,6 +134,15 @@ impl Connection {
                     hub.unsubscribe(self.number, &topics);
                 }
             }
+            Step::Publish { id, .. } => {
+                let message = "nothing can be published to this hub";
+                self.outbox.push(error_frame(error_code::FORBIDDEN, message, id), Instant::now());
+            }
+            Step::Open { .. } => {
+                let frame = error_frame(Cause::NoSuchProxy.name(), "there is no such proxy", None);
+                self.outbox.close(Cause::NoSuchProxy, Some(frame));
+            }
+            Step::Relay(_) => {}
             Step::Close { cause, last } => {
                 self.outbox.close(cause, last);
             }
@@ -137,17 +150,22 @@ impl Connection {
     }
 
     /// A hub's branch is on this thread, so there is nothing to wait for.
-    fn enter(&mut self) {
-        let Target::Hub { hub, .. } = self.machine.target() else { return };
+    fn enter(&mut self, guest: Option<&Guest>) {
+        let (Target::Hub(hub) | Target::Desk { hub, .. }) = self.machine.target() else { return };
         let Some(branch) = self.local.hub(hub) else {
-            let frame = error_frame(Cause::NoSuchGame.name(), "there is no such hub", None);
-            self.outbox.close(Cause::NoSuchGame, Some(frame));
+            let frame = error_frame(Cause::NoSuchHub.name(), "there is no such hub", None);
+            self.outbox.close(Cause::NoSuchHub, Some(frame));
             return;
         };
         branch.enter(self.number, &self.outbox);
         self.place = Some(Place::Hub(branch));
         self.established = true;
-        security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &self.log_fields());
+        let fields = SecurityFields {
+            player: guest.and_then(|guest| guest.name.as_deref()),
+            role: guest.map(|guest| guest.role.as_str()),
+            ..self.log_fields()
+        };
+        security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
     }
 
     /// Nothing else is read or done until the room has answered: frames keep their order.
@@ -264,7 +282,8 @@ impl Connection {
             Target::Seat { game, player } => {
                 SecurityFields { game: Some(game.as_str()), player: Some(player.as_str()), ..fields }
             }
-            Target::Hub { hub, .. } => SecurityFields { hub: Some(hub.as_str()), ..fields },
+            Target::Desk { hub, .. } | Target::Hub(hub) => SecurityFields { hub: Some(hub.as_str()), ..fields },
+            Target::Proxy { proxy, .. } => SecurityFields { proxy: Some(proxy.as_str()), ..fields },
         }
     }
 

@@ -2,19 +2,19 @@
 //! Called by the `Connection` actor, which passes in messages and the time, and carries out the steps it gets back.
 
 use std::{
+    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::heartbeat::Heartbeat;
+use super::{
+    heartbeat::Heartbeat,
+    pass::{BadToken, Standing, Target, Terms},
+};
 use crate::{
     clock::{self, Now},
-    config::ConnectionConfig,
-    gate::{Operators, TokenBucket, TokenError, Tokens},
-    protocol::{
-        Cause, ClientFrame, Dialect, FrameError, GameId, HubId, PlayerId, Role, ServerFrame, Topic, error_code,
-        server::write_pong,
-    },
+    gate::{Guest, TokenBucket},
+    protocol::{Cause, ClientFrame, FrameError, RawJson, Role, ServerFrame, Topic, error_code, server::write_pong},
     room::messages::Action,
     ws::{Frame, error_frame, frame, json_frame},
 };
@@ -26,21 +26,6 @@ const ERROR_WINDOW: Duration = Duration::from_secs(10);
 /// A13: how long before its expiry a token is announced to expire.
 const EXPIRY_WARNING_MS: u64 = 30_000;
 
-/// Whom a connection talks to; it decides what a token must say and which frames are understood.
-#[derive(Debug, Clone)]
-pub enum Target {
-    Seat {
-        game: GameId,
-        player: PlayerId,
-    },
-    /// The server's own hub: for operators.
-    Hub {
-        hub: HubId,
-        /// What `gate::operator::is_local` says of the request.
-        is_local: bool,
-    },
-}
-
 /// What the machine wants done.
 #[derive(Debug)]
 pub enum Step {
@@ -48,10 +33,23 @@ pub enum Step {
     Reply(Frame),
     /// A pong came this long after its ping.
     Measured(Duration),
-    /// Enter the hub.
-    Enter,
+    /// Enter the hub; an operator is no guest.
+    Enter(Option<Rc<Guest>>),
     Subscribe(Vec<Topic>),
     Unsubscribe(Vec<Topic>),
+    Publish {
+        id: Option<u64>,
+        topic: Topic,
+        data: RawJson,
+    },
+    /// Go to the proxy's upstream, or come back to it.
+    Open {
+        guest: Rc<Guest>,
+        session: Option<String>,
+        seen: Option<u64>,
+    },
+    /// Pass this on to the upstream; a close frame too.
+    Relay(Message),
     /// Enter the room; nothing more is read until it has answered.
     Join {
         role: Role,
@@ -78,34 +76,13 @@ pub struct Credentials {
     pub spectate: bool,
 }
 
-/// What all connections of the server have in common.
-pub struct Terms {
-    pub connection: ConnectionConfig,
-    /// A7.
-    pub auth_timeout: Duration,
-    /// `None` in development mode (A10).
-    pub tokens: Option<Tokens>,
-    pub operators: Arc<Operators>,
-}
-
-/// What a token entitles to.
-struct Pass {
-    /// `None`: a subscriber, who has no role.
-    role: Option<Role>,
-    /// In unix ms; `None`: never.
-    expiry: Option<u64>,
-}
-
-/// A token that is not accepted: the `error` frame's code and message.
-type BadToken = (&'static str, String);
-
 enum Phase {
     /// No token yet; what came with the handshake is kept for the `auth` frame.
     Waiting {
         deadline: Instant,
         credentials: Box<Credentials>,
     },
-    Joined(Option<Role>),
+    Joined(Standing),
 }
 
 /// One connection's dialogue.
@@ -129,20 +106,18 @@ impl Machine {
         let mut machine = Self {
             heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
             rate: TokenBucket::new(limits.message_rate, limits.message_burst, now.instant),
-            phase: Phase::Joined(None),
+            phase: Phase::Joined(Standing::Operator),
             errors: Vec::new(),
             expiry: None,
             renewed: false,
             terms,
             target,
         };
-        // An open room does not look at tokens; the server's hub does whenever there is one.
-        let token = credentials.token.as_deref().filter(|_| !machine.is_open_room());
+        let token = credentials.token.as_deref().filter(|_| machine.target.looks_at_tokens(&machine.terms));
         let step = if let Some(token) = token {
             machine.enter(token, credentials.session.clone(), credentials.seen, now)
-        } else if machine.is_open(now) {
-            let role = if credentials.spectate { Role::Spectator } else { Role::Player };
-            machine.join(machine.is_open_room().then_some(role), credentials.session, credentials.seen, false)
+        } else if let Some(standing) = machine.target.open_standing(&machine.terms, credentials.spectate, now) {
+            machine.join(standing, credentials.session, credentials.seen, false)
         } else {
             let deadline = now.instant + machine.terms.auth_timeout;
             machine.phase = Phase::Waiting { deadline, credentials: Box::new(credentials) };
@@ -155,16 +130,9 @@ impl Machine {
         &self.target
     }
 
-    fn is_open_room(&self) -> bool {
-        matches!(self.target, Target::Seat { .. }) && self.terms.tokens.is_none()
-    }
-
-    /// Whether one gets in without a token.
-    fn is_open(&self, now: Now) -> bool {
-        match &self.target {
-            Target::Seat { .. } => self.terms.tokens.is_none(),
-            Target::Hub { is_local, .. } => self.terms.operators.admit(None, *is_local, now.unix_ms / 1000).is_ok(),
-        }
+    /// What one gets in as without a token.
+    fn open_standing(&self, now: Now) -> Option<Standing> {
+        self.target.open_standing(&self.terms, false, now)
     }
 
     /// A message arrived.
@@ -177,8 +145,10 @@ impl Machine {
                 "more frames than MESSAGE_RATE a second and MESSAGE_BURST at once",
             );
         }
+        let is_raw = self.target.is_raw() && matches!(self.phase, Phase::Joined(_));
         match message {
-            Message::Text(text) => match ClientFrame::parse(&text, self.dialect()) {
+            Message::Text(_) | Message::Binary(_) | Message::Close(_) if is_raw => Step::Relay(message),
+            Message::Text(text) => match ClientFrame::parse(&text, self.target.dialect()) {
                 Ok(frame) => self.obey(frame, now),
                 Err(error) => self.complain(&error, now),
             },
@@ -209,7 +179,7 @@ impl Machine {
                 return close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
             }
             let in_ms = *expiry - now.unix_ms;
-            if !*announced && in_ms <= EXPIRY_WARNING_MS {
+            if !*announced && in_ms <= EXPIRY_WARNING_MS && !self.target.is_raw() {
                 *announced = true;
                 return Step::Reply(json_frame(|out| ServerFrame::TokenExpiring { in_ms }.write(out)));
             }
@@ -220,7 +190,11 @@ impl Machine {
         if self.heartbeat.ping_is_due(now.instant) {
             // It comes back in the pong, so that nothing has to be remembered.
             let sent_us = clock::since_start(now.instant).as_micros() as u64;
-            let mut both = frame::ping(&sent_us.to_be_bytes()).to_vec();
+            let ping = frame::ping(&sent_us.to_be_bytes());
+            if self.target.is_raw() {
+                return Step::Reply(ping);
+            }
+            let mut both = ping.to_vec();
             both.extend_from_slice(&json_frame(|out| ServerFrame::Ping { time: now.unix_ms }.write(out)));
             return Step::Reply(both.into());
         }
@@ -234,7 +208,7 @@ impl Machine {
             due = due.min(*deadline);
         }
         if let Some((expiry, announced)) = self.expiry {
-            let at = if announced { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
+            let at = if announced || self.target.is_raw() { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
             let wait = Duration::from_millis(at.saturating_sub(now.unix_ms));
             due = due.min(now.instant + wait);
         }
@@ -246,32 +220,25 @@ impl Machine {
         std::mem::take(&mut self.renewed)
     }
 
-    fn dialect(&self) -> Dialect {
-        match self.target {
-            Target::Seat { .. } => Dialect::Game,
-            Target::Hub { .. } => Dialect::Hub,
-        }
-    }
-
     fn obey(&mut self, frame: ClientFrame, now: Now) -> Step {
         match frame {
             ClientFrame::Ping { nonce } => Step::Reply(json_frame(|out| write_pong(out, nonce.as_ref(), now.unix_ms))),
             ClientFrame::Pong => Step::Nothing,
             ClientFrame::Auth { token, session, seq } => self.authenticate(token, session, seq, now),
-            other => match self.phase {
+            other => match &self.phase {
                 Phase::Waiting { .. } => {
                     reply_error(error_code::AUTH_REQUIRED, "send {\"type\":\"auth\",\"token\":…} first", None)
                 }
-                Phase::Joined(role) => command(role, other),
+                Phase::Joined(standing) => command(standing, other),
             },
         }
     }
 
     fn authenticate(&mut self, token: Option<String>, session: Option<String>, seq: Option<u64>, now: Now) -> Step {
-        if self.is_open(now) {
+        if let Some(standing) = self.open_standing(now) {
             // Development mode joined at once; it is too late for this session, and silence would lose events.
             return match session {
-                Some(_) if self.is_open_room() => reply_error(
+                Some(_) if matches!(standing, Standing::Seated(_)) => reply_error(
                     error_code::INVALID_FIELD,
                     "this server is open: resume with ?session=…&seq=… when connecting",
                     None,
@@ -285,10 +252,9 @@ impl Machine {
                 let seen = seq.or(credentials.seen);
                 self.enter(token.as_deref().unwrap_or_default(), session, seen, now)
             }
-            Phase::Joined(role) => {
-                let role = *role;
-                match self.verify(token.as_deref().unwrap_or_default(), now) {
-                    Ok(pass) if pass.role == role => {
+            Phase::Joined(standing) => {
+                match self.target.verify(&self.terms, token.as_deref().unwrap_or_default(), now) {
+                    Ok(pass) if pass.standing == *standing => {
                         self.expire(pass.expiry);
                         Step::Nothing
                     }
@@ -300,45 +266,28 @@ impl Machine {
     }
 
     fn enter(&mut self, token: &str, session: Option<String>, seen: Option<u64>, now: Now) -> Step {
-        match self.verify(token, now) {
+        match self.target.verify(&self.terms, token, now) {
             Ok(pass) => {
                 self.expire(pass.expiry);
-                self.join(pass.role, session, seen, true)
+                self.join(pass.standing, session, seen, true)
             }
             Err(bad) => refuse_token(&bad),
         }
     }
 
-    fn join(&mut self, role: Option<Role>, session: Option<String>, seen: Option<u64>, authenticated: bool) -> Step {
-        self.phase = Phase::Joined(role);
-        match role {
-            Some(role) => Step::Join { role, session, seen, authenticated },
-            None => Step::Enter,
+    fn join(&mut self, standing: Standing, session: Option<String>, seen: Option<u64>, authenticated: bool) -> Step {
+        self.phase = Phase::Joined(standing.clone());
+        match standing {
+            Standing::Seated(role) => Step::Join { role, session, seen, authenticated },
+            Standing::Guest(guest) if self.target.is_raw() => Step::Open { guest, session, seen },
+            Standing::Guest(guest) => Step::Enter(Some(guest)),
+            Standing::Operator => Step::Enter(None),
         }
     }
 
     fn expire(&mut self, expiry: Option<u64>) {
         self.expiry = expiry.map(|expiry| (expiry, false));
         self.renewed = true;
-    }
-
-    fn verify(&self, token: &str, now: Now) -> Result<Pass, BadToken> {
-        let now_secs = now.unix_ms / 1000;
-        let (role, expires_at) = match (&self.target, &self.terms.tokens) {
-            (Target::Seat { game, player }, Some(tokens)) => {
-                let verified = tokens.verify(token, game.as_str(), player.as_str(), now_secs);
-                let identity = verified.map_err(|error| (error.code(), error.to_string()))?;
-                (Some(identity.role), Some(identity.expires_at))
-            }
-            (Target::Seat { .. }, None) => {
-                return Err((TokenError::Malformed.code(), TokenError::Malformed.to_string()));
-            }
-            (Target::Hub { is_local, .. }, _) => {
-                let admitted = self.terms.operators.admit(Some(token), *is_local, now_secs);
-                (None, admitted.map_err(|error| (error.code(), error.to_string()))?)
-            }
-        };
-        Ok(Pass { role, expiry: expires_at.map(|secs| secs.saturating_mul(1000)) })
     }
 
     /// P2: the error is answered, and counted.
@@ -361,8 +310,8 @@ fn measured(payload: &[u8], now: Now) -> Step {
     latency.map_or(Step::Nothing, Step::Measured)
 }
 
-fn command(role: Option<Role>, frame: ClientFrame) -> Step {
-    if role == Some(Role::Spectator) && !matches!(frame, ClientFrame::Leave) {
+fn command(standing: &Standing, frame: ClientFrame) -> Step {
+    if *standing == Standing::Seated(Role::Spectator) && !matches!(frame, ClientFrame::Leave) {
         let id = match frame {
             ClientFrame::Send { id, .. } | ClientFrame::Patch { id, .. } => id,
             _ => None,
@@ -376,6 +325,7 @@ fn command(role: Option<Role>, frame: ClientFrame) -> Step {
         ClientFrame::Leave => Step::Leave,
         ClientFrame::Subscribe { topics } => Step::Subscribe(topics),
         ClientFrame::Unsubscribe { topics } => Step::Unsubscribe(topics),
+        ClientFrame::Publish { id, topic, data } => Step::Publish { id, topic, data },
         ClientFrame::Auth { .. } | ClientFrame::Ping { .. } | ClientFrame::Pong => Step::Nothing,
     }
 }

@@ -4,6 +4,8 @@
 mod actor;
 mod heartbeat;
 mod machine;
+mod pass;
 
 pub use actor::{Admission, Connection, turn_away};
-pub use machine::{Credentials, Target, Terms};
+pub use machine::Credentials;
+pub use pass::{Target, Terms};

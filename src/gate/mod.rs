@@ -13,5 +13,5 @@ pub use self::{
     operator::{OperatorError, Operators},
     permits::Permits,
     rate::{RateLimiter, TokenBucket},
-    token::{TokenError, Tokens},
+    token::{Guest, Place, TokenError, Tokens},
 };

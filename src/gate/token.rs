@@ -32,6 +32,22 @@ pub struct Identity {
     pub expires_at: u64,
 }
 
+/// Who came to a hub or a proxy, which admit any `sub`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// `sub`; `None` in development mode, or when the token names nobody.
+    pub name: Option<String>,
+    /// A word of `A-Z a-z 0-9 _ -`, 1 to 32 bytes.
+    pub role: String,
+}
+
+/// Where a guest wants to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    Hub(&'a str),
+    Proxy(&'a str),
+}
+
 /// Why a token is refused. Says which rule, never what the token holds (A12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
@@ -45,6 +61,8 @@ pub enum TokenError {
     WrongIssuer,
     WrongPlayer,
     WrongGame,
+    WrongHub,
+    WrongProxy,
     BadRole,
 }
 
@@ -62,6 +80,8 @@ impl TokenError {
             Self::WrongIssuer => "token_wrong_issuer",
             Self::WrongPlayer => "token_wrong_player",
             Self::WrongGame => "token_wrong_game",
+            Self::WrongHub => "token_wrong_hub",
+            Self::WrongProxy => "token_wrong_proxy",
             Self::BadRole => "token_bad_role",
         }
     }
@@ -80,7 +100,11 @@ impl fmt::Display for TokenError {
             Self::WrongIssuer => "the token's iss is not the server's JWT_ISSUER",
             Self::WrongPlayer => "the token's sub is not the player in the path",
             Self::WrongGame => "the token's game claim does not admit this game",
-            Self::BadRole => "the token's role is neither player nor spectator",
+            Self::WrongHub => "the token's hub claim does not admit this hub",
+            Self::WrongProxy => "the token's proxy claim does not admit this proxy",
+            Self::BadRole => {
+                "the token's role is neither player nor spectator, nor, for a hub or proxy, a word of 1 to 32 bytes"
+            }
         })
     }
 }
@@ -103,6 +127,8 @@ struct Claims {
     aud: Option<OneOrMany>,
     iss: Option<String>,
     game: Option<OneOrMany>,
+    hub: Option<OneOrMany>,
+    proxy: Option<OneOrMany>,
     role: Option<Value>,
 }
 
@@ -120,6 +146,14 @@ impl OneOrMany {
             Self::Many(values) => values.iter().any(|value| accepts(value)),
         }
     }
+
+    fn admits(&self, name: &str) -> bool {
+        self.any(|admitted| admitted == "*" || admitted == name)
+    }
+}
+
+fn is_role(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 impl Tokens {
@@ -150,7 +184,7 @@ impl Tokens {
         if claims.sub.as_deref() != Some(player) {
             return Err(TokenError::WrongPlayer);
         }
-        if claims.game.is_some_and(|games| !games.any(|admitted| admitted == "*" || admitted == game)) {
+        if claims.game.is_some_and(|games| !games.admits(game)) {
             return Err(TokenError::WrongGame);
         }
         let role = match claims.role.as_ref().map(Value::as_str) {
@@ -159,6 +193,28 @@ impl Tokens {
             Some(_) => return Err(TokenError::BadRole),
         };
         Ok(Identity { role, expires_at })
+    }
+
+    /// Checks a token for a hub or a proxy: any `sub`, any role, and admitted there if the token says where it is good (A11, X1).
+    /// Returns who it is, and when it expires, in unix seconds.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub fn verify_guest(&self, token: &str, place: Place<'_>, now_unix_secs: u64) -> Result<(Guest, u64), TokenError> {
+        let (claims, expires_at) = self.current_claims(token, now_unix_secs)?;
+        let (admitted, name, wrong) = match place {
+            Place::Hub(name) => (claims.hub, name, TokenError::WrongHub),
+            Place::Proxy(name) => (claims.proxy, name, TokenError::WrongProxy),
+        };
+        if admitted.is_some_and(|admitted| !admitted.admits(name)) {
+            return Err(wrong);
+        }
+        let role = match claims.role {
+            None => "player".to_owned(),
+            Some(Value::String(role)) if is_role(&role) => role,
+            Some(_) => return Err(TokenError::BadRole),
+        };
+        Ok((Guest { name: claims.sub.filter(|name| !name.is_empty()), role }, expires_at))
     }
 
     /// Checks an operator's token (E1): role `admin`, whoever `sub` is. One that is limited to a game is none. Returns when it

@@ -56,6 +56,7 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
         }
         if duty != Duty::HttpOnly {
             config.route("/ws", web::to(not_an_upgrade)).route("/ws/{rest:.*}", web::to(not_an_upgrade));
+            config.route("/proxy/{rest:.*}", web::to(not_an_upgrade));
         }
         if duty != Duty::WebSocketOnly {
             config
@@ -128,7 +129,7 @@ async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 /// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let text = |name: &str| header_text(request.headers(), name);
-    let refusal = match parse_target(request.path(), || false) {
+    let refusal = match parse_target(request.path(), None, || false) {
         Some(_) => Refusal::UpgradeRequired,
         None => Refusal::BadPath,
     };

@@ -27,7 +27,7 @@ use crate::{
         credentials::{choose_subprotocol, find_token, query_value},
         operator::is_local,
     },
-    protocol::{Cause, GameId, HubId, PlayerId, Refusal, refusal::Answer},
+    protocol::{Cause, GameId, HubId, PlayerId, ProxyId, Refusal, refusal::Answer},
     registry::{Shard, messages::Adopt, operate::owner},
 };
 
@@ -40,8 +40,8 @@ pub struct Entrance {
     pub door: Door,
     pub shards: Arc<[Addr<Shard>]>,
     pub terms: Arc<Terms>,
-    /// Subscribers so far: they go to the shards in turn.
-    pub subscribers: Arc<AtomicUsize>,
+    /// Those so far who do not come for a game: they go to the shards in turn.
+    pub visitors: Arc<AtomicUsize>,
 }
 
 /// A handshake, read as far as admission needs it.
@@ -111,11 +111,12 @@ impl Entrance {
         self.shard(&target).send(adopt).await.map_err(io::Error::other)
     }
 
-    /// The shard that owns a game: the same one for the life of the process. A hub has a branch on every shard.
+    /// The shard that owns a game: the same one for the life of the process. A hub has a branch on every shard, and a relay
+    /// lives where its connection does.
     fn shard(&self, target: &Target) -> &Addr<Shard> {
         match target {
             Target::Seat { game, .. } => owner(&self.shards, game),
-            Target::Hub { .. } => &self.shards[self.subscribers.fetch_add(1, Ordering::Relaxed) % self.shards.len()],
+            _ => &self.shards[self.visitors.fetch_add(1, Ordering::Relaxed) % self.shards.len()],
         }
     }
 
@@ -135,7 +136,7 @@ impl Entrance {
             .flat_map(|value| value.split(',').map(str::trim))
             .collect();
         let target = match ws::verify_handshake(head) {
-            Ok(()) => parse_target(head.uri.path(), || self.is_local(request, peer)).ok_or(Refusal::BadPath),
+            Ok(()) => parse_target(head.uri.path(), query, || self.is_local(request, peer)).ok_or(Refusal::BadPath),
             Err(error) => Err(bad_handshake(&error)),
         };
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
@@ -159,14 +160,21 @@ impl Entrance {
     }
 }
 
-/// `/ws/{game}/{player}`, or the server's own hub, and nothing else (P1).
-pub fn parse_target(path: &str, is_local: impl FnOnce() -> bool) -> Option<Target> {
-    let rest = path.strip_prefix("/ws/")?;
-    let hub = HubId::server();
-    if rest == hub.as_str() {
-        return Some(Target::Hub { hub, is_local: is_local() });
+/// `/ws/{game}/{player}`, `/ws/{hub}` or `/proxy/{name}`, and nothing else (P1).
+pub fn parse_target(path: &str, query: Option<&str>, is_local: impl FnOnce() -> bool) -> Option<Target> {
+    if let Some(proxy) = path.strip_prefix("/proxy/") {
+        let proxy = ProxyId::parse(proxy).ok()?;
+        return Some(Target::Proxy { proxy, query: query.map(str::to_owned) });
     }
-    let (game, player) = rest.split_once('/')?;
+    let rest = path.strip_prefix("/ws/")?;
+    let Some((game, player)) = rest.split_once('/') else {
+        let desk = HubId::server();
+        return if rest == desk.as_str() {
+            Some(Target::Desk { hub: desk, is_local: is_local() })
+        } else {
+            HubId::parse(rest).ok().map(Target::Hub)
+        };
+    };
     Some(Target::Seat { game: GameId::parse(game).ok()?, player: PlayerId::parse(player).ok()? })
 }
 
@@ -232,17 +240,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p1_only_a_game_and_a_player_or_the_servers_own_hub_make_a_target() {
-        let seat = parse_target("/ws/test-game/alice", || panic!("not asked"));
-        assert!(matches!(seat, Some(Target::Seat { .. })));
+    fn p1_only_a_seat_a_hub_or_a_proxy_makes_a_target() {
+        let parse = |path| parse_target(path, Some("model=x"), || panic!("not asked"));
+        assert!(matches!(parse("/ws/test-game/alice"), Some(Target::Seat { .. })));
+        assert!(matches!(parse("/ws/options"), Some(Target::Hub(hub)) if hub.as_str() == "options"));
+        assert!(matches!(parse("/proxy/openai"), Some(Target::Proxy { proxy, query })
+            if proxy.as_str() == "openai" && query.as_deref() == Some("model=x")));
         for here in [false, true] {
-            let hub = parse_target("/ws/_server", || here);
-            assert!(matches!(hub, Some(Target::Hub { hub, is_local }) if hub == HubId::server() && is_local == here));
+            let desk = parse_target("/ws/_server", None, || here);
+            assert!(matches!(desk, Some(Target::Desk { hub, is_local }) if hub == HubId::server() && is_local == here));
         }
         for path in [
             "/ws",
             "/ws/",
-            "/ws/g",
             "/ws/g/",
             "/ws//p",
             "/ws/g/p/",
@@ -256,8 +266,13 @@ mod tests {
             "/ws/%5fserver",
             "/ws/_other",
             "/ws/g/_server",
+            "/proxy",
+            "/proxy/",
+            "/proxy/_x",
+            "/proxy/openai/",
+            "/proxy/openai/v1",
         ] {
-            assert!(parse_target(path, || true).is_none(), "{path}");
+            assert!(parse_target(path, None, || true).is_none(), "{path}");
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::protocol::Cause;
 #[derive(Default, Clone, Copy)]
 pub struct SecurityFields<'a> {
     pub hub: Option<&'a str>,
+    pub proxy: Option<&'a str>,
     pub game: Option<&'a str>,
     pub player: Option<&'a str>,
     pub address: Option<&'a dyn Display>,
@@ -47,7 +48,7 @@ impl KV for SecurityFields<'_> {
         if let Some(address) = self.address {
             serializer.emit_arguments("address", &format_args!("{address}"))?;
         }
-        for (key, text) in [("player", self.player), ("game", self.game), ("hub", self.hub)] {
+        for (key, text) in [("player", self.player), ("game", self.game), ("proxy", self.proxy), ("hub", self.hub)] {
             text.map_or(Ok(()), |text| serializer.emit_str(key, text))?;
         }
         Ok(())

@@ -40,6 +40,10 @@ pub enum Cause {
     Kicked,
     /// The back end closed the room, or the name leads nowhere.
     NoSuchGame,
+    /// No hub has this name, or it is switched off.
+    NoSuchHub,
+    /// No proxy has this name, or it is switched off.
+    NoSuchProxy,
     /// The server restarts (D4).
     Draining,
     /// The server cannot take the work now; nothing is wrong with the client.
@@ -52,7 +56,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause once, for metrics that show zeroes and for tests.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::ClientClosed(1005),
         Self::ConnectionLost,
         Self::Left,
@@ -71,6 +75,8 @@ impl Cause {
         Self::HeartbeatTimeout,
         Self::Kicked,
         Self::NoSuchGame,
+        Self::NoSuchHub,
+        Self::NoSuchProxy,
         Self::Draining,
         Self::Overloaded,
         Self::Unavailable,
@@ -94,7 +100,7 @@ impl Cause {
             Self::AuthTimeout => 4001,
             Self::AlreadyConnected => 4002,
             Self::AuthFailed => 4003,
-            Self::NoSuchGame => 4004,
+            Self::NoSuchGame | Self::NoSuchHub | Self::NoSuchProxy => 4004,
             Self::TokenExpired => 4005,
             Self::TooSlow => 4008,
             Self::HeartbeatTimeout => 4009,
@@ -124,6 +130,8 @@ impl Cause {
             Self::HeartbeatTimeout => "heartbeat_timeout",
             Self::Kicked => "kicked",
             Self::NoSuchGame => "no_such_game",
+            Self::NoSuchHub => "no_such_hub",
+            Self::NoSuchProxy => "no_such_proxy",
             Self::Draining => "draining",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",

@@ -51,6 +51,12 @@ pub enum ClientFrame {
     Unsubscribe {
         topics: Vec<Topic>,
     },
+    /// With an `id` it is answered.
+    Publish {
+        id: Option<u64>,
+        topic: Topic,
+        data: RawJson,
+    },
 }
 
 /// Which frames a connection understands; the others are of unknown type to it.
@@ -60,6 +66,8 @@ pub enum Dialect {
     Game,
     /// Section 6.
     Hub,
+    /// Section 7, until the token is accepted: what follows is not ours to read.
+    Proxy,
 }
 
 /// A frame that cannot be read. It is answered with an `error` frame and counted (P2).
@@ -99,6 +107,8 @@ struct Envelope<'a> {
     seq: Option<&'a RawValue>,
     #[serde(borrow)]
     topics: Option<&'a RawValue>,
+    #[serde(borrow)]
+    topic: Option<&'a RawValue>,
 }
 
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -148,6 +158,12 @@ impl ClientFrame {
             ("unsubscribe", Dialect::Hub) => {
                 Ok(Self::Unsubscribe { topics: topics(envelope.topics).ok_or_else(bad_topics)? })
             }
+            ("publish", Dialect::Hub) => {
+                let name = string(envelope.topic).and_then(|name| Topic::parse(&name));
+                let topic = name.ok_or_else(|| invalid("topic is a name of 1 to 128 bytes"))?;
+                let data = envelope.data.ok_or_else(|| invalid("data is missing"))?;
+                Ok(Self::Publish { id, topic, data: RawJson::within(text, data) })
+            }
             ("ping", _) => Ok(Self::Ping { nonce: envelope.nonce.map(|raw| RawJson::within(text, raw)) }),
             ("pong", _) => Ok(Self::Pong),
             ("auth", _) => Ok(Self::Auth {
@@ -159,7 +175,8 @@ impl ClientFrame {
                 code: error_code::UNKNOWN_TYPE,
                 message: match dialect {
                     Dialect::Game => "type is one of auth, send, patch, ping, pong, leave",
-                    Dialect::Hub => "type is one of auth, subscribe, unsubscribe, ping, pong",
+                    Dialect::Hub => "type is one of auth, subscribe, unsubscribe, publish, ping, pong",
+                    Dialect::Proxy => "type is one of auth, ping, pong",
                 },
                 id,
             }),

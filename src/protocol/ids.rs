@@ -95,6 +95,11 @@ id_type! {
     HubId
 }
 
+id_type! {
+    /// `{name}` of `/proxy/{name}`.
+    ProxyId
+}
+
 impl HubId {
     /// The operators' feed: a name that no client can make (P1).
     pub fn server() -> Self {

@@ -14,7 +14,7 @@ pub mod topic;
 
 pub use cause::Cause;
 pub use client::{ClientFrame, Dialect, FrameError};
-pub use ids::{GameId, HubId, PlayerId};
+pub use ids::{GameId, HubId, PlayerId, ProxyId};
 pub use json::RawJson;
 pub use refusal::Refusal;
 pub use role::Role;

@@ -94,7 +94,9 @@ impl Refusal {
                 "too many connection attempts from this address (RATE_LIMIT_MAX_REQUESTS in RATE_LIMIT_WINDOW_MS); retry in {} s",
                 self.retry_after_secs().unwrap_or(1)
             ),
-            Self::BadPath => format!("connect to /ws/{{game}}/{{player}}; {}", super::ids::InvalidId),
+            Self::BadPath => {
+                format!("connect to /ws/{{game}}/{{player}}, /ws/{{hub}} or /proxy/{{name}}; {}", super::ids::InvalidId)
+            }
             Self::UpgradeRequired => "this path speaks WebSocket: send an upgrade request (RFC 6455)".into(),
             Self::BadHandshake(why) => format!("not a WebSocket handshake (RFC 6455 section 4.2.1): {why}"),
             Self::AddressLimit(max) => {

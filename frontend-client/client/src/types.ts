@@ -19,7 +19,8 @@ export type ClientFrame =
   | { type: "pong" }
   | { type: "leave" }
   | { type: "subscribe"; topics: string[] }
-  | { type: "unsubscribe"; topics: string[] };
+  | { type: "unsubscribe"; topics: string[] }
+  | { type: "publish"; id?: number; topic: string; data: Json };
 
 /** The first frame in a room (R2). */
 export interface Welcome {

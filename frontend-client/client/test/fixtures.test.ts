@@ -48,6 +48,7 @@ const CLIENT: Table<ClientFrame> = {
   leave: {},
   subscribe: { topics: must(texts) },
   unsubscribe: { topics: must(texts) },
+  publish: { id: may(count), topic: must(text), data: must(any) },
 };
 
 const beat: Is = (value) => object(value) && count((value as { interval_ms: Json }).interval_ms);

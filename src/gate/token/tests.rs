@@ -185,3 +185,29 @@ proptest! {
         prop_assert!(changed == good || verify(&changed).is_err());
     }
 }
+
+#[test]
+fn a11_x1_a_guest_may_be_anybody_and_goes_where_the_token_lets_it() {
+    let verify = |change: Value, place| Tokens::new(SECRET, None, None).verify_guest(&token(change), place, NOW);
+    let guest =
+        |name: Option<&str>, role: &str| Ok((Guest { name: name.map(str::to_owned), role: role.to_owned() }, NOW + 60));
+    for place in [Place::Hub("options"), Place::Proxy("options")] {
+        assert_eq!(verify(json!({}), place), guest(Some("alice"), "player"));
+        assert_eq!(verify(json!({"sub": null, "role": "desk_2-b", "game": "chess"}), place), guest(None, "desk_2-b"));
+        for bad in [json!(""), json!("two words"), json!("x".repeat(33)), json!(1), json!(["player"])] {
+            assert_eq!(verify(json!({ "role": bad }), place), Err(TokenError::BadRole), "{bad}");
+        }
+        assert_eq!(verify(json!({"exp": NOW}), place), Err(TokenError::Expired));
+    }
+    for (place, claim, other, wrong) in [
+        (Place::Hub("options"), "hub", "proxy", TokenError::WrongHub),
+        (Place::Proxy("options"), "proxy", "hub", TokenError::WrongProxy),
+    ] {
+        for admitted in [json!("options"), json!(["a", "options"]), json!("*")] {
+            assert!(verify(json!({ claim: admitted, other: "elsewhere" }), place).is_ok(), "{claim} {admitted}");
+        }
+        for refused in [json!("a"), json!([]), json!("Options")] {
+            assert_eq!(verify(json!({ claim: refused }), place), Err(wrong), "{claim} {refused}");
+        }
+    }
+}

@@ -15,12 +15,44 @@ fn admin(expires_in: i64) -> String {
 }
 
 #[test]
-fn p1_the_servers_own_hub_is_the_only_name_with_an_underscore_and_other_hubs_are_not_there() {
+fn p1_the_servers_own_hub_is_the_only_name_with_an_underscore() {
     let server = Server::start(&[]);
-    for path in ["/ws/_other", "/ws/_server/", "/ws/_server/alice", "/ws/g/_server", "/ws/%5fserver", "/ws/options"] {
+    for path in
+        ["/ws/_other", "/ws/_server/", "/ws/_server/alice", "/ws/g/_server", "/ws/%5fserver", "/proxy/_x", "/proxy"]
+    {
         assert_eq!(server.try_connect(path, &[]).err(), Some(400), "{path}");
     }
-    assert_eq!(server.get("/ws/_server").status, 426);
+    for path in ["/ws/_server", "/ws/options", "/proxy/openai"] {
+        assert_eq!(server.get(path).status, 426, "{path}");
+    }
+}
+
+#[test]
+fn a7_where_nothing_is_a_token_is_asked_for_first_and_then_it_is_4004() {
+    let server = Server::start(&[]);
+    assert_ended(server.connect("/ws/no-such"), 4004, "no_such_hub");
+    assert_ended(server.connect("/proxy/no-such"), 4004, "no_such_proxy");
+    let server = Server::start(&[SECRETS[0], ("AUTH_TIMEOUT_MS", "300")]);
+    let of = |claims: Value| token(JWT_SECRET, &claims);
+    for (path, claim) in [("/ws/no-such", "hub"), ("/proxy/no-such", "proxy")] {
+        let name = if claim == "hub" { "no_such_hub" } else { "no_such_proxy" };
+        assert_ended(server.connect(path), 4001, "auth_timeout");
+        assert_ended(server.connect(&format!("{path}?token=anything")), 4003, "token_malformed");
+        for claims in [
+            json!({"sub": "whoever", "exp": unix_secs(60)}),
+            json!({"exp": unix_secs(60), "role": "desk-2", "game": "chess"}),
+            json!({"exp": unix_secs(60), claim: ["other", "no-such"]}),
+        ] {
+            assert_ended(server.connect(&format!("{path}?token={}", of(claims.clone()))), 4004, name);
+            let mut client = server.connect(path);
+            client.send(&json!({"type": "auth", "token": of(claims)}));
+            assert_ended(client, 4004, name);
+        }
+        let wrong = of(json!({"exp": unix_secs(60), claim: "other"}));
+        assert_ended(server.connect(&format!("{path}?token={wrong}")), 4003, &format!("token_wrong_{claim}"));
+        let wrong = of(json!({"exp": unix_secs(60), "role": "two words"}));
+        assert_ended(server.connect(&format!("{path}?token={wrong}")), 4003, "token_bad_role");
+    }
 }
 
 #[test]
