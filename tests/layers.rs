@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // As rooms: outboxes and frames, no socket.
     ("hub", &["ws", "protocol", "observe", "clock"]),
     ("store", &["protocol", "observe"]),
-    ("ws", &["protocol", "observe"]),
+    ("ws", &["protocol", "config", "observe"]),
     ("gate", &["protocol", "config"]),
     ("observe", &["protocol"]),
     ("config", &[]),

@@ -2,6 +2,7 @@
 //! Called by `connection` (reads), `room` and `hub` (hold outboxes) and `registry` (opens sockets, runs the flusher).
 
 pub mod decoder;
+pub mod dial;
 pub mod flush;
 pub mod frame;
 pub mod linger;
@@ -11,6 +12,7 @@ pub mod socket;
 #[cfg(test)]
 pub mod valve;
 
+pub use dial::{DialError, DialFailure, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;

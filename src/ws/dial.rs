@@ -1,0 +1,188 @@
+//! Owns outgoing WebSocket connections: resolving, connecting, TLS and the handshake, all within one time limit.
+//! Called by `hub` and `proxy` for their upstreams.
+
+mod error;
+mod link;
+#[cfg(test)]
+mod tests;
+mod transport;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    },
+};
+use tokio_tungstenite::{
+    client_async_with_config,
+    tungstenite::{
+        Error as Trouble,
+        client::IntoClientRequest as _,
+        handshake::client::Request,
+        http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery},
+        protocol::WebSocketConfig,
+    },
+};
+
+use self::transport::Transport;
+pub use self::{
+    error::{DialError, DialFailure, LinkError},
+    link::{Incoming, LinkReader, LinkWriter, Outgoing},
+};
+use crate::config::feeds::EndpointConfig;
+
+/// What one read may return. Each read clears as much first, so more is not better.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// Frames are collected up to this before they are written, unless they are flushed.
+const WRITE_BUFFER_BYTES: usize = 32 * 1024;
+/// How long a peer may say nothing before the kernel asks whether it is still there, and how often it asks then.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Opens WebSocket connections to upstreams. Cheap to clone; all clones share what is trusted.
+#[derive(Clone)]
+pub struct Dialer {
+    tls: TlsConnector,
+}
+
+impl Dialer {
+    /// `ca_file` is a PEM file of certificates that are trusted besides the public ones.
+    ///
+    /// # Errors
+    /// When that file cannot be read or holds no certificate; the text names the file.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, String> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        if let Some(path) = ca_file {
+            let own = own_certificates(path).map_err(|why| format!("{}: {why}", path.display()))?;
+            for certificate in own {
+                roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
+            }
+        }
+        // The provider is named: what another crate installed for the process must not decide about this one.
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        // HTTP/2 has another way to open a WebSocket.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
+    }
+
+    /// Opens a connection, all in all within `endpoint.connect_timeout`. `path_and_query` takes the place of the URL's own
+    /// and begins with `/`. Redirects are not followed.
+    ///
+    /// # Errors
+    /// [`DialError`], which shows neither the URL nor a header.
+    pub async fn dial(
+        &self,
+        endpoint: &EndpointConfig,
+        path_and_query: Option<&str>,
+    ) -> Result<(LinkReader, LinkWriter), DialError> {
+        let named = |failure| DialError { host: endpoint.host.clone(), failure };
+        let opening = self.open(endpoint, path_and_query);
+        match timeout(endpoint.connect_timeout, opening).await {
+            Ok(opened) => opened.map_err(named),
+            Err(_) => Err(named(DialFailure::Timeout)),
+        }
+    }
+
+    async fn open(
+        &self,
+        endpoint: &EndpointConfig,
+        path_and_query: Option<&str>,
+    ) -> Result<(LinkReader, LinkWriter), DialFailure> {
+        let deadline = Instant::now() + endpoint.connect_timeout;
+        let request = request(endpoint, path_and_query).ok_or(DialFailure::BadEndpoint)?;
+        let uri = request.uri();
+        let is_secure = match uri.scheme_str() {
+            Some("wss") => true,
+            Some("ws") => false,
+            _ => return Err(DialFailure::BadEndpoint),
+        };
+        let host = uri.host().ok_or(DialFailure::BadEndpoint)?;
+        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).to_owned();
+        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+
+        let addresses: Vec<SocketAddr> =
+            lookup_host((host.as_str(), port)).await.map_err(|error| DialFailure::Resolve(error.kind()))?.collect();
+        if !is_secure && !addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+            return Err(DialFailure::NotSecure);
+        }
+        let stream = connect(&addresses, deadline).await?;
+        let transport = if is_secure {
+            let name = ServerName::try_from(host).map_err(|_| DialFailure::BadEndpoint)?;
+            let stream = self.tls.connect(name, stream).await.map_err(|error| DialFailure::Tls(error.to_string()))?;
+            Transport::Tls(Box::new(stream))
+        } else {
+            Transport::Plain(stream)
+        };
+
+        // Both bounds are judged by declared lengths; the second also by the sum of fragments.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .max_frame_size(Some(endpoint.max_message_bytes))
+            .max_message_size(Some(endpoint.max_message_bytes));
+        match client_async_with_config(request, transport, Some(config)).await {
+            Ok((socket, _)) => Ok(link::split(socket)),
+            Err(Trouble::Http(response)) => Err(DialFailure::Status(response.status().as_u16())),
+            Err(Trouble::Io(error)) => Err(DialFailure::Lost(error.kind())),
+            Err(Trouble::Protocol(error)) => Err(DialFailure::Handshake(error.to_string())),
+            Err(_) => Err(DialFailure::Handshake("its answer cannot be read".to_owned())),
+        }
+    }
+}
+
+fn own_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
+    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    if found.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(found) }
+}
+
+/// `None` where a part of it cannot be sent; which one must not be told.
+fn request(endpoint: &EndpointConfig, path_and_query: Option<&str>) -> Option<Request> {
+    let mut uri: Uri = endpoint.url.expose().parse().ok()?;
+    if let Some(path_and_query) = path_and_query {
+        let mut parts = uri.into_parts();
+        parts.path_and_query = Some(path_and_query.parse::<PathAndQuery>().ok()?);
+        uri = Uri::from_parts(parts).ok()?;
+    }
+    let mut request = uri.into_client_request().ok()?;
+    for (name, value) in &endpoint.headers {
+        let mut value = HeaderValue::from_str(value.expose()).ok()?;
+        value.set_sensitive(true);
+        request.headers_mut().append(name.parse::<HeaderName>().ok()?, value);
+    }
+    Some(request)
+}
+
+/// The first address that answers. Each gets its share of the time, so that one that never answers does not use it up.
+async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialFailure> {
+    let mut failure = DialFailure::Resolve(std::io::ErrorKind::NotFound);
+    for (index, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / (addresses.len() - index) as u32;
+        failure = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(|error| DialFailure::Connect(error.kind()))?;
+                // Without it nobody would notice a peer that is gone while there is nothing to send.
+                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => DialFailure::Connect(error.kind()),
+            Err(_) => DialFailure::Timeout,
+        };
+    }
+    Err(failure)
+}
