@@ -10,11 +10,11 @@ use std::{
 use super::update::Update;
 use crate::{
     protocol::Topic,
-    ws::{Frame, MAX_VOLATILE, Outbox, VolatileKey},
+    ws::{Frame, Outbox, VolatileKey},
 };
 
 /// Topics one subscriber may have: as many values as its outbox keeps when it is slow (H6).
-pub const MAX_SUBSCRIPTIONS: usize = MAX_VOLATILE;
+pub const MAX_SUBSCRIPTIONS: usize = 256;
 
 /// Invariant: a topic is listed while it has subscribers here, or the hub still has to be told that it has none.
 #[derive(Default)]
