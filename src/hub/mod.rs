@@ -14,6 +14,7 @@ mod server_feed;
 mod tests;
 mod topics;
 mod update;
+mod uplink;
 
 pub use actor::{Deliver, Hub};
 pub use branch::{Branch, HubPlan};
