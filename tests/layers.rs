@@ -5,20 +5,21 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("http", &["connection", "registry", "room", "ws", "gate", "protocol", "config", "observe"]),
+    ("http", &["connection", "registry", "room", "hub", "ws", "gate", "protocol", "config", "observe"]),
     ("inspect", &["room", "store", "protocol", "clock"]),
     ("connection", &["registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    ("registry", &["room", "hub", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("registry", &["room", "hub", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
     ("room", &["store", "ws", "protocol", "config", "observe", "clock"]),
     // As rooms: outboxes and frames, no socket.
-    ("hub", &["ws", "protocol", "config", "observe", "clock"]),
+    ("hub", &["ws", "protocol", "config", "observe", "budget", "clock"]),
     ("store", &["protocol", "observe"]),
     ("ws", &["protocol", "config", "observe"]),
     ("gate", &["protocol", "config"]),
     ("observe", &["protocol"]),
     ("config", &[]),
     ("protocol", &[]),
+    ("budget", &[]),
     ("clock", &[]),
 ];
 
@@ -44,6 +45,8 @@ const PURE: &[&str] = &[
     "hub/lane.rs",
     "hub/update.rs",
     "hub/fanout.rs",
+    "hub/access.rs",
+    "hub/news.rs",
     "hub/uplink/backoff.rs",
     "hub/uplink/codec.rs",
     "hub/uplink/heartbeat.rs",
@@ -67,6 +70,7 @@ const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("app.rs", 1, "the shards are attached once, before anybody is admitted"),
     ("registry/permit.rs", 1, "a permit is given back once; losing it would leak a place for ever"),
     ("registry/shard.rs", 2, "a room opens once and closes once"),
+    ("hub/handle.rs", 1, "a hub fails a few times at most, maybe in a panic, where nothing can wait"),
     ("room/actor.rs", 1, "a room ends once, maybe in a panic, where nothing can wait"),
     ("room/outlet.rs", 1, "a room learns once that its log is somebody else's"),
     ("room/handle.rs", 1, "a connection leaves its room once; losing it would leak a seat"),

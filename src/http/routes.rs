@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     protocol::{Refusal, refusal::Answer},
-    registry::{Phase, Shard},
+    registry::{Hubs, Phase, Shard},
 };
 
 /// What the routes answer from.
@@ -32,6 +32,7 @@ pub struct Site {
     pub phase: watch::Receiver<Phase>,
     pub started: Instant,
     pub shards: Arc<[Addr<Shard>]>,
+    pub hubs: Hubs,
     /// The port players connect to, when it is another one than this page's.
     pub ws_port: Option<u16>,
 }

@@ -40,7 +40,7 @@ pub struct HubMetrics {
     pub enabled: bool,
     /// Connections that are subscribers, on all shards.
     pub clients: IntGauge,
-    /// Topics that are subscribed upstream; of an event bus, those that have a value.
+    /// Distinct topics that the hub has: wanted, lingering, or kept by an event bus.
     pub topics: IntGauge,
     /// 0 or 1.
     pub upstream_connections: IntGauge,
@@ -79,7 +79,7 @@ impl Upstreams {
         let counters = |label, name, help| registered(registry, IntCounterVec::new(Opts::new(name, help), &[label]));
         Self {
             hub_clients: gauges("hub", "innkeeper_hub_clients", "Connections that are subscribers of a hub."),
-            hub_topics: gauges("hub", "innkeeper_hub_topics", "Topics subscribed upstream, or kept by an event bus."),
+            hub_topics: gauges("hub", "innkeeper_hub_topics", "Distinct topics of a hub."),
             hub_upstream_connections: gauges("hub", "innkeeper_hub_upstream_connections", "Upstream connections."),
             hub_reconnect_attempts: gauges(
                 "hub",
@@ -145,9 +145,11 @@ impl Upstreams {
         proxies.entry(id.to_owned()).or_insert_with(new).clone()
     }
 
-    /// By name.
+    /// By name; the server's own, whose names begin with `_`, are no feeds.
     pub fn hubs(&self) -> BTreeMap<String, Arc<HubMetrics>> {
-        self.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        hubs.retain(|id, _| !id.starts_with('_'));
+        hubs
     }
 
     /// By name.

@@ -4,7 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     rc::{Rc, Weak},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -14,13 +14,11 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Recipient, ResponseFutur
 use slog::{Logger, error, warn};
 use tokio::sync::OnceCell;
 
-use super::{
-    budget::RestartBudget,
-    messages::{Adopt, DrainShard, RoomClosed, RoomOpened},
-};
+use super::messages::{Adopt, DrainShard, RoomClosed, RoomOpened};
 use crate::{
+    budget::RestartBudget,
     config::{Config, Durability},
-    hub::{Branch, Deliver, HubPlan},
+    hub::{Branch, Deliver, HubHandle},
     observe::metrics::Metrics,
     protocol::{Cause, GameId, HubId, ServerFrame, server::Heartbeat},
     room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
@@ -47,7 +45,8 @@ pub struct Local {
     /// Rooms that outlive it; `None` when the configuration has none such.
     journal: Option<Rc<Appender<Deferred>>>,
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
-    hubs: HashMap<HubId, Rc<Branch>>,
+    /// With what to tell whoever comes to one that is off.
+    hubs: HashMap<HubId, Result<Rc<Branch>, String>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
     draining: RefCell<Option<DrainShard>>,
@@ -167,9 +166,16 @@ impl Local {
         is_listed
     }
 
-    /// This shard's branch of a hub, if there is such a hub.
-    pub fn hub(&self, hub: &HubId) -> Option<Rc<Branch>> {
-        self.hubs.get(hub).cloned()
+    /// This shard's branch of a hub.
+    ///
+    /// # Errors
+    /// What to tell whoever asks for one that is not there, or off.
+    pub fn hub(&self, hub: &HubId) -> Result<Rc<Branch>, &str> {
+        match self.hubs.get(hub) {
+            Some(Ok(branch)) => Ok(branch.clone()),
+            Some(Err(off)) => Err(off),
+            None => Err("there is no such hub"),
+        }
     }
 
     /// A number for a new connection: larger than every earlier one of this shard.
@@ -226,6 +232,9 @@ fn send_away(outbox: &Rc<Outbox>, drain: &DrainShard) {
     outbox.close(Cause::Draining, Some(frame));
 }
 
+/// All hubs; of one that is off, why.
+pub type Hubs = Arc<BTreeMap<HubId, Result<HubHandle, String>>>;
+
 /// What all shards are made from.
 #[derive(Clone)]
 pub struct ShardPlan {
@@ -236,7 +245,7 @@ pub struct ShardPlan {
     pub registry: Events,
     pub journal: Option<Journal>,
     pub started: Instant,
-    pub hubs: Vec<HubPlan>,
+    pub hubs: Hubs,
 }
 
 /// The actor in front of [`Local`].
@@ -257,7 +266,10 @@ impl Shard {
             }
             let (ended, news) = (context.address().recipient(), context.address().recipient());
             let heartbeat = Heartbeat::new(config.connection.ping_interval, config.connection.ping_timeout);
-            let branch = |plan: HubPlan| (plan.id.clone(), Branch::new(plan, index, news.clone(), heartbeat));
+            let branch = |(id, hub): (&HubId, &Result<HubHandle, String>)| {
+                let branch = |hub: HubHandle| Branch::new(hub, index, news.clone(), heartbeat);
+                (id.clone(), hub.clone().map(branch))
+            };
             let local = Local {
                 logger,
                 flusher,
@@ -268,7 +280,7 @@ impl Shard {
                 memory: Appender::memory(Arc::default()),
                 journal,
                 budgets: RefCell::default(),
-                hubs: hubs.into_iter().map(branch).collect(),
+                hubs: hubs.iter().map(branch).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
@@ -302,8 +314,8 @@ impl Handler<Deliver> for Shard {
     type Result = ();
 
     fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
-        if let Some(branch) = self.local.hub(&deliver.hub) {
-            branch.deliver(deliver.updates);
+        if let Ok(branch) = self.local.hub(&deliver.hub) {
+            branch.deliver(deliver.heard, deliver.news);
         }
     }
 }
