@@ -127,6 +127,14 @@ settings! {
     GAME_LOGICS = "tic-tac-toe-=tic-tac-toe", Kind::Pairs("prefix=logic, or none"),
         "Logic for games whose name begins with prefix, longest first; all others relay";
 
+    "Feeds and proxies":
+    HUBS = "options=massive-options,indices=massive-indices", Kind::Pairs("name=provider or provider, or none"),
+        "Feed hubs, each by a shipped description, such as binance, kraken or bus; config.yaml's hubs adds to them. Only read from the environment";
+    MAX_UPSTREAM_CONNECTIONS = "5", Kind::Count { min: 1, max: 10_000 },
+        "Connections to upstreams that all hubs together may hold";
+    UPSTREAM_CA_FILE = "", Kind::Text("a path"),
+        "PEM file of certificates that are trusted for upstreams besides the public ones";
+
     "Durability":
     DURABILITY = "journal", Kind::Choice(&["memory", "journal", "sync"]),
         "What a game survives. memory: nothing. journal: the death of the process. sync: that of the machine too, at a price";
