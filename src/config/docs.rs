@@ -1,8 +1,8 @@
-//! Owns the documents made from the table: README's settings table, env.example and config.example.yaml.
+//! Owns the documents made from the tables: README's settings, env.example, config.example.yaml, and the keys of docs/feeds.md.
 //! Called by `tests/settings_table.rs`, which keeps the files equal to these.
 
 use super::{
-    feeds::VARIABLES,
+    feeds::{VARIABLES, keys},
     kind::Kind,
     table::{SETTINGS, Setting},
 };
@@ -76,6 +76,25 @@ pub fn yaml_example() -> String {
             text.push_str(FEEDS_EXAMPLE);
         }
     }
+    text
+}
+
+/// The tables of keys that stand in docs/feeds.md between `<!-- keys:begin -->` and `<!-- keys:end -->`. Ends with a newline.
+pub fn feeds_reference() -> String {
+    let mut text = String::new();
+    for group in keys::GROUPS {
+        let title = if group.map.is_empty() { group.title.to_owned() } else { format!("The map `{}`", group.map) };
+        text.push_str(&format!("\n### {title}\n\n| Key | Default | What |\n|---|---|---|\n"));
+        for key in group.keys {
+            let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
+            let what = match key.kind {
+                Kind::Flag => key.doc.to_owned(),
+                kind => format!("{} ({kind})", key.doc),
+            };
+            text.push_str(&format!("| `{}` | {default} | {} |\n", key.name, what.replace('|', "\\|")));
+        }
+    }
+    text.push('\n');
     text
 }
 

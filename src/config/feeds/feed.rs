@@ -17,12 +17,11 @@ pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedCon
     let endpoint = endpoint::endpoint(fields, &keys::HUB_MAX_MESSAGE_BYTES, scope);
     let topic = topic(fields, scope);
     let separator = topic.as_ref().map_or(".", |topic| topic.separator.as_str());
-    let subscribe = template(fields, &keys::SUBSCRIBE, separator, scope);
-    let place = fields.place(&keys::UNSUBSCRIBE);
-    let unsubscribe = template(fields, &keys::UNSUBSCRIBE, separator, scope);
-    if unsubscribe.is_some() && subscribe.is_none() {
-        scope.complain(&place, "does nothing without subscribe");
+    if fields.is_set(&keys::UNSUBSCRIBE) && !fields.is_set(&keys::SUBSCRIBE) {
+        scope.complain(&fields.place(&keys::UNSUBSCRIBE), "does nothing without subscribe");
     }
+    let subscribe = template(fields, &keys::SUBSCRIBE, separator, scope);
+    let unsubscribe = template(fields, &keys::UNSUBSCRIBE, separator, scope);
     let batch = fields.number(&keys::BATCH, scope);
     let batch = if subscribe.as_ref().is_some_and(tells_one) { 1 } else { batch };
     let feed = FeedConfig {

@@ -268,6 +268,15 @@ pub(super) fn texts(at: &At, key: &Key, node: Node, place: Place, scope: &mut Sc
     Some(found)
 }
 
+/// Nobody meant anything with it: a list without entries, or no text.
+pub(super) fn is_empty(node: &Node) -> bool {
+    match node {
+        Node::Text(text) => text.trim().is_empty(),
+        Node::List(nodes) => nodes.is_empty(),
+        Node::Map(entries) => entries.is_empty(),
+    }
+}
+
 fn not_a(key: &Key) -> String {
     match key.kind {
         Kind::Text(allowed) => format!("must be {allowed}"),
@@ -278,8 +287,12 @@ fn not_a(key: &Key) -> String {
 /// The nearest of `known`, if it is near enough to be meant.
 pub(in crate::config) fn suggestion<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> String {
     let plain = written.to_ascii_lowercase().replace(['-', ' '], "_");
-    let nearest = known.map(|key| (strsim::damerau_levenshtein(&plain, key), key)).min();
-    match nearest {
+    let distance = |key: &str| {
+        // `linger` for `linger_ms`.
+        let is_start = key.strip_prefix(&plain).is_some_and(|unit| plain.len() > 3 && unit.starts_with('_'));
+        if is_start { 1 } else { strsim::damerau_levenshtein(&plain, key) }
+    };
+    match known.map(|key| (distance(key), key)).min() {
         Some((distance, key)) if distance <= 2.max(plain.len() / 4) => format!("; did you mean {key}?"),
         _ => String::new(),
     }

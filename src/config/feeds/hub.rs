@@ -5,7 +5,7 @@ use super::{
     HubConfig, TopicAccess, TopicPattern,
     expand::Place,
     feed,
-    fields::{At, Entry, Fields, Scope, texts},
+    fields::{At, Entry, Fields, Scope, is_empty, texts},
     keys::{self, Key},
     off,
 };
@@ -48,7 +48,8 @@ pub(super) fn hub(
         feed::feed(&mut fields, scope)
     } else {
         for key in keys::ENDPOINT.keys.iter().chain(keys::FEED.keys) {
-            if fields.is_set(key) {
+            // Of other providers the missing URL is told already.
+            if provider == super::BUS && fields.is_set(key) {
                 scope.complain(&fields.place(key), "does nothing without a url");
             }
             fields.take(key);
@@ -107,14 +108,13 @@ fn subscribe(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<Top
 }
 
 fn patterns(at: &At, node: Node, may_be_empty: bool, scope: &mut Scope<'_>) -> Vec<TopicPattern> {
-    let node = match node {
-        Node::Text(text) if text.trim().is_empty() => Node::List(Vec::new()),
-        node => node,
-    };
-    let written = texts(at, &keys::TOPICS, node, Place::Plain, scope).unwrap_or_default();
-    if written.is_empty() && !may_be_empty {
-        scope.complain(at, "is empty; leave it out for the default");
+    if is_empty(&node) {
+        if !may_be_empty {
+            scope.complain(at, "is empty; leave it out for the default");
+        }
+        return Vec::new();
     }
+    let written = texts(at, &keys::TOPICS, node, Place::Plain, scope).unwrap_or_default();
     let mut patterns = Vec::with_capacity(written.len());
     for pattern in written {
         if pattern.len() <= MAX_PATTERN_BYTES && !pattern.contains(char::is_control) {

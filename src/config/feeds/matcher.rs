@@ -4,7 +4,7 @@
 use super::{
     Expected, Matcher, Pointer, Template,
     expand::Place,
-    fields::{At, Entry, Fields, Scope, scalar, texts},
+    fields::{At, Entry, Fields, Scope, is_empty, scalar, texts},
     keys::Key,
 };
 use crate::config::yaml::Node;
@@ -60,10 +60,11 @@ pub(super) fn pointer(at: &At, written: &str, framed: bool, scope: &mut Scope<'_
 
 /// A list of pointers, or one.
 pub(super) fn pointers(at: &At, key: &Key, node: Node, scope: &mut Scope<'_>) -> Vec<Pointer> {
-    let written = texts(at, key, node, Place::Plain, scope).unwrap_or_default();
-    if written.is_empty() {
+    if is_empty(&node) {
         scope.complain(at, "names no pointer");
+        return Vec::new();
     }
+    let written = texts(at, key, node, Place::Plain, scope).unwrap_or_default();
     written.iter().filter_map(|written| pointer(at, written, true, scope)).collect()
 }
 

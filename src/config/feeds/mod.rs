@@ -11,6 +11,8 @@ mod matcher;
 mod proxy;
 pub(super) mod read;
 mod shipped;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, path::PathBuf, time::Duration};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Budget, EndpointConfig, ProxyConfig, endpoint,
     expand::Place,
-    fields::{Fields, Scope},
+    fields::{Fields, Scope, is_empty, texts},
     hub::is_role,
     keys, off,
 };
@@ -77,7 +77,8 @@ fn query(fields: &mut Fields, scope: &mut Scope<'_>) -> (Vec<String>, Vec<(Strin
     };
     let mut defaults = Vec::new();
     for (at, name, value) in fields.pairs(&keys::QUERY_DEFAULTS, scope) {
-        if query.contains(&name) {
+        // With a variable missing, what query has is not known.
+        if query.contains(&name) || !scope.missing.is_empty() {
             defaults.push((name, value));
         } else {
             scope.complain(&at, "has a name that query does not have");
@@ -87,12 +88,11 @@ fn query(fields: &mut Fields, scope: &mut Scope<'_>) -> (Vec<String>, Vec<(Strin
 }
 
 fn roles(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<String> {
-    let Some((at, roles)) = fields.texts(&keys::ROLES, Place::Plain, scope) else {
-        return vec![keys::ROLES.default.to_owned()];
-    };
-    if roles.is_empty() {
+    let Some((at, node)) = fields.take(&keys::ROLES) else { return vec![keys::ROLES.default.to_owned()] };
+    if is_empty(&node) {
         scope.complain(&at, "is empty; leave it out for the default");
     }
+    let roles = texts(&at, &keys::ROLES, node, Place::Plain, scope).unwrap_or_default();
     roles.into_iter().filter(|role| is_role(&at, role, scope)).collect()
 }
 

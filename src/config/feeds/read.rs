@@ -186,7 +186,12 @@ fn provider_of(at: &At, entries: &[Entry], key: &keys::Key, scope: &mut Scope<'_
         scope.complain(&at, &format!("must be {}", key.kind));
         return Err(Told);
     };
-    let text = scope.expand(&at, text, Place::Plain).ok_or(Told)?;
+    scope.missing.clear();
+    let text = scope.expand(&at, text, Place::Plain);
+    if !scope.missing.is_empty() {
+        scope.complain(&at, "needs a variable that is unset; give it a default");
+    }
+    let text = text.ok_or(Told)?;
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
