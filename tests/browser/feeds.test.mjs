@@ -100,14 +100,14 @@ test("rows come and go with the server's list, in its order; the others stay the
   await page.locator("#hubs").waitFor({ state: "hidden" });
 });
 
-for (const width of [320, 390, 700, 900, 1000, 1280]) {
-  test(`at ${width} pixels every value can be seen, and nothing scrolls sideways`, async (t) => {
+for (const [width, colorScheme] of [[320, "light"], [390, "dark"], [700, "light"], [900, "dark"], [1000, "light"], [1280, "dark"]]) {
+  test(`at ${width} pixels, ${colorScheme}, every value can be seen, and nothing scrolls sideways`, async (t) => {
     const long = { proxy: "p".repeat(64), hub: "h".repeat(64), provider: "a-provider-with-a-long-name", enabled: true, state: "connecting", clients: 9999, topics: 9999, upstream_connections: 1, reconnect_attempts: 9999, last_message_age_ms: 3.5e6 };
     const feeds = (second) => {
       const { hubs, proxies } = manyFeeds(second), bytes = second * 999e9;
       return { hubs: [...hubs, { ...long, messages: second * 9999, gaps: 9999 }], proxies: [...proxies, { ...long, sessions: 9999, sessions_total: 9999, bytes_in: bytes, bytes_out: bytes, budget_closes: 9999 }] };
     };
-    const page = await dashboard(t, feeds, { ...(width < 600 ? PHONE : {}), viewport: { width, height: 780 } });
+    const page = await dashboard(t, feeds, { ...(width < 600 ? PHONE : {}), viewport: { width, height: 780 }, colorScheme });
     // Of what is off a phone shows no zeros.
     const outside = await page.locator(".flows tbody tr:not([data-state=off]) > *, .flows tbody tr > :not(.number)").evaluateAll((nodes) => nodes.filter((node) => {
       const { left, right, width, height } = node.getBoundingClientRect();
@@ -122,6 +122,6 @@ for (const width of [320, 390, 700, 900, 1000, 1280]) {
     assert.deepEqual(heaped, []);
     assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
     assert.deepEqual(await findings(page), []);
-    await picture(page.locator("#hubs"), `dashboard-feeds-${width}`);
+    await picture(page.locator("#hubs"), `dashboard-feeds-${width}-${colorScheme}`);
   });
 }
