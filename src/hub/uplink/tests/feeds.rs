@@ -1,14 +1,11 @@
-//! Owns the descriptions of the tests: the shapes of five providers, and a plain one that leaves nothing to be looked up.
+//! Owns the descriptions of the tests: those that are shipped, and a plain one that leaves nothing to be looked up.
 //! Called by the other tests of the machine.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use crate::config::{
-    Secret,
-    feeds::{
-        AuthExchange, Backoff, CoolDown, EndpointConfig, Expected, FeedConfig, FeedHeartbeat, Matcher, Pointer,
-        Template, TopicRule, Unwrap,
-    },
+    Config, Overrides, Secret,
+    feeds::{Backoff, CoolDown, EndpointConfig, Expected, FeedConfig, Matcher, Pointer, Template, TopicRule, Unwrap},
 };
 
 pub const KEY: &str = "key-1234567890";
@@ -67,108 +64,45 @@ pub fn plain() -> FeedConfig {
     }
 }
 
-pub fn massive() -> FeedConfig {
-    let status = |text: &str| matcher(&[("/ev", "status"), ("/status", text)]);
-    FeedConfig {
-        ready: vec![status("connected")],
-        auth: Some(AuthExchange {
-            send: Secret::new(format!(r#"{{"action":"auth","params":"{KEY}"}}"#)),
-            success: vec![status("auth_success")],
-            failure: vec![status("auth_failed")],
-            timeout: ms(10_000),
-        }),
-        subscribe: Some(Template(r#"{"action":"subscribe","params":"{topics}"}"#.into())),
-        unsubscribe: Some(Template(r#"{"action":"unsubscribe","params":"{topics}"}"#.into())),
-        unwrap: Unwrap::default(),
-        topic: TopicRule {
-            parts: pointers(&["/ev", "/sym"]),
-            separator: ".".into(),
-            overrides: vec![("V".into(), pointers(&["/ev", "/T"]))],
-            names: Vec::new(),
-        },
-        ignore: vec![matcher(&[("/ev", "status")])],
-        cool_down: CoolDown { when: vec![status("max_connections")], codes: vec![1008], pause: ms(90_000) },
-        ..plain()
+/// A description that is shipped, with these keys and with the plain one's times, which tests can count in.
+fn shipped(name: &str, env: &[(&str, &str)]) -> FeedConfig {
+    let source: HashMap<&str, &str> = env.iter().copied().chain([("HUBS", name)]).collect();
+    let config =
+        Config::from_source(&source, None, Overrides::default()).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut feed = config.hubs.into_iter().find_map(|hub| hub.feed).expect("an upstream");
+    let FeedConfig { endpoint, fatal_retry, cool_down, backoff, stale_after, .. } = plain();
+    feed.endpoint.connect_timeout = endpoint.connect_timeout;
+    feed.cool_down.pause = cool_down.pause;
+    if let Some(auth) = &mut feed.auth {
+        auth.timeout = ms(10_000);
     }
+    if let Some(heartbeat) = &mut feed.heartbeat {
+        (heartbeat.interval, heartbeat.timeout) = (ms(20_000), ms(10_000));
+    }
+    FeedConfig { fatal_retry, backoff, stale_after, messages_per_second: 1000.0, ..feed }
+}
+
+pub fn massive() -> FeedConfig {
+    shipped("massive-options", &[("MASSIVE_API_KEY", KEY)])
+}
+
+pub fn massive_indices() -> FeedConfig {
+    shipped("massive-indices", &[("MASSIVE_API_KEY", KEY)])
 }
 
 pub fn binance() -> FeedConfig {
-    FeedConfig {
-        subscribe: Some(Template(r#"{"method":"SUBSCRIBE","params":{topic_list},"id":{id}}"#.into())),
-        unsubscribe: Some(Template(r#"{"method":"UNSUBSCRIBE","params":{topic_list},"id":{id}}"#.into())),
-        batch: 2,
-        messages_per_second: 4.0,
-        topic: TopicRule { parts: pointers(&["/stream"]), ..TopicRule::default() },
-        ignore: vec![matcher(&[("/id", "*")])],
-        heartbeat: Some(FeedHeartbeat { interval: ms(20_000), timeout: ms(10_000), send: None, expect: Vec::new() }),
-        max_age: Some(ms(23 * 3_600_000)),
-        ..plain()
-    }
+    let max_age = Some(ms(23 * 3_600_000));
+    FeedConfig { batch: 2, messages_per_second: 4.0, max_age, ..shipped("binance", &[]) }
 }
 
 pub fn kraken() -> FeedConfig {
-    let subscription = |method: &str| {
-        let params = r#"{"channel":"{channel}","symbol":{name_list}}"#;
-        Some(Template(format!(r#"{{"method":"{method}","params":{params},"req_id":{{id}}}}"#)))
-    };
-    FeedConfig {
-        ready: vec![matcher(&[("^/channel", "status"), ("/system", "online")])],
-        subscribe: subscription("subscribe"),
-        unsubscribe: subscription("unsubscribe"),
-        unwrap: Unwrap { items: "/data".into(), data: String::new() },
-        topic: TopicRule { parts: pointers(&["^/channel", "/symbol"]), separator: ":".into(), ..TopicRule::default() },
-        ignore: ["status", "heartbeat"]
-            .map(|channel| matcher(&[("^/channel", channel)]))
-            .into_iter()
-            .chain([matcher(&[("^/method", "*")])])
-            .collect(),
-        heartbeat: Some(FeedHeartbeat {
-            interval: ms(30_000),
-            timeout: ms(5000),
-            send: Some(Secret::new(r#"{"method":"ping"}"#)),
-            expect: vec![matcher(&[("/method", "pong")])],
-        }),
-        ..plain()
-    }
+    shipped("kraken", &[])
 }
 
 pub fn alpaca() -> FeedConfig {
-    let success = |text: &str| matcher(&[("/T", "success"), ("/msg", text)]);
-    let error = |code: &str| matcher(&[("/T", "error"), ("/code", code)]);
-    let names = [("t", "trades"), ("q", "quotes")].map(|(said, name)| (said.to_owned(), name.to_owned()));
-    FeedConfig {
-        ready: vec![success("connected")],
-        auth: Some(AuthExchange {
-            send: Secret::new(format!(r#"{{"action":"auth","key":"PK","secret":"{KEY}"}}"#)),
-            success: vec![success("authenticated")],
-            failure: vec![error("402")],
-            timeout: ms(10_000),
-        }),
-        subscribe: Some(Template(r#"{"action":"subscribe","{channel}":{name_list}}"#.into())),
-        unsubscribe: Some(Template(r#"{"action":"unsubscribe","{channel}":{name_list}}"#.into())),
-        unwrap: Unwrap::default(),
-        topic: TopicRule {
-            parts: pointers(&["/T", "/S"]),
-            separator: ".".into(),
-            overrides: Vec::new(),
-            names: names.into(),
-        },
-        ignore: ["subscription", "success", "error"].map(|kind| matcher(&[("/T", kind)])).into(),
-        cool_down: CoolDown { when: vec![error("406")], codes: Vec::new(), pause: ms(60_000) },
-        ..plain()
-    }
+    shipped("alpaca", &[("ALPACA_API_KEY", "PK"), ("ALPACA_API_SECRET", KEY)])
 }
 
 pub fn finnhub() -> FeedConfig {
-    let subscription = |kind: &str| Some(Template(format!(r#"{{"type":"{kind}","symbol":"{{topic}}"}}"#)));
-    FeedConfig {
-        endpoint: EndpointConfig { url: Secret::new(format!("wss://ws.test/?token={KEY}")), ..plain().endpoint },
-        subscribe: subscription("subscribe"),
-        unsubscribe: subscription("unsubscribe"),
-        unwrap: Unwrap { items: "/data".into(), data: String::new() },
-        topic: TopicRule { parts: pointers(&["/s"]), ..TopicRule::default() },
-        ignore: vec![matcher(&[("^/type", "ping")])],
-        fatal: vec![matcher(&[("/type", "error"), ("/msg", "Invalid API key")])],
-        ..plain()
-    }
+    shipped("finnhub", &[("FINNHUB_API_KEY", KEY)])
 }
