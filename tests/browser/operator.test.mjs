@@ -88,6 +88,34 @@ test("e1 with tokens required it lets in the operator's secret and an admin's to
   await presence(alice, "alice", "joined");
 });
 
+test("an event bus of the settings has its row: nobody there, then a subscriber, and what is published", async (t) => {
+  const { port } = await serverFor(t, { HUBS: "lobby=bus" }), page = await dashboard(t, port);
+  const lobby = page.locator('#hubs-table tr[data-name="lobby"]'), value = async (column) => (await lobby.locator(`[data-column=${column}]`).textContent()).trim();
+  await lobby.waitFor();
+  await until("a rate", async () => (await value("rate")) !== "–");
+  assert.deepEqual(await Promise.all(["provider", "state", "clients", "topics", "upstreams", "age", "rate", "gaps"].map(value)), ["bus", "live", "0", "0", "0", "–", "0", "0"]);
+  await page.evaluate(() => new Promise((done) => {
+    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws/lobby`);
+    socket.onmessage = ({ data }) => {
+      const { type } = JSON.parse(data);
+      if (type === "welcome") socket.send(JSON.stringify({ type: "subscribe", topics: ["weather"] }));
+      if (type === "subscribed") done();
+    };
+  }));
+  await until("the subscriber", async () => (await value("clients")) === "1");
+  const publish = () => page.evaluate(async () => {
+    const answer = await fetch("/api/hubs/lobby/topics/weather", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ data: { sky: "clear" } }) });
+    return `${answer.status} ${await answer.text()}`;
+  });
+  assert.match(await publish(), /^200 /);
+  await until("what was published", async () => (await value("topics")) === "1" && (await value("age")) !== "–");
+  await until("its rate", async () => { await publish(); return Number.parseFloat(await value("rate")) > 0; });
+  assert.match(await page.locator("#hubs-count").textContent(), /1 live/);
+  assert.ok(await page.locator("#hubs-alarm").isHidden());
+  assert.deepEqual(await findings(page), []);
+  await picture(page, "dashboard-real-hub", { fullPage: true });
+});
+
 test("a server that dies and comes back: the dashboard says so and goes on, rates and all", async (t) => {
   const first = await serverFor(t), page = await dashboard(t, first.port);
   await until("figures", async () => (await figure(page, "connections")) === "1");

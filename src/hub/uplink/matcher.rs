@@ -109,6 +109,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     match raw.get().as_bytes().first()? {
         b'{' | b'[' => None,
+        b'"' if !raw.get().contains('\\') => raw.get().get(1..raw.get().len() - 1).map(Cow::Borrowed),
         b'"' => serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0),
         _ => Some(raw.get().into()),
     }

@@ -15,6 +15,8 @@ const MAX_SAID: usize = 200;
 
 /// Shorter texts of ours ("auth", "1") are no secrets, and would make holes in every sentence.
 const MIN_SECRET: usize = 6;
+/// Templates rarely hold a key, and are full of words that an upstream repeats.
+const MIN_KEY: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
@@ -113,6 +115,10 @@ impl Censor {
         secrets.extend(headers.flat_map(|value| value.split(' ').chain([value])).map(str::to_owned));
         secrets.extend(query_values(&feed.endpoint.url).map(str::to_owned));
         secrets.retain(|secret| secret.len() >= MIN_SECRET);
+        // What stands in quotation marks in a template, if it is as long as a key.
+        let templates = feed.subscribe.iter().chain(&feed.unsubscribe);
+        let quoted = templates.flat_map(|template| template.0.split('"'));
+        secrets.extend(quoted.filter(|text| text.len() >= MIN_KEY && !text.contains(['{', ' '])).map(str::to_owned));
         // The longest first, so that no part of one is left behind by a shorter one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { secrets }

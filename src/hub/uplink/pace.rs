@@ -18,10 +18,13 @@ pub struct Pace {
 impl Pace {
     /// Remembered at most; also how many go at once at most.
     const MAX_FRAMES: f64 = 1000.0;
+    const MAX_WINDOW: Duration = Duration::from_secs(86_400);
 
     pub fn new(per_second: f64) -> Self {
-        let frames = per_second.ceil().clamp(1.0, Self::MAX_FRAMES);
+        // `max` and `min` take a number that is none for the other one; `clamp` does not.
+        let frames = per_second.ceil().max(1.0).min(Self::MAX_FRAMES);
         let window = Duration::try_from_secs_f64(frames / per_second).unwrap_or(Duration::from_secs(1));
+        let window = window.min(Self::MAX_WINDOW);
         Self { frames: frames as usize, window, sent: VecDeque::new() }
     }
 
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_rate_that_makes_no_sense_is_no_panic() {
-        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 1e300] {
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, 1e-18, 1e300] {
             let (mut pace, now) = (Pace::new(rate), Instant::now());
             pace.sent(now);
             assert!(pace.next().is_none_or(|next| next >= now), "{rate}");
