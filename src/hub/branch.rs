@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     protocol::{
-        Cause, HubId, ServerFrame, Topic, error_code,
+        Cause, FeedState, HubId, ServerFrame, Topic, error_code,
         server::{Feed, Heartbeat},
     },
     ws::{Outbox, error_frame, json_frame},
@@ -51,7 +51,8 @@ impl Branch {
     /// Welcomes a subscriber. `connection` is unique on this shard; call [`Branch::leave`] when it is over.
     pub fn enter(&self, connection: u64, outbox: &Rc<Outbox>) {
         let HubPlan { id, topics, .. } = &self.plan;
-        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: id, topics, heartbeat: self.heartbeat };
+        let topics: Vec<_> = topics.iter().map(Topic::as_str).collect();
+        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: id, topics: &topics, heartbeat: self.heartbeat };
         outbox.push(json_frame(|out| welcome.write(out)), Instant::now());
         self.fanout.borrow_mut().enter(connection, outbox.clone());
     }
@@ -69,7 +70,8 @@ impl Branch {
             outbox.push(error_frame(error_code::UNKNOWN_TOPIC, &message, None), now);
             return;
         }
-        let subscribed = json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed::LIVE }.write(out));
+        let subscribed =
+            json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state: FeedState::Live } }.write(out));
         if let Err(TooMany) = self.fanout.borrow_mut().subscribe(connection, topics, subscribed, now) {
             let message = format!("a subscriber may have {MAX_SUBSCRIPTIONS} topics");
             outbox.push(error_frame(error_code::TOO_MANY_TOPICS, &message, None), now);

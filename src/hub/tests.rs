@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     observe::metrics::Metrics,
-    protocol::{RawJson, ServerFrame, Topic, server::Feed},
+    protocol::{FeedState, RawJson, ServerFrame, Topic, server::Feed},
     ws::{Flusher, Outbox, json_frame, valve::Valve},
 };
 
@@ -62,7 +62,7 @@ fn json(value: &impl serde::Serialize) -> RawJson {
 }
 
 fn subscribed(topics: &[Topic]) -> crate::ws::Frame {
-    json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed::LIVE }.write(out))
+    json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state: FeedState::Live } }.write(out))
 }
 
 fn update(name: &str, seq: u64, live: &str) -> Update {

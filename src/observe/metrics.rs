@@ -1,14 +1,15 @@
 //! Owns the metrics of `/metrics` in their own registry; no label ever holds text that a client chose (A12).
 //! Called by every layer that counts something; shard threads count in `ShardMetrics`, without touching shared memory.
 
-use std::{cell::Cell, fmt, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder, core::Collector,
     local::LocalHistogram,
 };
 
-use super::{log, process};
+pub use super::upstreams::{HubMetrics, ProxyMetrics};
+use super::{log, process, upstreams::Upstreams};
 use crate::protocol::Cause;
 
 /// Every value of the label `reason`: the codes of `protocol::Refusal` and the two causes of A7.
@@ -58,6 +59,7 @@ pub struct Metrics {
     pub(super) disconnects: IntCounterVec,
     log_lines_dropped: IntCounter,
     pub(super) event_to_wire: Histogram,
+    upstreams: Upstreams,
 }
 
 impl Metrics {
@@ -100,6 +102,7 @@ impl Metrics {
             disconnects: vec("innkeeper_disconnects_total", "Connections ended, by their one cause.", "cause"),
             log_lines_dropped: counter("innkeeper_log_lines_dropped_total", "Log lines lost to a slow stdout."),
             event_to_wire: registered(&registry, Histogram::with_opts(latency.buckets(buckets))),
+            upstreams: Upstreams::new(&registry),
             registry,
         };
         for reason in REFUSAL_REASONS {
@@ -128,6 +131,26 @@ impl Metrics {
         self.store_group.observe(took.as_secs_f64());
     }
 
+    /// The counters of one feed hub, the same at every call: `id` is its configured name, `enabled` whether it may run.
+    pub fn hub(&self, id: &str, provider: &str, enabled: bool) -> Arc<HubMetrics> {
+        self.upstreams.hub(id, provider, enabled)
+    }
+
+    /// The counters of one proxy, as [`Metrics::hub`].
+    pub fn proxy(&self, id: &str, enabled: bool) -> Arc<ProxyMetrics> {
+        self.upstreams.proxy(id, enabled)
+    }
+
+    /// All hubs by name, those included that are off.
+    pub fn hubs(&self) -> BTreeMap<String, Arc<HubMetrics>> {
+        self.upstreams.hubs()
+    }
+
+    /// All proxies by name, those included that are off.
+    pub fn proxies(&self) -> BTreeMap<String, Arc<ProxyMetrics>> {
+        self.upstreams.proxies()
+    }
+
     /// The counters of one shard thread.
     pub fn shard(self: &Arc<Self>) -> ShardMetrics {
         ShardMetrics {
@@ -154,7 +177,10 @@ impl Metrics {
 }
 
 /// Fails only on a name that is invalid or taken; the names above are constant and a test builds them all.
-fn registered<C: Collector + Clone + 'static, E: fmt::Debug>(registry: &Registry, metric: Result<C, E>) -> C {
+pub(super) fn registered<C: Collector + Clone + 'static, E: fmt::Debug>(
+    registry: &Registry,
+    metric: Result<C, E>,
+) -> C {
     let metric = metric.expect("a metric's name and labels are constant and valid");
     registry.register(Box::new(metric.clone())).expect("a metric's name is used once");
     metric

@@ -11,3 +11,4 @@ mod line;
 mod process;
 mod recent;
 mod scrub;
+mod upstreams;

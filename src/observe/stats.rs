@@ -7,7 +7,7 @@ use prometheus::{Histogram, core::Collector as _};
 use serde::Serialize;
 
 use super::{
-    metrics::{Metrics, REFUSAL_REASONS},
+    metrics::{HubMetrics, Metrics, ProxyMetrics, REFUSAL_REASONS},
     process::Usage,
 };
 use crate::protocol::Cause;
@@ -41,6 +41,40 @@ pub struct Stats {
     pub refusals: BTreeMap<&'static str, u64>,
     /// Since the start, by `Cause::name`.
     pub disconnects: BTreeMap<&'static str, u64>,
+    /// By name, those included that are off.
+    pub hubs: Vec<HubStats>,
+    pub proxies: Vec<ProxyStats>,
+}
+
+/// One feed hub.
+#[derive(Debug, Serialize)]
+pub struct HubStats {
+    pub hub: String,
+    pub provider: String,
+    pub enabled: bool,
+    pub state: &'static str,
+    pub clients: i64,
+    pub topics: i64,
+    pub upstream_connections: i64,
+    pub reconnect_attempts: i64,
+    /// `None` before the first.
+    pub last_message_age_ms: Option<u64>,
+    /// Since the start.
+    pub messages: u64,
+    pub gaps: u64,
+}
+
+/// One proxy.
+#[derive(Debug, Serialize)]
+pub struct ProxyStats {
+    pub proxy: String,
+    pub enabled: bool,
+    pub sessions: i64,
+    /// Since the start, as the next three.
+    pub sessions_total: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub budget_closes: u64,
 }
 
 /// From an event's acceptance to its last byte being handed to the kernel.
@@ -92,6 +126,41 @@ impl Stats {
             }),
             refusals: refusals.into(),
             disconnects: disconnects.into(),
+            hubs: metrics.hubs().into_iter().map(|(hub, metrics)| HubStats::read(hub, &metrics, time)).collect(),
+            proxies: metrics.proxies().into_iter().map(|(proxy, metrics)| ProxyStats::read(proxy, &metrics)).collect(),
+        }
+    }
+}
+
+impl HubStats {
+    /// `time` in unix ms.
+    pub fn read(hub: String, metrics: &HubMetrics, time: u64) -> Self {
+        Self {
+            hub,
+            provider: metrics.provider.clone(),
+            enabled: metrics.enabled,
+            state: metrics.state().name(),
+            clients: metrics.clients.get(),
+            topics: metrics.topics.get(),
+            upstream_connections: metrics.upstream_connections.get(),
+            reconnect_attempts: metrics.reconnect_attempts.get(),
+            last_message_age_ms: metrics.last_message_age_ms(time),
+            messages: metrics.messages.get(),
+            gaps: metrics.gaps.get(),
+        }
+    }
+}
+
+impl ProxyStats {
+    fn read(proxy: String, metrics: &ProxyMetrics) -> Self {
+        Self {
+            proxy,
+            enabled: metrics.enabled,
+            sessions: metrics.sessions.get(),
+            sessions_total: metrics.sessions_total.get(),
+            bytes_in: metrics.bytes_in.get(),
+            bytes_out: metrics.bytes_out.get(),
+            budget_closes: metrics.budget_closes.get(),
         }
     }
 }
@@ -115,6 +184,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::protocol::FeedState;
 
     #[test]
     fn what_was_counted_is_shown_and_nothing_else() {
@@ -152,6 +222,47 @@ mod tests {
         assert_eq!(buckets.get(1), Some(&json!([100e-6, 2])));
         assert_eq!(buckets.last(), Some(&json!([null, 3])));
         assert_eq!(read(false)["store"], Value::Null);
+        assert_eq!((&stats["hubs"], &stats["proxies"]), (&json!([]), &json!([])));
+    }
+
+    #[test]
+    fn hubs_and_proxies_are_shown_by_name_as_they_are_also_when_they_are_off() {
+        let metrics = Metrics::new("test");
+        let hub = metrics.hub("options", "massive-options", true);
+        metrics.hub("indices", "massive-indices", false);
+        let proxy = metrics.proxy("openai", true);
+        metrics.hub("options", "another", false).clients.inc();
+        hub.topics.set(12);
+        hub.upstream_connections.set(1);
+        hub.set_state(FeedState::Stale, 2, false);
+        hub.heard(3, 960);
+        hub.gaps.inc();
+        proxy.sessions.inc();
+        proxy.sessions_total.inc_by(2);
+        proxy.bytes_in.inc_by(5);
+        proxy.bytes_out.inc_by(7);
+        proxy.budget_closes.inc();
+        let stats = Stats::read(&metrics, "1.2.3", 1000, Duration::from_secs(2), false);
+        let stats = serde_json::to_value(stats).expect("JSON");
+        let off = json!({"hub": "indices", "provider": "massive-indices", "enabled": false, "state": "disconnected",
+            "clients": 0, "topics": 0, "upstream_connections": 0, "reconnect_attempts": 0, "last_message_age_ms": null,
+            "messages": 0, "gaps": 0});
+        let on = json!({"hub": "options", "provider": "massive-options", "enabled": true, "state": "stale",
+            "clients": 1, "topics": 12, "upstream_connections": 1, "reconnect_attempts": 2, "last_message_age_ms": 40,
+            "messages": 3, "gaps": 1});
+        assert_eq!(stats["hubs"], json!([off, on]));
+        let openai = json!({"proxy": "openai", "enabled": true, "sessions": 1, "sessions_total": 2, "bytes_in": 5,
+            "bytes_out": 7, "budget_closes": 1});
+        assert_eq!(stats["proxies"], json!([openai]));
+        let text = metrics.encode();
+        for line in [
+            "innkeeper_hub_clients{hub=\"options\"} 1",
+            "innkeeper_hub_live{hub=\"options\"} 0",
+            "innkeeper_hub_messages_total{hub=\"indices\"} 0",
+            "innkeeper_proxy_bytes_out_total{proxy=\"openai\"} 7",
+        ] {
+            assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -18,7 +18,7 @@ pub use ids::{GameId, HubId, PlayerId, ProxyId};
 pub use json::RawJson;
 pub use refusal::Refusal;
 pub use role::Role;
-pub use server::ServerFrame;
+pub use server::{FeedState, ServerFrame};
 pub use topic::Topic;
 
 /// The subprotocol spoken when none is offered, and the only one echoed (P3).

@@ -156,7 +156,8 @@ pub enum ServerFrame<'a> {
         /// 1, the version of the contract.
         protocol: u32,
         hub: &'a HubId,
-        topics: &'a [Topic],
+        /// What this subscriber may have: names, with `*` for any text.
+        topics: &'a [&'a str],
         heartbeat: Heartbeat,
     },
     /// H1.
@@ -164,17 +165,60 @@ pub enum ServerFrame<'a> {
         topics: &'a [Topic],
         feed: Feed,
     },
+    /// H3: the feed's state has changed.
+    Feed {
+        state: FeedState,
+        /// Unix ms.
+        since: u64,
+        /// Attempts to reach the upstream since it was last stable.
+        attempt: u32,
+    },
+    /// H4: between these moments, in unix ms, values of these topics may have been missed.
+    Gap {
+        topics: &'a [&'a Topic],
+        from: u64,
+        to: u64,
+    },
+    /// The answer to `publish` with an `id`.
+    Published {
+        id: u64,
+        topic: &'a Topic,
+        seq: u64,
+    },
 }
 
-/// Where a hub's values come from, in `subscribed` (H1).
+/// A feed, in `subscribed` (H1).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Feed {
-    pub state: &'static str,
+    pub state: FeedState,
 }
 
-impl Feed {
-    /// Of a hub without upstream, always.
-    pub const LIVE: Self = Self { state: "live" };
+/// What a hub knows of its upstream (H3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedState {
+    /// Nobody is there, so nothing is asked of the upstream. No client is ever told.
+    Disconnected,
+    Connecting,
+    /// Also of a hub without upstream, always.
+    Live,
+    /// Connected, and silent for longer than it should be.
+    Stale,
+    Down,
+}
+
+impl FeedState {
+    pub const ALL: [Self; 5] = [Self::Disconnected, Self::Connecting, Self::Live, Self::Stale, Self::Down];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Stale => "stale",
+            Self::Down => "down",
+        }
+    }
 }
 
 impl ServerFrame<'_> {
@@ -280,14 +324,30 @@ mod tests {
     fn h1_a_subscriber_is_welcomed_and_told_what_it_has_subscribed() {
         let topics = [Topic::parse("a").expect("a name")];
         let heartbeat = Heartbeat { interval_ms: 1, timeout_ms: 2 };
-        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: &HubId::server(), topics: &topics, heartbeat };
+        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: &HubId::server(), topics: &["a"], heartbeat };
         assert_eq!(
             text(|out| welcome.write(out)),
             r#"{"type":"welcome","protocol":1,"hub":"_server","topics":["a"],"heartbeat":{"interval_ms":1,"timeout_ms":2}}"#
         );
         assert_eq!(
-            text(|out| ServerFrame::Subscribed { topics: &topics, feed: Feed::LIVE }.write(out)),
+            text(|out| ServerFrame::Subscribed { topics: &topics, feed: Feed { state: FeedState::Live } }.write(out)),
             r#"{"type":"subscribed","topics":["a"],"feed":{"state":"live"}}"#
+        );
+        let published = ServerFrame::Published { id: 7, topic: &topics[0], seq: 3 };
+        assert_eq!(text(|out| published.write(out)), r#"{"type":"published","id":7,"topic":"a","seq":3}"#);
+    }
+
+    #[test]
+    fn h3_h4_a_subscriber_is_told_of_the_feed_and_of_gaps_as_the_contract_shows() {
+        for state in FeedState::ALL {
+            let frame = ServerFrame::Feed { state, since: 1, attempt: 2 };
+            let expected = format!(r#"{{"type":"feed","state":"{}","since":1,"attempt":2}}"#, state.name());
+            assert_eq!(text(|out| frame.write(out)), expected);
+        }
+        let topic = Topic::parse("a\"b").expect("a name");
+        assert_eq!(
+            text(|out| ServerFrame::Gap { topics: &[&topic], from: 1, to: 2 }.write(out)),
+            r#"{"type":"gap","topics":["a\"b"],"from":1,"to":2}"#
         );
     }
 
