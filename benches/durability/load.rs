@@ -11,9 +11,13 @@ use std::{
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use super::{
-    client::{Bursts, Player, Reader, Seen},
-    figures::percentile,
-    server::{self, Cpu, Server},
+    bursts::{Bursts, Seen},
+    kit::{
+        figures::percentile,
+        server::{self, Cpu, Server},
+        socket::{Player, Reader},
+    },
+    start,
 };
 
 /// Players that join at the same time.
@@ -81,7 +85,7 @@ struct Field {
 /// # Errors
 /// When the server does not start or refuses players, or the system shows no `/proc`.
 pub async fn run(case: Case, directory: &Path, warm_up: Duration, time: Duration) -> io::Result<Figures> {
-    let server = Server::start(directory, case.durability)?;
+    let server = start(directory, case.durability)?;
     let (publishers, members) = join(&server, case).await?;
     let field = Arc::new(Field {
         case,

@@ -4,15 +4,18 @@
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 
-mod client;
-mod figures;
+mod bursts;
+#[path = "../kit/mod.rs"]
+mod kit;
 mod load;
 mod recovery;
-mod server;
 
 use std::{env, io, path::Path, process::ExitCode, time::Duration};
 
-use figures::median;
+use kit::{
+    figures::{self, median},
+    server::Server,
+};
 use load::Case;
 
 /// Rooms on the disk when the server starts again; measured with three times as many, too.
@@ -54,6 +57,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A server whose rooms are this durable, with its store here.
+fn start(directory: &Path, durability: &str) -> io::Result<Server> {
+    let directory = directory.to_str().ok_or_else(|| io::Error::other("a path that is not UTF-8"))?;
+    Server::start(&[("DURABILITY", durability), ("DATA_DIR", directory)])
 }
 
 async fn measure() -> io::Result<()> {

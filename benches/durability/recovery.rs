@@ -6,8 +6,9 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use super::{
-    client::{Bursts, Player, Seen},
-    server::{Server, disk_bytes},
+    bursts::{Bursts, Seen},
+    kit::{server::disk_bytes, socket::Player},
+    start,
 };
 
 /// Events that each room's only player leaves behind.
@@ -45,11 +46,11 @@ pub struct Figures {
 /// # Errors
 /// When a server does not start or refuses players, or the system shows no `/proc`.
 pub async fn run(rooms: usize, durability: &str, directory: &Path) -> io::Result<Figures> {
-    let server = Server::start(directory, durability)?;
+    let server = start(directory, durability)?;
     let sessions = make_rooms(server.address, rooms).await?;
     drop(server);
 
-    let server = Server::start(directory, durability)?;
+    let server = start(directory, durability)?;
     let listening = server.started.elapsed();
     // Rooms from everywhere in the file, not only the oldest.
     let step = (rooms / (OPENED + 1)).max(1);

@@ -1,5 +1,5 @@
 //! Owns the arithmetic of samples, and what this machine was like while they were taken.
-//! Called by `load` and `main`.
+//! Called by the measurements of every benchmark.
 
 use std::{
     fs,

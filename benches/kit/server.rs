@@ -1,5 +1,5 @@
 //! Owns one server process under measurement: its settings, its end, and what the system says of its CPU, memory and disk.
-//! Called by the measurements, `load` and `recovery`.
+//! Called by the measurements of every benchmark.
 
 use std::{
     fs, io,
@@ -32,12 +32,12 @@ pub struct Cpu {
 }
 
 impl Server {
-    /// Starts it with open limits, and waits until it listens.
+    /// Starts it with these settings over open limits, and waits until it listens.
     ///
     /// # Errors
     /// When it does not listen in time.
-    pub fn start(data_dir: &Path, durability: &str) -> io::Result<Self> {
-        // What is measured is the store: nobody is refused, pinged or forgotten meanwhile.
+    pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
+        // Nobody is refused, pinged or forgotten while something is measured.
         const SETTINGS: &[(&str, &str)] = &[
             ("HOST", "127.0.0.1"),
             ("PORT", "0"),
@@ -56,8 +56,7 @@ impl Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_innkeeper"))
             .env_clear()
             .envs(SETTINGS.iter().copied())
-            .env("DURABILITY", durability)
-            .env("DATA_DIR", data_dir)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
