@@ -1,12 +1,9 @@
-//! Owns the check that README's settings table, env.example and config.example.yaml say what the table in the code says.
-//! Run by `cargo test`; `UPDATE_DOCS=1 cargo test --test settings_table` writes the three files anew.
+//! Owns the check that README, env.example, config.example.yaml and docs/feeds.md say what the tables in the code say.
+//! Run by `cargo test`; `UPDATE_DOCS=1 cargo test --test settings_table` writes the four files anew.
 
 use std::{fs, path::Path};
 
-use innkeeper::config::table::{env_example, readme_table, yaml_example};
-
-const BEGIN: &str = "<!-- settings:begin -->\n";
-const END: &str = "<!-- settings:end -->";
+use innkeeper::config::table::{env_example, feeds_reference, readme_table, yaml_example};
 
 /// `expected` makes the whole file of the file as it is.
 fn check(file: &str, expected: impl Fn(&str) -> String) {
@@ -22,19 +19,28 @@ fn check(file: &str, expected: impl Fn(&str) -> String) {
     }
     let line = actual.lines().zip(expected.lines()).take_while(|(a, b)| a == b).count();
     panic!(
-        "{file} differs from src/config/table.rs at line {}.\nRun `UPDATE_DOCS=1 cargo test --test settings_table`, or \
+        "{file} differs from what src/config/docs.rs makes at line {}.\nRun `UPDATE_DOCS=1 cargo test --test settings_table`, or \
          make {file} read:\n\n{expected}",
         line + 1
     );
 }
 
+/// `document` with `table` between two comments that bear `name`.
+fn between(document: &str, name: &str, table: &str) -> String {
+    let (begin, end) = (format!("<!-- {name}:begin -->\n"), format!("<!-- {name}:end -->"));
+    let (before, rest) = document.split_once(&begin).unwrap_or_else(|| panic!("there is no line {begin}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("there is no {end}"));
+    format!("{before}{begin}{table}{end}{after}")
+}
+
 #[test]
 fn the_readmes_settings_table_is_the_codes() {
-    check("README.md", |readme| {
-        let (before, rest) = readme.split_once(BEGIN).expect("README.md has no line <!-- settings:begin -->");
-        let (_, after) = rest.split_once(END).expect("README.md has no <!-- settings:end -->");
-        format!("{before}{BEGIN}{}{END}{after}", readme_table())
-    });
+    check("README.md", |readme| between(readme, "settings", &readme_table()));
+}
+
+#[test]
+fn the_keys_of_feeds_and_proxies_are_the_codes() {
+    check("docs/feeds.md", |feeds| between(feeds, "keys", &feeds_reference()));
 }
 
 #[test]

@@ -1,10 +1,14 @@
-//! Owns the documents made from the table: README's settings table, env.example and config.example.yaml.
+//! Owns the documents made from the tables: README's settings, env.example, config.example.yaml, and the keys of docs/feeds.md.
 //! Called by `tests/settings_table.rs`, which keeps the files equal to these.
 
 use super::{
+    feeds::{VARIABLES, keys},
     kind::Kind,
     table::{SETTINGS, Setting},
 };
+
+/// Whose variables the shipped descriptions ask for.
+const FEEDS: &str = "Feeds and proxies";
 
 /// The markdown table that stands in README.md between `<!-- settings:begin -->` and `<!-- settings:end -->`.
 /// Ends with a newline.
@@ -18,6 +22,13 @@ pub fn readme_table() -> String {
         let default = if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) };
         let what = what(setting).replace('|', "\\|").replace('*', "\\*");
         table.push_str(&format!("| `{}`{aliases} | {default} | {what} |\n", setting.name));
+        if ends_feeds(setting) {
+            for variable in VARIABLES {
+                let default =
+                    if variable.default.is_empty() { "–".to_owned() } else { format!("`{}`", variable.default) };
+                table.push_str(&format!("| `{}` | {default} | {} |\n", variable.name, variable.doc));
+            }
+        }
     }
     table
 }
@@ -35,6 +46,11 @@ pub fn env_example() -> String {
         }
         let aliases: String = setting.aliases.iter().map(|alias| format!(" Also read from {alias}.")).collect();
         text.push_str(&format!("\n# {}.{aliases}\n# {}={}\n", what(setting), setting.name, setting.default));
+        if ends_feeds(setting) {
+            for variable in VARIABLES {
+                text.push_str(&format!("\n# {}.\n# {}={}\n", variable.doc, variable.name, variable.default));
+            }
+        }
     }
     text
 }
@@ -56,9 +72,77 @@ pub fn yaml_example() -> String {
             let line = format!("# {}: {}", setting.file_key(), setting.default);
             text.push_str(&format!("\n# {}.\n{}\n", what(setting), line.trim_end()));
         }
+        if ends_feeds(setting) {
+            text.push_str(FEEDS_EXAMPLE);
+        }
     }
     text
 }
+
+/// The tables of keys that stand in docs/feeds.md between `<!-- keys:begin -->` and `<!-- keys:end -->`. Ends with a newline.
+pub fn feeds_reference() -> String {
+    let mut text = String::new();
+    for group in keys::GROUPS {
+        let title = if group.map.is_empty() { group.title.to_owned() } else { format!("The map `{}`", group.map) };
+        text.push_str(&format!("\n### {title}\n\n| Key | Default | What |\n|---|---|---|\n"));
+        for key in group.keys {
+            let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
+            let what = match key.kind {
+                Kind::Flag => key.doc.to_owned(),
+                kind => format!("{} ({kind})", key.doc),
+            };
+            text.push_str(&format!("| `{}` | {default} | {} |\n", key.name, what.replace('|', "\\|")));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// It is the last of the section that the variables of the shipped descriptions belong to.
+fn ends_feeds(setting: &Setting) -> bool {
+    let last = SETTINGS.iter().rfind(|known| known.section == FEEDS);
+    last.is_some_and(|last| last.name == setting.name)
+}
+
+/// What of config.yaml is no setting. A test takes the `# ` away from what is indented by it and reads it.
+const FEEDS_EXAMPLE: &str = r##"
+# Hubs, served at /ws/{name}, besides those of the variable HUBS or in their place; docs/feeds.md has every key.
+# hubs:
+#   # A shipped description under a name of one's own, with some of its keys replaced.
+#   crypto:
+#     provider: binance
+#     linger_ms: 5000
+#     topics: { "*": ["*@trade", "*@bookTicker"], spectator: ["btcusdt@trade"] }
+#   # An event bus: back ends publish with POST /api/hubs/lobby/topics/{topic}, referees from their connections as well.
+#   lobby:
+#     provider: bus
+#     publish: [referee]
+#   # An upstream of one's own.
+#   weather:
+#     url: "wss://weather.example/v1?key=${WEATHER_API_KEY}"
+#     headers: { X-Client: "${WEATHER_CLIENT:-innkeeper}" }
+#     subscribe: '{"op":"subscribe","stations":{topic_list}}'
+#     unsubscribe: '{"op":"unsubscribe","stations":{topic_list}}'
+#     items: /reports
+#     topic: { parts: [/station] }
+#     heartbeat: { interval_ms: 15000, timeout_ms: 5000, send: '{"op":"ping"}', expect: { /op: pong } }
+#     fatal: { /op: error, /code: bad_key }
+#   # One that HUBS names by default, taken away.
+#   indices: none
+
+# Proxies, served at /proxy/{name}, besides openai.
+# proxies:
+#   openai:
+#     budget: { session_s: 600, bytes: 50m, sessions_per_player: 1, sessions: 20 }
+#   speech:
+#     url: "wss://speech.example/v1/stream"
+#     headers: { Authorization: "Token ${SPEECH_API_KEY}" }
+#     query: [language]
+#     query_defaults: { language: en }
+#     allowed_types: [start, audio, stop]
+#     binary: true
+#     resume_ms: 0
+"##;
 
 fn with_headings() -> impl Iterator<Item = (&'static Setting, Option<&'static str>)> {
     let mut current = "";

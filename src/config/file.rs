@@ -1,4 +1,4 @@
-//! Owns config.yaml: finding it, and turning it into one text per setting, which `reader` then reads like a variable.
+//! Owns config.yaml: finding it, and one text per setting, read like a variable; hubs and proxies stay trees for `feeds`.
 //! Called by `Config::load` and `Config::from_source`.
 
 use std::{
@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    feeds::suggestion,
     problem::{Problems, shown},
     source::Source,
     table::{CONFIG_FILE, SETTINGS, Setting},
@@ -15,6 +16,8 @@ use super::{
 };
 
 const NAME: &str = "config.yaml";
+const HUBS: &str = "hubs";
+const PROXIES: &str = "proxies";
 
 /// The text of the file that `CONFIG_FILE` names, or of ./config.yaml under `directory` if there is one.
 pub(super) fn read(source: &dyn Source, directory: &Path, problems: &mut Problems) -> Option<String> {
@@ -31,35 +34,62 @@ pub(super) fn read(source: &dyn Source, directory: &Path, problems: &mut Problem
     }
 }
 
-/// One text per setting, by its name or alias in upper case.
-pub(super) fn settings(yaml: &str, problems: &mut Problems) -> HashMap<String, String> {
-    let mut texts = HashMap::new();
+/// What a file says.
+#[derive(Default)]
+pub(super) struct File {
+    /// One text per setting, by its name or alias in upper case.
+    pub texts: HashMap<String, String>,
+    pub hubs: Option<Described>,
+    pub proxies: Option<Described>,
+}
+
+/// One of the two keys that are no settings, but maps of descriptions.
+pub(super) struct Described {
+    pub line: usize,
+    pub node: Node,
+}
+
+pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
+    let mut file = File::default();
     let entries = match yaml::read(yaml) {
         Ok(Some(Node::Map(entries))) => entries,
-        Ok(None) => return texts,
-        Ok(Some(Node::Text(text))) if text.is_empty() => return texts,
+        Ok(None) => return file,
+        Ok(Some(Node::Text(text))) if text.is_empty() => return file,
         Ok(Some(_)) => {
             problems.add(NAME, "must be a map of settings, such as `port: 8080`");
-            return texts;
+            return file;
         }
         Err(wrong) => {
             problems.add(NAME, wrong);
-            return texts;
+            return file;
         }
     };
     for (key, line, node) in entries {
+        let described = match key.as_str() {
+            HUBS => Some(&mut file.hubs),
+            PROXIES => Some(&mut file.proxies),
+            _ => None,
+        };
+        if let Some(described) = described {
+            if described.replace(Described { line, node }).is_some() {
+                problems.add(NAME, format!("line {line}: {key} is there twice"));
+            }
+            continue;
+        }
         let name = key.to_ascii_uppercase();
         let Some(setting) = SETTINGS.iter().find(|setting| {
             key == key.to_ascii_lowercase() && (setting.name == name || setting.aliases.contains(&name.as_str()))
         }) else {
-            problems.add(NAME, format!("line {line}: unknown setting {}{}", shown(&key), suggestion(&key)));
+            let keys: Vec<String> = SETTINGS.iter().filter(|known| known.is_in_file()).map(Setting::file_key).collect();
+            let near = suggestion(&key, keys.iter().map(String::as_str).chain([HUBS, PROXIES]));
+            problems.add(NAME, format!("line {line}: unknown setting {}{near}", shown(&key)));
             continue;
         };
         if !setting.is_in_file() {
             problems.add(NAME, format!("line {line}: {key} is only read from the environment"));
             continue;
         }
-        let Entry::Vacant(place) = texts.entry(name) else {
+        let Entry::Vacant(place) = file.texts.entry(name) else {
             problems.add(NAME, format!("line {line}: {key} is there twice"));
             continue;
         };
@@ -70,7 +100,7 @@ pub(super) fn settings(yaml: &str, problems: &mut Problems) -> HashMap<String, S
             }
         }
     }
-    texts
+    file
 }
 
 /// What the value would be as a variable: lists and maps joined with commas.
@@ -100,25 +130,14 @@ fn flatten(setting: &Setting, node: Node) -> Result<String, &'static str> {
     Ok(entries.join(","))
 }
 
-/// The nearest key, if it is near enough to be meant.
-fn suggestion(key: &str) -> String {
-    let written = key.to_ascii_lowercase().replace(['-', ' '], "_");
-    let keys = SETTINGS.iter().filter(|setting| setting.is_in_file()).map(Setting::file_key);
-    let nearest = keys.map(|key| (strsim::damerau_levenshtein(&written, &key), key)).min();
-    match nearest {
-        Some((distance, key)) if distance <= 2.max(written.len() / 4) => format!("; did you mean {key}?"),
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read_settings(yaml: &str) -> (HashMap<String, String>, String) {
         let mut problems = Problems::default();
-        let texts = settings(yaml, &mut problems);
-        (texts, problems.to_string())
+        let file = settings(yaml, &mut problems);
+        (file.texts, problems.to_string())
     }
 
     #[test]

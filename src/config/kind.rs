@@ -18,6 +18,8 @@ pub enum Kind {
     Seconds { min: f64, max: f64 },
     /// Whole milliseconds.
     Millis { min: u64, max: u64 },
+    /// A decimal number of things.
+    Decimal { min: f64, max: f64 },
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
     /// Text whose own module checks it; the value says what is allowed.
@@ -36,6 +38,7 @@ pub(super) enum Value {
     Flag(bool),
     Number(u64),
     Time(Duration),
+    Decimal(f64),
     Text(String),
 }
 
@@ -51,6 +54,7 @@ impl Kind {
                 bounded(whole(text)?, min, max).map(|millis| Value::Time(Duration::from_millis(millis)))
             }
             Self::Seconds { min, max } => seconds(text, min, max).map(Value::Time),
+            Self::Decimal { min, max } => decimal(text, min, max, "is not a number").map(Value::Decimal),
             Self::Choice(words) => {
                 let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
                 word.map(|word| Value::Text((*word).to_owned())).ok_or("is none of the allowed words")
@@ -70,6 +74,7 @@ impl fmt::Display for Kind {
             Self::Bytes { min, max } => write!(f, "{} to {} bytes", Binary(*min), Binary(*max)),
             Self::Seconds { min, max } => write!(f, "{min} to {max} seconds"),
             Self::Millis { min, max } => write!(f, "{min} to {max} milliseconds"),
+            Self::Decimal { min, max } => write!(f, "{min} to {max}"),
             Self::Choice(words) => match words.split_last() {
                 Some((last, rest)) if !rest.is_empty() => write!(f, "{} or {last}", rest.join(", ")),
                 _ => f.write_str(&words.concat()),
@@ -118,15 +123,17 @@ fn bytes(text: &str) -> Result<u64, &'static str> {
 }
 
 fn seconds(text: &str, min: f64, max: f64) -> Result<Duration, &'static str> {
+    let number = decimal(text, min, max, "is not a number of seconds")?;
+    Duration::try_from_secs_f64(number).map_err(|_| OUT_OF_RANGE)
+}
+
+fn decimal(text: &str, min: f64, max: f64, wrong: &'static str) -> Result<f64, &'static str> {
     // `f64` would also read "inf", "nan" and "1e3".
     if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return Err("is not a number of seconds");
+        return Err(wrong);
     }
-    let number: f64 = text.parse().map_err(|_| "is not a number of seconds")?;
-    if number < min || number > max {
-        return Err(OUT_OF_RANGE);
-    }
-    Duration::try_from_secs_f64(number).map_err(|_| OUT_OF_RANGE)
+    let number: f64 = text.parse().map_err(|_| wrong)?;
+    if number < min || number > max { Err(OUT_OF_RANGE) } else { Ok(number) }
 }
 
 const OUT_OF_RANGE: &str = "is out of range";

@@ -139,7 +139,8 @@ impl Config {
         mut problems: Problems,
     ) -> Result<Self, Problems> {
         let file = yaml.map(|yaml| file::settings(yaml, &mut problems)).unwrap_or_default();
-        let mut reader = Reader::new(source, file, problems);
+        let file::File { texts, hubs, proxies } = file;
+        let mut reader = Reader::new(source, texts, problems);
         let platform = Platform::detect(&reader);
         let shards = match reader.number(&table::SHARDS) {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -159,9 +160,9 @@ impl Config {
             public: listen::public(&mut reader),
             log: log(&mut reader),
             sentry_dsn: sentry_dsn(&mut reader),
-            hubs: Vec::new(),
-            proxies: Vec::new(),
-            upstream: UpstreamConfig::default(),
+            hubs: feeds::read::hubs(&mut reader, hubs),
+            proxies: feeds::read::proxies(&mut reader, proxies),
+            upstream: feeds::read::upstream(&mut reader),
             platform,
         };
         let problems = reader.into_problems();

@@ -6,7 +6,8 @@ use std::fmt;
 /// One thing wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The setting, or the alias it was given under; `--host`; or `config.yaml` when the file as a whole is wrong.
+    /// The setting, or the alias it was given under; `--host`; `config.yaml` for what is no setting of the table; a variable
+    /// that the description of a hub or proxy asks for; or the key in a description that the file does not hold.
     pub name: String,
     /// What is wrong and what is allowed. One line; holds no secret (A12).
     pub message: String,
@@ -19,6 +20,13 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     pub(super) fn add(&mut self, name: impl Into<String>, message: impl Into<String>) {
         self.0.push(Problem { name: name.into(), message: message.into() });
+    }
+
+    /// As `add`, unless the very same is known: two hubs may ask for one variable.
+    pub(super) fn add_once(&mut self, name: &str, message: &str) {
+        if !self.0.iter().any(|known| known.name == name && known.message == message) {
+            self.add(name, message);
+        }
     }
 
     pub fn is_empty(&self) -> bool {

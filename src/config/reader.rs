@@ -37,6 +37,15 @@ impl<'a> Reader<'a> {
         self.problems
     }
 
+    pub fn source(&self) -> &'a dyn Source {
+        self.source
+    }
+
+    /// For what is not told of a setting.
+    pub fn problems(&mut self) -> &mut Problems {
+        &mut self.problems
+    }
+
     /// A variable that is no setting of ours, such as the platform's mark.
     pub fn has_variable(&self, key: &str) -> bool {
         self.source.get(key).is_some_and(|text| !text.trim().is_empty())
@@ -166,9 +175,9 @@ impl Setting {
         self.name.to_ascii_lowercase()
     }
 
-    /// `CONFIG_FILE` names the file, so it cannot stand in it.
+    /// `CONFIG_FILE` names the file, so it cannot stand in it; what `HUBS` says, the map `hubs` says there.
     pub(super) fn is_in_file(&self) -> bool {
-        self.name != super::table::CONFIG_FILE.name
+        self.name != super::table::CONFIG_FILE.name && self.name != super::table::HUBS.name
     }
 
     pub(super) fn takes_list(&self) -> bool {

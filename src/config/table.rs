@@ -1,7 +1,7 @@
 //! Owns the one table of settings: names, aliases, kinds with bounds, defaults and what each is for.
 //! Called by `reader` and the modules that build `Config`, and by `docs`, which prints it.
 
-pub use super::docs::{env_example, readme_table, yaml_example};
+pub use super::docs::{env_example, feeds_reference, readme_table, yaml_example};
 use super::kind::Kind;
 
 /// One setting. In config.yaml its key is `name` (or an alias) in lower case.
@@ -126,6 +126,14 @@ settings! {
         "Time over which a room collects what goes to one socket; 0: send at once";
     GAME_LOGICS = "tic-tac-toe-=tic-tac-toe", Kind::Pairs("prefix=logic, or none"),
         "Logic for games whose name begins with prefix, longest first; all others relay";
+
+    "Feeds and proxies":
+    HUBS = "options=massive-options,indices=massive-indices", Kind::Pairs("name=provider or provider, or none"),
+        "Feed hubs, each by a shipped description, such as binance, kraken or bus; config.yaml's hubs adds to them. Only read from the environment";
+    MAX_UPSTREAM_CONNECTIONS = "5", Kind::Count { min: 1, max: 10_000 },
+        "Connections to upstreams that all hubs together may hold";
+    UPSTREAM_CA_FILE = "", Kind::Text("a path"),
+        "PEM file of certificates that are trusted for upstreams besides the public ones";
 
     "Durability":
     DURABILITY = "journal", Kind::Choice(&["memory", "journal", "sync"]),

@@ -1,9 +1,29 @@
 //! Owns what an operator says of feed hubs and proxies (sections 6 and 7): plain structs, every secret wrapped (A12).
 //! Called by `app`, which starts them, and by `hub`, `proxy` and `ws::dial`, which carry them out.
 
-use std::{path::PathBuf, time::Duration};
+mod endpoint;
+mod expand;
+mod feed;
+mod fields;
+mod hub;
+pub mod keys;
+mod matcher;
+mod proxy;
+pub(super) mod read;
+mod shipped;
+#[cfg(test)]
+mod tests;
 
+use std::{fmt, path::PathBuf, time::Duration};
+
+pub(super) use self::fields::suggestion;
+pub use self::shipped::{VARIABLES, Variable};
 use super::Secret;
+
+/// The provider of a hub that starts from no shipped description.
+const CUSTOM: &str = "custom";
+/// The provider of a hub without upstream.
+const BUS: &str = "bus";
 
 /// One hub: `/ws/{id}`.
 #[derive(Debug, Clone)]
@@ -14,7 +34,7 @@ pub struct HubConfig {
     pub provider: String,
     /// Why it is off: an explanation for whoever connects (close 4004), which names the variable that is missing.
     pub off: Option<String>,
-    /// `None`: an event bus, whose topics are published here.
+    /// `None`: an event bus, whose topics are published here; or the hub is off.
     pub feed: Option<FeedConfig>,
     pub access: TopicAccess,
     /// Distinct topics that the hub has at once, for all subscribers together.
@@ -104,8 +124,16 @@ pub struct AuthExchange {
 /// `{channel}` with `{name}`, `{names}` or `{name_list}`: the same for the two parts of a topic around the first
 /// `TopicRule::separator`; topics of one frame then have the same channel. `{id}` is a number that grows with each frame.
 /// What stands in a JSON string is escaped for it; the two lists stand outside of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Shown by no formatter: a `${NAME}` may have been in it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Template(pub String);
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Template(***)")
+    }
+}
 
 /// All of these must hold. A pointer (RFC 6901) is read in the item, or with a `^` before it in the whole frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +212,7 @@ pub struct ProxyConfig {
     pub id: String,
     /// As in [`HubConfig::off`].
     pub off: Option<String>,
+    /// Of one that is off it says nothing.
     pub endpoint: EndpointConfig,
     /// Query parameters that a client may set; what else it sends is left out.
     pub query: Vec<String>,
@@ -228,4 +257,14 @@ impl Default for UpstreamConfig {
     fn default() -> Self {
         Self { max_connections: 5, ca_file: None }
     }
+}
+
+/// What to tell whoever connects to one for which variables are missing.
+fn off(missing: &[String], kind: &str) -> Option<String> {
+    let names = match missing {
+        [] => return None,
+        [name] => name.clone(),
+        [names @ .., last] => format!("{} and {last}", names.join(", ")),
+    };
+    Some(format!("set {names} to switch the {kind} on"))
 }

@@ -1,0 +1,171 @@
+//! Owns the reading of where to connect: URL and headers, checked without being shown.
+//! Called by `hub` and `proxy` of this folder.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use actix_web::http::{
+    Uri,
+    header::{HeaderName, HeaderValue},
+};
+
+use super::{
+    EndpointConfig,
+    expand::{Place, expand},
+    fields::{At, Fields, Scope, scalar},
+    keys,
+};
+use crate::config::Secret;
+
+/// The handshake sets these itself.
+const OWN_HEADERS: &[&str] = &[
+    "host",
+    "connection",
+    "upgrade",
+    "content-length",
+    "transfer-encoding",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-extensions",
+];
+
+/// `None` when there is a problem, or a variable is missing, or no URL at all: the caller tells of the last.
+pub(super) fn endpoint(fields: &mut Fields, max_message: &keys::Key, scope: &mut Scope<'_>) -> Option<EndpointConfig> {
+    let headers = headers(fields, scope);
+    let connect_timeout: Duration = fields.time(&keys::CONNECT_TIMEOUT_MS, scope);
+    let max_message_bytes = fields.number(max_message, scope);
+    let (url, host) = url(fields, scope)?;
+    Some(EndpointConfig { url, host, headers, connect_timeout, max_message_bytes })
+}
+
+fn url(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<(Secret, String)> {
+    let (at, node) = fields.take(&keys::URL)?;
+    let template = scalar(&at, &keys::URL, node, scope)?;
+    let url = scope.expand(&at, template.trim(), Place::Url)?;
+    match host_of(&url) {
+        Ok(host) => Some((Secret::new(url), host)),
+        Err(wrong) => {
+            let used = expand(&template, Place::Url, scope.source).map(|expanded| expanded.used).unwrap_or_default();
+            let with = if used.is_empty() { String::new() } else { format!("(with {}) ", used.join(", ")) };
+            scope.complain(&at, &format!("{with}{wrong}; allowed: {}", keys::URL.kind));
+            None
+        }
+    }
+}
+
+/// Host and port of a URL that may be connected to. The error leaves the URL out.
+fn host_of(url: &str) -> Result<String, &'static str> {
+    let (scheme, rest) = url.split_once("://").ok_or("is not a URL")?;
+    let encrypted = match scheme.to_ascii_lowercase().as_str() {
+        "wss" => true,
+        "ws" => false,
+        _ => return Err("has another scheme"),
+    };
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    if authority.contains('@') {
+        return Err("has credentials before its host; put them into a header");
+    }
+    if rest.contains('#') {
+        return Err("has a `#`, which is of no meaning here");
+    }
+    let uri: Uri = url.parse().map_err(|_| "is not a URL")?;
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or("has no host")?;
+    // `Uri` takes `host:` and `host:port` with a port of any size for one without a port.
+    if uri.port_u16() == Some(0) || (uri.port_u16().is_none() && authority.len() != host.len()) {
+        return Err("has a port that is none");
+    }
+    if !encrypted && !is_loopback(host) {
+        return Err("is unencrypted to another machine");
+    }
+    Ok(authority.to_ascii_lowercase())
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host == "[::1]"
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn headers(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Secret)> {
+    let pairs = fields.pairs(&keys::HEADERS, scope);
+    let mut headers: Vec<(String, Secret)> = Vec::with_capacity(pairs.len());
+    for (at, name, value) in pairs {
+        match header(&name, &value) {
+            Ok((name, _)) if headers.iter().any(|(known, _)| *known == name) => {
+                scope.complain(&at, "has a header twice")
+            }
+            Ok(header) => headers.push(header),
+            Err(wrong) => complain_of_header(&at, wrong, scope),
+        }
+    }
+    headers
+}
+
+fn complain_of_header(at: &At, wrong: &str, scope: &mut Scope<'_>) {
+    scope.complain(at, &format!("has a header {wrong}"));
+}
+
+/// Name in lower case and value.
+fn header(name: &str, value: &str) -> Result<(String, Secret), &'static str> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "whose name is not one")?;
+    if OWN_HEADERS.contains(&name.as_str()) {
+        return Err("that the handshake sets itself");
+    }
+    if value.trim().is_empty() {
+        return Err("without a value");
+    }
+    HeaderValue::from_str(value.trim()).map_err(|_| "whose value has characters that no header may have")?;
+    Ok((name.as_str().to_owned(), Secret::new(value.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wss_goes_anywhere_and_ws_to_this_machine_only() {
+        for (url, host) in [
+            ("wss://socket.example/options", "socket.example"),
+            ("WSS://Socket.Example:9443?x=1", "socket.example:9443"),
+            ("wss://[2001:db8::1]:1/", "[2001:db8::1]:1"),
+            ("ws://localhost:1/x", "localhost:1"),
+            ("ws://127.3.2.1", "127.3.2.1"),
+            ("ws://[::1]:65535/a?b", "[::1]:65535"),
+        ] {
+            assert_eq!(host_of(url), Ok(host.to_owned()), "{url}");
+        }
+        for (url, wrong) in [
+            ("socket.example", "is not a URL"),
+            ("https://socket.example", "has another scheme"),
+            ("wss://", "is not a URL"),
+            ("wss:///x", "is not a URL"),
+            ("wss://:1/x", "has no host"),
+            ("wss://user:key@host/x", "has credentials"),
+            ("wss://host/x#y", "has a `#`"),
+            ("wss://host:/x", "has a port that is none"),
+            ("wss://host:0/x", "has a port that is none"),
+            ("wss://host:99999/x", "has a port that is none"),
+            ("wss://a b/x", "is not a URL"),
+            ("wss://host/a b", "is not a URL"),
+            ("ws://socket.example", "is unencrypted"),
+            ("ws://localhost.example", "is unencrypted"),
+            ("ws://127.0.0.1.example", "is unencrypted"),
+            ("ws://128.0.0.1", "is unencrypted"),
+            ("ws://[::2]", "is unencrypted"),
+            ("ws://0.0.0.0", "is unencrypted"),
+        ] {
+            let found = host_of(url).expect_err(url);
+            assert!(found.starts_with(wrong), "{url}: {found}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_handshake_and_broken_ones_are_refused() {
+        let (name, value) = header("Authorization", "Bearer key ").unwrap();
+        assert_eq!((name.as_str(), value.expose()), ("authorization", "Bearer key"));
+        for (name, value) in
+            [("Host", "a"), ("sec-websocket-key", "a"), ("a b", "a"), ("", "a"), ("a", ""), ("a", "b\nc")]
+        {
+            assert!(header(name, value).is_err(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Owns the reading of an upstream feed: everything of a hub that only one with a URL has.
+//! Called by `hub`.
+
+use std::time::Duration;
+
+use super::{
+    AuthExchange, Backoff, CoolDown, FeedConfig, FeedHeartbeat, TopicRule, Unwrap, endpoint,
+    expand::Place,
+    fields::{Fields, Scope},
+    keys::{self, Key},
+    matcher::{matchers, overrides, pointer, pointers, tells_one, template},
+};
+use crate::config::Secret;
+
+/// `None` when there is a problem or a variable is missing.
+pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedConfig> {
+    let endpoint = endpoint::endpoint(fields, &keys::HUB_MAX_MESSAGE_BYTES, scope);
+    let topic = topic(fields, scope);
+    let separator = topic.as_ref().map_or(".", |topic| topic.separator.as_str());
+    if fields.is_set(&keys::UNSUBSCRIBE) && !fields.is_set(&keys::SUBSCRIBE) {
+        scope.complain(&fields.place(&keys::UNSUBSCRIBE), "does nothing without subscribe");
+    }
+    let subscribe = template(fields, &keys::SUBSCRIBE, separator, scope);
+    let unsubscribe = template(fields, &keys::UNSUBSCRIBE, separator, scope);
+    let batch = fields.number(&keys::BATCH, scope);
+    let batch = if subscribe.as_ref().is_some_and(tells_one) { 1 } else { batch };
+    let feed = FeedConfig {
+        on_open: frames(fields, &keys::ON_OPEN, scope),
+        ready: matchers(fields, &keys::READY, scope),
+        auth: auth(fields, scope),
+        subscribe,
+        unsubscribe,
+        batch,
+        messages_per_second: fields.decimal(&keys::MESSAGES_PER_SECOND, scope),
+        unwrap: Unwrap { items: path(fields, &keys::ITEMS, scope), data: path(fields, &keys::DATA, scope) },
+        topic: topic.unwrap_or_default(),
+        ignore: matchers(fields, &keys::IGNORE, scope),
+        heartbeat: heartbeat(fields, scope),
+        fatal: matchers(fields, &keys::FATAL, scope),
+        fatal_retry: fields.time(&keys::FATAL_RETRY_MS, scope),
+        cool_down: cool_down(fields, scope),
+        backoff: backoff(fields, scope),
+        max_age: fields.optional_time(&keys::MAX_AGE_MS, scope),
+        stale_after: fields.time(&keys::STALE_AFTER_MS, scope),
+        // Last, as it is what may be missing.
+        endpoint: endpoint?,
+    };
+    Some(feed)
+}
+
+fn frames(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> Vec<Secret> {
+    let frames = fields.texts(key, Place::Frame, scope).map(|(_, frames)| frames).unwrap_or_default();
+    frames.into_iter().map(Secret::new).collect()
+}
+
+fn auth(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<AuthExchange> {
+    let mut auth = fields.map(&keys::AUTH_MAP, scope)?;
+    if !auth.is_set(&keys::AUTH_SEND) {
+        scope.complain(&auth.at, "has no send");
+    }
+    let send = auth.text(&keys::AUTH_SEND, Place::Frame, scope).map(|(_, text)| Secret::new(text));
+    let success = matchers(&mut auth, &keys::AUTH_SUCCESS, scope);
+    let failure = matchers(&mut auth, &keys::AUTH_FAILURE, scope);
+    let timeout = auth.time(&keys::AUTH_TIMEOUT_MS, scope);
+    auth.finish(scope);
+    Some(AuthExchange { send: send?, success, failure, timeout })
+}
+
+fn path(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> String {
+    let text = fields.text(key, Place::Plain, scope);
+    text.and_then(|(at, text)| pointer(&at, &text, false, scope)).map(|pointer| pointer.path).unwrap_or_default()
+}
+
+fn topic(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<TopicRule> {
+    if !fields.is_set(&keys::TOPIC_MAP) {
+        scope.complain(&fields.at.clone(), "has no topic, which says what of an item names its topic");
+    }
+    let mut topic = fields.map(&keys::TOPIC_MAP, scope)?;
+    let parts = match topic.take(&keys::PARTS) {
+        Some((at, node)) => pointers(&at, &keys::PARTS, node, scope),
+        None => {
+            scope.complain(&topic.at, "has no parts");
+            Vec::new()
+        }
+    };
+    let separator = topic.text(&keys::SEPARATOR, Place::Plain, scope);
+    let separator = separator.map_or_else(|| keys::SEPARATOR.default.to_owned(), |(_, text)| text);
+    let overrides = overrides(&mut topic, &keys::OVERRIDES, scope);
+    let names = topic.pairs(&keys::NAMES, scope).into_iter().map(|(_, text, name)| (text, name)).collect();
+    topic.finish(scope);
+    Some(TopicRule { parts, separator, overrides, names })
+}
+
+fn heartbeat(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedHeartbeat> {
+    let mut heartbeat = fields.map(&keys::HEARTBEAT_MAP, scope)?;
+    let found = FeedHeartbeat {
+        interval: heartbeat.time(&keys::INTERVAL_MS, scope),
+        timeout: heartbeat.time(&keys::TIMEOUT_MS, scope),
+        send: heartbeat.text(&keys::HEARTBEAT_SEND, Place::Frame, scope).map(|(_, text)| Secret::new(text)),
+        expect: matchers(&mut heartbeat, &keys::EXPECT, scope),
+    };
+    heartbeat.finish(scope);
+    Some(found)
+}
+
+/// A map that is not there has the defaults of its keys.
+fn map_or_defaults(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> Fields {
+    let at = fields.at.below(key.name, None);
+    fields.map(key, scope).unwrap_or_else(|| Fields::new(at, Vec::new(), scope))
+}
+
+fn cool_down(fields: &mut Fields, scope: &mut Scope<'_>) -> CoolDown {
+    let mut map = map_or_defaults(fields, &keys::COOL_DOWN_MAP, scope);
+    let when = matchers(&mut map, &keys::WHEN, scope);
+    let mut codes = Vec::new();
+    if let Some((at, texts)) = map.texts(&keys::CODES, Place::Plain, scope) {
+        for text in texts {
+            match text.parse::<u16>() {
+                Ok(code) if (1000..5000).contains(&code) => codes.push(code),
+                _ => scope.complain(&at, "has a close code that is none; allowed: 1000 to 4999"),
+            }
+        }
+    }
+    let pause: Duration = map.time(&keys::PAUSE_MS, scope);
+    map.finish(scope);
+    CoolDown { when, codes, pause }
+}
+
+fn backoff(fields: &mut Fields, scope: &mut Scope<'_>) -> Backoff {
+    let mut map = map_or_defaults(fields, &keys::BACKOFF_MAP, scope);
+    let place = map.place(&keys::BASE_MS);
+    let backoff = Backoff {
+        base: map.time(&keys::BASE_MS, scope),
+        max: map.time(&keys::MAX_MS, scope),
+        stable_after: map.time(&keys::STABLE_AFTER_MS, scope),
+    };
+    if backoff.base > backoff.max {
+        scope.complain(&place, "is more than max_ms");
+    }
+    map.finish(scope);
+    backoff
+}

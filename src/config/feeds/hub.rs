@@ -1,0 +1,135 @@
+//! Owns the reading of one hub: what every hub has, and whether it is a feed or an event bus.
+//! Called by this folder's `hubs`.
+
+use super::{
+    HubConfig, TopicAccess, TopicPattern,
+    expand::Place,
+    feed,
+    fields::{At, Entry, Fields, Scope, is_empty, texts},
+    keys::{self, Key},
+    off,
+};
+use crate::config::yaml::Node;
+
+/// A topic's name is no longer.
+const MAX_PATTERN_BYTES: usize = 128;
+
+/// `provider`: what it is told to be described by; `None`: custom, or a bus. `None` comes back when there is a problem.
+pub(super) fn hub(
+    id: String,
+    provider: Option<String>,
+    mut fields: Fields,
+    scope: &mut Scope<'_>,
+) -> Option<HubConfig> {
+    let at = fields.at.clone();
+    // Read already, by whoever chose the description.
+    fields.take(&keys::PROVIDER);
+    let is_feed = fields.is_set(&keys::URL);
+    let provider = match provider {
+        Some(provider) => provider,
+        None if is_feed => super::CUSTOM.to_owned(),
+        None => super::BUS.to_owned(),
+    };
+    match (provider.as_str(), is_feed) {
+        (super::CUSTOM, false) => scope.complain(&at, "has no url"),
+        (super::BUS, true) => {
+            scope.complain(&fields.place(&keys::URL), "is for hubs with an upstream; provider says bus")
+        }
+        (_, false) if provider != super::BUS => scope.complain(&at, "has no url; leave it out for the description's"),
+        _ => {}
+    }
+    let publish = publish(&mut fields, is_feed, scope);
+    let access = TopicAccess { subscribe: subscribe(&mut fields, scope), publish };
+    let max_topics = fields.number(&keys::MAX_TOPICS, scope);
+    let max_topics_per_client = fields.number(&keys::MAX_TOPICS_PER_CLIENT, scope);
+    let linger = fields.time(&keys::LINGER_MS, scope);
+    let flush_interval = fields.time(&keys::FLUSH_INTERVAL_MS, scope);
+    let feed = if is_feed {
+        feed::feed(&mut fields, scope)
+    } else {
+        for key in keys::ENDPOINT.keys.iter().chain(keys::FEED.keys) {
+            // Of other providers the missing URL is told already.
+            if provider == super::BUS && fields.is_set(key) {
+                scope.complain(&fields.place(key), "does nothing without a url");
+            }
+            fields.take(key);
+        }
+        None
+    };
+    fields.finish(scope);
+    let off = off(&scope.missing, "hub");
+    let feed = if off.is_some() { None } else { feed };
+    Some(HubConfig { id, provider, off, feed, access, max_topics, max_topics_per_client, linger, flush_interval })
+}
+
+fn publish(fields: &mut Fields, is_feed: bool, scope: &mut Scope<'_>) -> Vec<String> {
+    let Some((at, roles)) = fields.texts(&keys::PUBLISH, Place::Plain, scope) else { return Vec::new() };
+    if is_feed && !roles.is_empty() {
+        scope.complain(&at, "does nothing in a hub with a url: its topics come from there");
+    }
+    roles.into_iter().filter(|role| is_role(&at, role, scope)).collect()
+}
+
+/// Complains of what is no role.
+pub(super) fn is_role(at: &At, role: &str, scope: &mut Scope<'_>) -> bool {
+    let is_role = (1..=32).contains(&role.len())
+        && role.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if !is_role {
+        scope.complain(at, "has a role that is none; allowed: 1 to 32 letters, digits, _ and -");
+    }
+    is_role
+}
+
+fn subscribe(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<TopicPattern>)> {
+    const KEY: &Key = &keys::TOPICS;
+    let everyone = |patterns| vec![("*".to_owned(), patterns)];
+    let Some((at, node)) = fields.take(KEY) else { return everyone(vec![TopicPattern(KEY.default.to_owned())]) };
+    let entries = match node {
+        Node::Map(entries) => entries,
+        node => return everyone(patterns(&at, node, false, scope)),
+    };
+    let mut access: Vec<(String, Vec<TopicPattern>)> = Vec::with_capacity(entries.len());
+    if entries.is_empty() {
+        scope.complain(&at, "is empty; leave it out for the default");
+    }
+    for (role, line, node) in entries {
+        let at = At { line: at.line.map(|_| line), ..at.clone() };
+        if role != "*" && !is_role(&at, &role, scope) {
+            continue;
+        }
+        if access.iter().any(|(known, _)| *known == role) {
+            scope.complain(&at, "has a role twice");
+            continue;
+        }
+        // A role may be told to have nothing, where `*` has something.
+        access.push((role, patterns(&at, node, true, scope)));
+    }
+    access
+}
+
+fn patterns(at: &At, node: Node, may_be_empty: bool, scope: &mut Scope<'_>) -> Vec<TopicPattern> {
+    if is_empty(&node) {
+        if !may_be_empty {
+            scope.complain(at, "is empty; leave it out for the default");
+        }
+        return Vec::new();
+    }
+    let written = texts(at, &keys::TOPICS, node, Place::Plain, scope).unwrap_or_default();
+    let mut patterns = Vec::with_capacity(written.len());
+    for pattern in written {
+        if pattern.len() <= MAX_PATTERN_BYTES && !pattern.contains(char::is_control) {
+            patterns.push(TopicPattern(pattern));
+        } else {
+            scope.complain(at, "has a pattern that is longer than 128 bytes or has control characters");
+        }
+    }
+    patterns
+}
+
+/// A description's entries, and those of config.yaml in place of the same keys.
+pub(super) fn merged(shipped: Vec<Entry>, written: Vec<Entry>) -> Vec<Entry> {
+    let mut entries = shipped;
+    entries.retain(|entry| !written.iter().any(|own| own.key == entry.key));
+    entries.extend(written);
+    entries
+}

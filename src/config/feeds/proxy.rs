@@ -1,0 +1,112 @@
+//! Owns the reading of one proxy: which clients may send what, and how much of it.
+//! Called by this folder's `proxies`.
+
+use std::time::Duration;
+
+use super::{
+    Budget, EndpointConfig, ProxyConfig, endpoint,
+    expand::Place,
+    fields::{Fields, Scope, is_empty, texts},
+    hub::is_role,
+    keys, off,
+};
+use crate::config::Secret;
+
+/// `None` when there is a problem.
+pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Option<ProxyConfig> {
+    // Read already, by whoever chose the description.
+    fields.take(&keys::PROXY_PROVIDER);
+    if !fields.is_set(&keys::URL) {
+        scope.complain(&fields.at.clone(), "has no url");
+    }
+    let endpoint = endpoint::endpoint(&mut fields, &keys::PROXY_MAX_MESSAGE_BYTES, scope);
+    let (query, query_defaults) = query(&mut fields, scope);
+    let roles = roles(&mut fields, scope);
+    let allowed_types = fields.texts(&keys::ALLOWED_TYPES, Place::Plain, scope).map(|(_, types)| types);
+    let binary = fields.flag(&keys::BINARY, scope);
+    let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
+    let budget = budget(&mut fields, scope);
+    let resume = fields.time(&keys::RESUME_MS, scope);
+    let resume_bytes = fields.number(&keys::RESUME_BYTES, scope);
+    fields.finish(scope);
+    let off = off(&scope.missing, "proxy");
+    // Of one that is off nothing is connected to.
+    let endpoint = match endpoint {
+        Some(endpoint) if off.is_none() => endpoint,
+        None if off.is_none() => return None,
+        _ => nowhere(),
+    };
+    Some(ProxyConfig {
+        id,
+        off,
+        endpoint,
+        query,
+        query_defaults,
+        roles,
+        allowed_types,
+        binary,
+        max_client_message_bytes,
+        budget,
+        resume,
+        resume_bytes,
+    })
+}
+
+fn nowhere() -> EndpointConfig {
+    EndpointConfig {
+        url: Secret::new(""),
+        host: String::new(),
+        headers: Vec::new(),
+        connect_timeout: Duration::ZERO,
+        max_message_bytes: 0,
+    }
+}
+
+fn query(fields: &mut Fields, scope: &mut Scope<'_>) -> (Vec<String>, Vec<(String, String)>) {
+    let query = match fields.texts(&keys::QUERY, Place::Plain, scope) {
+        Some((at, names)) => {
+            // These are ours: how a client proves who it is and comes back.
+            for own in ["token", "session", "seq"] {
+                if names.iter().any(|name| name == own) {
+                    scope.complain(&at, &format!("has {own}, which this server takes for itself"));
+                }
+            }
+            names
+        }
+        None => Vec::new(),
+    };
+    let mut defaults = Vec::new();
+    for (at, name, value) in fields.pairs(&keys::QUERY_DEFAULTS, scope) {
+        // With a variable missing, what query has is not known.
+        if query.contains(&name) || !scope.missing.is_empty() {
+            defaults.push((name, value));
+        } else {
+            scope.complain(&at, "has a name that query does not have");
+        }
+    }
+    (query, defaults)
+}
+
+fn roles(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<String> {
+    let Some((at, node)) = fields.take(&keys::ROLES) else { return vec![keys::ROLES.default.to_owned()] };
+    if is_empty(&node) {
+        scope.complain(&at, "is empty; leave it out for the default");
+    }
+    let roles = texts(&at, &keys::ROLES, node, Place::Plain, scope).unwrap_or_default();
+    roles.into_iter().filter(|role| is_role(&at, role, scope)).collect()
+}
+
+fn budget(fields: &mut Fields, scope: &mut Scope<'_>) -> Budget {
+    let at = fields.at.below(keys::BUDGET_MAP.name, None);
+    let mut map = fields.map(&keys::BUDGET_MAP, scope).unwrap_or_else(|| Fields::new(at, Vec::new(), scope));
+    let bound = |number: u64| Some(number).filter(|number| *number > 0);
+    let budget = Budget {
+        session: Some(map.time(&keys::SESSION_S, scope)).filter(|time| !time.is_zero()),
+        bytes: bound(map.number(&keys::BYTES, scope)),
+        messages: bound(map.number(&keys::MESSAGES, scope)),
+        sessions_per_player: map.number(&keys::SESSIONS_PER_PLAYER, scope),
+        sessions: map.number(&keys::SESSIONS, scope),
+    };
+    map.finish(scope);
+    budget
+}

@@ -1,0 +1,207 @@
+//! Owns which hubs and proxies there are: what `HUBS` and config.yaml name, each laid over the description it starts from.
+//! Called by `Config::from_source`.
+
+use super::{
+    HubConfig, ProxyConfig, UpstreamConfig,
+    expand::Place,
+    fields::{At, Entry, Fields, Scope, suggestion},
+    hub::{hub, merged},
+    keys,
+    proxy::proxy,
+    shipped::{self, Shipped},
+};
+use crate::config::{
+    file::Described,
+    prefix,
+    problem::shown,
+    reader::Reader,
+    table,
+    yaml::{self, Node},
+};
+
+/// In place of a description: there is no such hub or proxy, although `HUBS` or this program says so.
+const NONE: &str = "none";
+
+pub(in crate::config) fn upstream(reader: &mut Reader<'_>) -> UpstreamConfig {
+    UpstreamConfig {
+        max_connections: reader.number(&table::MAX_UPSTREAM_CONNECTIONS),
+        ca_file: reader.text(&table::UPSTREAM_CA_FILE).map(Into::into),
+    }
+}
+
+/// In the order of their names.
+pub(in crate::config) fn hubs(reader: &mut Reader<'_>, file: Option<Described>) -> Vec<HubConfig> {
+    let mut named = of_setting(reader);
+    let mut scope = Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new() };
+    overlay(&mut named, "hubs", file, &keys::PROVIDER, &mut scope);
+    let described = named.into_iter().filter_map(|named| {
+        let (id, provider, fields) = named.described("hubs", shipped::HUBS, &mut scope)?;
+        scope.missing.clear();
+        hub(id, provider, fields, &mut scope)
+    });
+    in_order(described.collect(), |hub| &hub.id)
+}
+
+/// In the order of their names.
+pub(in crate::config) fn proxies(reader: &mut Reader<'_>, file: Option<Described>) -> Vec<ProxyConfig> {
+    let shipped = shipped::PROXIES.iter().map(|shipped| Named::of_program("proxies", shipped.name, shipped.name));
+    let mut named: Vec<Named> = shipped.collect();
+    let mut scope = Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new() };
+    overlay(&mut named, "proxies", file, &keys::PROXY_PROVIDER, &mut scope);
+    let described = named.into_iter().filter_map(|named| {
+        let (id, _, fields) = named.described("proxies", shipped::PROXIES, &mut scope)?;
+        scope.missing.clear();
+        proxy(id, fields, &mut scope)
+    });
+    in_order(described.collect(), |proxy| &proxy.id)
+}
+
+fn in_order<T>(mut all: Vec<T>, id: impl Fn(&T) -> &String) -> Vec<T> {
+    all.sort_by(|a, b| id(a).cmp(id(b)));
+    all
+}
+
+/// A hub or proxy before its description is read.
+struct Named {
+    id: String,
+    at: At,
+    /// `None`: custom, or a bus.
+    provider: Option<String>,
+    /// What config.yaml says of it.
+    entries: Vec<Entry>,
+}
+
+impl Named {
+    fn of_program(kind: &str, id: &str, provider: &str) -> Self {
+        let at = At { path: format!("{kind}.{id}"), line: None };
+        Self { id: id.to_owned(), at, provider: Some(provider.to_owned()), entries: Vec::new() }
+    }
+
+    /// Its name, what it is described by, and all that is said of it.
+    fn described(
+        self,
+        kind: &str,
+        shipped: &[Shipped],
+        scope: &mut Scope<'_>,
+    ) -> Option<(String, Option<String>, Fields)> {
+        let Self { id, at, provider, entries } = self;
+        let description = match provider.as_deref() {
+            None | Some(super::CUSTOM) => Vec::new(),
+            Some(name) => match shipped.iter().find(|shipped| shipped.name == name) {
+                Some(shipped) => shipped::entries(shipped, scope),
+                None => {
+                    let names = shipped.iter().map(|shipped| shipped.name).chain([super::CUSTOM]);
+                    let near = suggestion(name, names);
+                    scope.complain(&at, &format!("has a provider that {kind} do not have{near}"));
+                    return None;
+                }
+            },
+        };
+        let fields = Fields::new(at, merged(description, entries), scope);
+        Some((id, provider, fields))
+    }
+}
+
+/// `name=provider`, or a provider alone, which is then the hub's name as well.
+fn of_setting(reader: &mut Reader<'_>) -> Vec<Named> {
+    if reader.text(&table::HUBS).is_some_and(|text| text.eq_ignore_ascii_case(NONE)) {
+        return Vec::new();
+    }
+    let entry = |entry: &str| {
+        let (id, provider) =
+            entry.split_once('=').map_or((entry, entry), |(id, provider)| (id.trim(), provider.trim()));
+        let id = prefix::id(id)?;
+        if shipped::HUBS.iter().all(|shipped| shipped.name != provider) {
+            let near = suggestion(provider, shipped::HUBS.iter().map(|shipped| shipped.name));
+            return Err(format!("names no shipped description{near}"));
+        }
+        Ok(Named::of_program("hubs", &id, provider))
+    };
+    let named = reader.parsed_list(&table::HUBS, entry).unwrap_or_default();
+    for (index, one) in named.iter().enumerate() {
+        if named[..index].iter().any(|known| known.id == one.id) {
+            reader.reject(&table::HUBS, &one.id, "is there twice");
+        }
+    }
+    named
+}
+
+/// Lays what config.yaml says over what is there already.
+fn overlay(named: &mut Vec<Named>, kind: &str, file: Option<Described>, provider: &keys::Key, scope: &mut Scope<'_>) {
+    let Some(Described { line, node }) = file else { return };
+    let at = At { path: kind.to_owned(), line: Some(line) };
+    let entries = match node {
+        Node::Map(entries) => entries,
+        Node::Text(text) if text.is_empty() => return,
+        _ => {
+            scope.complain(&at, "must be a map from names to descriptions");
+            return;
+        }
+    };
+    let mut seen: Vec<String> = Vec::with_capacity(entries.len());
+    for (id, line, node) in entries {
+        let at = At { line: Some(line), ..at.clone() };
+        if let Err(wrong) = prefix::id(&id) {
+            scope.complain(&at, &format!("has a name that {wrong}: {}", shown(&id)));
+            continue;
+        }
+        if seen.contains(&id) {
+            scope.complain(&at, &format!("has {id} twice"));
+            continue;
+        }
+        seen.push(id.clone());
+        let at = at.below(&id, Some(line));
+        let entries = match node {
+            Node::Map(entries) => entries,
+            Node::Text(text) if text.is_empty() => Vec::new(),
+            Node::Text(text) if text == NONE => {
+                named.retain(|known| known.id != id);
+                continue;
+            }
+            // `lobby: bus` for `lobby: { provider: bus }`.
+            Node::Text(text) => vec![(provider.name.to_owned(), line, Node::Text(text))],
+            Node::List(_) => {
+                scope.complain(&at, "must be a map, or the name of a description");
+                continue;
+            }
+        };
+        let entries: Vec<Entry> =
+            entries.into_iter().map(|(key, line, node)| Entry { key, line: Some(line), node }).collect();
+        let known = named.iter().position(|known| known.id == id).map(|place| named.swap_remove(place));
+        let provider = match provider_of(&at, &entries, provider, scope) {
+            Ok(written) => written.or_else(|| known.and_then(|known| known.provider)),
+            Err(Told) => continue,
+        };
+        named.push(Named { id, at, provider, entries });
+    }
+}
+
+/// The problem is told.
+struct Told;
+
+fn provider_of(at: &At, entries: &[Entry], key: &keys::Key, scope: &mut Scope<'_>) -> Result<Option<String>, Told> {
+    let Some(entry) = entries.iter().find(|entry| entry.key == key.name) else { return Ok(None) };
+    let at = at.below(key.name, entry.line);
+    let Node::Text(text) = &entry.node else {
+        scope.complain(&at, &format!("must be {}", key.kind));
+        return Err(Told);
+    };
+    scope.missing.clear();
+    let text = scope.expand(&at, text, Place::Plain);
+    if !scope.missing.is_empty() {
+        scope.complain(&at, "needs a variable that is unset; give it a default");
+    }
+    let text = text.ok_or(Told)?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// What a description of this program says, as entries without a line.
+pub(super) fn parsed(text: &str) -> Result<Vec<Entry>, String> {
+    match yaml::read(text)? {
+        Some(Node::Map(entries)) => {
+            Ok(entries.into_iter().map(|(key, _, node)| Entry { key, line: None, node }).collect())
+        }
+        None => Ok(Vec::new()),
+        Some(_) => Err("is no map".to_owned()),
+    }
+}

@@ -1,0 +1,64 @@
+//! Owns the descriptions that this program ships: YAML like anybody's, embedded, and the variables they ask for.
+//! Called by `read`, and by `docs`, which lists the variables.
+
+use super::{
+    fields::{Entry, Scope},
+    read::parsed,
+};
+
+pub(super) struct Shipped {
+    pub name: &'static str,
+    pub yaml: &'static str,
+}
+
+macro_rules! shipped {
+    ($($name:literal),+) => {
+        &[$(Shipped { name: $name, yaml: include_str!(concat!("shipped/", $name, ".yaml")) }),+]
+    };
+}
+
+pub(super) const HUBS: &[Shipped] =
+    shipped!["massive-options", "massive-indices", "binance", "alpaca", "finnhub", "kraken", "bus"];
+
+pub(super) const PROXIES: &[Shipped] = shipped!["openai"];
+
+/// One that a shipped description asks for.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    /// What the description says when it is unset; empty: it needs the variable.
+    pub default: &'static str,
+    /// One line, without a full stop.
+    pub doc: &'static str,
+}
+
+macro_rules! variables {
+    ($($name:ident = $default:literal, $doc:literal;)+) => {
+        /// In the order of the documents.
+        pub const VARIABLES: &[Variable] =
+            &[$(Variable { name: stringify!($name), default: $default, doc: $doc }),+];
+    };
+}
+
+variables! {
+    MASSIVE_API_KEY = "", "Key of Massive (formerly Polygon.io); unset: the hubs options and indices are off";
+    MASSIVE_WS_URL = "wss://socket.massive.com", "Where Massive is; /options and /indices are appended";
+    BINANCE_WS_URL = "wss://stream.binance.com:9443", "Where Binance is; /stream is appended";
+    ALPACA_API_KEY = "", "Key of Alpaca; unset: hubs by alpaca are off";
+    ALPACA_API_SECRET = "", "What belongs to that key";
+    ALPACA_WS_URL = "wss://stream.data.alpaca.markets", "Where Alpaca is; /v2/ and ALPACA_FEED are appended";
+    ALPACA_FEED = "iex", "Which of Alpaca's feeds: iex, sip, delayed_sip or test";
+    FINNHUB_API_KEY = "", "Key of Finnhub; unset: hubs by finnhub are off";
+    FINNHUB_WS_URL = "wss://ws.finnhub.io", "Where Finnhub is";
+    KRAKEN_WS_URL = "wss://ws.kraken.com", "Where Kraken is; /v2 is appended";
+    OPENAI_API_KEY = "", "Key of OpenAI; unset: the proxy openai is off";
+    OPENAI_REALTIME_URL = "wss://api.openai.com/v1/realtime", "Where OpenAI's Realtime API is";
+}
+
+pub(super) fn entries(shipped: &Shipped, scope: &mut Scope<'_>) -> Vec<Entry> {
+    parsed(shipped.yaml).unwrap_or_else(|wrong| {
+        // A test reads every one of them.
+        scope.problems.add_once(shipped.name, &wrong);
+        Vec::new()
+    })
+}
