@@ -17,13 +17,14 @@ use tokio::{sync::watch, time::timeout_at};
 
 use self::durable::{WrapStore, close, open_journal, sweep};
 use crate::{
-    config::{AuthMode, Config, LogFormat, LogLevel, Ports},
+    config::{AuthMode, Config, LogFormat, LogLevel, Ports, ProxyConfig},
     connection::Terms,
     gate::{Operators, Tokens},
     http::{self, Door, Duty, Entrance, Site},
     hub::{Hub, HubPlan, ServerFeed},
     observe::{log, metrics::Metrics, report},
     protocol::{GameId, HubId},
+    proxy::ProxyPlan,
     registry::{
         Phase, Registry, Shard, ShardPlan,
         messages::{AttachShards, Drain},
@@ -31,6 +32,7 @@ use crate::{
     },
     room::{Logics, RoomLogic},
     store::Store,
+    ws::Dialer,
 };
 
 /// On top of the time after which nobody can come back to a room that was never opened again.
@@ -172,6 +174,8 @@ async fn serve(
         let after = config.room.reconnect_grace + config.room.linger + SWEEP_MARGIN;
         actix_rt::spawn(sweep(journal.clone(), after, logger.clone()));
     }
+    let dialer = Dialer::new(config.upstream.ca_file.as_deref()).map_err(StartError::Config)?;
+    let proxies = proxies(&config, &dialer, &metrics, &logger)?;
     let hubs = vec![start_server_hub(&metrics, recent, started, journal.is_some())];
     let plan = |registry| ShardPlan {
         config: config.clone(),
@@ -182,6 +186,7 @@ async fn serve(
         journal: journal.clone(),
         started,
         hubs: hubs.clone(),
+        proxies: proxies.clone(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
     let door = Door {
@@ -228,6 +233,15 @@ async fn serve(
     // Connections are closed or given up: nothing to wait for that the drain has not waited for.
     drop(handle.stop(false));
     Ok(())
+}
+
+fn proxies(config: &Config, dialer: &Dialer, metrics: &Metrics, logger: &Logger) -> Result<Vec<ProxyPlan>, StartError> {
+    let plan = |proxy: &ProxyConfig| {
+        let queue_bytes = config.connection.outbox_bytes;
+        let plan = ProxyPlan::new(proxy, queue_bytes, dialer.clone(), metrics, logger.clone());
+        plan.ok_or_else(|| StartError::Config(format!("a proxy cannot be called {:?}", proxy.id)))
+    };
+    config.proxies.iter().map(plan).collect()
 }
 
 fn terms(config: &Config, operators: Arc<Operators>) -> Terms {

@@ -17,12 +17,14 @@ use tokio::sync::OnceCell;
 use super::{
     budget::RestartBudget,
     messages::{Adopt, DrainShard, RoomClosed, RoomOpened},
+    operate::home,
 };
 use crate::{
     config::{Config, Durability},
     hub::{Branch, Deliver, HubPlan},
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, HubId, ServerFrame, server::Heartbeat},
+    protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::Heartbeat},
+    proxy::{self, ProxyPlan},
     room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
     store::{Appender, Journal, Log},
     ws::{Flusher, Outbox, json_frame, linger},
@@ -48,6 +50,7 @@ pub struct Local {
     journal: Option<Rc<Appender<Deferred>>>,
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
     hubs: HashMap<HubId, Rc<Branch>>,
+    proxies: HashMap<ProxyId, Rc<proxy::Branch>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
     draining: RefCell<Option<DrainShard>>,
@@ -172,6 +175,11 @@ impl Local {
         self.hubs.get(hub).cloned()
     }
 
+    /// This shard's branch of a proxy, if there is such a proxy.
+    pub fn proxy(&self, proxy: &ProxyId) -> Option<Rc<proxy::Branch>> {
+        self.proxies.get(proxy).cloned()
+    }
+
     /// A number for a new connection: larger than every earlier one of this shard.
     pub fn next_connection(&self) -> u64 {
         let connection = self.next_connection.get() + 1;
@@ -237,6 +245,7 @@ pub struct ShardPlan {
     pub journal: Option<Journal>,
     pub started: Instant,
     pub hubs: Vec<HubPlan>,
+    pub proxies: Vec<ProxyPlan>,
 }
 
 /// The actor in front of [`Local`].
@@ -247,7 +256,7 @@ pub struct Shard {
 impl Shard {
     /// Starts a shard on the current thread.
     pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
-        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs } = plan;
+        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs, proxies } = plan;
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
@@ -258,6 +267,8 @@ impl Shard {
             let (ended, news) = (context.address().recipient(), context.address().recipient());
             let heartbeat = Heartbeat::new(config.connection.ping_interval, config.connection.ping_timeout);
             let branch = |plan: HubPlan| (plan.id.clone(), Branch::new(plan, index, news.clone(), heartbeat));
+            let place = proxy::Home { shard: index, shards: config.shards, of: home };
+            let relays = |plan: ProxyPlan| (plan.id().clone(), proxy::Branch::new(plan, place));
             let local = Local {
                 logger,
                 flusher,
@@ -269,6 +280,7 @@ impl Shard {
                 journal,
                 budgets: RefCell::default(),
                 hubs: hubs.into_iter().map(branch).collect(),
+                proxies: proxies.into_iter().map(relays).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
@@ -326,6 +338,9 @@ impl Handler<DrainShard> for Shard {
             // Connections hand their sockets over to linger in the turns that follow.
             while !local.outboxes.borrow().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            for proxy in local.proxies.values() {
+                proxy.drain().await;
             }
             linger::all_gone().await;
             local.flusher.stats().publish();

@@ -3,6 +3,7 @@
 
 pub mod decoder;
 pub mod dial;
+mod flow;
 pub mod flush;
 pub mod frame;
 pub mod linger;
@@ -12,7 +13,7 @@ pub mod socket;
 #[cfg(test)]
 pub mod valve;
 
-pub use dial::{DialError, DialFailure, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
+pub use dial::{DialError, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    flow::Flow,
     flush::Flusher,
     frame::{self, Frame},
     queue::{Class, MAX_SLICES, Queue, VolatileKey},
@@ -20,11 +21,11 @@ use crate::protocol::Cause;
 ///
 /// Invariant: after `close` nothing but the closing frames is added, and `cause` never changes again.
 pub struct Outbox {
-    queue: RefCell<Queue>,
+    pub(super) queue: RefCell<Queue>,
     sink: Box<dyn Sink>,
-    flusher: Rc<Flusher>,
+    pub(super) flusher: Rc<Flusher>,
     /// `OUTBOX_BYTES`: the bound of `Queue::bytes`.
-    max_bytes: usize,
+    pub(super) max_bytes: usize,
     /// In the flusher's list already.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
@@ -32,6 +33,8 @@ pub struct Outbox {
     latency: Cell<u32>,
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
     reader: RefCell<Option<Waker>>,
+    /// Of a proxy's connection.
+    pub(super) flow: RefCell<Flow>,
 }
 
 /// No pong has come yet.
@@ -64,6 +67,7 @@ impl Outbox {
             cause: Cell::new(None),
             latency: Cell::new(UNKNOWN),
             reader: RefCell::new(None),
+            flow: RefCell::default(),
         })
     }
 
@@ -176,6 +180,11 @@ impl Outbox {
     /// Ends the connection: a last frame, if any, then a close frame for `cause`; then nothing more is taken.
     /// The first cause wins. Returns whether this was the first.
     pub fn close(self: &Rc<Self>, cause: Cause, last: Option<Frame>) -> bool {
+        self.close_with(cause, cause.name(), last)
+    }
+
+    /// As `close`, with a reason that is not ours: that of a proxy's upstream.
+    pub fn close_with(self: &Rc<Self>, cause: Cause, reason: &str, last: Option<Frame>) -> bool {
         if self.cause.get().is_some() {
             return false;
         }
@@ -184,13 +193,14 @@ impl Outbox {
         let (bytes, frames) = if cause == Cause::TooSlow { queue.release() } else { queue.forget_conflated() };
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
         let now = Instant::now();
-        for frame in last.into_iter().chain([frame::close(cause.code(), cause.name())]) {
+        for frame in last.into_iter().chain([frame::close(cause.code(), reason)]) {
             self.flusher.stats().queued(frame.len() as i64, 1);
             self.append(&mut queue, frame, Class::CatchUp, now);
         }
         drop(queue);
         self.mark_dirty();
         self.wake_reader();
+        self.wake_upstream();
         true
     }
 
@@ -276,20 +286,21 @@ impl Outbox {
         }
         let stalled = queue.blocked || failed;
         drop(queue);
+        self.wake_upstream();
         if stalled {
             self.wake_reader();
         }
         flushed
     }
 
-    fn append(&self, queue: &mut Queue, frame: Frame, class: Class, made: Instant) {
+    pub(super) fn append(&self, queue: &mut Queue, frame: Frame, class: Class, made: Instant) {
         if queue.frames.capacity() == 0 {
             queue.frames = self.flusher.lend();
         }
         queue.append(frame, class, made);
     }
 
-    fn wake_reader(&self) {
+    pub(super) fn wake_reader(&self) {
         if let Some(waker) = &*self.reader.borrow() {
             waker.wake_by_ref();
         }

@@ -22,6 +22,10 @@ pub(super) struct Queue {
     /// Queued bytes of live frames; volatile ones are counted apart, so they alone never close anybody.
     pub(super) bytes: usize,
     pub(super) volatile_bytes: usize,
+    /// Of a proxy's upstream; also apart: whoever reads from it waits instead.
+    pub(super) relayed_bytes: usize,
+    /// Frames of the upstream that are wholly written, since the beginning.
+    pub(super) relayed_written: u64,
     /// Newest value of each volatile key, for a client that does not keep up; the least recently changed first.
     pub(super) volatile: VecDeque<(VolatileKey, Frame)>,
     /// Bytes of `volatile`.
@@ -49,6 +53,8 @@ pub(super) enum Class {
     CatchUp,
     /// A bound of its own; past it values are conflated (S8).
     Volatile,
+    /// A bound of its own; past it the upstream is not read (X2).
+    Relayed,
 }
 
 impl Queue {
@@ -64,6 +70,7 @@ impl Queue {
         match class {
             Class::Live => Some(&mut self.bytes),
             Class::Volatile => Some(&mut self.volatile_bytes),
+            Class::Relayed => Some(&mut self.relayed_bytes),
             Class::CatchUp => None,
         }
     }
@@ -149,6 +156,7 @@ impl Queue {
             left -= length;
             frames += 1;
             let class = entry.class;
+            self.relayed_written += u64::from(class == Class::Relayed);
             if let Some(count) = self.count(class) {
                 *count -= length;
             }
@@ -183,13 +191,34 @@ impl Queue {
         (std::mem::take(&mut self.conflated_bytes), std::mem::take(&mut self.volatile).len())
     }
 
+    /// Drops the frames of the upstream that are not begun; returns their bytes and their number.
+    pub(super) fn release_relayed(&mut self) -> (usize, usize) {
+        let (bytes, frames) = (self.relayed_bytes, self.frames.len());
+        let mut may_drop = self.written == 0;
+        let mut left = 0;
+        self.frames.retain(|entry| {
+            let stays = entry.class != Class::Relayed || !may_drop;
+            may_drop = true;
+            left += if stays && entry.class == Class::Relayed { entry.frame.len() } else { 0 };
+            stays
+        });
+        self.relayed_bytes = left;
+        (bytes - left, frames - self.frames.len())
+    }
+
+    /// Frames of the upstream that are written, or begun.
+    pub(super) fn relayed_begun(&self) -> u64 {
+        let is_begun = self.written > 0 && self.frames.front().is_some_and(|entry| entry.class == Class::Relayed);
+        self.relayed_written + u64::from(is_begun)
+    }
+
     pub(super) fn release_all(&mut self) -> (usize, usize) {
         let ordered: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
         let volatile: usize = self.volatile.iter().map(|(_, frame)| frame.len()).sum();
         let queued = ordered + volatile;
         let frames = self.frames.len() + self.volatile.len();
         let written = self.written;
-        *self = Self { blocked: self.blocked, ..Self::default() };
+        *self = Self { blocked: self.blocked, relayed_written: self.relayed_written, ..Self::default() };
         (queued.saturating_sub(written), frames)
     }
 }

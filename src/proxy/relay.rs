@@ -1,0 +1,369 @@
+//! Owns the `Relay` actor: one session's upstream, from dialing to its end, with a pump for each direction.
+//! Called by `branch`, which starts it, and by connections through their `Handle`.
+
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message as ActixMessage,
+    SpawnHandle, StreamHandler, WrapFuture as _,
+};
+use actix_web_actors::ws::{CloseReason, Message};
+use futures_core::Stream;
+use futures_util::stream::unfold;
+use slog::{info, warn};
+
+use super::{
+    branch::Branch,
+    budget::Exceeded,
+    codes,
+    line::{Ending, Line, Taken},
+    places::Place,
+};
+use crate::{
+    protocol::Cause,
+    ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, Outgoing, error_frame},
+};
+
+/// How long an upstream may take to answer our close frame, or even to take it; then its socket is dropped. With the time it
+/// takes to notice a client that is gone, this stays below X4's 2 s.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// The close code toward an upstream whose client is gone.
+const CLIENT_GONE: u16 = 1001;
+/// The close code toward an upstream whose session we ended.
+const FINISHED: u16 = 1000;
+
+/// Sent by a connection that is over, with why. A lifecycle message: losing it would keep an upstream for nobody.
+#[derive(ActixMessage)]
+#[rtype(result = "()")]
+struct ClientLeft(Cause);
+
+/// Sent by the branch when the server stops. A lifecycle message.
+#[derive(ActixMessage)]
+#[rtype(result = "()")]
+struct HangUp;
+
+/// A session, as connections hold it.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) line: Rc<Line>,
+    relay: Addr<Relay>,
+}
+
+impl Handle {
+    /// A text or binary message of the client.
+    pub fn take(&self, connection: u64, message: Message) -> Taken {
+        self.line.take(connection, message)
+    }
+
+    /// The client closes: the upstream gets code and reason behind everything that was sent before. To be followed by `leave`.
+    pub fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
+        if self.line.is_client(connection) {
+            let code = codes::to_upstream(close.map(|close| close.code.into()));
+            let reason = close.and_then(|close| close.description.as_deref()).unwrap_or_default();
+            self.line.close_upstream(code, reason);
+        }
+    }
+
+    /// A connection that entered is over, for this cause. The client may come back if it was an accident.
+    pub fn leave(&self, connection: u64, cause: Cause) {
+        if self.line.is_client(connection) {
+            self.line.detach(connection);
+            self.relay.do_send(ClientLeft(cause));
+        }
+    }
+
+    /// The session is over, whether or not its client is there.
+    pub(super) fn end(&self) {
+        self.relay.do_send(HangUp);
+    }
+}
+
+pub struct Relay {
+    number: u64,
+    branch: Rc<Branch>,
+    line: Rc<Line>,
+    /// Until the upstream is gone.
+    place: Option<Place>,
+    path_and_query: String,
+    started: Instant,
+    upstream: Upstream,
+    /// The two pumps, while the upstream is open.
+    pumps: Vec<SpawnHandle>,
+    /// Why we closed the upstream.
+    closed_for: Option<Cause>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upstream {
+    Dialing,
+    Open,
+    /// We have closed it; its answer is waited for.
+    Closing,
+    Gone,
+}
+
+impl Relay {
+    /// Starts dialing. `number` is the session's in its branch.
+    pub fn start(number: u64, branch: Rc<Branch>, line: Rc<Line>, place: Place, path_and_query: String) -> Handle {
+        let metrics = &branch.plan().metrics;
+        metrics.sessions.inc();
+        metrics.sessions_total.inc();
+        let relay = Self {
+            number,
+            branch,
+            line: line.clone(),
+            place: Some(place),
+            path_and_query,
+            started: Instant::now(),
+            upstream: Upstream::Dialing,
+            pumps: Vec::new(),
+            closed_for: None,
+        };
+        Handle { line, relay: Actor::start(relay) }
+    }
+
+    fn dialed(&mut self, dialed: Result<(LinkReader, LinkWriter), DialError>, context: &mut Context<Self>) {
+        let plan = self.branch.plan();
+        let duration_ms = self.started.elapsed().as_millis() as u64;
+        match dialed {
+            Ok((reader, writer)) => {
+                info!(plan.logger, "[Proxy {}] upstream opened", plan.id; "proxy" => %plan.id, "duration_ms" => duration_ms);
+                self.upstream = Upstream::Open;
+                let downward = Self::add_stream(incoming(self.line.clone(), reader), context);
+                let upward = context.spawn(pump(self.line.clone(), writer).into_actor(self));
+                self.pumps = vec![downward, upward];
+            }
+            Err(error) => {
+                warn!(
+                    plan.logger, "[Proxy {}] upstream failed", plan.id;
+                    "proxy" => %plan.id, "duration_ms" => duration_ms, "error" => %error
+                );
+                let cause = match error.status() {
+                    Some(401 | 403 | 404) => Cause::UpstreamRefused,
+                    Some(429) => Cause::UpstreamBusy,
+                    _ => Cause::UpstreamFailed,
+                };
+                let why = match error.status() {
+                    Some(status) => format!("the upstream refused the connection with status {status}"),
+                    None => "the upstream cannot be reached; come back later".to_owned(),
+                };
+                let last = Some(error_frame(cause.name(), &why, None));
+                self.gone(Ending { cause, reason: cause.name().to_owned(), last }, context);
+            }
+        }
+    }
+
+    /// The upstream is no more. The client learns of it behind everything that it still gets.
+    fn gone(&mut self, ending: Ending, context: &mut Context<Self>) {
+        let was = std::mem::replace(&mut self.upstream, Upstream::Gone);
+        if was == Upstream::Open || was == Upstream::Closing {
+            self.log_end(ending.cause);
+        }
+        self.release();
+        self.line.forget_queue();
+        // They hold the socket.
+        for pump in self.pumps.drain(..) {
+            context.cancel_future(pump);
+        }
+        if was == Upstream::Closing {
+            context.stop();
+            return;
+        }
+        self.line.end(ending);
+        let line = self.line.clone();
+        let told = poll_fn(move |context| line.poll_end(context));
+        context.spawn(told.into_actor(self).map(|(), _, context| context.stop()));
+    }
+
+    /// Closes the upstream for good; whoever comes back later finds nothing.
+    fn hang_up(&mut self, code: u16, cause: Cause, context: &mut Context<Self>) {
+        self.branch.forget(self.number);
+        self.closed_for.get_or_insert(cause);
+        match self.upstream {
+            Upstream::Dialing | Upstream::Gone => context.stop(),
+            Upstream::Open => {
+                self.upstream = Upstream::Closing;
+                self.line.close_upstream(code, "");
+                context.run_later(CLOSE_TIMEOUT, |_, context| context.stop());
+            }
+            Upstream::Closing => {}
+        }
+    }
+
+    fn exceed(&mut self, exceeded: Exceeded, context: &mut Context<Self>) {
+        let cause = Cause::BudgetExceeded;
+        self.branch.plan().metrics.budget_closes.inc();
+        self.line.close_client(cause, Some(error_frame(cause.name(), &exceeded.to_string(), None)));
+        self.hang_up(FINISHED, cause, context);
+    }
+
+    /// The upstream's place may be had by another session.
+    fn release(&mut self) {
+        if self.place.take().is_some() {
+            self.branch.plan().metrics.sessions.dec();
+        }
+    }
+
+    fn log_end(&self, cause: Cause) {
+        let cause = self.closed_for.unwrap_or(cause);
+        let plan = self.branch.plan();
+        let (bytes, messages) = self.line.spent();
+        info!(
+            plan.logger, "[Proxy {}] upstream closed", plan.id;
+            "proxy" => %plan.id, "cause" => cause.name(), "code" => cause.code(),
+            "duration_ms" => self.started.elapsed().as_millis() as u64, "messages" => messages, "bytes" => bytes
+        );
+    }
+}
+
+/// Whether the client may come back after this: it did not mean to go, and was not told to stop (section 4).
+fn was_an_accident(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::ConnectionLost
+            | Cause::HeartbeatTimeout
+            | Cause::TokenExpired
+            | Cause::RateExceeded
+            | Cause::TooSlow
+            | Cause::RoomFailed
+    )
+}
+
+/// What the upstream says, read only while there is room for it.
+fn incoming(line: Rc<Line>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
+    unfold((line, reader), |(line, mut reader)| async move {
+        poll_fn(|context| line.poll_room(context)).await;
+        let item = reader.next().await?;
+        Some((item, (line, reader)))
+    })
+}
+
+/// Writes what the client says: all that waits, then a flush. Ends with the close frame, or when the upstream takes nothing any
+/// more; why, the other direction tells.
+async fn pump(line: Rc<Line>, mut writer: LinkWriter) {
+    loop {
+        let mut message = Some(poll_fn(|context| line.poll_next(context)).await);
+        while let Some(next) = message {
+            let is_last = matches!(next, Outgoing::Close(..));
+            if writer.feed(next).await.is_err() {
+                line.forget_queue();
+                return;
+            }
+            if is_last {
+                let _ = writer.flush().await;
+                return;
+            }
+            message = line.next();
+        }
+        if writer.flush().await.is_err() {
+            line.forget_queue();
+            return;
+        }
+    }
+}
+
+impl Actor for Relay {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let plan = self.branch.plan();
+        let (dialer, config, path) = (plan.dialer.clone(), plan.config.clone(), self.path_and_query.clone());
+        let dialing = async move { dialer.dial(&config.endpoint, Some(&path)).await };
+        context.spawn(dialing.into_actor(self).map(|dialed, relay, context| relay.dialed(dialed, context)));
+        if let Some(session) = self.branch.plan().config.budget.session {
+            context.run_later(session, move |relay, context| {
+                relay.exceed(Exceeded::Seconds(session.as_secs()), context);
+            });
+        }
+    }
+}
+
+impl StreamHandler<Result<Incoming, LinkError>> for Relay {
+    fn handle(&mut self, item: Result<Incoming, LinkError>, context: &mut Self::Context) {
+        let ending = |cause: Cause, reason: &str, last| Ending { cause, reason: reason.to_owned(), last };
+        match item {
+            Ok(message @ (Incoming::Text(_) | Incoming::Binary(_))) => {
+                if self.upstream == Upstream::Open
+                    && let Err(exceeded) = self.line.tell(&message)
+                {
+                    self.exceed(exceeded, context);
+                }
+            }
+            Ok(Incoming::Pong) => {}
+            Ok(Incoming::Close(close)) => {
+                let code = codes::to_client(close.as_ref().map(|(code, _)| *code));
+                let reason = close.map(|(_, reason)| reason).unwrap_or_default();
+                self.gone(ending(Cause::UpstreamClosed(code), &reason, None), context);
+            }
+            Err(LinkError::Lost) => self.lost(context),
+            Err(error) => {
+                let why = format!("the upstream's frames cannot be passed on: {error}");
+                let last = error_frame(Cause::UpstreamFailed.name(), &why, None);
+                self.gone(ending(Cause::UpstreamFailed, Cause::UpstreamFailed.name(), Some(last)), context);
+            }
+        }
+    }
+
+    /// The stream has ended; unless the upstream said so before, it just went away.
+    fn finished(&mut self, context: &mut Self::Context) {
+        if self.upstream != Upstream::Gone {
+            self.lost(context);
+        }
+    }
+}
+
+impl Relay {
+    /// X4: 1006 becomes 1011.
+    fn lost(&mut self, context: &mut Context<Self>) {
+        let cause = Cause::UpstreamClosed(codes::to_client(None));
+        self.gone(Ending { cause, reason: "upstream_lost".to_owned(), last: None }, context);
+    }
+}
+
+impl Handler<ClientLeft> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, ClientLeft(cause): ClientLeft, context: &mut Self::Context) {
+        let (visit, is_there) = self.line.visit();
+        if is_there {
+            return;
+        }
+        let resume = self.branch.plan().config.resume;
+        if resume.is_zero() || !was_an_accident(cause) {
+            self.hang_up(CLIENT_GONE, cause, context);
+            return;
+        }
+        context.run_later(resume, move |relay, context| {
+            if relay.line.visit() == (visit, false) {
+                relay.hang_up(CLIENT_GONE, cause, context);
+            }
+        });
+    }
+}
+
+impl Handler<HangUp> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, _: HangUp, context: &mut Self::Context) {
+        self.hang_up(CLIENT_GONE, Cause::Draining, context);
+    }
+}
+
+/// The guard that notices the end, in good order or by a panic.
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.line.forget_queue();
+        self.line.close_client(Cause::UpstreamFailed, None);
+        self.branch.forget(self.number);
+        self.branch.ended();
+        if self.upstream == Upstream::Open || self.upstream == Upstream::Closing {
+            self.log_end(Cause::ConnectionLost);
+        }
+        self.release();
+    }
+}
