@@ -225,6 +225,11 @@ impl Line {
         Taken::Yes
     }
 
+    /// Whether a message of the client waits for the upstream.
+    pub fn has_messages(&self) -> bool {
+        self.state.borrow().queue.iter().any(|message| !matches!(message, Outgoing::Close(..)))
+    }
+
     /// The upstream is to be closed, behind everything that waits for it. The first call counts; the upstream's frames are of no
     /// interest from now on.
     pub fn close_upstream(&self, code: u16, reason: &str) {

@@ -133,7 +133,7 @@ impl Relay {
         match dialed {
             Ok((reader, writer)) => {
                 info!(plan.logger, "[Proxy {}] upstream opened", plan.id; "proxy" => %plan.id, "duration_ms" => duration_ms);
-                self.upstream = Upstream::Open;
+                self.upstream = if self.closed_for.is_some() { Upstream::Closing } else { Upstream::Open };
                 let downward = Self::add_stream(incoming(self.line.clone(), reader), context);
                 let upward = context.spawn(pump(self.line.clone(), writer).into_actor(self));
                 self.pumps = vec![downward, upward];
@@ -170,7 +170,7 @@ impl Relay {
         for pump in self.pumps.drain(..) {
             context.cancel_future(pump);
         }
-        if was == Upstream::Closing {
+        if self.closed_for.is_some() {
             context.stop();
             return;
         }
@@ -183,16 +183,22 @@ impl Relay {
     /// Closes the upstream for good; whoever comes back later finds nothing.
     fn hang_up(&mut self, code: u16, cause: Cause, context: &mut Context<Self>) {
         self.branch.forget(self.number);
-        self.closed_for.get_or_insert(cause);
+        // What the client said before it went is still delivered, if there is time.
+        let has_words = self.line.has_messages();
+        self.line.close_upstream(code, "");
         match self.upstream {
-            Upstream::Dialing | Upstream::Gone => context.stop(),
-            Upstream::Open => {
-                self.upstream = Upstream::Closing;
-                self.line.close_upstream(code, "");
+            _ if self.closed_for.is_some() => {}
+            Upstream::Gone => context.stop(),
+            Upstream::Dialing if !has_words => context.stop(),
+            Upstream::Dialing | Upstream::Open => {
                 context.run_later(CLOSE_TIMEOUT, |_, context| context.stop());
             }
             Upstream::Closing => {}
         }
+        if self.upstream == Upstream::Open {
+            self.upstream = Upstream::Closing;
+        }
+        self.closed_for.get_or_insert(cause);
     }
 
     fn exceed(&mut self, exceeded: Exceeded, context: &mut Context<Self>) {
