@@ -51,6 +51,7 @@ const PURE: &[&str] = &[
     "proxy/filter.rs",
     "proxy/history.rs",
     "proxy/query.rs",
+    "proxy/queue.rs",
     "connection/machine.rs",
     "connection/heartbeat.rs",
 ];
@@ -63,7 +64,7 @@ const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("room/actor.rs", 1, "a room ends once, maybe in a panic, where nothing can wait"),
     ("room/outlet.rs", 1, "a room learns once that its log is somebody else's"),
     (
-        "proxy/relay.rs",
+        "proxy/handle.rs",
         2,
         "a connection leaves its relay once, and a relay is ended once; losing it would keep an upstream",
     ),

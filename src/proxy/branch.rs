@@ -15,10 +15,11 @@ use tokio::sync::Notify;
 
 use super::{
     budget::Exceeded,
+    handle::Handle,
     line::{Line, Reception},
     places::{Owner, Places},
     query::path_and_query,
-    relay::{Handle, Relay},
+    relay::Relay,
 };
 use crate::{
     config::ProxyConfig,

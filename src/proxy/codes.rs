@@ -9,10 +9,7 @@ pub fn to_client(code: Option<u16>) -> u16 {
 /// What an upstream is closed with when the client closed with `code`.
 pub fn to_upstream(code: Option<u16>) -> u16 {
     // 1010 and up are a server's words or nobody's; a client that gave no code has simply finished.
-    match code {
-        Some(code @ (1000..=1003 | 1007..=1010 | 3000..=4999)) => code,
-        _ => 1000,
-    }
+    code.filter(|code| matches!(code, 1000..=1003 | 1007..=1010 | 3000..=4999)).unwrap_or(1000)
 }
 
 fn may_be_sent(code: u16) -> bool {

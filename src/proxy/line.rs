@@ -4,7 +4,6 @@
 
 use std::{
     cell::RefCell,
-    collections::VecDeque,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -17,6 +16,7 @@ use super::{
     budget::{Exceeded, Spending},
     filter,
     history::{History, Missed},
+    queue::Queue,
 };
 use crate::{
     config::ProxyConfig,
@@ -58,17 +58,12 @@ pub struct Reception {
 pub struct Line {
     config: Arc<ProxyConfig>,
     metrics: Arc<ProxyMetrics>,
-    /// The bound of `State::queued_bytes`.
-    queue_bytes: usize,
     state: RefCell<State>,
 }
 
 struct State {
     /// Toward the upstream.
-    queue: VecDeque<Outgoing>,
-    queued_bytes: usize,
-    /// A close frame is in the queue, or was, or the upstream takes nothing any more.
-    is_closed: bool,
+    queue: Queue,
     /// Nobody wants to hear the upstream any more.
     is_over: bool,
     /// The pump that empties the queue.
@@ -106,9 +101,7 @@ impl Line {
         // Who cannot come back needs no history.
         let history = History::new(if config.resume.is_zero() { 0 } else { config.resume_bytes });
         let state = State {
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            is_closed: false,
+            queue: Queue::new(queue_bytes),
             is_over: false,
             pump: None,
             client: None,
@@ -120,7 +113,7 @@ impl Line {
             ending: None,
             waiting: None,
         };
-        Rc::new(Self { config, metrics, queue_bytes, state: RefCell::new(state) })
+        Rc::new(Self { config, metrics, state: RefCell::new(state) })
     }
 
     /// A client comes, or comes back having seen frames up to number `seen`; without it, what the last socket took counts as
@@ -151,7 +144,7 @@ impl Line {
         for frame in state.history.from(next) {
             outbox.push_relayed(frame.clone(), now);
         }
-        outbox.pause_reading(!state.is_closed && state.queued_bytes > self.queue_bytes);
+        outbox.pause_reading(state.queue.is_full());
         state.client = Some(Client { connection, outbox: outbox.clone(), base: next - 1 });
         state.visits += 1;
         let waiting = state.waiting.take();
@@ -210,12 +203,8 @@ impl Line {
             return Taken::Exceeded(exceeded);
         }
         self.metrics.bytes_in.inc_by(length as u64);
-        if state.is_closed {
-            return Taken::Yes;
-        }
-        state.queue.push_back(message);
-        state.queued_bytes += length;
-        let is_full = state.queued_bytes > self.queue_bytes;
+        state.queue.push(message);
+        let is_full = state.queue.is_full();
         let pump = state.pump.take();
         drop(state);
         if is_full {
@@ -227,7 +216,7 @@ impl Line {
 
     /// Whether a message of the client waits for the upstream.
     pub fn has_messages(&self) -> bool {
-        self.state.borrow().queue.iter().any(|message| !matches!(message, Outgoing::Close(..)))
+        self.state.borrow().queue.has_messages()
     }
 
     /// The upstream is to be closed, behind everything that waits for it. The first call counts; the upstream's frames are of no
@@ -235,10 +224,7 @@ impl Line {
     pub fn close_upstream(&self, code: u16, reason: &str) {
         let mut state = self.state.borrow_mut();
         state.is_over = true;
-        if !state.is_closed {
-            state.is_closed = true;
-            state.queue.push_back(Outgoing::Close(code, reason.to_owned()));
-        }
+        state.queue.close(code, reason);
         let wakers = [state.pump.take(), state.waiting.take()];
         let outbox = state.client.as_ref().map(|client| client.outbox.clone());
         drop(state);
@@ -249,9 +235,7 @@ impl Line {
     /// The upstream takes nothing any more: what waits for it, and what will come, has nowhere to go.
     pub fn forget_queue(&self) {
         let mut state = self.state.borrow_mut();
-        state.is_closed = true;
-        state.queue = VecDeque::new();
-        state.queued_bytes = 0;
+        state.queue.forget();
         let outbox = state.client.as_ref().map(|client| client.outbox.clone());
         drop(state);
         outbox.inspect(|outbox| outbox.pause_reading(false));
@@ -271,14 +255,8 @@ impl Line {
     /// The next message for the upstream, if one waits.
     pub fn next(&self) -> Option<Outgoing> {
         let mut state = self.state.borrow_mut();
-        let message = state.queue.pop_front()?;
-        let was_full = state.queued_bytes > self.queue_bytes / 2;
-        state.queued_bytes -= match &message {
-            Outgoing::Text(text) => text.len(),
-            Outgoing::Binary(bytes) => bytes.len(),
-            Outgoing::Ping | Outgoing::Close(..) => 0,
-        };
-        if was_full && state.queued_bytes <= self.queue_bytes / 2 {
+        let (message, made_room) = state.queue.pop()?;
+        if made_room {
             let outbox = state.client.as_ref().map(|client| client.outbox.clone());
             drop(state);
             outbox.inspect(|outbox| outbox.pause_reading(false));

@@ -10,14 +10,18 @@ mod branch;
 mod budget;
 mod codes;
 mod filter;
+mod handle;
 mod history;
 mod line;
+mod messages;
 mod places;
+mod pumps;
 mod query;
+mod queue;
 mod relay;
 #[cfg(test)]
 mod tests;
 
 pub use branch::{Branch, Entered, Home, ProxyPlan, Refused, Visit};
+pub use handle::Handle;
 pub use line::Taken;
-pub use relay::Handle;

@@ -1,5 +1,5 @@
 //! Owns the `Relay` actor: one session's upstream, from dialing to its end, with a pump for each direction.
-//! Called by `branch`, which starts it, and by connections through their `Handle`.
+//! Called by `branch`, which starts it, and through `Handle`.
 
 use std::{
     future::poll_fn,
@@ -8,24 +8,24 @@ use std::{
 };
 
 use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message as ActixMessage,
-    SpawnHandle, StreamHandler, WrapFuture as _,
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, SpawnHandle, StreamHandler,
+    WrapFuture as _,
 };
-use actix_web_actors::ws::{CloseReason, Message};
-use futures_core::Stream;
-use futures_util::stream::unfold;
 use slog::{info, warn};
 
 use super::{
     branch::Branch,
     budget::Exceeded,
     codes,
-    line::{Ending, Line, Taken},
+    handle::Handle,
+    line::{Ending, Line},
+    messages::{ClientLeft, HangUp},
     places::Place,
+    pumps::{downward, upward},
 };
 use crate::{
     protocol::Cause,
-    ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, Outgoing, error_frame},
+    ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, error_frame},
 };
 
 /// How long an upstream may take to answer our close frame, or even to take it; then its socket is dropped. With the time it
@@ -37,57 +37,12 @@ const CLIENT_GONE: u16 = 1001;
 /// The close code toward an upstream whose session we ended.
 const FINISHED: u16 = 1000;
 
-/// Sent by a connection that is over, with why. A lifecycle message: losing it would keep an upstream for nobody.
-#[derive(ActixMessage)]
-#[rtype(result = "()")]
-struct ClientLeft(Cause);
-
-/// Sent by the branch when the server stops. A lifecycle message.
-#[derive(ActixMessage)]
-#[rtype(result = "()")]
-struct HangUp;
-
-/// A session, as connections hold it.
-#[derive(Clone)]
-pub struct Handle {
-    pub(super) line: Rc<Line>,
-    relay: Addr<Relay>,
-}
-
-impl Handle {
-    /// A text or binary message of the client.
-    pub fn take(&self, connection: u64, message: Message) -> Taken {
-        self.line.take(connection, message)
-    }
-
-    /// The client closes: the upstream gets code and reason behind everything that was sent before. To be followed by `leave`.
-    pub fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
-        if self.line.is_client(connection) {
-            let code = codes::to_upstream(close.map(|close| close.code.into()));
-            let reason = close.and_then(|close| close.description.as_deref()).unwrap_or_default();
-            self.line.close_upstream(code, reason);
-        }
-    }
-
-    /// A connection that entered is over, for this cause. The client may come back if it was an accident.
-    pub fn leave(&self, connection: u64, cause: Cause) {
-        if self.line.is_client(connection) {
-            self.line.detach(connection);
-            self.relay.do_send(ClientLeft(cause));
-        }
-    }
-
-    /// The session is over, whether or not its client is there.
-    pub(super) fn end(&self) {
-        self.relay.do_send(HangUp);
-    }
-}
-
+/// One session. It ends when its upstream is gone and its client knows it, or when nobody can come back to it.
 pub struct Relay {
     number: u64,
     branch: Rc<Branch>,
     line: Rc<Line>,
-    /// Until the upstream is gone.
+    /// Until the upstream is gone, or only its answer to our close frame is waited for: whoever hangs up may come again at once.
     place: Option<Place>,
     path_and_query: String,
     started: Instant,
@@ -134,9 +89,9 @@ impl Relay {
             Ok((reader, writer)) => {
                 info!(plan.logger, "[Proxy {}] upstream opened", plan.id; "proxy" => %plan.id, "duration_ms" => duration_ms);
                 self.upstream = if self.closed_for.is_some() { Upstream::Closing } else { Upstream::Open };
-                let downward = Self::add_stream(incoming(self.line.clone(), reader), context);
-                let upward = context.spawn(pump(self.line.clone(), writer).into_actor(self));
-                self.pumps = vec![downward, upward];
+                let down = Self::add_stream(downward(self.line.clone(), reader), context);
+                let up = context.spawn(upward(self.line.clone(), writer).into_actor(self));
+                self.pumps = vec![down, up];
             }
             Err(error) => {
                 warn!(
@@ -164,7 +119,8 @@ impl Relay {
         if was == Upstream::Open || was == Upstream::Closing {
             self.log_end(ending.cause);
         }
-        self.release();
+        self.place = None;
+        self.branch.plan().metrics.sessions.dec();
         self.line.forget_queue();
         // They hold the socket.
         for pump in self.pumps.drain(..) {
@@ -183,6 +139,7 @@ impl Relay {
     /// Closes the upstream for good; whoever comes back later finds nothing.
     fn hang_up(&mut self, code: u16, cause: Cause, context: &mut Context<Self>) {
         self.branch.forget(self.number);
+        self.place = None;
         // What the client said before it went is still delivered, if there is time.
         let has_words = self.line.has_messages();
         self.line.close_upstream(code, "");
@@ -208,13 +165,6 @@ impl Relay {
         self.hang_up(FINISHED, cause, context);
     }
 
-    /// The upstream's place may be had by another session.
-    fn release(&mut self) {
-        if self.place.take().is_some() {
-            self.branch.plan().metrics.sessions.dec();
-        }
-    }
-
     fn log_end(&self, cause: Cause) {
         let cause = self.closed_for.unwrap_or(cause);
         let plan = self.branch.plan();
@@ -238,39 +188,6 @@ fn was_an_accident(cause: Cause) -> bool {
             | Cause::TooSlow
             | Cause::RoomFailed
     )
-}
-
-/// What the upstream says, read only while there is room for it.
-fn incoming(line: Rc<Line>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
-    unfold((line, reader), |(line, mut reader)| async move {
-        poll_fn(|context| line.poll_room(context)).await;
-        let item = reader.next().await?;
-        Some((item, (line, reader)))
-    })
-}
-
-/// Writes what the client says: all that waits, then a flush. Ends with the close frame, or when the upstream takes nothing any
-/// more; why, the other direction tells.
-async fn pump(line: Rc<Line>, mut writer: LinkWriter) {
-    loop {
-        let mut message = Some(poll_fn(|context| line.poll_next(context)).await);
-        while let Some(next) = message {
-            let is_last = matches!(next, Outgoing::Close(..));
-            if writer.feed(next).await.is_err() {
-                line.forget_queue();
-                return;
-            }
-            if is_last {
-                let _ = writer.flush().await;
-                return;
-            }
-            message = line.next();
-        }
-        if writer.flush().await.is_err() {
-            line.forget_queue();
-            return;
-        }
-    }
 }
 
 impl Actor for Relay {
@@ -367,9 +284,11 @@ impl Drop for Relay {
         self.line.close_client(Cause::UpstreamFailed, None);
         self.branch.forget(self.number);
         self.branch.ended();
+        if self.upstream != Upstream::Gone {
+            self.branch.plan().metrics.sessions.dec();
+        }
         if self.upstream == Upstream::Open || self.upstream == Upstream::Closing {
             self.log_end(Cause::ConnectionLost);
         }
-        self.release();
     }
 }

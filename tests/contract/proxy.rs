@@ -7,6 +7,7 @@ mod fake;
 mod flow;
 mod peer;
 mod resume;
+mod tls;
 
 use std::io::Write as _;
 
