@@ -21,13 +21,14 @@ use self::{
     feeds::start_hubs,
 };
 use crate::{
-    config::{AuthMode, Config, LogFormat, LogLevel, Ports},
+    config::{AuthMode, Config, LogFormat, LogLevel, Ports, ProxyConfig},
     connection::Terms,
     gate::{Operators, Tokens},
     http::{self, Door, Duty, Entrance, Site},
     hub::ServerFeed,
     observe::{log, metrics::Metrics, report},
     protocol::GameId,
+    proxy::ProxyPlan,
     registry::{
         Phase, Registry, Shard, ShardPlan,
         messages::{AttachShards, Drain},
@@ -182,6 +183,7 @@ async fn serve(
     let server_feed =
         move || ServerFeed::new(numbers.clone(), recent.clone(), env!("CARGO_PKG_VERSION"), started, has_store);
     let hubs = start_hubs(&config, &metrics, &logger, &dialer, server_feed)?;
+    let proxies = proxies(&config, &dialer, &metrics, &logger)?;
     let plan = |registry| ShardPlan {
         config: config.clone(),
         logics: logics.clone(),
@@ -191,6 +193,7 @@ async fn serve(
         journal: journal.clone(),
         started,
         hubs: hubs.clone(),
+        proxies: proxies.clone(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
     let door = Door {
@@ -238,6 +241,15 @@ async fn serve(
     // Connections are closed or given up: nothing to wait for that the drain has not waited for.
     drop(handle.stop(false));
     Ok(())
+}
+
+fn proxies(config: &Config, dialer: &Dialer, metrics: &Metrics, logger: &Logger) -> Result<Vec<ProxyPlan>, StartError> {
+    let plan = |proxy: &ProxyConfig| {
+        let queue_bytes = config.connection.outbox_bytes;
+        let plan = ProxyPlan::new(proxy, queue_bytes, dialer.clone(), metrics, logger.clone());
+        plan.ok_or_else(|| StartError::Config(format!("a proxy cannot be called {:?}", proxy.id)))
+    };
+    config.proxies.iter().map(plan).collect()
 }
 
 fn terms(config: &Config, operators: Arc<Operators>) -> Terms {

@@ -14,6 +14,7 @@ mod hub;
 mod inspect;
 pub mod observe;
 pub mod protocol;
+mod proxy;
 mod registry;
 pub mod room;
 pub mod store;

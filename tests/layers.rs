@@ -7,12 +7,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["connection", "registry", "room", "hub", "ws", "gate", "protocol", "config", "observe"]),
     ("inspect", &["room", "store", "protocol", "clock"]),
-    ("connection", &["registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    ("registry", &["room", "hub", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),
+    ("connection", &["registry", "room", "hub", "proxy", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("registry", &["room", "hub", "proxy", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
     ("room", &["store", "ws", "protocol", "config", "observe", "clock"]),
     // As rooms: outboxes and frames, no socket.
     ("hub", &["ws", "protocol", "config", "observe", "budget", "clock"]),
+    // As rooms: outboxes and frames, and the upstream's messages; no socket.
+    ("proxy", &["ws", "protocol", "config", "observe", "clock"]),
     ("store", &["protocol", "observe"]),
     ("ws", &["protocol", "config", "observe"]),
     ("gate", &["protocol", "config"]),
@@ -61,6 +63,12 @@ const PURE: &[&str] = &[
     "hub/uplink/rules.rs",
     "hub/uplink/template.rs",
     "hub/uplink/wanted.rs",
+    "proxy/budget.rs",
+    "proxy/codes.rs",
+    "proxy/filter.rs",
+    "proxy/history.rs",
+    "proxy/query.rs",
+    "proxy/queue.rs",
     "connection/machine.rs",
     "connection/heartbeat.rs",
 ];
@@ -73,6 +81,11 @@ const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("hub/handle.rs", 1, "a hub fails a few times at most, maybe in a panic, where nothing can wait"),
     ("room/actor.rs", 1, "a room ends once, maybe in a panic, where nothing can wait"),
     ("room/outlet.rs", 1, "a room learns once that its log is somebody else's"),
+    (
+        "proxy/handle.rs",
+        2,
+        "a connection leaves its relay once, and a relay is ended once; losing it would keep an upstream",
+    ),
     ("room/handle.rs", 1, "a connection leaves its room once; losing it would leak a seat"),
 ];
 

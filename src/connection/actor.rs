@@ -15,6 +15,8 @@ use actix::{
 use actix_web_actors::ws::Message;
 use send_wrapper::SendWrapper;
 
+mod relay;
+
 use super::{
     machine::{Credentials, Machine, Step},
     pass::{Target, Terms},
@@ -25,6 +27,7 @@ use crate::{
     hub::Subscriber,
     observe::log::{SecurityFields, security},
     protocol::{Cause, PlayerId, Refusal, Role, server::Verdict},
+    proxy::Handle,
     registry::{Local, Permit},
     room::{
         Busy, Entry, RoomHandle,
@@ -67,6 +70,7 @@ enum Place {
     Room(RoomHandle, Entry),
     /// Leaves when it is dropped.
     Hub(Subscriber),
+    Proxy(Handle),
 }
 
 impl Connection {
@@ -74,7 +78,7 @@ impl Connection {
     pub fn open(stream: TcpStream, early: &[u8], admission: Admission, local: &Rc<Local>) {
         let Admission { target, address, credentials, permit, terms } = admission;
         let limits = Limits {
-            max_message_bytes: terms.connection.max_message_bytes,
+            max_message_bytes: relay::max_message_bytes(&target, &credentials, &terms, local),
             outbox_bytes: terms.connection.outbox_bytes,
         };
         // A socket the event loop cannot take is gone already; the permit goes back with this return.
@@ -140,11 +144,8 @@ impl Connection {
                     context.wait(hub.publish(id, topic, data).into_actor(self));
                 }
             }
-            Step::Open { .. } => {
-                let frame = error_frame(Cause::NoSuchProxy.name(), "there is no such proxy", None);
-                self.outbox.close(Cause::NoSuchProxy, Some(frame));
-            }
-            Step::Relay(_) => {}
+            Step::Open { guest, session, seen } => self.open_relay(&guest, session.as_deref(), seen),
+            Step::Relay(message) => self.relay(message, context),
             Step::Close { cause, last } => {
                 self.outbox.close(cause, last);
             }
@@ -267,6 +268,7 @@ impl Connection {
         let handle = context.run_later(wait, |connection, context| {
             connection.timer = None;
             let now = Now::read();
+            connection.excuse(now);
             loop {
                 match connection.machine.tick(now) {
                     Step::Nothing => break,
@@ -323,6 +325,7 @@ impl Drop for Connection {
         let cause = self.outbox.cause().unwrap_or(Cause::ConnectionLost);
         match self.place.take() {
             Some(Place::Room(room, entry)) => room.detach(self.number, entry),
+            Some(Place::Proxy(relay)) => relay.leave(self.number, cause),
             Some(Place::Hub(_)) | None => {}
         }
         self.local.detach(self.number);
@@ -340,6 +343,7 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
         match item {
             Ok(message) => {
                 let now = Now::read();
+                self.excuse(now);
                 match self.machine.hear(message, now) {
                     Step::Reply(frame) if matches!(self.place, Some(Place::Room(..))) => {
                         self.act(Action::Answer(SendWrapper::new(frame)), context)

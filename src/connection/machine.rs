@@ -93,6 +93,8 @@ pub struct Machine {
     heartbeat: Heartbeat,
     rate: TokenBucket,
     errors: Vec<Instant>,
+    /// Frames that are not counted (S5): the client could have sent them while it was not read.
+    owed: u64,
     /// When the token runs out, in unix ms, and whether that was announced (A13).
     expiry: Option<(u64, bool)>,
     /// The deadlines may have moved closer since the last [`Machine::renewed`].
@@ -108,6 +110,7 @@ impl Machine {
             rate: TokenBucket::new(limits.message_rate, limits.message_burst, now.instant),
             phase: Phase::Joined(Standing::Operator),
             errors: Vec::new(),
+            owed: 0,
             expiry: None,
             renewed: false,
             terms,
@@ -138,7 +141,9 @@ impl Machine {
     /// A message arrived.
     pub fn hear(&mut self, message: Message, now: Now) -> Step {
         self.heartbeat.alive();
-        if !self.rate.take(now.instant) {
+        if self.owed > 0 {
+            self.owed -= 1;
+        } else if !self.rate.take(now.instant) {
             return close(
                 Cause::RateExceeded,
                 "rate_exceeded",
@@ -164,6 +169,14 @@ impl Machine {
             Message::Pong(payload) => measured(&payload, now),
             Message::Continuation(_) | Message::Nop => Step::Nothing,
         }
+    }
+
+    /// The client was not read for this long, because there was no place for what it sends: its silence was not its own, and
+    /// what it sent meanwhile comes all at once.
+    pub fn excuse(&mut self, paused: Duration) {
+        self.heartbeat.alive();
+        let owed = paused.as_millis() as u64 * u64::from(self.terms.connection.message_rate) / 1000;
+        self.owed = self.owed.saturating_add(owed);
     }
 
     /// Something may be due. Call until it returns `Step::Nothing`.
@@ -248,7 +261,8 @@ impl Machine {
         }
         match &mut self.phase {
             Phase::Waiting { credentials, .. } => {
-                let session = session.or_else(|| credentials.session.take());
+                // A relay is where the secret in the query led this connection; one in the frame comes too late for that.
+                let session = session.filter(|_| !self.target.is_raw()).or_else(|| credentials.session.take());
                 let seen = seq.or(credentials.seen);
                 self.enter(token.as_deref().unwrap_or_default(), session, seen, now)
             }
@@ -291,7 +305,7 @@ impl Machine {
     }
 
     /// P2: the error is answered, and counted.
-    fn complain(&mut self, error: &FrameError, now: Now) -> Step {
+    pub fn complain(&mut self, error: &FrameError, now: Now) -> Step {
         self.errors.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
         self.errors.push(now.instant);
         let FrameError { code, message, id } = *error;

@@ -28,7 +28,11 @@ use crate::{
         operator::is_local,
     },
     protocol::{Cause, GameId, HubId, PlayerId, ProxyId, Refusal, refusal::Answer},
-    registry::{Shard, messages::Adopt, operate::owner},
+    registry::{
+        Shard,
+        messages::Adopt,
+        operate::{home, owner},
+    },
 };
 
 /// How long a peer may take to accept the few bytes of our answer.
@@ -112,10 +116,13 @@ impl Entrance {
     }
 
     /// The shard that owns a game: the same one for the life of the process. A hub has a branch on every shard, and a relay
-    /// lives where its connection does.
+    /// lives where its first connection did; its secret is such that it leads there again.
     fn shard(&self, target: &Target) -> &Addr<Shard> {
         match target {
             Target::Seat { game, .. } => owner(&self.shards, game),
+            Target::Proxy { query: Some(query), .. } if let Some(session) = query_value(query, "session") => {
+                &self.shards[home(&session, self.shards.len())]
+            }
             _ => &self.shards[self.visitors.fetch_add(1, Ordering::Relaxed) % self.shards.len()],
         }
     }

@@ -44,6 +44,16 @@ pub enum Cause {
     NoSuchHub,
     /// No proxy has this name, or it is switched off.
     NoSuchProxy,
+    /// The proxy's upstream closed; the code is the upstream's, or what it became (X4).
+    UpstreamClosed(u16),
+    /// The proxy's upstream cannot be reached, or what it sends cannot be passed on.
+    UpstreamFailed,
+    /// The proxy's upstream refuses the server's credentials, or is not there.
+    UpstreamRefused,
+    /// The proxy's upstream takes no more connections for now.
+    UpstreamBusy,
+    /// The session has used what it may (X3).
+    BudgetExceeded,
     /// The server restarts (D4).
     Draining,
     /// The server cannot take the work now; nothing is wrong with the client.
@@ -56,7 +66,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause once, for metrics that show zeroes and for tests.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 29] = [
         Self::ClientClosed(1005),
         Self::ConnectionLost,
         Self::Left,
@@ -77,6 +87,11 @@ impl Cause {
         Self::NoSuchGame,
         Self::NoSuchHub,
         Self::NoSuchProxy,
+        Self::UpstreamClosed(1011),
+        Self::UpstreamFailed,
+        Self::UpstreamRefused,
+        Self::UpstreamBusy,
+        Self::BudgetExceeded,
         Self::Draining,
         Self::Overloaded,
         Self::Unavailable,
@@ -86,21 +101,21 @@ impl Cause {
     /// The close code (section 4). 1005 and 1006 are never sent, only recorded (RFC 6455 section 7.4.1).
     pub fn code(self) -> u16 {
         match self {
-            Self::ClientClosed(code) => code,
+            Self::ClientClosed(code) | Self::UpstreamClosed(code) => code,
             Self::ConnectionLost => 1006,
             Self::Left => 1000,
             Self::ProtocolError => 1002,
             Self::InvalidUtf8 => 1007,
-            Self::ConnectionLimit | Self::TooManyErrors => 1008,
+            Self::ConnectionLimit | Self::TooManyErrors | Self::BudgetExceeded => 1008,
             Self::MessageTooBig => 1009,
-            Self::RoomFailed => 1011,
+            Self::RoomFailed | Self::UpstreamFailed => 1011,
             Self::Draining => 1012,
-            Self::Overloaded | Self::Unavailable => 1013,
+            Self::Overloaded | Self::Unavailable | Self::UpstreamBusy => 1013,
             Self::Replaced => 4000,
             Self::AuthTimeout => 4001,
             Self::AlreadyConnected => 4002,
             Self::AuthFailed => 4003,
-            Self::NoSuchGame | Self::NoSuchHub | Self::NoSuchProxy => 4004,
+            Self::NoSuchGame | Self::NoSuchHub | Self::NoSuchProxy | Self::UpstreamRefused => 4004,
             Self::TokenExpired => 4005,
             Self::TooSlow => 4008,
             Self::HeartbeatTimeout => 4009,
@@ -132,6 +147,11 @@ impl Cause {
             Self::NoSuchGame => "no_such_game",
             Self::NoSuchHub => "no_such_hub",
             Self::NoSuchProxy => "no_such_proxy",
+            Self::UpstreamClosed(_) => "upstream_closed",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamRefused => "upstream_refused",
+            Self::UpstreamBusy => "upstream_busy",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::Draining => "draining",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",

@@ -51,8 +51,13 @@ impl From<Cause> for Refused {
 
 /// The shard that owns a game: the same one for the life of the process.
 pub fn owner<'a>(shards: &'a [Addr<Shard>], game: &GameId) -> &'a Addr<Shard> {
-    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(game.as_str());
-    &shards[(hash % shards.len() as u64) as usize]
+    &shards[home(game.as_str(), shards.len())]
+}
+
+/// The shard that owns what has this name, or this secret, of that many: the same one for the life of the process.
+pub fn home(name: &str, shards: usize) -> usize {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
+    (hash % shards as u64) as usize
 }
 
 /// Runs `work` on a shard's thread. `None` when the shard is gone, or the work failed.

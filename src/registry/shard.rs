@@ -14,13 +14,17 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Recipient, ResponseFutur
 use slog::{Logger, error, warn};
 use tokio::sync::OnceCell;
 
-use super::messages::{Adopt, DrainShard, RoomClosed, RoomOpened};
+use super::{
+    messages::{Adopt, DrainShard, RoomClosed, RoomOpened},
+    operate::home,
+};
 use crate::{
     budget::RestartBudget,
     config::{Config, Durability},
     hub::{Branch, Deliver, HubHandle},
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, HubId, ServerFrame, server::Heartbeat},
+    protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::Heartbeat},
+    proxy::{self, ProxyPlan},
     room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
     store::{Appender, Journal, Log},
     ws::{Flusher, Outbox, json_frame, linger},
@@ -47,6 +51,7 @@ pub struct Local {
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
     /// With what to tell whoever comes to one that is off.
     hubs: HashMap<HubId, Result<Rc<Branch>, String>>,
+    proxies: HashMap<ProxyId, Rc<proxy::Branch>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
     draining: RefCell<Option<DrainShard>>,
@@ -178,6 +183,11 @@ impl Local {
         }
     }
 
+    /// This shard's branch of a proxy, if there is such a proxy.
+    pub fn proxy(&self, proxy: &ProxyId) -> Option<Rc<proxy::Branch>> {
+        self.proxies.get(proxy).cloned()
+    }
+
     /// A number for a new connection: larger than every earlier one of this shard.
     pub fn next_connection(&self) -> u64 {
         let connection = self.next_connection.get() + 1;
@@ -246,6 +256,7 @@ pub struct ShardPlan {
     pub journal: Option<Journal>,
     pub started: Instant,
     pub hubs: Hubs,
+    pub proxies: Vec<ProxyPlan>,
 }
 
 /// The actor in front of [`Local`].
@@ -256,7 +267,7 @@ pub struct Shard {
 impl Shard {
     /// Starts a shard on the current thread.
     pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
-        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs } = plan;
+        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs, proxies } = plan;
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
@@ -270,6 +281,8 @@ impl Shard {
                 let branch = |hub: HubHandle| Branch::new(hub, index, news.clone(), heartbeat);
                 (id.clone(), hub.clone().map(branch))
             };
+            let place = proxy::Home { shard: index, shards: config.shards, of: home };
+            let relays = |plan: ProxyPlan| (plan.id().clone(), proxy::Branch::new(plan, place));
             let local = Local {
                 logger,
                 flusher,
@@ -281,6 +294,7 @@ impl Shard {
                 journal,
                 budgets: RefCell::default(),
                 hubs: hubs.iter().map(branch).collect(),
+                proxies: proxies.into_iter().map(relays).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
@@ -338,6 +352,9 @@ impl Handler<DrainShard> for Shard {
             // Connections hand their sockets over to linger in the turns that follow.
             while !local.outboxes.borrow().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            for proxy in local.proxies.values() {
+                proxy.drain().await;
             }
             linger::all_gone().await;
             local.flusher.stats().publish();

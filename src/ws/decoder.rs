@@ -75,6 +75,11 @@ impl Decoder {
         Self { max_message_bytes, pending: None }
     }
 
+    /// Changes the bound, for messages whose header has not been read yet.
+    pub fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
+        self.max_message_bytes = max_message_bytes;
+    }
+
     /// Decodes what one read returned, in linear time, and keeps the rest of an incomplete frame. `input` is unmasked in
     /// place. Every frame gives one message, so that the caller can count frames: `Nop` stands for a fragment that does
     /// not end its message. Answers how many bytes were consumed: all of them, unless `out` broke off, which it should do

@@ -12,6 +12,7 @@ pub const MAX_CONTROL_BYTES: usize = 125;
 
 /// FIN and the opcode of RFC 6455 section 5.2.
 const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
@@ -19,6 +20,11 @@ const PONG: u8 = 0x8a;
 /// A text frame whose payload `write` appends to a scratch buffer. It must be UTF-8, which is not checked again here.
 pub fn text(write: impl FnOnce(&mut Vec<u8>)) -> Frame {
     build(TEXT, write)
+}
+
+/// A binary frame.
+pub fn binary(payload: &[u8]) -> Frame {
+    frame(BINARY, &[payload])
 }
 
 /// The payload of one of the frames made here.
@@ -137,6 +143,14 @@ mod tests {
             assert_eq!(frame.header().opcode, OpCode::Data(Data::Text));
             assert_eq!(frame.payload(), payload);
         }
+    }
+
+    #[test]
+    fn binary_is_read_back_by_a_peer() {
+        let payload: Vec<u8> = (0..70_000_u32).map(|i| i as u8).collect();
+        let frame = peer_reads(&binary(&payload));
+        assert_eq!(frame.header().opcode, OpCode::Data(Data::Binary));
+        assert_eq!(frame.payload(), payload);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod conflated;
 pub mod decoder;
 pub mod dial;
+mod flow;
 pub mod flush;
 pub mod frame;
 pub mod linger;
@@ -14,7 +15,7 @@ pub mod socket;
 pub mod valve;
 
 pub use conflated::VolatileKey;
-pub use dial::{DialError, DialFailure, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
+pub use dial::{DialError, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;

@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     conflated::VolatileKey,
+    flow::Flow,
     flush::Flusher,
     frame::{self, Frame},
     queue::{Class, MAX_SLICES, Queue},
@@ -21,11 +22,11 @@ use crate::protocol::Cause;
 ///
 /// Invariant: after `close` nothing but the closing frames is added, and `cause` never changes again.
 pub struct Outbox {
-    queue: RefCell<Queue>,
+    pub(super) queue: RefCell<Queue>,
     sink: Box<dyn Sink>,
-    flusher: Rc<Flusher>,
+    pub(super) flusher: Rc<Flusher>,
     /// `OUTBOX_BYTES`: the bound of `Queue::bytes`.
-    max_bytes: usize,
+    pub(super) max_bytes: usize,
     /// In the flusher's list already.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
@@ -33,6 +34,8 @@ pub struct Outbox {
     latency: Cell<u32>,
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
     reader: RefCell<Option<Waker>>,
+    /// Of a proxy's connection.
+    pub(super) flow: RefCell<Flow>,
 }
 
 /// No pong has come yet.
@@ -65,6 +68,7 @@ impl Outbox {
             cause: Cell::new(None),
             latency: Cell::new(UNKNOWN),
             reader: RefCell::new(None),
+            flow: RefCell::default(),
         })
     }
 
@@ -194,6 +198,11 @@ impl Outbox {
     /// Ends the connection: a last frame, if any, then a close frame for `cause`; then nothing more is taken.
     /// The first cause wins. Returns whether this was the first.
     pub fn close(self: &Rc<Self>, cause: Cause, last: Option<Frame>) -> bool {
+        self.close_with(cause, cause.name(), last)
+    }
+
+    /// As `close`, with a reason that is not ours: that of a proxy's upstream.
+    pub fn close_with(self: &Rc<Self>, cause: Cause, reason: &str, last: Option<Frame>) -> bool {
         if self.cause.get().is_some() {
             return false;
         }
@@ -202,13 +211,14 @@ impl Outbox {
         let (bytes, frames) = if cause == Cause::TooSlow { queue.release() } else { queue.forget_conflated() };
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
         let now = Instant::now();
-        for frame in last.into_iter().chain([frame::close(cause.code(), cause.name())]) {
+        for frame in last.into_iter().chain([frame::close(cause.code(), reason)]) {
             self.flusher.stats().queued(frame.len() as i64, 1);
             self.append(&mut queue, frame, Class::CatchUp, now);
         }
         drop(queue);
         self.mark_dirty();
         self.wake_reader();
+        self.wake_upstream();
         true
     }
 
@@ -294,20 +304,21 @@ impl Outbox {
         }
         let stalled = queue.blocked || failed;
         drop(queue);
+        self.wake_upstream();
         if stalled {
             self.wake_reader();
         }
         flushed
     }
 
-    fn append(&self, queue: &mut Queue, frame: Frame, class: Class, made: Instant) {
+    pub(super) fn append(&self, queue: &mut Queue, frame: Frame, class: Class, made: Instant) {
         if queue.frames.capacity() == 0 {
             queue.frames = self.flusher.lend();
         }
         queue.append(frame, class, made);
     }
 
-    fn wake_reader(&self) {
+    pub(super) fn wake_reader(&self) {
         if let Some(waker) = &*self.reader.borrow() {
             waker.wake_by_ref();
         }

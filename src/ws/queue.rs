@@ -24,6 +24,10 @@ pub(super) struct Queue {
     pub(super) volatile_bytes: usize,
     /// What waits behind `frames` for a client that does not keep up; `None` for one that does.
     conflated: Option<Box<Conflated>>,
+    /// Of a proxy's upstream; also apart: whoever reads from it waits instead.
+    pub(super) relayed_bytes: usize,
+    /// Frames of the upstream that are wholly written, since the beginning.
+    pub(super) relayed_written: u64,
     /// The socket took less than it was offered; only writability starts it again.
     pub(super) blocked: bool,
     /// When the oldest queued frame was made.
@@ -47,6 +51,8 @@ pub(super) enum Class {
     CatchUp,
     /// A bound of its own; past it values are conflated (S8).
     Volatile,
+    /// A bound of its own; past it the upstream is not read (X2).
+    Relayed,
 }
 
 impl Queue {
@@ -62,6 +68,7 @@ impl Queue {
         match class {
             Class::Live => Some(&mut self.bytes),
             Class::Volatile => Some(&mut self.volatile_bytes),
+            Class::Relayed => Some(&mut self.relayed_bytes),
             Class::CatchUp => None,
         }
     }
@@ -169,6 +176,7 @@ impl Queue {
             left -= length;
             frames += 1;
             let class = entry.class;
+            self.relayed_written += u64::from(class == Class::Relayed);
             if let Some(count) = self.count(class) {
                 *count -= length;
             }
@@ -209,13 +217,34 @@ impl Queue {
         self.conflated.as_ref().map_or((0, 0), |conflated| (conflated.bytes(), conflated.len()))
     }
 
+    /// Drops the frames of the upstream that are not begun; returns their bytes and their number.
+    pub(super) fn release_relayed(&mut self) -> (usize, usize) {
+        let (bytes, frames) = (self.relayed_bytes, self.frames.len());
+        let mut may_drop = self.written == 0;
+        let mut left = 0;
+        self.frames.retain(|entry| {
+            let stays = entry.class != Class::Relayed || !may_drop;
+            may_drop = true;
+            left += if stays && entry.class == Class::Relayed { entry.frame.len() } else { 0 };
+            stays
+        });
+        self.relayed_bytes = left;
+        (bytes - left, frames - self.frames.len())
+    }
+
+    /// Frames of the upstream that are written, or begun.
+    pub(super) fn relayed_begun(&self) -> u64 {
+        let is_begun = self.written > 0 && self.frames.front().is_some_and(|entry| entry.class == Class::Relayed);
+        self.relayed_written + u64::from(is_begun)
+    }
+
     pub(super) fn release_all(&mut self) -> (usize, usize) {
         let ordered: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
         let (conflated, values) = self.conflated_size();
         let queued = ordered + conflated;
         let frames = self.frames.len() + values;
         let written = self.written;
-        *self = Self { blocked: self.blocked, ..Self::default() };
+        *self = Self { blocked: self.blocked, relayed_written: self.relayed_written, ..Self::default() };
         (queued.saturating_sub(written), frames)
     }
 }

@@ -7,28 +7,33 @@ use std::{
     io::{self, IoSlice},
     net::TcpStream as StdTcpStream,
     ops::ControlFlow,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
 };
 
 use actix_web_actors::ws::Message;
 use futures_core::Stream;
 use tokio::{
-    io::{AsyncRead as _, ReadBuf},
+    io::{AsyncRead as _, Interest, ReadBuf},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    time::{Sleep, sleep},
 };
 
 use super::{
     decoder::{DecodeError, Decoder},
     flush::Flusher,
+    frame,
     linger::linger,
     outbox::{Outbox, Sink},
 };
 
+/// How often a socket that is not read is looked at. Twice this and closing the upstream are less than 2 s (X4).
+const PROBE_INTERVAL: Duration = Duration::from_millis(400);
 /// What one read may return; one buffer per shard, so that an idle connection holds none.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -45,11 +50,14 @@ pub enum ReadError {
     Lost,
 }
 
-/// Bytes a connection has moved so far; for its last log line.
+/// What a connection knows of its socket while both run.
 #[derive(Debug, Default)]
 pub struct Traffic {
+    /// Moved so far; for the last log line.
     pub bytes_in: Cell<u64>,
     pub bytes_out: Cell<u64>,
+    /// S4. May be changed: it holds from the next read.
+    pub max_message_bytes: Cell<usize>,
 }
 
 /// The half that is written to, as the outbox sees it.
@@ -86,6 +94,8 @@ pub struct Reader {
     outbox: Rc<Outbox>,
     flusher: Rc<Flusher>,
     traffic: Rc<Traffic>,
+    /// Only while reading is paused: when to look whether the peer is still there.
+    probe: Option<Pin<Box<Sleep>>>,
 }
 
 /// An open socket of this shard.
@@ -116,7 +126,7 @@ impl Socket {
         // The listener passes it on where the system inherits options; elsewhere this is what sets it.
         stream.set_nodelay(true)?;
         let (read_half, write_half) = stream.into_split();
-        let traffic = Rc::<Traffic>::default();
+        let traffic = Rc::new(Traffic { max_message_bytes: Cell::new(limits.max_message_bytes), ..Traffic::default() });
         let writer = Writer { half: write_half, traffic: traffic.clone() };
         let outbox = Outbox::new(Box::new(writer), flusher.clone(), limits.outbox_bytes);
         let mut reader = Reader {
@@ -127,6 +137,7 @@ impl Socket {
             outbox: outbox.clone(),
             flusher,
             traffic: traffic.clone(),
+            probe: None,
         };
         if !early.is_empty() {
             reader.decode(&mut early.to_vec());
@@ -140,12 +151,34 @@ impl Reader {
         let count = bytes.len() as u64;
         self.traffic.bytes_in.set(self.traffic.bytes_in.get() + count);
         self.flusher.stats().bytes_in(count);
+        self.decoder.set_max_message_bytes(self.traffic.max_message_bytes.get());
         let pending = &mut self.pending;
         let take = &mut |message| {
             pending.push_back(message);
             ControlFlow::Continue(())
         };
         self.error = self.decoder.feed(bytes, take).err();
+    }
+
+    /// While nothing is read, nobody would see that the peer is gone. Its end of the stream shows in the socket's readiness,
+    /// unless data that there is no room for stands before it; then a frame that needs no answer makes a machine that no longer
+    /// has the socket reset it. Ready when the peer is gone.
+    fn poll_probe(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let probe = self.probe.get_or_insert_with(|| Box::pin(sleep(PROBE_INTERVAL)));
+        while probe.as_mut().poll(context).is_ready() {
+            let Some(half) = &self.half else { return Poll::Ready(()) };
+            let readiness = pin!(half.ready(Interest::READABLE));
+            match readiness.poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(ready)) if !ready.is_read_closed() => {}
+                Poll::Pending => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+            }
+            if self.outbox.is_empty() {
+                self.outbox.push(frame::pong(&[]), Instant::now());
+            }
+            *probe = Box::pin(sleep(PROBE_INTERVAL));
+        }
+        Poll::Pending
     }
 
     /// One read into the shard's buffer, decoded into `pending`.
@@ -196,6 +229,11 @@ impl Stream for Reader {
                 // Blocked again means the readiness was stale: ask for the next one, or see the cause.
                 continue;
             }
+            // Before what is decoded already: the client's messages have no place at the moment.
+            if this.outbox.is_reading_paused() {
+                return this.poll_probe(context).map(|()| Some(Err(ReadError::Lost)));
+            }
+            this.probe = None;
             if let Some(message) = this.pending.pop_front() {
                 return Poll::Ready(Some(Ok(message)));
             }

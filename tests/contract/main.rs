@@ -15,6 +15,7 @@ mod logs;
 mod pages;
 mod play;
 mod presence;
+mod proxy;
 mod reports;
 mod restart;
 mod resume;

@@ -1,0 +1,98 @@
+//! Owns what a `Connection` does when it leads to a proxy: it enters a relay and hands it the client's messages (section 7).
+//! Called by the `Connection` actor.
+
+use actix_web_actors::ws::Message;
+
+use super::{Connection, Context, Credentials, Local, Place, Target, Terms};
+use crate::{
+    clock::Now,
+    gate::{Guest, address::limit_key},
+    observe::log::{SecurityFields, security},
+    protocol::{Cause, error_code},
+    proxy::{Entered, Refused, Taken, Visit},
+    ws::error_frame,
+};
+
+/// The longest message that is taken at first. A client that is not let in yet gets no more than everybody else.
+pub(super) fn max_message_bytes(target: &Target, credentials: &Credentials, terms: &Terms, local: &Local) -> usize {
+    let may_enter = terms.tokens.is_none() || credentials.token.is_some();
+    match target {
+        Target::Proxy { proxy, .. } if may_enter => local.proxy(proxy).map(|proxy| proxy.max_message_bytes()),
+        _ => None,
+    }
+    .unwrap_or(terms.connection.max_message_bytes)
+}
+
+impl Connection {
+    /// A relay is on this thread, so there is nothing to wait for.
+    pub(super) fn open_relay(&mut self, guest: &Guest, session: Option<&str>, seen: Option<u64>) {
+        // One that is sent away already must not open an upstream.
+        let (Target::Proxy { proxy, query }, None) = (self.machine.target(), self.outbox.cause()) else { return };
+        let Some(branch) = self.local.proxy(proxy) else {
+            return self.refuse(Cause::NoSuchProxy, Cause::NoSuchProxy.name(), "there is no such proxy");
+        };
+        let visit = Visit {
+            connection: self.number,
+            outbox: &self.outbox,
+            name: guest.name.as_deref(),
+            role: &guest.role,
+            address: limit_key(self.address),
+            session,
+            seen,
+            query: query.as_deref(),
+        };
+        match branch.enter(&visit) {
+            Ok(Entered { handle, verdict }) => {
+                self.traffic.max_message_bytes.set(branch.max_message_bytes());
+                self.place = Some(Place::Proxy(handle));
+                self.established = true;
+                let fields = SecurityFields {
+                    player: guest.name.as_deref(),
+                    role: Some(&guest.role),
+                    resume: Some(verdict.name()),
+                    ..self.log_fields()
+                };
+                security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
+            }
+            Err(Refused::Off(why)) => self.refuse(Cause::NoSuchProxy, Cause::NoSuchProxy.name(), &why),
+            Err(Refused::Role) => {
+                let message = format!("the role {:?} may not use this proxy", guest.role);
+                self.refuse(Cause::AuthFailed, error_code::FORBIDDEN, &message);
+            }
+            Err(Refused::Budget(exceeded)) => {
+                self.refuse(Cause::BudgetExceeded, Cause::BudgetExceeded.name(), &exceeded.to_string());
+            }
+        }
+    }
+
+    fn refuse(&self, cause: Cause, code: &str, message: &str) {
+        self.outbox.close(cause, Some(error_frame(code, message, None)));
+    }
+
+    pub(super) fn relay(&mut self, message: Message, context: &mut Context<Self>) {
+        let Some(Place::Proxy(relay)) = &self.place else { return };
+        if let Message::Close(reason) = message {
+            relay.hang_up(self.number, reason.as_ref());
+            let code = reason.map_or(1005, |reason| reason.code.into());
+            self.outbox.close(Cause::ClientClosed(code), None);
+            return;
+        }
+        match relay.take(self.number, message) {
+            Taken::Yes => {}
+            Taken::Refused(error) => {
+                let step = self.machine.complain(&error, Now::read());
+                self.carry_out(step, context);
+            }
+            Taken::Exceeded(exceeded) => {
+                self.refuse(Cause::BudgetExceeded, Cause::BudgetExceeded.name(), &exceeded.to_string());
+            }
+        }
+    }
+
+    /// While the upstream takes nothing, the client is not read; that must not count against it.
+    pub(super) fn excuse(&mut self, now: Now) {
+        if let (Some(Place::Proxy(_)), Some(paused)) = (&self.place, self.outbox.take_pause(now.instant)) {
+            self.machine.excuse(paused);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Owns the one frame of ours that opens a proxy connection which may be resumed; everything behind it is the upstream's.
+//! Called by `proxy`.
+
+use serde::Serialize;
+
+use super::{ProxyId, server::Verdict};
+
+/// The first frame of a proxy connection, as R2's.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "welcome")]
+pub struct ProxyWelcome<'a> {
+    /// 1, the version of the contract.
+    pub protocol: u32,
+    pub proxy: &'a ProxyId,
+    /// The secret to come back with.
+    pub session: &'a str,
+    pub resume: Verdict,
+    /// Why the verdict is not what the client hoped for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// With `snapshot`: the numbers of the first and the last frame that are gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<(u64, u64)>,
+    /// Frames of the upstream so far, those included that follow.
+    pub seq: u64,
+    /// The number of the upstream's frame that comes next.
+    pub next: u64,
+    /// Frames of the client so far, those included that were refused.
+    pub last_id: u64,
+    pub resume_ms: u64,
+    pub max_message_bytes: usize,
+}
+
+impl ProxyWelcome<'_> {
+    /// Appends the JSON text to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail, and every field serialises.
+        let written = serde_json::to_writer(out, self);
+        debug_assert!(written.is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_welcome_says_where_one_stands_and_leaves_out_what_there_is_not() {
+        let proxy = ProxyId::parse("openai").expect("a name");
+        let mut welcome = ProxyWelcome {
+            protocol: 1,
+            proxy: &proxy,
+            session: "1.s",
+            resume: Verdict::New,
+            reason: None,
+            lost: None,
+            seq: 0,
+            next: 1,
+            last_id: 0,
+            resume_ms: 10_000,
+            max_message_bytes: 5,
+        };
+        let text = |welcome: &ProxyWelcome<'_>| {
+            let mut out = Vec::new();
+            welcome.write(&mut out);
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(
+            text(&welcome),
+            r#"{"type":"welcome","protocol":1,"proxy":"openai","session":"1.s","resume":"new","seq":0,"next":1,"last_id":0,"resume_ms":10000,"max_message_bytes":5}"#
+        );
+        (welcome.resume, welcome.reason, welcome.lost) = (Verdict::Snapshot, Some("history_too_short"), Some((2, 3)));
+        let expected = r#""resume":"snapshot","reason":"history_too_short","lost":[2,3],"#;
+        assert!(text(&welcome).contains(expected), "{}", text(&welcome));
+    }
+}

@@ -1,0 +1,257 @@
+//! Owns `Branch`: a proxy on one shard, with the sessions whose clients are there.
+//! Called by `connection`, which enters, and by the shard when it drains.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+};
+
+use slog::Logger;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::Notify;
+
+use super::{
+    budget::Exceeded,
+    handle::Handle,
+    line::{Line, Reception},
+    places::{Owner, Places},
+    query::path_and_query,
+    relay::Relay,
+};
+use crate::{
+    config::ProxyConfig,
+    observe::metrics::{Metrics, ProxyMetrics},
+    protocol::{ProxyId, proxy::ProxyWelcome, server::Verdict},
+    ws::{Dialer, Outbox, json_frame},
+};
+
+/// A proxy: what each shard makes its branch from.
+#[derive(Clone)]
+pub struct ProxyPlan {
+    pub(super) id: ProxyId,
+    pub(super) config: Arc<ProxyConfig>,
+    pub(super) metrics: Arc<ProxyMetrics>,
+    pub(super) dialer: Dialer,
+    pub(super) logger: Logger,
+    places: Arc<Places>,
+    /// X2: what may wait for the upstream.
+    queue_bytes: usize,
+}
+
+impl ProxyPlan {
+    /// `queue_bytes` is `OUTBOX_BYTES`. `None`: the id is none by P1.
+    pub fn new(
+        config: &ProxyConfig,
+        queue_bytes: usize,
+        dialer: Dialer,
+        metrics: &Metrics,
+        logger: Logger,
+    ) -> Option<Self> {
+        let metrics = metrics.proxy(&config.id, config.off.is_none());
+        let places = Places::new(&config.budget);
+        let id = ProxyId::parse(&config.id).ok()?;
+        Some(Self { id, config: Arc::new(config.clone()), metrics, dialer, logger, places, queue_bytes })
+    }
+
+    pub fn id(&self) -> &ProxyId {
+        &self.id
+    }
+}
+
+/// Where a branch is: whoever shows a session's secret must find its shard.
+#[derive(Clone, Copy)]
+pub struct Home {
+    pub shard: usize,
+    pub shards: usize,
+    /// The shard of a secret, of that many.
+    pub of: fn(&str, usize) -> usize,
+}
+
+/// Who enters.
+pub struct Visit<'a> {
+    /// Unique on this shard.
+    pub connection: u64,
+    pub outbox: &'a Rc<Outbox>,
+    /// A token's `sub`.
+    pub name: Option<&'a str>,
+    pub role: &'a str,
+    /// What limits count by where there is no name.
+    pub address: IpAddr,
+    pub session: Option<&'a str>,
+    /// How many frames of the upstream the client has.
+    pub seen: Option<u64>,
+    pub query: Option<&'a str>,
+}
+
+/// A client that is in.
+pub struct Entered {
+    pub handle: Handle,
+    pub verdict: Verdict,
+}
+
+/// Why a client does not get in. Nothing was sent to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The proxy is off; the text says why.
+    Off(String),
+    /// The role is not among those that may use it.
+    Role,
+    Budget(Exceeded),
+}
+
+/// Never leaves its shard's thread.
+pub struct Branch {
+    plan: ProxyPlan,
+    home: Home,
+    /// Those that a client may come to or come back to.
+    sessions: RefCell<HashMap<u64, Session>>,
+    /// Relays that run, by number; some may be closing.
+    running: Cell<usize>,
+    last: Cell<u64>,
+    changed: Notify,
+}
+
+struct Session {
+    secret: String,
+    owner: Owner,
+    handle: Handle,
+}
+
+impl Branch {
+    pub fn new(plan: ProxyPlan, home: Home) -> Rc<Self> {
+        Rc::new(Self {
+            plan,
+            home,
+            sessions: RefCell::default(),
+            running: Cell::new(0),
+            last: Cell::new(0),
+            changed: Notify::new(),
+        })
+    }
+
+    /// The longest message that is taken from a client of this proxy.
+    pub fn max_message_bytes(&self) -> usize {
+        self.plan.config.max_client_message_bytes
+    }
+
+    pub(super) fn plan(&self) -> &ProxyPlan {
+        &self.plan
+    }
+
+    /// Lets a client in: to its session, if it shows the secret of one, else to a new one. Call [`Handle::leave`] when its
+    /// connection is over.
+    ///
+    /// # Errors
+    /// [`Refused`]; the caller closes the connection.
+    pub fn enter(self: &Rc<Self>, visit: &Visit<'_>) -> Result<Entered, Refused> {
+        let config = &self.plan.config;
+        if let Some(why) = &config.off {
+            return Err(Refused::Off(why.clone()));
+        }
+        if !config.roles.iter().any(|role| role == visit.role) {
+            return Err(Refused::Role);
+        }
+        let owner = visit.name.map_or(Owner::Address(visit.address), |name| Owner::Player(name.to_owned()));
+        if let Some((secret, handle)) = visit.session.and_then(|session| self.find(session, &owner)) {
+            return Ok(self.welcome(visit, &secret, handle, None));
+        }
+
+        let place = self.plan.places.take(owner.clone()).map_err(|exceeded| {
+            self.plan.metrics.budget_closes.inc();
+            Refused::Budget(exceeded)
+        })?;
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        let line = Line::new(config.clone(), self.plan.metrics.clone(), self.plan.queue_bytes);
+        let path_and_query = path_and_query(config, visit.query);
+        self.running.set(self.running.get() + 1);
+        let handle = Relay::start(number, self.clone(), line, place, path_and_query);
+        let secret = self.secret(number);
+        let session = Session { secret: secret.clone(), owner, handle: handle.clone() };
+        if !config.resume.is_zero() {
+            self.sessions.borrow_mut().insert(number, session);
+        }
+        let begun = if visit.session.is_some() { Verdict::Reset } else { Verdict::New };
+        Ok(self.welcome(visit, &secret, handle, Some(begun)))
+    }
+
+    /// The session of this secret, if it is this owner's. An address is no owner: it changes under way.
+    fn find(&self, secret: &str, owner: &Owner) -> Option<(String, Handle)> {
+        let number = secret.split_once('.').and_then(|(number, _)| u64::from_str_radix(number, 16).ok())?;
+        let sessions = self.sessions.borrow();
+        let session = sessions.get(&number)?;
+        let is_right = bool::from(session.secret.as_bytes().ct_eq(secret.as_bytes()));
+        let is_theirs = matches!(owner, Owner::Address(_)) || session.owner == *owner;
+        (is_right && is_theirs).then(|| (session.secret.clone(), session.handle.clone()))
+    }
+
+    /// `number.random`, such that whoever shows it is brought to this shard.
+    fn secret(&self, number: u64) -> String {
+        loop {
+            let secret = format!("{number:x}.{}", uuid::Uuid::new_v4().simple());
+            if (self.home.of)(&secret, self.home.shards) == self.home.shard {
+                return secret;
+            }
+        }
+    }
+
+    /// `begun` is the verdict for a session that begins now.
+    fn welcome(&self, visit: &Visit<'_>, secret: &str, handle: Handle, begun: Option<Verdict>) -> Entered {
+        let config = &self.plan.config;
+        let mut decided = Verdict::New;
+        handle.line.attach(visit.connection, visit.outbox, visit.seen.filter(|_| begun.is_none()), |reception| {
+            let (verdict, reason) = judge(begun, reception);
+            decided = verdict;
+            let welcome = ProxyWelcome {
+                protocol: 1,
+                proxy: &self.plan.id,
+                session: secret,
+                resume: verdict,
+                reason,
+                lost: reception.missed.lost,
+                seq: reception.newest,
+                next: reception.missed.next,
+                last_id: reception.last_id,
+                resume_ms: config.resume.as_millis() as u64,
+                max_message_bytes: config.max_client_message_bytes,
+            };
+            (!config.resume.is_zero()).then(|| json_frame(|out| welcome.write(out)))
+        });
+        Entered { handle, verdict: decided }
+    }
+
+    /// Nobody may come back to this session any more.
+    pub(super) fn forget(&self, number: u64) {
+        let session = self.sessions.borrow_mut().remove(&number);
+        drop(session);
+    }
+
+    /// A relay is no more.
+    pub(super) fn ended(&self) {
+        self.running.set(self.running.get() - 1);
+        self.changed.notify_waiters();
+    }
+
+    /// The server stops: closes every upstream, also of clients who are away. Resolves when the last is closed.
+    pub async fn drain(&self) {
+        let handles: Vec<_> = self.sessions.borrow().values().map(|session| session.handle.clone()).collect();
+        handles.iter().for_each(Handle::end);
+        drop(handles);
+        while self.running.get() > 0 {
+            self.changed.notified().await;
+        }
+    }
+}
+
+fn judge(begun: Option<Verdict>, reception: &Reception) -> (Verdict, Option<&'static str>) {
+    match begun {
+        Some(Verdict::Reset) => (Verdict::Reset, Some("session_expired")),
+        Some(verdict) => (verdict, None),
+        None if reception.is_ahead => (Verdict::Snapshot, Some("seq_ahead")),
+        None if reception.missed.lost.is_some() => (Verdict::Snapshot, Some("history_too_short")),
+        None => (Verdict::Continuous, None),
+    }
+}

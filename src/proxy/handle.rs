@@ -1,0 +1,50 @@
+//! Owns `Handle`: a session as connections and its branch hold it.
+//! Called by `connection` with what the client says, and by `branch` when the server stops.
+
+use std::rc::Rc;
+
+use actix::Addr;
+use actix_web_actors::ws::{CloseReason, Message};
+
+use super::{
+    codes,
+    line::{Line, Taken},
+    messages::{ClientLeft, HangUp},
+    relay::Relay,
+};
+use crate::protocol::Cause;
+
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) line: Rc<Line>,
+    pub(super) relay: Addr<Relay>,
+}
+
+impl Handle {
+    /// A text or binary message of the client.
+    pub fn take(&self, connection: u64, message: Message) -> Taken {
+        self.line.take(connection, message)
+    }
+
+    /// The client closes: the upstream gets code and reason behind everything that was sent before. To be followed by `leave`.
+    pub fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
+        if self.line.is_client(connection) {
+            let code = codes::to_upstream(close.map(|close| close.code.into()));
+            let reason = close.and_then(|close| close.description.as_deref()).unwrap_or_default();
+            self.line.close_upstream(code, reason);
+        }
+    }
+
+    /// A connection that entered is over, for this cause. The client may come back if it was an accident.
+    pub fn leave(&self, connection: u64, cause: Cause) {
+        if self.line.is_client(connection) {
+            self.line.detach(connection);
+            self.relay.do_send(ClientLeft(cause));
+        }
+    }
+
+    /// The session is over, whether or not its client is there.
+    pub(super) fn end(&self) {
+        self.relay.do_send(HangUp);
+    }
+}

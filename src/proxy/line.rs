@@ -1,0 +1,334 @@
+//! Owns what a client's connection and its relay share: the queue toward the upstream, the frames that the client may have
+//! missed, what was used of the budget, and who the client is at the moment.
+//! Called by connections (through `Handle`) and by `relay` with its pumps, all on one thread.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+    time::Instant,
+};
+
+use actix_web_actors::ws::Message;
+
+use super::{
+    budget::{Exceeded, Spending},
+    filter,
+    history::{History, Missed},
+    queue::Queue,
+};
+use crate::{
+    config::ProxyConfig,
+    observe::metrics::ProxyMetrics,
+    protocol::{Cause, FrameError},
+    ws::{Frame, Incoming, Outbox, Outgoing, frame},
+};
+
+/// What became of a client's message.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is on its way, or the session is over and nobody needs it any more.
+    Yes,
+    /// It is not passed on; the connection lives.
+    Refused(FrameError),
+    /// The session is over.
+    Exceeded(Exceeded),
+}
+
+/// How the client learns that the upstream is gone.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    pub cause: Cause,
+    /// Of the close frame.
+    pub reason: String,
+    /// Before it.
+    pub last: Option<Frame>,
+}
+
+/// How a client that comes back is received.
+pub struct Reception {
+    pub missed: Missed,
+    /// It claims to have seen what was never sent.
+    pub is_ahead: bool,
+    pub newest: u64,
+    pub last_id: u64,
+}
+
+pub struct Line {
+    config: Arc<ProxyConfig>,
+    metrics: Arc<ProxyMetrics>,
+    state: RefCell<State>,
+}
+
+struct State {
+    /// Toward the upstream.
+    queue: Queue,
+    /// Nobody wants to hear the upstream any more.
+    is_over: bool,
+    /// The pump that empties the queue.
+    pump: Option<Waker>,
+    client: Option<Client>,
+    /// Counts the client's connections.
+    visits: u64,
+    /// The client's last connection, while it is away.
+    previous: Option<Client>,
+    history: History,
+    /// Data frames of the client, those included that were refused.
+    last_id: u64,
+    spending: Spending,
+    ending: Option<Ending>,
+    /// Whoever waits for the client: to read from the upstream, or to say how it ended.
+    waiting: Option<Waker>,
+}
+
+struct Client {
+    connection: u64,
+    outbox: Rc<Outbox>,
+    /// The number of the last frame before the first that this outbox got.
+    base: u64,
+}
+
+impl Client {
+    fn written(&self) -> u64 {
+        self.base + self.outbox.relayed_written()
+    }
+}
+
+impl Line {
+    /// `queue_bytes` bounds what waits for the upstream (X2).
+    pub fn new(config: Arc<ProxyConfig>, metrics: Arc<ProxyMetrics>, queue_bytes: usize) -> Rc<Self> {
+        // Who cannot come back needs no history.
+        let history = History::new(if config.resume.is_zero() { 0 } else { config.resume_bytes });
+        let state = State {
+            queue: Queue::new(queue_bytes),
+            is_over: false,
+            pump: None,
+            client: None,
+            visits: 0,
+            previous: None,
+            history,
+            last_id: 0,
+            spending: Spending::default(),
+            ending: None,
+            waiting: None,
+        };
+        Rc::new(Self { config, metrics, state: RefCell::new(state) })
+    }
+
+    /// A client comes, or comes back having seen frames up to number `seen`; without it, what the last socket took counts as
+    /// seen. Whoever was the client is closed. `welcome` makes the first frame, if any; behind it goes all that was missed.
+    pub fn attach(
+        &self,
+        connection: u64,
+        outbox: &Rc<Outbox>,
+        seen: Option<u64>,
+        welcome: impl FnOnce(&Reception) -> Option<Frame>,
+    ) {
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        let mut written = 0;
+        if let Some(old) = state.client.take().or(state.previous.take()) {
+            // What the old socket would still get comes here instead: never both.
+            written = old.base + old.outbox.release_relayed();
+            old.outbox.close(Cause::Replaced, None);
+        }
+        let newest = state.history.newest();
+        let claimed = seen.unwrap_or(written);
+        let missed = state.history.missed_since(claimed.min(newest));
+        let (next, last_id) = (missed.next, state.last_id);
+        let reception = Reception { missed, is_ahead: claimed > newest, newest, last_id };
+        if let Some(frame) = welcome(&reception) {
+            outbox.push_catch_up(frame, now);
+        }
+        for frame in state.history.from(next) {
+            outbox.push_relayed(frame.clone(), now);
+        }
+        outbox.pause_reading(state.queue.is_full());
+        state.client = Some(Client { connection, outbox: outbox.clone(), base: next - 1 });
+        state.visits += 1;
+        let waiting = state.waiting.take();
+        drop(state);
+        waiting.inspect(Waker::wake_by_ref);
+    }
+
+    /// A connection is over. One that was replaced has no say any more.
+    pub fn detach(&self, connection: u64) {
+        let mut state = self.state.borrow_mut();
+        if let Some(client) = state.client.take_if(|client| client.connection == connection) {
+            state.previous = Some(client);
+            let waiting = state.waiting.take();
+            drop(state);
+            waiting.inspect(Waker::wake_by_ref);
+        }
+    }
+
+    /// Whether this connection is the client's.
+    pub fn is_client(&self, connection: u64) -> bool {
+        self.state.borrow().client.as_ref().is_some_and(|client| client.connection == connection)
+    }
+
+    /// The number of the visit, and whether the client is there.
+    pub fn visit(&self) -> (u64, bool) {
+        let state = self.state.borrow();
+        (state.visits, state.client.is_some())
+    }
+
+    /// Closes the client's connection, if there is one.
+    pub fn close_client(&self, cause: Cause, last: Option<Frame>) {
+        let outbox = self.state.borrow().client.as_ref().map(|client| client.outbox.clone());
+        outbox.inspect(|outbox| {
+            outbox.close(cause, last);
+        });
+    }
+
+    /// A text or binary message of the client.
+    pub fn take(&self, connection: u64, message: Message) -> Taken {
+        let mut state = self.state.borrow_mut();
+        let Some(client) = state.client.as_ref().filter(|client| client.connection == connection) else {
+            return Taken::Yes;
+        };
+        let outbox = client.outbox.clone();
+        let (judged, length, message) = match message {
+            Message::Text(text) => (filter::text(&text, &self.config), text.len(), Outgoing::Text(text)),
+            Message::Binary(bytes) => (filter::binary(&self.config), bytes.len(), Outgoing::Binary(bytes)),
+            _ => return Taken::Yes,
+        };
+        state.last_id += 1;
+        if let Err(error) = judged {
+            return Taken::Refused(error);
+        }
+        if let Err(exceeded) = state.spending.spend(length, &self.config.budget) {
+            self.metrics.budget_closes.inc();
+            return Taken::Exceeded(exceeded);
+        }
+        self.metrics.bytes_in.inc_by(length as u64);
+        state.queue.push(message);
+        let is_full = state.queue.is_full();
+        let pump = state.pump.take();
+        drop(state);
+        if is_full {
+            outbox.pause_reading(true);
+        }
+        pump.inspect(Waker::wake_by_ref);
+        Taken::Yes
+    }
+
+    /// Whether a message of the client waits for the upstream.
+    pub fn has_messages(&self) -> bool {
+        self.state.borrow().queue.has_messages()
+    }
+
+    /// The upstream is to be closed, behind everything that waits for it. The first call counts; the upstream's frames are of no
+    /// interest from now on.
+    pub fn close_upstream(&self, code: u16, reason: &str) {
+        let mut state = self.state.borrow_mut();
+        state.is_over = true;
+        state.queue.close(code, reason);
+        let wakers = [state.pump.take(), state.waiting.take()];
+        let outbox = state.client.as_ref().map(|client| client.outbox.clone());
+        drop(state);
+        outbox.inspect(|outbox| outbox.pause_reading(false));
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// The upstream takes nothing any more: what waits for it, and what will come, has nowhere to go.
+    pub fn forget_queue(&self) {
+        let mut state = self.state.borrow_mut();
+        state.queue.forget();
+        let outbox = state.client.as_ref().map(|client| client.outbox.clone());
+        drop(state);
+        outbox.inspect(|outbox| outbox.pause_reading(false));
+    }
+
+    /// The next message for the upstream; pending while there is none.
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Outgoing> {
+        match self.next() {
+            Some(message) => Poll::Ready(message),
+            None => {
+                self.state.borrow_mut().pump = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next message for the upstream, if one waits.
+    pub fn next(&self) -> Option<Outgoing> {
+        let mut state = self.state.borrow_mut();
+        let (message, made_room) = state.queue.pop()?;
+        if made_room {
+            let outbox = state.client.as_ref().map(|client| client.outbox.clone());
+            drop(state);
+            outbox.inspect(|outbox| outbox.pause_reading(false));
+        }
+        Some(message)
+    }
+
+    /// Ready while there is room for what the upstream sends: in the client's outbox, or, while it is away, in the history.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.borrow_mut();
+        if state.is_over {
+            return Poll::Ready(());
+        }
+        // A connection that is over says so later; until then its frames go into the history only.
+        let is_open = match &state.client {
+            Some(client) if client.outbox.cause().is_none() => client.outbox.poll_room(context).is_ready(),
+            _ => state.history.has_room(),
+        };
+        if is_open {
+            return Poll::Ready(());
+        }
+        state.waiting = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// A text or binary message of the upstream.
+    ///
+    /// # Errors
+    /// The budget that it does not fit into; the session is over then.
+    pub fn tell(&self, message: &Incoming) -> Result<(), Exceeded> {
+        let (frame, length) = match message {
+            Incoming::Text(text) => (frame::text(|out| out.extend_from_slice(text.as_bytes())), text.len()),
+            Incoming::Binary(bytes) => (frame::binary(bytes), bytes.len()),
+            Incoming::Pong | Incoming::Close(_) => return Ok(()),
+        };
+        let mut state = self.state.borrow_mut();
+        state.spending.spend(length, &self.config.budget)?;
+        self.metrics.bytes_out.inc_by(length as u64);
+        state.history.push(frame.clone());
+        if let Some(client) = &state.client {
+            client.outbox.push_relayed(frame, Instant::now());
+            let written = client.written();
+            state.history.trim(written);
+        }
+        Ok(())
+    }
+
+    /// The upstream is gone.
+    pub fn end(&self, ending: Ending) {
+        self.state.borrow_mut().ending = Some(ending);
+    }
+
+    /// Ready once the client has got everything and was closed as [`Line::end`] says. One who is away is waited for.
+    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.borrow_mut();
+        if let (Some(client), Some(ending)) = (&state.client, &state.ending)
+            && client.outbox.cause().is_none()
+        {
+            ready!(client.outbox.poll_drained(context));
+            let Ending { cause, reason, last } = ending.clone();
+            // The connection may have ended while it drained.
+            if client.outbox.close_with(cause, &reason, last) {
+                return Poll::Ready(());
+            }
+        }
+        state.waiting = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Bytes and messages so far, both directions together.
+    pub fn spent(&self) -> (u64, u64) {
+        let state = self.state.borrow();
+        (state.spending.bytes, state.spending.messages)
+    }
+}

@@ -1,0 +1,18 @@
+//! Owns the messages of the `Relay` actor: its two commands.
+//! Called by `handle`, which sends them. What is relayed takes no mailbox: it goes through the line.
+
+use actix::Message;
+
+use crate::protocol::Cause;
+
+// ---- commands
+
+/// Sent by a connection that is over, with why. A lifecycle message: losing it would keep an upstream for nobody.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ClientLeft(pub Cause);
+
+/// Sent by the branch to each session when the server stops. A lifecycle message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct HangUp;

@@ -1,0 +1,74 @@
+//! Owns what a client may say in the upstream's URL: the parameters that its proxy lets it choose.
+//! Called by `branch` when a session begins.
+
+use form_urlencoded::{Serializer, parse};
+
+use crate::config::ProxyConfig;
+
+/// Ours: a token or a session must not reach an upstream, whatever the configuration lists.
+const OWN: [&str; 4] = ["token", "session", "seq", "spectate"];
+
+/// The path and query for one session: the URL's own, then of the parameters that a client may set its first values, else
+/// the defaults. A parameter of the URL itself is the operator's word, and stays.
+pub fn path_and_query(config: &ProxyConfig, query: Option<&str>) -> String {
+    let url = config.endpoint.url.expose();
+    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let behind_host = behind_scheme.find(['/', '?', '#']).map_or("", |at| behind_scheme.get(at..).unwrap_or_default());
+    let own = behind_host.split_once('#').map_or(behind_host, |(own, _)| own);
+    let (path, fixed) = own.split_once('?').unwrap_or((own, ""));
+
+    let mut result = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
+    let mut chosen = Serializer::new(String::new());
+    let query = query.unwrap_or_default();
+    let defaults = config.query_defaults.iter().map(|(name, _)| name);
+    let mut done: Vec<&str> = Vec::new();
+    for name in config.query.iter().chain(defaults) {
+        let is_fixed = parse(fixed.as_bytes()).any(|(known, _)| known == name.as_str());
+        if is_fixed || OWN.contains(&name.as_str()) || done.contains(&name.as_str()) {
+            continue;
+        }
+        done.push(name);
+        let may_choose = config.query.contains(name);
+        let choice = parse(query.as_bytes()).find(|(known, _)| may_choose && known == name.as_str());
+        let default = || config.query_defaults.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        if let Some(value) = choice.as_ref().map(|(_, value)| value.as_ref()).or_else(default) {
+            chosen.append_pair(name, value);
+        }
+    }
+    let chosen = chosen.finish();
+    for (index, part) in [fixed, &chosen].into_iter().filter(|part| !part.is_empty()).enumerate() {
+        result.push(if index == 0 { '?' } else { '&' });
+        result.push_str(part);
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Secret, proxy::tests::config};
+
+    fn result(url: &str, query: Option<&str>) -> String {
+        let mut config = config();
+        config.endpoint.url = Secret::new(url);
+        config.query = vec!["model".into(), "voice".into(), "token".into()];
+        config.query_defaults = vec![("model".into(), "gpt-realtime".into()), ("v".into(), "1 2".into())];
+        path_and_query(&config, query)
+    }
+
+    #[test]
+    fn x3_a_client_sets_what_it_may_and_nothing_else() {
+        let url = "wss://api.example.com/v1/realtime";
+        assert_eq!(result(url, None), "/v1/realtime?model=gpt-realtime&v=1+2");
+        let client = Some("token=jwt&session=s&seq=4&v=9&x=1&voice=a%26b%3Dc&model=m&model=second");
+        assert_eq!(result(url, client), "/v1/realtime?model=m&voice=a%26b%3Dc&v=1+2");
+    }
+
+    #[test]
+    fn what_the_url_says_itself_stays() {
+        let client = Some("model=mine&voice=x");
+        assert_eq!(result("wss://h/p?model=ours&key=k#part", client), "/p?model=ours&key=k&voice=x&v=1+2");
+        assert_eq!(result("wss://h:1", client), "/?model=mine&voice=x&v=1+2");
+        assert_eq!(result("wss://h?key=k", client), "/?key=k&model=mine&voice=x&v=1+2");
+    }
+}

@@ -1,0 +1,104 @@
+//! Owns what waits for the upstream: the client's messages in order, their bytes, and the close frame behind them; pure.
+//! Called by `line`.
+
+use std::collections::VecDeque;
+
+use crate::ws::Outgoing;
+
+/// Bounded by whoever fills it: past `max_bytes` the client is not read (X2).
+pub struct Queue {
+    messages: VecDeque<Outgoing>,
+    bytes: usize,
+    max_bytes: usize,
+    /// A close frame is in it, or was, or the upstream takes nothing any more.
+    is_closed: bool,
+}
+
+impl Queue {
+    pub fn new(max_bytes: usize) -> Self {
+        Self { messages: VecDeque::new(), bytes: 0, max_bytes, is_closed: false }
+    }
+
+    /// The next message of the client; once closed it goes nowhere.
+    pub fn push(&mut self, message: Outgoing) {
+        if !self.is_closed {
+            self.bytes += length(&message);
+            self.messages.push_back(message);
+        }
+    }
+
+    /// The next message for the upstream, and whether that made room: half of the bound is free again.
+    pub fn pop(&mut self) -> Option<(Outgoing, bool)> {
+        let message = self.messages.pop_front()?;
+        let before = self.bytes;
+        self.bytes -= length(&message);
+        let low = self.max_bytes / 2;
+        Some((message, before > low && self.bytes <= low))
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.bytes > self.max_bytes
+    }
+
+    /// Whether a message of the client waits.
+    pub fn has_messages(&self) -> bool {
+        self.messages.iter().any(|message| !matches!(message, Outgoing::Close(..)))
+    }
+
+    /// The last message; the first call counts.
+    pub fn close(&mut self, code: u16, reason: &str) {
+        if !self.is_closed {
+            self.is_closed = true;
+            self.messages.push_back(Outgoing::Close(code, reason.to_owned()));
+        }
+    }
+
+    /// Drops everything, also what will come.
+    pub fn forget(&mut self) {
+        *self = Self { is_closed: true, ..Self::new(self.max_bytes) };
+    }
+}
+
+fn length(message: &Outgoing) -> usize {
+    match message {
+        Outgoing::Text(text) => text.len(),
+        Outgoing::Binary(bytes) => bytes.len(),
+        Outgoing::Ping | Outgoing::Close(..) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pop(queue: &mut Queue) -> Option<Outgoing> {
+        queue.pop().map(|(message, _)| message)
+    }
+
+    #[test]
+    fn x4_the_first_close_comes_behind_what_was_said_before_and_nothing_behind_it() {
+        let mut queue = Queue::new(10);
+        let word = Outgoing::Text("word".into());
+        queue.push(word.clone());
+        queue.close(4000, "first");
+        queue.close(1001, "second");
+        queue.push(word.clone());
+        assert!(queue.has_messages());
+        assert_eq!(pop(&mut queue), Some(word));
+        assert!(!queue.has_messages());
+        assert_eq!(pop(&mut queue), Some(Outgoing::Close(4000, "first".to_owned())));
+        assert_eq!(pop(&mut queue), None);
+    }
+
+    #[test]
+    fn x2_room_is_announced_once_when_half_of_the_bound_is_free() {
+        let mut queue = Queue::new(10);
+        (0..3).for_each(|_| queue.push(Outgoing::Binary("1234".into())));
+        assert!(queue.is_full());
+        let made_room: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, made_room)| made_room).collect();
+        assert_eq!(made_room, [false, true, false]);
+        queue.push(Outgoing::Binary("12345678901".into()));
+        queue.forget();
+        assert!(!queue.is_full() && pop(&mut queue).is_none());
+    }
+}

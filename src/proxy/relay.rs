@@ -1,0 +1,294 @@
+//! Owns the `Relay` actor: one session's upstream, from dialing to its end, with a pump for each direction.
+//! Called by `branch`, which starts it, and through `Handle`.
+
+use std::{
+    future::poll_fn,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, SpawnHandle, StreamHandler,
+    WrapFuture as _,
+};
+use slog::{info, warn};
+
+use super::{
+    branch::Branch,
+    budget::Exceeded,
+    codes,
+    handle::Handle,
+    line::{Ending, Line},
+    messages::{ClientLeft, HangUp},
+    places::Place,
+    pumps::{downward, upward},
+};
+use crate::{
+    protocol::Cause,
+    ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, error_frame},
+};
+
+/// How long an upstream may take to answer our close frame, or even to take it; then its socket is dropped. With the time it
+/// takes to notice a client that is gone, this stays below X4's 2 s.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1000);
+
+/// The close code toward an upstream whose client is gone.
+const CLIENT_GONE: u16 = 1001;
+/// The close code toward an upstream whose session we ended.
+const FINISHED: u16 = 1000;
+
+/// One session. It ends when its upstream is gone and its client knows it, or when nobody can come back to it.
+pub struct Relay {
+    number: u64,
+    branch: Rc<Branch>,
+    line: Rc<Line>,
+    /// Until the upstream is gone, or only its answer to our close frame is waited for: whoever hangs up may come again at once.
+    place: Option<Place>,
+    path_and_query: String,
+    started: Instant,
+    upstream: Upstream,
+    /// The two pumps, while the upstream is open.
+    pumps: Vec<SpawnHandle>,
+    /// Why we closed the upstream.
+    closed_for: Option<Cause>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upstream {
+    Dialing,
+    Open,
+    /// We have closed it; its answer is waited for.
+    Closing,
+    Gone,
+}
+
+impl Relay {
+    /// Starts dialing. `number` is the session's in its branch.
+    pub fn start(number: u64, branch: Rc<Branch>, line: Rc<Line>, place: Place, path_and_query: String) -> Handle {
+        let metrics = &branch.plan().metrics;
+        metrics.sessions.inc();
+        metrics.sessions_total.inc();
+        let relay = Self {
+            number,
+            branch,
+            line: line.clone(),
+            place: Some(place),
+            path_and_query,
+            started: Instant::now(),
+            upstream: Upstream::Dialing,
+            pumps: Vec::new(),
+            closed_for: None,
+        };
+        Handle { line, relay: Actor::start(relay) }
+    }
+
+    fn dialed(&mut self, dialed: Result<(LinkReader, LinkWriter), DialError>, context: &mut Context<Self>) {
+        let plan = self.branch.plan();
+        let duration_ms = self.started.elapsed().as_millis() as u64;
+        match dialed {
+            Ok((reader, writer)) => {
+                info!(plan.logger, "[Proxy {}] upstream opened", plan.id; "proxy" => %plan.id, "duration_ms" => duration_ms);
+                self.upstream = if self.closed_for.is_some() { Upstream::Closing } else { Upstream::Open };
+                let down = Self::add_stream(downward(self.line.clone(), reader), context);
+                let up = context.spawn(upward(self.line.clone(), writer).into_actor(self));
+                self.pumps = vec![down, up];
+            }
+            Err(error) => {
+                warn!(
+                    plan.logger, "[Proxy {}] upstream failed", plan.id;
+                    "proxy" => %plan.id, "duration_ms" => duration_ms, "error" => %error
+                );
+                let cause = match error.status() {
+                    Some(401 | 403 | 404) => Cause::UpstreamRefused,
+                    Some(429) => Cause::UpstreamBusy,
+                    _ => Cause::UpstreamFailed,
+                };
+                let why = match error.status() {
+                    Some(status) => format!("the upstream refused the connection with status {status}"),
+                    None => "the upstream cannot be reached; come back later".to_owned(),
+                };
+                let last = Some(error_frame(cause.name(), &why, None));
+                self.gone(Ending { cause, reason: cause.name().to_owned(), last }, context);
+            }
+        }
+    }
+
+    /// The upstream is no more. The client learns of it behind everything that it still gets.
+    fn gone(&mut self, ending: Ending, context: &mut Context<Self>) {
+        let was = std::mem::replace(&mut self.upstream, Upstream::Gone);
+        if was == Upstream::Open || was == Upstream::Closing {
+            self.log_end(ending.cause);
+        }
+        self.place = None;
+        self.branch.plan().metrics.sessions.dec();
+        self.line.forget_queue();
+        // They hold the socket.
+        for pump in self.pumps.drain(..) {
+            context.cancel_future(pump);
+        }
+        if self.closed_for.is_some() {
+            context.stop();
+            return;
+        }
+        self.line.end(ending);
+        let line = self.line.clone();
+        let told = poll_fn(move |context| line.poll_end(context));
+        context.spawn(told.into_actor(self).map(|(), _, context| context.stop()));
+    }
+
+    /// Closes the upstream for good; whoever comes back later finds nothing.
+    fn hang_up(&mut self, code: u16, cause: Cause, context: &mut Context<Self>) {
+        self.branch.forget(self.number);
+        self.place = None;
+        // What the client said before it went is still delivered, if there is time.
+        let has_words = self.line.has_messages();
+        self.line.close_upstream(code, "");
+        match self.upstream {
+            _ if self.closed_for.is_some() => {}
+            Upstream::Gone => context.stop(),
+            Upstream::Dialing if !has_words => context.stop(),
+            Upstream::Dialing | Upstream::Open => {
+                context.run_later(CLOSE_TIMEOUT, |_, context| context.stop());
+            }
+            Upstream::Closing => {}
+        }
+        if self.upstream == Upstream::Open {
+            self.upstream = Upstream::Closing;
+        }
+        self.closed_for.get_or_insert(cause);
+    }
+
+    fn exceed(&mut self, exceeded: Exceeded, context: &mut Context<Self>) {
+        let cause = Cause::BudgetExceeded;
+        self.branch.plan().metrics.budget_closes.inc();
+        self.line.close_client(cause, Some(error_frame(cause.name(), &exceeded.to_string(), None)));
+        self.hang_up(FINISHED, cause, context);
+    }
+
+    fn log_end(&self, cause: Cause) {
+        let cause = self.closed_for.unwrap_or(cause);
+        let plan = self.branch.plan();
+        let (bytes, messages) = self.line.spent();
+        info!(
+            plan.logger, "[Proxy {}] upstream closed", plan.id;
+            "proxy" => %plan.id, "cause" => cause.name(), "code" => cause.code(),
+            "duration_ms" => self.started.elapsed().as_millis() as u64, "messages" => messages, "bytes" => bytes
+        );
+    }
+}
+
+/// Whether the client may come back after this: it did not mean to go, and was not told to stop (section 4).
+fn was_an_accident(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::ConnectionLost
+            | Cause::HeartbeatTimeout
+            | Cause::TokenExpired
+            | Cause::RateExceeded
+            | Cause::TooSlow
+            | Cause::RoomFailed
+    )
+}
+
+impl Actor for Relay {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let plan = self.branch.plan();
+        let (dialer, config, path) = (plan.dialer.clone(), plan.config.clone(), self.path_and_query.clone());
+        let dialing = async move { dialer.dial(&config.endpoint, Some(&path)).await };
+        context.spawn(dialing.into_actor(self).map(|dialed, relay, context| relay.dialed(dialed, context)));
+        if let Some(session) = self.branch.plan().config.budget.session {
+            context.run_later(session, move |relay, context| {
+                relay.exceed(Exceeded::Seconds(session.as_secs()), context);
+            });
+        }
+    }
+}
+
+impl StreamHandler<Result<Incoming, LinkError>> for Relay {
+    fn handle(&mut self, item: Result<Incoming, LinkError>, context: &mut Self::Context) {
+        let ending = |cause: Cause, reason: &str, last| Ending { cause, reason: reason.to_owned(), last };
+        match item {
+            Ok(message @ (Incoming::Text(_) | Incoming::Binary(_))) => {
+                if self.upstream == Upstream::Open
+                    && let Err(exceeded) = self.line.tell(&message)
+                {
+                    self.exceed(exceeded, context);
+                }
+            }
+            Ok(Incoming::Pong) => {}
+            Ok(Incoming::Close(close)) => {
+                let code = codes::to_client(close.as_ref().map(|(code, _)| *code));
+                let reason = close.map(|(_, reason)| reason).unwrap_or_default();
+                self.gone(ending(Cause::UpstreamClosed(code), &reason, None), context);
+            }
+            Err(LinkError::Lost) => self.lost(context),
+            Err(error) => {
+                let why = format!("the upstream's frames cannot be passed on: {error}");
+                let last = error_frame(Cause::UpstreamFailed.name(), &why, None);
+                self.gone(ending(Cause::UpstreamFailed, Cause::UpstreamFailed.name(), Some(last)), context);
+            }
+        }
+    }
+
+    /// The stream has ended; unless the upstream said so before, it just went away.
+    fn finished(&mut self, context: &mut Self::Context) {
+        if self.upstream != Upstream::Gone {
+            self.lost(context);
+        }
+    }
+}
+
+impl Relay {
+    /// X4: 1006 becomes 1011.
+    fn lost(&mut self, context: &mut Context<Self>) {
+        let cause = Cause::UpstreamClosed(codes::to_client(None));
+        self.gone(Ending { cause, reason: "upstream_lost".to_owned(), last: None }, context);
+    }
+}
+
+impl Handler<ClientLeft> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, ClientLeft(cause): ClientLeft, context: &mut Self::Context) {
+        let (visit, is_there) = self.line.visit();
+        if is_there {
+            return;
+        }
+        let resume = self.branch.plan().config.resume;
+        if resume.is_zero() || !was_an_accident(cause) {
+            self.hang_up(CLIENT_GONE, cause, context);
+            return;
+        }
+        context.run_later(resume, move |relay, context| {
+            if relay.line.visit() == (visit, false) {
+                relay.hang_up(CLIENT_GONE, cause, context);
+            }
+        });
+    }
+}
+
+impl Handler<HangUp> for Relay {
+    type Result = ();
+
+    fn handle(&mut self, _: HangUp, context: &mut Self::Context) {
+        self.hang_up(CLIENT_GONE, Cause::Draining, context);
+    }
+}
+
+/// The guard that notices the end, in good order or by a panic.
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.line.forget_queue();
+        self.line.close_client(Cause::UpstreamFailed, None);
+        self.branch.forget(self.number);
+        self.branch.ended();
+        if self.upstream != Upstream::Gone {
+            self.branch.plan().metrics.sessions.dec();
+        }
+        if self.upstream == Upstream::Open || self.upstream == Upstream::Closing {
+            self.log_end(Cause::ConnectionLost);
+        }
+    }
+}

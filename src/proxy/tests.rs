@@ -1,0 +1,344 @@
+//! Owns the tests of a line: what goes up and down, and what a client that comes back gets, without an upstream.
+//! Run by `cargo test`.
+
+use std::{
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use actix_web_actors::ws::Message;
+use bytestring::ByteString;
+use proptest::prelude::*;
+
+use super::line::{Ending, Line, Taken};
+use crate::{
+    config::{
+        ProxyConfig, Secret,
+        feeds::{Budget, EndpointConfig},
+    },
+    observe::metrics::Metrics,
+    protocol::Cause,
+    ws::{Flusher, Frame, Incoming, Outbox, Outgoing, frame, valve::Valve},
+};
+
+const QUEUE_BYTES: usize = 100;
+const OUTBOX_BYTES: usize = 100;
+
+/// A proxy that passes everything on, resumes, and has no budget to speak of.
+pub fn config() -> ProxyConfig {
+    ProxyConfig {
+        id: "test".to_owned(),
+        off: None,
+        endpoint: EndpointConfig {
+            url: Secret::new("wss://upstream.test/"),
+            host: "upstream.test".to_owned(),
+            headers: Vec::new(),
+            connect_timeout: Duration::from_secs(1),
+            max_message_bytes: 1 << 20,
+        },
+        query: Vec::new(),
+        query_defaults: Vec::new(),
+        roles: vec!["player".to_owned()],
+        allowed_types: None,
+        binary: true,
+        max_client_message_bytes: 1 << 20,
+        budget: Budget { sessions_per_player: 10, sessions: 10, ..Budget::default() },
+        resume: Duration::from_secs(10),
+        resume_bytes: 400,
+    }
+}
+
+struct World {
+    line: Rc<Line>,
+    flusher: Rc<Flusher>,
+}
+
+struct Client {
+    connection: u64,
+    outbox: Rc<Outbox>,
+    valve: Rc<Valve>,
+}
+
+impl World {
+    fn new(config: ProxyConfig) -> Self {
+        let metrics = Metrics::new("test");
+        let line = Line::new(Arc::new(config), metrics.proxy("test", true), QUEUE_BYTES);
+        Self { line, flusher: Flusher::new(metrics.shard()) }
+    }
+
+    /// A client that reads, with no welcome.
+    fn attach(&self, connection: u64, seen: Option<u64>) -> Client {
+        let valve = Valve::open();
+        let outbox = Outbox::new(Box::new(valve.clone()), self.flusher.clone(), OUTBOX_BYTES);
+        self.line.attach(connection, &outbox, seen, |_| None);
+        Client { connection, outbox, valve }
+    }
+
+    fn send(&self, client: &Client, text: &str) -> Taken {
+        self.line.take(client.connection, Message::Text(text.into()))
+    }
+
+    /// The upstream says this, if it is read.
+    fn tell(&self, text: &str) -> bool {
+        let may = self.has_room();
+        if may {
+            self.line.tell(&Incoming::Text(text.into())).expect("within the budget");
+        }
+        may
+    }
+
+    fn has_room(&self) -> bool {
+        self.line.poll_room(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn ended(&self) -> bool {
+        self.line.poll_end(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+}
+
+impl Client {
+    fn is_paused(&self) -> bool {
+        self.outbox.take_pause(std::time::Instant::now()).is_some()
+    }
+
+    /// What the socket took since the last time.
+    fn got(&self) -> Vec<u8> {
+        self.outbox.flush();
+        self.valve.taken.take()
+    }
+}
+
+fn text(payload: &str) -> Frame {
+    frame::text(|out| out.extend_from_slice(payload.as_bytes()))
+}
+
+fn frames(payloads: &[&str]) -> Vec<u8> {
+    payloads.iter().flat_map(|payload| text(payload).to_vec()).collect()
+}
+
+#[test]
+fn x2_past_the_bound_the_client_is_not_read_until_half_of_it_is_out() {
+    let world = World::new(config());
+    let client = world.attach(1, None);
+    let message = "x".repeat(40);
+    for _ in 0..2 {
+        assert!(matches!(world.send(&client, &message), Taken::Yes));
+    }
+    assert!(!client.is_paused());
+    world.send(&client, &message);
+    assert!(client.is_paused(), "120 of 100 bytes wait");
+    assert_eq!(world.line.next(), Some(Outgoing::Text(ByteString::from(message.as_str()))));
+    assert!(client.is_paused(), "80 wait");
+    world.line.next();
+    client.is_paused();
+    assert!(!client.is_paused(), "40 wait");
+
+    world.send(&client, &message);
+    world.send(&client, &message);
+    assert!(client.is_paused());
+    let next = world.attach(2, None);
+    assert!(next.is_paused(), "whoever comes back finds the queue as it is");
+    world.line.forget_queue();
+    next.is_paused();
+    assert!(!next.is_paused());
+}
+
+#[test]
+fn x2_past_the_bound_the_upstream_is_not_read_and_the_client_is_never_closed_for_it() {
+    let world = World::new(config());
+    let client = world.attach(1, None);
+    client.valve.room.set(0);
+    let message = "x".repeat(60);
+    assert!(world.tell(&message) && world.tell(&message), "one message over the bound is taken");
+    assert!(!world.tell(&message));
+    client.outbox.push(frame::ping(b"still there?"), std::time::Instant::now());
+    assert_eq!(client.outbox.cause(), None, "a ping does not fit the bound of the upstream's frames, and needs not");
+    client.valve.room.set(usize::MAX);
+    let expected = [frames(&[&message, &message]), frame::ping(b"still there?").to_vec()].concat();
+    assert_eq!(client.got(), expected);
+    assert!(world.tell(&message));
+}
+
+#[test]
+fn x2_a_client_that_is_away_has_its_frames_kept_up_to_the_bound() {
+    let world = World::new(config());
+    let client = world.attach(1, None);
+    world.tell("seen");
+    client.got();
+    world.line.detach(1);
+    let message = "x".repeat(100);
+    let kept = (0..10).take_while(|_| world.tell(&message)).count();
+    assert_eq!(kept, 4, "392 bytes of 400, and the one that goes over");
+    let back = world.attach(2, Some(1));
+    assert_eq!(back.got(), frames(&[message.as_str(); 4]));
+    assert!(world.tell("on it goes"));
+}
+
+#[test]
+fn nothing_is_kept_for_whoever_cannot_come_back() {
+    let world = World::new(ProxyConfig { resume: Duration::ZERO, ..config() });
+    let client = world.attach(1, None);
+    world.tell("a");
+    assert_eq!(client.got(), frames(&["a"]));
+    world.line.detach(1);
+    assert!(!world.has_room());
+    world.line.close_upstream(1001, "");
+    assert!(world.has_room(), "what comes before its close frame is thrown away");
+    assert_eq!(world.line.next(), Some(Outgoing::Close(1001, String::new())));
+}
+
+#[test]
+fn without_a_seq_a_client_gets_what_its_old_socket_did_not_take() {
+    let world = World::new(config());
+    let old = world.attach(1, None);
+    for payload in ["a", "b", "c"] {
+        world.tell(payload);
+    }
+    // One frame and a part of the next.
+    old.valve.room.set(text("a").len() + 1);
+    assert_eq!(old.got(), &frames(&["a", "b"])[..text("a").len() + 1]);
+    let new = world.attach(2, None);
+    assert_eq!(new.got(), frames(&["c"]), "what is begun on the old socket ends there");
+    old.valve.room.set(usize::MAX);
+    let rest = [&frames(&["b"])[1..], &frame::close(4000, "replaced")].concat();
+    assert_eq!(old.got(), rest);
+    assert_eq!(old.outbox.cause(), Some(Cause::Replaced));
+    assert!(matches!(world.send(&old, "late"), Taken::Yes));
+    assert!(world.line.next().is_none(), "a connection that was replaced has no say");
+}
+
+#[test]
+fn x4_the_end_of_the_upstream_comes_behind_its_last_frame_also_for_a_client_that_comes_back() {
+    let world = World::new(config());
+    let client = world.attach(1, None);
+    client.valve.room.set(0);
+    world.tell("last");
+    client.outbox.flush();
+    let ending = Ending { cause: Cause::UpstreamClosed(4321), reason: "enough".to_owned(), last: None };
+    world.line.end(ending);
+    assert!(!world.ended(), "the client has not got everything");
+    assert_eq!(client.outbox.cause(), None);
+    client.outbox.close(Cause::ConnectionLost, None);
+    world.line.detach(1);
+    assert!(!world.ended(), "nobody is there");
+    let back = world.attach(2, Some(0));
+    assert!(!world.ended());
+    assert_eq!(back.got(), frames(&["last"]));
+    assert!(world.ended());
+    assert_eq!(back.got(), frame::close(4321, "enough").to_vec());
+}
+
+/// What happens to a line.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// The upstream has one more message of this length.
+    Tell(usize),
+    /// The client's socket takes this much.
+    Take(usize),
+    Cut,
+    /// The client comes (back), or takes over; it may know less than what was written.
+    Come {
+        forgets: u64,
+        says_seq: bool,
+    },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        8 => (1usize..60).prop_map(Happening::Tell),
+        6 => (0usize..200).prop_map(Happening::Take),
+        1 => Just(Happening::Cut),
+        2 => (0u64..3, any::<bool>()).prop_map(|(forgets, says_seq)| Happening::Come { forgets, says_seq }),
+    ]
+}
+
+/// Complete frames at the start of `bytes`, each a number and filling; the rest stays.
+fn numbers(bytes: &mut Vec<u8>) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while let Some([first, length]) = bytes.first_chunk().copied() {
+        let end = 2 + usize::from(length);
+        let Some(payload) = bytes.get(2..end) else { break };
+        // Behind them a close frame may come.
+        if first == 0x81 {
+            let payload = std::str::from_utf8(payload).expect("text");
+            numbers.push(payload.trim_end_matches('.').parse().expect("a number"));
+        }
+        bytes.drain(..end);
+    }
+    numbers
+}
+
+proptest! {
+    /// A client that counts what it has gets every number once and in order, over all its connections, as long as it does not
+    /// claim less than it has; and what waits for it is bounded.
+    #[test]
+    fn whatever_happens_a_client_gets_every_frame_once_in_order(happenings in prop::collection::vec(happening(), 1..120)) {
+        let world = World::new(ProxyConfig { resume_bytes: 300, ..config() });
+        let mut client = world.attach(1, None);
+        let (mut told, mut seen, mut connection, mut bytes) = (0_u64, 0_u64, 1, Vec::new());
+        for happening in happenings {
+            match happening {
+                Happening::Tell(length) => {
+                    let number = (told + 1).to_string();
+                    if world.tell(&format!("{number:.<length$}")) {
+                        told += 1;
+                    }
+                }
+                Happening::Take(room) => {
+                    client.valve.room.set(room);
+                    bytes.extend(client.got());
+                    client.valve.room.set(0);
+                    for number in numbers(&mut bytes) {
+                        prop_assert_eq!(number, seen + 1);
+                        seen = number;
+                    }
+                    prop_assert!(client.outbox.backlog().0 <= 300 + OUTBOX_BYTES + 130);
+                }
+                Happening::Cut => {
+                    client.outbox.close(Cause::ConnectionLost, None);
+                    world.line.detach(connection);
+                }
+                Happening::Come { forgets, says_seq } => {
+                    connection += 1;
+                    // Without a seq the line has to know itself; a frame that was begun is none that the client has.
+                    let is_whole = bytes.is_empty();
+                    let claim = (says_seq || !is_whole).then(|| seen.saturating_sub(forgets));
+                    let (mut missed, mut newest) = (0, 0);
+                    let valve = Rc::<Valve>::default();
+                    let outbox = Outbox::new(Box::new(valve.clone()), world.flusher.clone(), OUTBOX_BYTES);
+                    world.line.attach(connection, &outbox, claim, |reception| {
+                        (missed, newest) = (reception.missed.next, reception.newest);
+                        None
+                    });
+                    prop_assert_eq!(newest, told);
+                    let from = claim.unwrap_or(seen) + 1;
+                    prop_assert!(missed >= from && missed <= seen + 1, "{} for {:?} of {}", missed, claim, seen);
+                    client = Client { connection, outbox, valve };
+                    bytes.clear();
+                    seen = missed - 1;
+                }
+            }
+        }
+        client.valve.room.set(usize::MAX);
+        if client.outbox.cause().is_none() {
+            bytes.extend(client.got());
+            for number in numbers(&mut bytes) {
+                prop_assert_eq!(number, seen + 1);
+                seen = number;
+            }
+            prop_assert_eq!(seen, told);
+        }
+    }
+}
+
+#[test]
+fn a_pump_that_waits_is_woken_by_the_next_message() {
+    let world = World::new(config());
+    let client = world.attach(1, None);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(world.line.poll_next(&mut context).is_pending());
+    world.send(&client, "a");
+    assert_eq!(world.line.poll_next(&mut context), Poll::Ready(Outgoing::Text("a".into())));
+}

@@ -1,0 +1,112 @@
+//! Owns what a proxy adds to an outbox: its upstream waits while the client is slow, and the client while the upstream is (X2).
+//! Called by `proxy`, which fills outboxes and pauses readers, by the `Reader`, and by the connection's heartbeat.
+//!
+//! The two directions never wait for each other: a paused reader still writes, a full outbox still lets read.
+
+use std::{
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use super::{frame::Frame, outbox::Outbox, queue::Class};
+
+#[derive(Default)]
+pub(super) struct Flow {
+    /// Nothing is read from the client.
+    paused_since: Option<Instant>,
+    /// For how long it was so before, since [`Outbox::take_pause`].
+    paused_for: Duration,
+    /// Who is to be woken when no more than this many bytes of the upstream wait.
+    waiting: Option<(usize, Waker)>,
+}
+
+impl Outbox {
+    /// Queues a frame of the upstream. Never closes the client: ask [`Outbox::poll_room`] before reading the next one.
+    pub fn push_relayed(self: &Rc<Self>, frame: Frame, made: Instant) {
+        if self.cause().is_some() {
+            return;
+        }
+        self.flusher.stats().queued(frame.len() as i64, 1);
+        self.append(&mut self.queue.borrow_mut(), frame, Class::Relayed, made);
+        self.mark_dirty();
+    }
+
+    /// How many frames of the upstream the kernel has taken.
+    pub fn relayed_written(&self) -> u64 {
+        self.queue.borrow().relayed_written
+    }
+
+    /// Drops the upstream's frames that are not begun yet. Answers how many of them the client gets here all in all.
+    pub fn release_relayed(&self) -> u64 {
+        let mut queue = self.queue.borrow_mut();
+        let begun = queue.relayed_begun();
+        let (bytes, frames) = queue.release_relayed();
+        drop(queue);
+        self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
+        begun
+    }
+
+    /// Ready while less than `OUTBOX_BYTES` of the upstream wait, and when the connection is over; once it was not, from half of that.
+    /// One task may wait for an outbox.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let waiting = self.queue.borrow().relayed_bytes;
+        self.poll_relayed(waiting < self.max_bytes, self.max_bytes / 2, context)
+    }
+
+    /// Ready when nothing of the upstream waits, and when the connection is over.
+    pub fn poll_drained(&self, context: &mut Context<'_>) -> Poll<()> {
+        let waiting = self.queue.borrow().relayed_bytes;
+        self.poll_relayed(waiting == 0, 0, context)
+    }
+
+    fn poll_relayed(&self, is_ready: bool, wanted: usize, context: &mut Context<'_>) -> Poll<()> {
+        if is_ready || self.cause().is_some() {
+            return Poll::Ready(());
+        }
+        self.flow.borrow_mut().waiting = Some((wanted, context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Something was written, or the connection is over.
+    pub(super) fn wake_upstream(&self) {
+        let waiting = self.queue.borrow().relayed_bytes;
+        let mut flow = self.flow.borrow_mut();
+        let is_over = self.cause().is_some();
+        if let Some((_, waker)) = flow.waiting.take_if(|(wanted, _)| is_over || waiting <= *wanted) {
+            drop(flow);
+            waker.wake();
+        }
+    }
+
+    /// Nothing more is read from the client, or it is read again.
+    pub fn pause_reading(&self, pause: bool) {
+        let mut flow = self.flow.borrow_mut();
+        match flow.paused_since {
+            None if pause => flow.paused_since = Some(Instant::now()),
+            Some(since) if !pause => {
+                flow.paused_since = None;
+                flow.paused_for += since.elapsed().max(Duration::from_nanos(1));
+                drop(flow);
+                self.wake_reader();
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_reading_paused(&self) -> bool {
+        self.flow.borrow().paused_since.is_some()
+    }
+
+    /// For how long the client was not read since the last call. `None`: it was read all the time.
+    pub fn take_pause(&self, now: Instant) -> Option<Duration> {
+        let mut flow = self.flow.borrow_mut();
+        let mut paused = std::mem::take(&mut flow.paused_for);
+        let is_paused = flow.paused_since.is_some();
+        if let Some(since) = &mut flow.paused_since {
+            paused += now.saturating_duration_since(*since);
+            *since = now.max(*since);
+        }
+        (is_paused || !paused.is_zero()).then_some(paused)
+    }
+}

@@ -1,0 +1,149 @@
+//! Owns the tests of what a proxy lets its clients do, and how much of it (X3).
+//! Run by `cargo test --test contract`.
+
+use serde_json::json;
+use tungstenite::Message;
+
+use super::{Peer, SECRET, Upstream, serve_described};
+use crate::support::{token, unix_secs};
+
+#[test]
+fn x3_only_allowed_types_pass_and_what_does_not_is_an_error_until_there_are_too_many() {
+    let upstream = Upstream::start();
+    let keys = ["allowed_types: [response.create, \"session.update\"]", "binary: false"];
+    let (server, _file) = serve_described(&upstream, &keys, &[]);
+    let mut client = Peer::enter(&server, "/proxy/test");
+    let mut leg = upstream.leg();
+    let allowed = r#"{"type":"session.update","session":{"type":"realtime"}}"#;
+    for refused in [r#"{"type":"other"}"#, "not json", r#"["response.create"]"#, r#"{"x":1}"#] {
+        client.send(refused);
+        assert_eq!(client.json()["code"], "forbidden", "{refused}");
+    }
+    client.socket.send(Message::binary(vec![1, 2, 3])).expect("sent");
+    assert_eq!(client.json()["code"], "unsupported");
+    client.send(allowed);
+    assert_eq!(leg.text(), allowed, "nothing else came before it");
+    leg.send("the connection lives");
+    assert_eq!(client.text(), "the connection lives");
+    // P2: the tenth within 10 s is the last.
+    for _ in 0..5 {
+        client.send("{}");
+    }
+    client.refused(1008, "forbidden");
+    assert_eq!(leg.ended().map(|(code, _)| code), Some(1001));
+}
+
+#[test]
+fn x3_each_budget_of_a_session_ends_it_with_an_error_that_names_it_and_1008() {
+    let upstream = Upstream::start();
+    let cases = [
+        ("budget: { session_s: 0.3 }", "session_s"),
+        ("budget: { bytes: 1000 }", "bytes"),
+        ("budget: { messages: 5 }", "messages"),
+    ];
+    for (key, name) in cases {
+        let (server, _file) = serve_described(&upstream, &[key], &[]);
+        let mut client = Peer::enter(&server, "/proxy/test");
+        let mut leg = upstream.leg();
+        for _ in 0..2 {
+            client.send(&"u".repeat(240));
+            leg.text();
+            leg.send(&"d".repeat(240));
+            client.text();
+        }
+        // 960 bytes and 4 messages: the fifth message fits by number only, and by whomever it is sent, the sixth does not.
+        match name {
+            "bytes" => leg.send(&"d".repeat(41)),
+            "messages" => {
+                client.send("five");
+                assert_eq!(leg.text(), "five");
+                client.send("six");
+            }
+            _ => {}
+        }
+        let message = client.refused(1008, "budget_exceeded");
+        assert!(message.starts_with(name), "{message}");
+        assert!(leg.ended().is_some(), "{name}");
+        server.wait_for_metric("innkeeper_proxy_budget_closes_total{proxy=\"test\"}", 1.0);
+        let way_back = client.way_back(2);
+        assert_eq!(Peer::enter(&server, &way_back).welcome["resume"], "reset", "there is nothing to come back to");
+        upstream.leg();
+    }
+}
+
+#[test]
+fn x3_sessions_are_limited_per_player_and_in_total_across_shards() {
+    let upstream = Upstream::start();
+    let keys = ["budget: { sessions_per_player: 2, sessions: 5 }", "resume_ms: 300"];
+    let (server, _file) = serve_described(&upstream, &keys, &[("JWT_SECRET", SECRET), ("SHARDS", "3")]);
+    let path = |name: &str| {
+        let jwt = token(SECRET, &json!({"sub": name, "exp": unix_secs(600)}));
+        format!("/proxy/test?token={jwt}")
+    };
+    let mut clients: Vec<_> = ["a", "a", "b", "b"].map(|name| Peer::enter(&server, &path(name))).into();
+    let message = Peer::connect(&server, &path("a")).refused(1008, "budget_exceeded");
+    assert!(message.starts_with("sessions_per_player"), "{message}");
+    clients.push(Peer::enter(&server, &path("c")));
+    let message = Peer::connect(&server, &path("d")).refused(1008, "budget_exceeded");
+    assert!(message.starts_with("sessions:"), "{message}");
+    // A place comes back when the upstream is closed, however its client went.
+    clients.swap_remove(0).cut();
+    server.wait_for_metric("innkeeper_proxy_sessions{proxy=\"test\"}", 4.0);
+    clients.push(Peer::enter(&server, &path("d")));
+    server.wait_for_metric("innkeeper_proxy_budget_closes_total{proxy=\"test\"}", 2.0);
+}
+
+#[test]
+fn x3_in_development_mode_sessions_are_limited_per_address() {
+    let upstream = Upstream::start();
+    let (server, _file) = serve_described(&upstream, &["budget: { sessions_per_player: 1 }"], &[]);
+    let _first = Peer::enter(&server, "/proxy/test");
+    Peer::connect(&server, "/proxy/test").refused(1008, "budget_exceeded");
+}
+
+#[test]
+fn s4_s5_the_proxys_own_message_bound_and_the_servers_rate_hold_for_its_clients() {
+    let upstream = Upstream::start();
+    let keys = ["max_client_message_bytes: 200k"];
+    let more = [("MAX_MESSAGE_BYTES", "1024"), ("MESSAGE_RATE", "1"), ("MESSAGE_BURST", "20")];
+    let (server, _file) = serve_described(&upstream, &keys, &more);
+    let mut client = Peer::enter(&server, "/proxy/test");
+    assert_eq!(client.welcome["max_message_bytes"], 204_800);
+    let mut leg = upstream.leg();
+    client.send(&"x".repeat(204_800));
+    assert_eq!(leg.text().len(), 204_800);
+    let _ = client.socket.send(Message::text("x".repeat(204_801)));
+    client.refused(1009, "message_too_big");
+    assert!(leg.ended().is_some());
+
+    let mut client = Peer::enter(&server, "/proxy/test");
+    for _ in 0..40 {
+        client.send("x");
+    }
+    client.refused(4029, "rate_exceeded");
+}
+
+#[test]
+fn s4_before_its_token_a_client_may_send_no_more_than_anybody() {
+    let upstream = Upstream::start();
+    let more = [("MAX_MESSAGE_BYTES", "1024"), ("JWT_SECRET", SECRET)];
+    let (server, _file) = serve_described(&upstream, &[], &more);
+    let mut client = Peer::connect(&server, "/proxy/test");
+    let _ = client.socket.send(Message::text("x".repeat(1025)));
+    client.refused(1009, "message_too_big");
+    let mut client = Peer::connect(&server, "/proxy/test");
+    let jwt = token(SECRET, &json!({"sub": "a", "exp": unix_secs(600)}));
+    client.send(&json!({"type": "auth", "token": jwt}).to_string());
+    let mut client = client.welcomed();
+    client.send(&"x".repeat(100_000));
+    assert_eq!(upstream.leg().text().len(), 100_000);
+}
+
+#[test]
+fn x3_a_client_sets_the_query_parameters_that_it_may_and_the_defaults_hold_otherwise() {
+    let upstream = Upstream::start();
+    let keys = ["query: [model, voice]", "query_defaults: { model: small, voice: plain }"];
+    let (server, _file) = serve_described(&upstream, &keys, &[]);
+    let _client = Peer::enter(&server, "/proxy/test?voice=deep%26x%3D1&key=mine&intent=transcription");
+    assert_eq!(upstream.leg().uri, "/v1/realtime?model=small&voice=deep%26x%3D1");
+}
