@@ -19,6 +19,7 @@ use super::{
     door::{Door, Knock, header_text, peer_address},
     pages,
     upgrade::{only_origin, parse_target},
+    ws_health::ws_health,
 };
 use crate::{
     protocol::{Refusal, refusal::Answer},
@@ -53,6 +54,7 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
             config
                 .route("/health", method().to(health))
                 .route("/api/health", method().to(health))
+                .route("/api/ws-health", method().to(ws_health))
                 .route("/ready", method().to(ready));
         }
         if duty != Duty::HttpOnly {

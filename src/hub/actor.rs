@@ -74,7 +74,7 @@ impl Hub {
         self.carry_out(now, context);
         let shards: Vec<_> = self.lanes.keys().copied().collect();
         shards.into_iter().for_each(|shard| self.send(shard, now, context));
-        self.measure();
+        self.measure(now);
         self.arm(now, context);
     }
 
@@ -122,7 +122,6 @@ impl Hub {
                 true
             }
             Output::Gap(gap) => {
-                self.handle.metrics().gaps.inc();
                 info!(self.handle.logger(), "[WS {}] gap: values may have been missed", self.handle.id();
                     "hub" => %self.handle.id(), "topics" => gap.topics.len(), "from" => gap.from, "to" => gap.to);
                 self.topics.note_gap(gap.topics.iter(), gap.from, gap.to);
@@ -131,7 +130,6 @@ impl Hub {
             }
             Output::Data(topic, live) => {
                 self.publish(&topic, Value { live, whole: None });
-                self.handle.metrics().heard(1, now.unix_ms);
                 true
             }
             Output::Note(note) => {
@@ -207,15 +205,11 @@ impl Hub {
         }));
     }
 
-    fn measure(&self) {
+    fn measure(&mut self, now: Now) {
         let metrics = self.handle.metrics();
         metrics.topics.set(self.topics.len() as i64);
-        match &self.source {
-            Source::Upstream(upstream) => {
-                let FeedStatus { state, attempt, fatal, .. } = upstream.uplink.status();
-                metrics.set_state(state, attempt, fatal);
-                metrics.upstream_connections.set(i64::from(upstream.is_open()));
-            }
+        match &mut self.source {
+            Source::Upstream(upstream) => upstream.measure(metrics, now),
             Source::Polled(_) | Source::Bus => metrics.set_state(self.status.state, 0, false),
         }
     }
@@ -285,7 +279,7 @@ impl Actor for Hub {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_CAPACITY);
-        self.measure();
+        self.measure(Now::read());
     }
 }
 

@@ -13,10 +13,11 @@ use tokio::{
 use super::{
     actor::Hub,
     source::{Source, UpstreamPlan},
-    uplink::Uplink,
+    uplink::{Counts, FeedStatus, Uplink},
 };
 use crate::{
     clock::Now,
+    observe::metrics::HubMetrics,
     ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing},
 };
 
@@ -35,6 +36,8 @@ pub struct Upstream {
     /// Held by a connection until its socket is closed: there is never more than one.
     line: Arc<Mutex<()>>,
     link: Link,
+    /// What was added to the metrics so far.
+    counted: Counts,
 }
 
 enum Link {
@@ -54,7 +57,7 @@ type Dialed = Result<(LinkReader, LinkWriter, Lease), String>;
 impl Upstream {
     pub fn new(plan: UpstreamPlan, now: Now) -> Self {
         let uplink = Uplink::new(plan.feed.clone(), fastrand::Rng::new(), now);
-        Self { plan, uplink, line: Arc::default(), link: Link::None }
+        Self { plan, uplink, line: Arc::default(), link: Link::None, counted: Counts::default() }
     }
 
     /// Answers with `opened` or `failed`.
@@ -94,8 +97,20 @@ impl Upstream {
         }
     }
 
-    pub fn is_open(&self) -> bool {
-        matches!(self.link, Link::Open { .. })
+    /// Shows what there is to see of it.
+    pub fn measure(&mut self, metrics: &HubMetrics, now: Now) {
+        let FeedStatus { state, attempt, fatal, .. } = self.uplink.status();
+        metrics.set_state(state, attempt, fatal);
+        metrics.upstream_connections.set(i64::from(matches!(self.link, Link::Open { .. })));
+        metrics.upstream_topics.set(self.uplink.upstream_topics() as i64);
+        let (before, counts) = (self.counted, self.uplink.counts());
+        metrics.unusable.inc_by(counts.unreadable + counts.unknown - before.unreadable - before.unknown);
+        metrics.gaps.inc_by(counts.gaps - before.gaps);
+        if let Some(heard) = self.uplink.last_heard() {
+            let age = now.instant.saturating_duration_since(heard);
+            metrics.heard(counts.values - before.values, now.unix_ms.saturating_sub(age.as_millis() as u64));
+        }
+        self.counted = counts;
     }
 }
 
