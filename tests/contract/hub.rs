@@ -1,7 +1,11 @@
 //! Owns the tests of the operators' feed `/ws/_server` as a hub: topics, values, slow and silent subscribers (P1, H1, H2, H6).
 //! Run by `cargo test --test contract`.
 
+mod bus;
 mod entry;
+mod health;
+mod publish;
+mod yaml;
 
 use serde_json::{Value, json};
 

@@ -1,2 +1,168 @@
-//! Stub.
-//! stub.
+//! Owns the tests of a hub that fails: real actors on real threads, and a source that panics when it is told to.
+//! Run by `cargo test`.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::SeqCst},
+    time::Duration,
+};
+
+use actix::{Actor, AsyncContext as _, Context, Handler};
+use slog::{Discard, Logger};
+
+use super::*;
+use crate::{
+    clock::Now,
+    config::{
+        HubConfig,
+        feeds::{TopicAccess, TopicPattern},
+    },
+    hub::{Branch, Deliver, HubHandle, HubPlan, Origin, source::Polled},
+    protocol::{Cause, HubId, server::Heartbeat},
+};
+
+/// How long an event may take that must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Says how often it was asked, in all of its lives; panics as often as it is told to.
+struct Fragile {
+    asked: Arc<AtomicU64>,
+    panics: Arc<AtomicU64>,
+}
+
+impl Polled for Fragile {
+    fn watch(&mut self, _: &Topic) {}
+
+    fn unwatch(&mut self, _: &Topic) {}
+
+    fn poll(&mut self, _: Now) -> Vec<(Topic, Value)> {
+        let is_told = self.panics.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        assert!(!is_told, "as the test wants it");
+        let asked = self.asked.fetch_add(1, SeqCst) + 1;
+        vec![(topic("a"), Value { live: RawJson::from_serialize(&asked), whole: None })]
+    }
+}
+
+/// What a shard is to a hub.
+struct Shard(Rc<Branch>);
+
+impl Actor for Shard {
+    type Context = Context<Self>;
+}
+
+impl Handler<Deliver> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+        self.0.deliver(deliver.heard, deliver.news);
+    }
+}
+
+struct Setting {
+    panics: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
+    branch: Rc<Branch>,
+}
+
+impl Setting {
+    fn start() -> Self {
+        let (panics, asked, metrics) = (Arc::<AtomicU64>::default(), Arc::default(), Metrics::new("test"));
+        let told = panics.clone();
+        let make = move || {
+            let source: Box<dyn Polled> = Box::new(Fragile { asked: Arc::clone(&asked), panics: told.clone() });
+            source
+        };
+        let config = HubConfig {
+            id: "fragile".into(),
+            provider: "test".into(),
+            off: None,
+            feed: None,
+            access: TopicAccess { subscribe: vec![("*".into(), vec![TopicPattern("*".into())])], publish: Vec::new() },
+            max_topics: 9,
+            max_topics_per_client: 9,
+            linger: Duration::ZERO,
+            flush_interval: Duration::ZERO,
+        };
+        let hub = HubHandle::start(HubPlan {
+            id: HubId::parse("fragile").expect("an id"),
+            config,
+            origin: Origin::Polled(Box::new(make)),
+            metrics: metrics.hub("fragile", "test", true),
+            logger: Logger::root(Discard, slog::o!()),
+        });
+        let mut branch = None;
+        Shard::create(|context| {
+            let heartbeat = Heartbeat { interval_ms: 1, timeout_ms: 1 };
+            let new = Branch::new(hub, 0, context.address().recipient(), heartbeat);
+            branch = Some(new.clone());
+            Shard(new)
+        });
+        Self { panics, metrics, branch: branch.expect("it has just been made") }
+    }
+
+    fn restarts(&self) -> u64 {
+        self.metrics.hub("fragile", "test", true).restarts.get()
+    }
+}
+
+async fn wait_until(is_so: impl Fn() -> bool, what: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never came: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_gap() {
+    actix::System::new().block_on(async {
+        let (setting, client) = (Setting::start(), Client::new());
+        let subscriber = setting.branch.enter(1, &client.outbox, "player").expect("it runs");
+        subscriber.subscribe(&[topic("a")]);
+        let values = || client.told().iter().filter(|frame| frame["type"] == "data").count();
+        wait_until(|| values() > 1, "two values").await;
+        for restarts in 1..=2 {
+            setting.panics.store(1, SeqCst);
+            wait_until(|| setting.restarts() == restarts, "a restart").await;
+            let before = values();
+            wait_until(|| values() > before + 1, "values of the next life").await;
+        }
+        let told = client.told();
+        assert_eq!(client.outbox.cause(), None);
+        assert_eq!(told.iter().filter(|frame| frame["type"] == "gap").count(), 2, "{told:?}");
+        assert_eq!(told.iter().filter(|frame| frame["type"] == "feed").count(), 0, "always live: {told:?}");
+        let mut seen = (0, 0);
+        let mut gaps = 0;
+        for frame in told {
+            if frame["type"] == "gap" {
+                assert_eq!(frame["topics"], json!(["a"]));
+                assert!(frame["from"].as_u64() <= frame["to"].as_u64(), "{frame}");
+                gaps += 1;
+            }
+            if let (Some(seq), Some(data)) = (frame["seq"].as_u64(), frame["data"].as_u64()) {
+                assert!(seq > seen.0 && data > seen.1, "{frame} behind {seen:?}");
+                assert_eq!(gaps, seq >> 40, "the gap comes before what is fresh: {frame}");
+                seen = (seq, data);
+            }
+        }
+        drop(subscriber);
+        wait_until(|| setting.metrics.hub("fragile", "", true).topics.get() == 0, "nobody wants it").await;
+    });
+}
+
+#[test]
+fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
+    actix::System::new().block_on(async {
+        let (setting, client) = (Setting::start(), Client::new());
+        let subscriber = setting.branch.enter(1, &client.outbox, "player").expect("it runs");
+        setting.panics.store(u64::MAX, SeqCst);
+        subscriber.subscribe(&[topic("a")]);
+        wait_until(|| client.outbox.cause().is_some(), "a close").await;
+        assert_eq!(client.outbox.cause().map(Cause::code), Some(1011));
+        assert_eq!(setting.restarts(), 5, "as often as a room may fail in a minute");
+        let late = Client::new();
+        assert!(setting.branch.enter(2, &late.outbox, "player").is_none());
+        assert_eq!(late.outbox.cause().map(Cause::code), Some(1013));
+        drop(subscriber);
+        assert_eq!(setting.metrics.hub("fragile", "", true).clients.get(), 0);
+    });
+}

@@ -1,0 +1,207 @@
+//! Owns the tests of event buses: who may publish and subscribe, what late joiners get, order, and bounds (section 6).
+//! Run by `cargo test --test contract`.
+
+use serde_json::{Value, json};
+
+use super::yaml::{self, HubServer};
+use crate::support::{Client, assert_ended, token, unix_secs};
+
+const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef-jwt-secret";
+
+const LOBBY: &str = r#"
+hubs:
+  lobby:
+    provider: bus
+    publish: [referee]
+    topics: { "*": ["score.*", "chat"], referee: ["*"], nobody: [] }
+    max_topics: 3
+    max_topics_per_client: 2
+"#;
+
+/// With tokens, and a bus that everybody may look at.
+fn lobby() -> HubServer {
+    yaml::start(LOBBY, &[("JWT_SECRET", JWT_SECRET), ("MESSAGE_RATE", "100000"), ("MESSAGE_BURST", "100000")])
+}
+
+fn enter(server: &HubServer, role: &str) -> Client {
+    let token = token(JWT_SECRET, &json!({"sub": "ann", "role": role, "exp": unix_secs(600)}));
+    server.connect(&format!("/ws/lobby?token={token}")).welcomed()
+}
+
+fn publish(client: &mut Client, id: u64, topic: &str, data: &Value) {
+    client.send(&json!({"type": "publish", "id": id, "topic": topic, "data": data}));
+}
+
+fn published(client: &mut Client, id: u64, topic: &str, data: &Value) -> u64 {
+    publish(client, id, topic, data);
+    let answer = client.until(|frame| frame["type"] == "published" || frame["type"] == "error");
+    assert_eq!((&answer["type"], &answer["id"], &answer["topic"]), (&json!("published"), &json!(id), &json!(topic)));
+    answer["seq"].as_u64().unwrap_or_else(|| panic!("{answer}"))
+}
+
+fn subscribe(client: &mut Client, topics: &[&str]) {
+    client.send(&json!({"type": "subscribe", "topics": topics}));
+    let answer = client.until_type("subscribed");
+    assert_eq!(answer, json!({"type": "subscribed", "topics": topics, "feed": {"state": "live"}}));
+}
+
+fn error(client: &mut Client, frame: &Value, code: &str) -> Value {
+    client.send(frame);
+    let answer = client.next();
+    assert_eq!((&answer["type"], &answer["code"]), (&json!("error"), &json!(code)), "{frame}: {answer}");
+    answer
+}
+
+#[test]
+fn h1_a_late_joiner_gets_the_last_value_though_nobody_was_there_when_it_was_published() {
+    let server = lobby();
+    let mut referee = enter(&server, "referee");
+    assert_eq!(referee.welcome["hub"], "lobby");
+    assert_eq!(referee.welcome["topics"], json!(["*"]));
+    assert_eq!(published(&mut referee, 1, "score.1", &json!([0, 0])), 1);
+    assert_eq!(published(&mut referee, 2, "score.1", &json!({"a": 1.0})), 2);
+    let mut late = enter(&server, "player");
+    assert_eq!(late.welcome["topics"], json!(["score.*", "chat"]));
+    subscribe(&mut late, &["score.1"]);
+    let data = json!({"a": 1.0});
+    let expected = json!({"type": "data", "topic": "score.1", "seq": 2, "snapshot": true, "data": data});
+    assert_eq!(late.next(), expected);
+    assert_eq!(published(&mut referee, 3, "score.1", &Value::Null), 3);
+    assert_eq!(late.next(), json!({"type": "data", "topic": "score.1", "seq": 3, "data": null}));
+    // It stays when everybody has gone.
+    late.close();
+    server.wait_for_metric("innkeeper_hub_clients{hub=\"lobby\"}", 1.0);
+    let mut later = enter(&server, "player");
+    subscribe(&mut later, &["score.1"]);
+    assert_eq!(later.next()["seq"], 3);
+}
+
+#[test]
+fn a_publisher_is_answered_only_where_it_asks_and_hears_itself_only_where_it_subscribes() {
+    let server = lobby();
+    let mut referee = enter(&server, "referee");
+    referee.send(&json!({"type": "publish", "topic": "chat", "data": "silent"}));
+    assert!(referee.drain().is_empty(), "no id, no answer, no subscription");
+    subscribe(&mut referee, &["chat"]);
+    assert_eq!(referee.next()["data"], "silent");
+    assert_eq!(published(&mut referee, 9, "chat", &json!("loud")), 2);
+    assert_eq!(referee.until_type("data")["data"], "loud");
+}
+
+#[test]
+fn who_may_not_publish_or_subscribe_is_told_so_and_everything_stays_as_it_was() {
+    let server = lobby();
+    let mut player = enter(&server, "player");
+    let frame = json!({"type": "publish", "id": 4, "topic": "score.1", "data": 1});
+    assert_eq!(error(&mut player, &frame, "forbidden")["id"], 4);
+    let refused = error(&mut player, &json!({"type": "subscribe", "topics": ["chat", "secret"]}), "forbidden");
+    assert!(refused["message"].as_str().is_some_and(|message| message.contains("secret")), "{refused}");
+    let wrong = [json!({"type": "publish", "data": 1}), json!({"type": "publish", "topic": "", "data": 1})];
+    for frame in wrong.iter().chain([&json!({"type": "publish", "topic": "chat"})]) {
+        error(&mut player, frame, "invalid_field");
+    }
+    let mut nobody = enter(&server, "nobody");
+    assert_eq!(nobody.welcome["topics"], json!([]));
+    error(&mut nobody, &json!({"type": "subscribe", "topics": ["chat"]}), "forbidden");
+    let mut referee = enter(&server, "referee");
+    assert_eq!(published(&mut referee, 1, "chat", &json!(1)), 1, "nothing was published before");
+    assert!(player.drain().is_empty() && nobody.drain().is_empty(), "nothing was subscribed");
+    // A token for another hub is none here.
+    let other = token(JWT_SECRET, &json!({"role": "referee", "hub": ["other"], "exp": unix_secs(60)}));
+    assert_ended(server.connect(&format!("/ws/lobby?token={other}")), 4003, "token_wrong_hub");
+}
+
+#[test]
+fn a_bus_has_only_so_many_topics_and_a_subscriber_too() {
+    let server = lobby();
+    let mut referee = enter(&server, "referee");
+    for (id, topic) in (1..).zip(["a", "b", "c"]) {
+        assert_eq!(published(&mut referee, id, topic, &json!(0)), 1);
+    }
+    publish(&mut referee, 4, "d", &json!(0));
+    let full = referee.next();
+    assert_eq!((&full["code"], &full["id"]), (&json!("too_many_topics"), &json!(4)), "{full}");
+    assert_eq!(published(&mut referee, 5, "a", &json!(1)), 2, "those that are there go on");
+    subscribe(&mut referee, &["a"]);
+    error(&mut referee, &json!({"type": "subscribe", "topics": ["b", "c"]}), "too_many_topics");
+    // Topics that nobody has published yet have a bound of their own, for all subscribers together.
+    let mut players: Vec<_> = (0..2).map(|_| enter(&server, "player")).collect();
+    subscribe(&mut players[0], &["score.1", "score.2"]);
+    players[0].drain();
+    subscribe(&mut players[1], &["score.3", "score.4"]);
+    let refused = players[1].until_type("error");
+    assert_eq!(refused["code"], "too_many_topics", "{refused}");
+    assert!(refused["message"].as_str().is_some_and(|message| message.contains("score.4")), "{refused}");
+    assert!(server.get("/api/ws-health").json()["metrics"]["lobby"]["topics"] == 6);
+}
+
+#[test]
+fn h6_a_subscriber_that_keeps_up_sees_every_value_in_order_however_fast_they_come() {
+    let server = lobby();
+    let (mut referee, mut player) = (enter(&server, "referee"), enter(&server, "player"));
+    subscribe(&mut player, &["score.1", "chat"]);
+    let mut next = [2, 1];
+    for values in (1..=2000).collect::<Vec<_>>().chunks(500) {
+        for value in values {
+            let topic = ["chat", "score.1"][value % 2];
+            referee.send(&json!({"type": "publish", "topic": topic, "data": value}));
+        }
+        for _ in values {
+            let frame = player.next();
+            let topic = usize::from(frame["topic"] == "score.1");
+            assert_eq!(frame["data"], next[topic], "{frame}");
+            next[topic] += 2;
+        }
+    }
+}
+
+#[test]
+fn in_development_mode_everybody_is_a_player() {
+    let server = yaml::start(&LOBBY.replace("[referee]", "[player]"), &[]);
+    let mut anybody = server.connect("/ws/lobby").welcomed();
+    assert_eq!(published(&mut anybody, 1, "chat", &json!("hello")), 1);
+    let mut spectator = server.connect("/ws/lobby?spectate=1").welcomed();
+    error(&mut spectator, &json!({"type": "publish", "topic": "chat", "data": 1}), "forbidden");
+    subscribe(&mut spectator, &["chat"]);
+    assert_eq!(spectator.next()["data"], "hello");
+}
+
+#[test]
+fn a_hub_that_is_off_or_is_not_there_is_4004_and_the_error_says_what_to_set() {
+    let server = yaml::start(LOBBY, &[]);
+    let mut client = server.connect("/ws/options");
+    let (ended, last) = client.ended();
+    assert_eq!((ended.code, &last["code"]), (4004, &json!("no_such_hub")), "{last}");
+    assert!(last["message"].as_str().is_some_and(|message| message.contains("MASSIVE_API_KEY")), "{last}");
+    assert_ended(server.connect("/ws/no-such"), 4004, "no_such_hub");
+    let event = server.wait_for_log(|line| line["event"] == "WS_CONNECTION_CLOSED" && line["hub"] == "options");
+    assert_eq!(event["code"], 4004, "{event}");
+}
+
+#[test]
+fn d4_subscribers_of_a_bus_get_their_slot_and_1012_like_everybody_else() {
+    let server = lobby();
+    let mut player = enter(&server, "player");
+    subscribe(&mut player, &["chat"]);
+    server.signal("TERM");
+    let (ended, last) = player.ended();
+    assert_eq!((ended.code, &last["type"]), (1012, &json!("going_away")), "{last}");
+}
+
+#[test]
+fn the_log_tells_of_the_first_and_the_last_client_of_a_hub() {
+    let server = yaml::start(LOBBY, &[("LOG_LEVEL", "debug")]);
+    let line = |what: &str, clients: u64| {
+        let message = format!("[ConnectionPool] client {what}");
+        server.wait_for_log(|line| line["message"] == message.as_str() && line["clients"] == clients)
+    };
+    let first = server.connect("/ws/lobby").welcomed();
+    let second = server.connect("/ws/lobby").welcomed();
+    let registered = line("registered", 1);
+    assert_eq!((&registered["level"], &registered["hub"]), (&json!("info"), &json!("lobby")), "{registered}");
+    assert_eq!(line("registered", 2)["level"], "debug");
+    first.close();
+    assert_eq!(line("left", 1)["level"], "debug");
+    second.cut();
+    assert_eq!(line("left", 0)["level"], "info");
+}
