@@ -3,11 +3,15 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::ready,
+    pin::Pin,
     rc::Rc,
     time::Instant,
 };
 
 use actix::Recipient;
+use tokio::sync::oneshot;
 
 use super::{
     access,
@@ -25,6 +29,10 @@ use crate::{
     ws::{Outbox, error_frame, json_frame},
 };
 
+/// Clients that are told in one turn of the shard's thread: a few milliseconds. With thousands of subscribers and a burst of
+/// values it would be a second otherwise, in which nobody's game goes on.
+const MAX_TOLD: usize = 20_000;
+
 /// Never leaves its shard's thread.
 pub struct Branch {
     hub: HubHandle,
@@ -34,7 +42,20 @@ pub struct Branch {
     fanout: RefCell<Fanout>,
     /// A wish is on its way to the hub.
     is_asking: Cell<bool>,
+    /// What the clients have not been told yet, in order.
+    inbox: RefCell<VecDeque<Item>>,
 }
+
+/// What a branch has to do.
+enum Item {
+    /// With the newest wish that the hub had heard by then.
+    News(u64, News),
+    /// All of a message has been told.
+    Done(oneshot::Sender<()>),
+}
+
+/// Resolves when a message's news have been told.
+pub type Delivered = Pin<Box<dyn Future<Output = ()>>>;
 
 /// One connection at its hub; leaves when it is dropped.
 pub struct Subscriber {
@@ -51,7 +72,8 @@ impl Branch {
     pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: Heartbeat) -> Rc<Self> {
         hub.attach(shard, reply.clone());
         let fanout = Fanout::new(hub.config().max_topics_per_client, hub.first_status());
-        let branch = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking: Cell::new(false) };
+        let (is_asking, inbox) = (Cell::new(false), RefCell::default());
+        let branch = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking, inbox };
         let branch = Rc::new(branch);
         // So that the state of the feed is known here before the first client comes.
         branch.ask();
@@ -79,15 +101,48 @@ impl Branch {
         Some(Subscriber { branch: self.clone(), connection, outbox: outbox.clone(), role: role.to_owned() })
     }
 
-    /// The hub has news.
-    pub fn deliver(self: &Rc<Self>, heard: u64, news: Vec<News>) {
-        let is_over = news.iter().any(|news| matches!(news, News::Ended));
+    /// The hub has news. Resolves when the clients have been told: only then does it send more.
+    pub fn deliver(self: &Rc<Self>, heard: u64, news: Vec<News>) -> Delivered {
+        let is_idle = {
+            let mut inbox = self.inbox.borrow_mut();
+            let is_idle = inbox.is_empty();
+            inbox.extend(news.into_iter().map(|news| Item::News(heard, news)));
+            is_idle
+        };
+        if is_idle && self.work() {
+            return Box::pin(ready(()));
+        }
+        let (done, delivered) = oneshot::channel();
+        self.inbox.borrow_mut().push_back(Item::Done(done));
+        if is_idle {
+            let branch = self.clone();
+            actix_rt::spawn(async move {
+                while !branch.work() {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        // Fails with the shard only.
+        Box::pin(async { drop(delivered.await) })
+    }
+
+    /// Tells the clients as much as one turn may take; rooms live on this thread, too. Whether that was all.
+    fn work(self: &Rc<Self>) -> bool {
         let now = Now::read();
-        self.fanout.borrow_mut().deliver(news, heard, now.instant, now.unix_ms);
-        if is_over {
-            self.fail();
+        let mut told = 0;
+        while told < MAX_TOLD {
+            let Some(item) = self.inbox.borrow_mut().pop_front() else { break };
+            match item {
+                Item::News(heard, news) => {
+                    let mut fanout = self.fanout.borrow_mut();
+                    told += 1 + fanout.audience(&news);
+                    fanout.tell(news, heard, now.instant, now.unix_ms);
+                }
+                Item::Done(done) => drop(done.send(())),
+            }
         }
         self.ask();
+        self.inbox.borrow().is_empty()
     }
 
     /// Tells the hub what it does not know yet, one message at a time: what changes meanwhile goes with the next.
@@ -107,13 +162,6 @@ impl Branch {
             branch.is_asking.set(false);
             branch.ask();
         });
-    }
-
-    /// The hub is gone; subscribers must not believe that nothing happens.
-    fn fail(&self) {
-        for outbox in self.fanout.borrow().outboxes() {
-            outbox.close(Cause::RoomFailed, None);
-        }
     }
 }
 

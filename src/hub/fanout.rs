@@ -14,7 +14,7 @@ use super::{
     uplink::{FeedStatus, Gap},
 };
 use crate::{
-    protocol::{FeedState, ServerFrame, Topic, error_code},
+    protocol::{Cause, FeedState, ServerFrame, Topic, error_code},
     ws::{Frame, Outbox, VolatileKey, error_frame, json_frame},
 };
 
@@ -97,11 +97,6 @@ impl Fanout {
         true
     }
 
-    /// The outboxes of all clients.
-    pub fn outboxes(&self) -> impl Iterator<Item = &Rc<Outbox>> {
-        self.clients.values().map(|client| &client.outbox)
-    }
-
     /// What clients are told of the feed. Before anybody was there it was not connected; now it will be.
     pub fn state(&self) -> FeedState {
         match self.status.state {
@@ -182,28 +177,41 @@ impl Fanout {
         }
     }
 
-    /// Tells the clients what is new, in order. `heard` is the newest wish that the hub had heard by then; `unix_ms` is the same
-    /// moment as `now`.
-    pub fn deliver(&mut self, news: Vec<News>, heard: u64, now: Instant, unix_ms: u64) {
-        for news in news {
-            match news {
-                News::Update(update) if !self.has_asked(&update.topic, heard) => {}
-                News::Update(update) => {
-                    self.own_up_to(&update.topic, now, unix_ms);
-                    self.update(update, now);
-                }
-                News::Feed(status) => {
-                    if status.state == FeedState::Live {
-                        self.own_up(now, unix_ms);
-                    }
-                    self.feed(status, now);
-                }
-                News::Gap(gap) => self.gap(&gap, now),
-                News::Refused(topic, _) if !self.has_asked(&topic, heard) => {}
-                News::Refused(topic, why) => self.refuse(&topic, why, now),
-                News::Restarted(at) => self.ask_again(at),
-                News::Ended => {}
+    /// Tells the clients what is new. `heard` is the newest wish that the hub had heard by then; `unix_ms` is the same moment as
+    /// `now`.
+    pub fn tell(&mut self, news: News, heard: u64, now: Instant, unix_ms: u64) {
+        match news {
+            News::Update(update) if !self.has_asked(&update.topic, heard) => {}
+            News::Update(update) => {
+                self.own_up_to(&update.topic, now, unix_ms);
+                self.update(update, now);
             }
+            News::Feed(status) => {
+                if status.state == FeedState::Live {
+                    self.own_up(now, unix_ms);
+                }
+                self.feed(status, now);
+            }
+            News::Gap(gap) => self.gap(&gap, now),
+            News::Refused(topic, _) if !self.has_asked(&topic, heard) => {}
+            News::Refused(topic, why) => self.refuse(&topic, why, now),
+            News::Restarted(at) => self.ask_again(at),
+            News::Ended => self.close(),
+        }
+    }
+
+    /// How many clients will be told.
+    pub fn audience(&self, news: &News) -> usize {
+        match news {
+            News::Update(update) => self.topics.get(&update.topic).map_or(0, |listed| listed.subscribers.len()),
+            _ => self.clients.len(),
+        }
+    }
+
+    /// The hub is gone; its clients must not believe that nothing happens.
+    fn close(&self) {
+        for client in self.clients.values() {
+            client.outbox.close(Cause::RoomFailed, None);
         }
     }
 
@@ -250,8 +258,8 @@ impl Fanout {
         }
         let FeedStatus { state, since, attempt, .. } = status;
         let frame = json_frame(|out| ServerFrame::Feed { state, since, attempt }.write(out));
-        for outbox in self.outboxes() {
-            outbox.push_behind(frame.clone(), now);
+        for client in self.clients.values() {
+            client.outbox.push_behind(frame.clone(), now);
         }
     }
 

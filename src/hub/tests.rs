@@ -85,7 +85,7 @@ fn gap(names: &[&str], from: u64, to: u64) -> News {
 
 fn deliver(fanout: &mut Fanout, news: Vec<News>) {
     fanout.wishes();
-    fanout.deliver(news, u64::MAX, Instant::now(), 1000);
+    news.into_iter().for_each(|news| fanout.tell(news, u64::MAX, Instant::now(), 1000));
 }
 
 #[test]

@@ -19,9 +19,9 @@ pub const CONFLICT: &str = "conflict";
 pub const STATE_TOO_LARGE: &str = "state_too_large";
 /// Only `auth` and `ping` are understood before the token was accepted.
 pub const AUTH_REQUIRED: &str = "auth_required";
-/// The room cannot take it now; nothing was applied (D5).
+/// The room or the hub cannot take it now; nothing was applied (D5).
 pub const UNAVAILABLE: &str = "unavailable";
-/// A hub does not have this topic.
+/// A hub does not have this topic, or its upstream cannot be asked for it.
 pub const UNKNOWN_TOPIC: &str = "unknown_topic";
-/// A subscriber has as many topics as it may.
+/// A subscriber, or a hub, has as many topics as it may.
 pub const TOO_MANY_TOPICS: &str = "too_many_topics";

@@ -5,6 +5,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
+    future::ready,
     rc::{Rc, Weak},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -325,11 +326,12 @@ impl Handler<Adopt> for Shard {
 }
 
 impl Handler<Deliver> for Shard {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
-        if let Ok(branch) = self.local.hub(&deliver.hub) {
-            branch.deliver(deliver.heard, deliver.news);
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) -> Self::Result {
+        match self.local.hub(&deliver.hub) {
+            Ok(branch) => branch.deliver(deliver.heard, deliver.news),
+            Err(_) => Box::pin(ready(())),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, AsyncContext as _, Context, Handler};
+use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture};
 use slog::{Discard, Logger};
 
 use super::*;
@@ -50,10 +50,10 @@ impl Actor for Shard {
 }
 
 impl Handler<Deliver> for Shard {
-    type Result = ();
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
-        self.0.deliver(deliver.heard, deliver.news);
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) -> Self::Result {
+        self.0.deliver(deliver.heard, deliver.news)
     }
 }
 
@@ -164,5 +164,32 @@ fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
         assert_eq!(late.outbox.cause().map(Cause::code), Some(1013));
         drop(subscriber);
         assert_eq!(setting.metrics.hub("fragile", "", true).clients.get(), 0);
+    });
+}
+
+#[test]
+fn a_burst_for_thousands_is_told_in_order_and_in_parts_with_other_work_of_the_shard_in_between() {
+    actix::System::new().block_on(async {
+        let setting = Setting::start();
+        let clients: Vec<_> = (0..2000).map(|_| Client::new()).collect();
+        let subscribers: Vec<_> = (0..)
+            .zip(&clients)
+            .map(|(number, client)| setting.branch.enter(number, &client.outbox, "player").expect("it runs"))
+            .collect();
+        // The source says nothing of this one.
+        subscribers.iter().for_each(|subscriber| subscriber.subscribe(&[topic("b")]));
+        wait_until(|| setting.metrics.hub("fragile", "", true).topics.get() == 1, "the wish").await;
+        let told = |client: &Client| -> Vec<u64> { client.told().iter().filter_map(|it| it["seq"].as_u64()).collect() };
+        let news = |from: u64| (from..from + 30).map(|seq| update("b", seq, "x")).collect();
+        let (first, second) = (setting.branch.deliver(u64::MAX, news(1)), setting.branch.deliver(u64::MAX, news(31)));
+        let at_once = told(&clients[1999]).len();
+        assert!((1..60).contains(&at_once), "a part: {at_once}");
+        first.await;
+        let then = told(&clients[0]).len();
+        assert!((30..60).contains(&then), "the hub hears of the first message before the second is told: {then}");
+        second.await;
+        for client in [&clients[0], &clients[1999]] {
+            assert_eq!(told(client), (1..=60).collect::<Vec<_>>());
+        }
     });
 }
