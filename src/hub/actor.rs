@@ -252,7 +252,7 @@ impl Hub {
         match wanted {
             Wanted::New => {}
             Wanted::Known(last, gap) => {
-                last.into_iter().for_each(|last| lane.push(News::Update(last)));
+                last.into_iter().for_each(|last| lane.push(News::Last(last)));
                 if let Some((from, to)) = gap {
                     lane.push(News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
                 }

@@ -181,10 +181,14 @@ impl Fanout {
     /// `now`.
     pub fn tell(&mut self, news: News, heard: u64, now: Instant, unix_ms: u64) {
         match news {
-            News::Update(update) if !self.has_asked(&update.topic, heard) => {}
+            News::Update(update) | News::Last(update) if !self.has_asked(&update.topic, heard) => {}
             News::Update(update) => {
                 self.own_up_to(&update.topic, now, unix_ms);
-                self.update(update, now);
+                self.update(update, false, now);
+            }
+            News::Last(update) => {
+                self.own_up_to(&update.topic, now, unix_ms);
+                self.update(update, true, now);
             }
             News::Feed(status) => {
                 if status.state == FeedState::Live {
@@ -203,7 +207,9 @@ impl Fanout {
     /// How many clients will be told.
     pub fn audience(&self, news: &News) -> usize {
         match news {
-            News::Update(update) => self.topics.get(&update.topic).map_or(0, |listed| listed.subscribers.len()),
+            News::Update(update) | News::Last(update) => {
+                self.topics.get(&update.topic).map_or(0, |listed| listed.subscribers.len())
+            }
             _ => self.clients.len(),
         }
     }
@@ -220,7 +226,7 @@ impl Fanout {
     }
 
     /// The frame is made once for all subscribers.
-    fn update(&mut self, update: Update, now: Instant) {
+    fn update(&mut self, update: Update, is_old: bool, now: Instant) {
         let Some(listed) = self.topics.get_mut(&update.topic) else { return };
         let seen = listed.last.as_ref().map(|last| last.seq);
         if seen.is_some_and(|seen| update.seq <= seen) {
@@ -228,7 +234,7 @@ impl Fanout {
         }
         let mut whole = None;
         let mut whole = || whole.get_or_insert_with(|| update.whole_frame()).clone();
-        let frame = if seen.is_some_and(|seen| update.follows(seen)) { update.live_frame() } else { whole() };
+        let frame = if !is_old && update.follows(seen) { update.live_frame() } else { whole() };
         for (_, outbox) in &listed.subscribers {
             hold(outbox, &listed.key, &frame, &mut whole, now);
         }

@@ -71,7 +71,7 @@ impl Lane {
         }
         let topics: HashSet<_> = topics.iter().collect();
         self.waiting.retain(|news| match news {
-            News::Update(update) => !topics.contains(&update.topic),
+            News::Update(update) | News::Last(update) => !topics.contains(&update.topic),
             News::Refused(topic, _) => !topics.contains(topic),
             _ => true,
         });
@@ -106,7 +106,7 @@ impl Lane {
         let (mut newest_feed, mut gap) = (None, None);
         for (place, news) in self.waiting.iter().enumerate() {
             match news {
-                News::Update(update) => drop(newest.insert(update.topic.clone(), place)),
+                News::Update(update) | News::Last(update) => drop(newest.insert(update.topic.clone(), place)),
                 News::Feed(_) => newest_feed = Some(place),
                 News::Gap(next) => gap = Some(gap.map_or_else(|| next.clone(), |gap| united(&gap, next))),
                 _ => {}
@@ -115,7 +115,7 @@ impl Lane {
         let mut refused = HashSet::new();
         for (place, news) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             match &news {
-                News::Update(update) if newest.get(&update.topic) != Some(&place) => {}
+                News::Update(update) | News::Last(update) if newest.get(&update.topic) != Some(&place) => {}
                 News::Feed(_) if newest_feed != Some(place) => {}
                 News::Gap(_) => self.waiting.extend(gap.take().map(News::Gap)),
                 News::Refused(topic, _) if !refused.insert(topic.clone()) => {}
@@ -167,7 +167,7 @@ mod tests {
     /// Short names: `a1` an update, `f` the feed, `g[a b]1-2` a gap, `!a` a refusal.
     fn names(news: &[News]) -> Vec<String> {
         let name = |news: &News| match news {
-            News::Update(update) => format!("{}{}", update.topic.as_str(), update.seq),
+            News::Update(update) | News::Last(update) => format!("{}{}", update.topic.as_str(), update.seq),
             News::Feed(status) => format!("f{}", status.attempt),
             News::Gap(gap) => {
                 let mut topics: Vec<_> = gap.topics.iter().map(Topic::as_str).collect();

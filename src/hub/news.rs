@@ -11,6 +11,8 @@ use crate::protocol::Topic;
 #[derive(Debug, Clone)]
 pub enum News {
     Update(Update),
+    /// H1: what was known of a topic when this shard asked for it.
+    Last(Update),
     /// H3.
     Feed(FeedStatus),
     /// H4: before the first fresh value of these topics.
@@ -36,7 +38,7 @@ impl News {
     /// The memory it takes, roughly.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Update(update) => update.bytes(),
+            Self::Update(update) | Self::Last(update) => update.bytes(),
             _ => size_of::<Self>(),
         }
     }

@@ -55,7 +55,9 @@ impl ServerFeed {
         *computed = Some(now.instant);
         let uptime = now.instant.saturating_duration_since(self.started);
         let stats = Stats::read(&self.metrics, self.version, now.unix_ms, uptime, self.has_store);
-        Some(Value { live: RawJson::from_serialize(&stats), whole: None })
+        let stats = RawJson::from_serialize(&stats);
+        // Computed because somebody asked, so the first one is what was known then.
+        Some(Value { live: stats.clone(), whole: Some(stats) })
     }
 
     fn security(&mut self) -> Option<Value> {

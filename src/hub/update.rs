@@ -42,8 +42,8 @@ impl Update {
         self.topic.as_str().len() + self.value.live.as_str().len() + whole
     }
 
-    /// Whether a subscriber that has seen `seen` needs nothing in between.
-    pub fn follows(&self, seen: u64) -> bool {
-        self.value.whole.is_none() || self.seq == seen + 1
+    /// Whether a subscriber that has seen `seen`, or nothing, needs nothing in between.
+    pub fn follows(&self, seen: Option<u64>) -> bool {
+        self.value.whole.is_none() || seen == Some(self.seq - 1)
     }
 }

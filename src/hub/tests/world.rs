@@ -168,7 +168,7 @@ impl World {
         }
         for topic in &wishes.wanted {
             if let Wanted::Known(Some(last), gap) = self.topics.want(topic, shard) {
-                self.push(shard, News::Update(last));
+                self.push(shard, News::Last(last));
                 if let Some((from, to)) = gap {
                     self.push(shard, News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
                 }

@@ -53,7 +53,13 @@ impl World {
                 *value = Some((seq, data.clone()));
                 continue;
             }
-            let Some(Some((before, value))) = value else { panic!("nothing comes before a snapshot: {frame}") };
+            let Some(value) = value else { panic!("{name} came after its end: {frame}") };
+            if name == "latest" && value.is_none() {
+                // Nothing was known of it before.
+                *value = Some((seq, data.clone()));
+                continue;
+            }
+            let Some((before, value)) = value else { panic!("nothing comes before a snapshot: {frame}") };
             assert!(*before < seq, "{frame}");
             if name == "steps" {
                 assert_eq!(*before + 1, seq, "no step is missed unseen");
