@@ -2,6 +2,7 @@
 //! Called by `main`, and by programs that bring their own room logic.
 
 mod durable;
+mod feeds;
 
 use std::{
     fmt, io,
@@ -15,15 +16,18 @@ use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
 use slog::{Logger, info, warn};
 use tokio::{sync::watch, time::timeout_at};
 
-use self::durable::{WrapStore, close, open_journal, sweep};
+use self::{
+    durable::{WrapStore, close, open_journal, sweep},
+    feeds::start_hubs,
+};
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports, ProxyConfig},
     connection::Terms,
     gate::{Operators, Tokens},
     http::{self, Door, Duty, Entrance, Site},
-    hub::{Hub, HubPlan, ServerFeed},
+    hub::ServerFeed,
     observe::{log, metrics::Metrics, report},
-    protocol::{GameId, HubId},
+    protocol::GameId,
     proxy::ProxyPlan,
     registry::{
         Phase, Registry, Shard, ShardPlan,
@@ -175,8 +179,11 @@ async fn serve(
         actix_rt::spawn(sweep(journal.clone(), after, logger.clone()));
     }
     let dialer = Dialer::new(config.upstream.ca_file.as_deref()).map_err(StartError::Config)?;
+    let (numbers, has_store) = (metrics.clone(), journal.is_some());
+    let server_feed =
+        move || ServerFeed::new(numbers.clone(), recent.clone(), env!("CARGO_PKG_VERSION"), started, has_store);
+    let hubs = start_hubs(&config, &metrics, &logger, &dialer, server_feed)?;
     let proxies = proxies(&config, &dialer, &metrics, &logger)?;
-    let hubs = vec![start_server_hub(&metrics, recent, started, journal.is_some())];
     let plan = |registry| ShardPlan {
         config: config.clone(),
         logics: logics.clone(),
@@ -200,7 +207,8 @@ async fn serve(
         )),
     };
     let shards: Arc<[_]> = shards.into();
-    let site = Site { door: door.clone(), phase: phase_seen, started, shards: shards.clone(), ws_port };
+    let site =
+        Site { door: door.clone(), phase: phase_seen, started, shards: shards.clone(), hubs: hubs.clone(), ws_port };
     let terms = Arc::new(terms(&config, door.operators.clone()));
     let entrance = Entrance { door, shards, terms, visitors: Arc::default() };
 
@@ -252,15 +260,6 @@ fn terms(config: &Config, operators: Arc<Operators>) -> Terms {
         }
     };
     Terms { connection: config.connection.clone(), auth_timeout: config.gate.auth.timeout, tokens, operators }
-}
-
-/// The operators' feed, on a thread of its own: reading /proc takes a while with many sockets.
-fn start_server_hub(metrics: &Arc<Metrics>, recent: Arc<log::Recent>, started: Instant, has_store: bool) -> HubPlan {
-    let feed = ServerFeed::new(metrics.clone(), recent, env!("CARGO_PKG_VERSION"), started, has_store);
-    let (id, topics) = (HubId::server(), feed.topics());
-    let hub = Hub::new(id.clone(), Box::new(feed));
-    let hub = Hub::start_in_arbiter(&Arbiter::new().handle(), |_| hub);
-    HubPlan { id, hub, topics }
 }
 
 /// The registry on this thread, each shard on its own.

@@ -4,6 +4,7 @@
 //! A program of its own needs [`Innkeeper`], [`config::Config`] and [`room::RoomLogic`]; `examples/counter.rs` shows all three.
 
 mod app;
+mod budget;
 mod clock;
 pub mod config;
 mod connection;

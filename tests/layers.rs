@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("http", &["connection", "registry", "room", "ws", "gate", "protocol", "config", "observe"]),
+    ("http", &["connection", "registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
     ("inspect", &["room", "store", "protocol", "clock"]),
     ("connection", &["registry", "room", "hub", "proxy", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    ("registry", &["room", "hub", "proxy", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("registry", &["room", "hub", "proxy", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
     ("room", &["store", "ws", "protocol", "config", "observe", "clock"]),
     // As rooms: outboxes and frames, no socket.
-    ("hub", &["ws", "protocol", "observe", "clock"]),
+    ("hub", &["ws", "protocol", "config", "observe", "budget", "clock"]),
     // As rooms: outboxes and frames, and the upstream's messages; no socket.
     ("proxy", &["ws", "protocol", "config", "observe", "clock"]),
     ("store", &["protocol", "observe"]),
@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("observe", &["protocol"]),
     ("config", &[]),
     ("protocol", &[]),
+    ("budget", &[]),
     ("clock", &[]),
 ];
 
@@ -46,6 +47,22 @@ const PURE: &[&str] = &[
     "hub/lane.rs",
     "hub/update.rs",
     "hub/fanout.rs",
+    "hub/access.rs",
+    "hub/news.rs",
+    "hub/uplink/backoff.rs",
+    "hub/uplink/codec.rs",
+    "hub/uplink/heartbeat.rs",
+    "hub/uplink/machine.rs",
+    "hub/uplink/machine/hear.rs",
+    "hub/uplink/machine/keep.rs",
+    "hub/uplink/matcher.rs",
+    "hub/uplink/note.rs",
+    "hub/uplink/outage.rs",
+    "hub/uplink/output.rs",
+    "hub/uplink/pace.rs",
+    "hub/uplink/rules.rs",
+    "hub/uplink/template.rs",
+    "hub/uplink/wanted.rs",
     "proxy/budget.rs",
     "proxy/codes.rs",
     "proxy/filter.rs",
@@ -61,6 +78,7 @@ const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("app.rs", 1, "the shards are attached once, before anybody is admitted"),
     ("registry/permit.rs", 1, "a permit is given back once; losing it would leak a place for ever"),
     ("registry/shard.rs", 2, "a room opens once and closes once"),
+    ("hub/handle.rs", 1, "a hub fails a few times at most, maybe in a panic, where nothing can wait"),
     ("room/actor.rs", 1, "a room ends once, maybe in a panic, where nothing can wait"),
     ("room/outlet.rs", 1, "a room learns once that its log is somebody else's"),
     (

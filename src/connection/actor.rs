@@ -24,9 +24,9 @@ use super::{
 use crate::{
     clock::Now,
     gate::Guest,
-    hub::Branch,
+    hub::Subscriber,
     observe::log::{SecurityFields, security},
-    protocol::{Cause, PlayerId, Refusal, Role, error_code, server::Verdict},
+    protocol::{Cause, PlayerId, Refusal, Role, server::Verdict},
     proxy::Handle,
     registry::{Local, Permit},
     room::{
@@ -68,7 +68,8 @@ pub struct Connection {
 /// Where a connection is, and what it is there.
 enum Place {
     Room(RoomHandle, Entry),
-    Hub(Rc<Branch>),
+    /// Leaves when it is dropped.
+    Hub(Subscriber),
     Proxy(Handle),
 }
 
@@ -130,17 +131,18 @@ impl Connection {
             Step::Enter(guest) => self.enter(guest.as_deref()),
             Step::Subscribe(topics) => {
                 if let Some(Place::Hub(hub)) = &self.place {
-                    hub.subscribe(self.number, &self.outbox, &topics);
+                    hub.subscribe(&topics);
                 }
             }
             Step::Unsubscribe(topics) => {
                 if let Some(Place::Hub(hub)) = &self.place {
-                    hub.unsubscribe(self.number, &topics);
+                    hub.unsubscribe(&topics);
                 }
             }
-            Step::Publish { id, .. } => {
-                let message = "nothing can be published to this hub";
-                self.outbox.push(error_frame(error_code::FORBIDDEN, message, id), Instant::now());
+            Step::Publish { id, topic, data } => {
+                if let Some(Place::Hub(hub)) = &self.place {
+                    context.wait(hub.publish(id, topic, data).into_actor(self));
+                }
             }
             Step::Open { guest, session, seen } => self.open_relay(&guest, session.as_deref(), seen),
             Step::Relay(message) => self.relay(message, context),
@@ -153,13 +155,17 @@ impl Connection {
     /// A hub's branch is on this thread, so there is nothing to wait for.
     fn enter(&mut self, guest: Option<&Guest>) {
         let (Target::Hub(hub) | Target::Desk { hub, .. }) = self.machine.target() else { return };
-        let Some(branch) = self.local.hub(hub) else {
-            let frame = error_frame(Cause::NoSuchHub.name(), "there is no such hub", None);
-            self.outbox.close(Cause::NoSuchHub, Some(frame));
-            return;
+        let branch = match self.local.hub(hub) {
+            Ok(branch) => branch,
+            Err(why) => {
+                let frame = error_frame(Cause::NoSuchHub.name(), why, None);
+                self.outbox.close(Cause::NoSuchHub, Some(frame));
+                return;
+            }
         };
-        branch.enter(self.number, &self.outbox);
-        self.place = Some(Place::Hub(branch));
+        let role = guest.map_or("", |guest| guest.role.as_str());
+        let Some(subscriber) = branch.enter(self.number, &self.outbox, role) else { return };
+        self.place = Some(Place::Hub(subscriber));
         self.established = true;
         let fields = SecurityFields {
             player: guest.and_then(|guest| guest.name.as_deref()),
@@ -319,9 +325,8 @@ impl Drop for Connection {
         let cause = self.outbox.cause().unwrap_or(Cause::ConnectionLost);
         match self.place.take() {
             Some(Place::Room(room, entry)) => room.detach(self.number, entry),
-            Some(Place::Hub(hub)) => hub.leave(self.number),
             Some(Place::Proxy(relay)) => relay.leave(self.number, cause),
-            None => {}
+            Some(Place::Hub(_)) | None => {}
         }
         self.local.detach(self.number);
         let metrics = &self.local.metrics;

@@ -2,6 +2,7 @@
 //! Called by `routes`. Every answer to a change comes after the change is stored.
 
 mod ask;
+mod hubs;
 
 use actix::Addr;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -45,7 +46,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(web::resource("/api/games").get(list).default_service(other()))
         .service(web::resource("/api/games/{game}").get(show).delete(close).default_service(other()))
         .service(web::resource("/api/games/{game}/events").get(events).post(append).default_service(other()))
-        .service(web::resource("/api/games/{game}/kick").post(kick).default_service(other()));
+        .service(web::resource("/api/games/{game}/kick").post(kick).default_service(other()))
+        .configure(hubs::configure);
 }
 
 #[derive(Serialize)]

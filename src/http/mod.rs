@@ -9,6 +9,7 @@ mod listener;
 mod pages;
 mod routes;
 mod upgrade;
+mod ws_health;
 
 pub use door::Door;
 pub use listener::{bind, service};

@@ -19,10 +19,11 @@ use super::{
     door::{Door, Knock, header_text, peer_address},
     pages,
     upgrade::{only_origin, parse_target},
+    ws_health::ws_health,
 };
 use crate::{
     protocol::{Refusal, refusal::Answer},
-    registry::{Phase, Shard},
+    registry::{Hubs, Phase, Shard},
 };
 
 /// What the routes answer from.
@@ -32,6 +33,7 @@ pub struct Site {
     pub phase: watch::Receiver<Phase>,
     pub started: Instant,
     pub shards: Arc<[Addr<Shard>]>,
+    pub hubs: Hubs,
     /// The port players connect to, when it is another one than this page's.
     pub ws_port: Option<u16>,
 }
@@ -52,6 +54,7 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
             config
                 .route("/health", method().to(health))
                 .route("/api/health", method().to(health))
+                .route("/api/ws-health", method().to(ws_health))
                 .route("/ready", method().to(ready));
         }
         if duty != Duty::HttpOnly {

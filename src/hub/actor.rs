@@ -1,103 +1,276 @@
 //! Owns the `Hub` actor: it tells its source what is wanted, and the shards what the source says.
-//! Called by the branches of its shards; it runs on the thread that `app` gives it.
+//! Called by the branches of its shards and by `HubHandle`, which starts it; it runs on a thread that few share.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{
-    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, Recipient, SpawnHandle, WrapFuture as _,
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient, SpawnHandle,
+    WrapFuture as _,
 };
+use slog::{info, warn};
 
 use super::{
-    fanout::Wishes,
+    handle::HubHandle,
     lane::Lane,
-    topics::{Topics, Wanted},
+    messages::{Deliver, ListTopics, Publish, TopicLine, Wish},
+    news::{News, Refusal},
+    source::{Origin, Source},
+    topics::{Change, Full, Rules, Topics, Wanted},
     update::{Update, Value},
+    uplink::{FeedStatus, Gap, Note, Output},
+    upstream::{self, Upstream},
 };
-use crate::{
-    clock::Now,
-    protocol::{HubId, Topic},
-};
+use crate::{clock::Now, protocol::Topic, ws::Outgoing};
 
-/// What branches may have on its way: one message each.
+/// What branches and publishers may have on its way.
 const MAILBOX_CAPACITY: usize = 1024;
 
-/// How often a source is asked while anything is wanted.
+/// How often a polled source is asked while anything is wanted.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Where a hub's values come from; lives with the hub, on its thread.
-pub trait Source: Send + 'static {
-    /// Somebody wants this topic now, and nobody did.
-    fn watch(&mut self, topic: &Topic);
-
-    /// Nobody wants it any more.
-    fn unwatch(&mut self, topic: &Topic);
-
-    /// What is new of the watched topics. Asked every [`POLL_INTERVAL`] while there are any, and at once for a new one.
-    fn poll(&mut self, now: Now) -> Vec<(Topic, Value)>;
-}
-
-// ---- commands
-
-/// Sent by a branch whose shard's wishes have changed; the next one only when this is answered. Mailbox full: it waits.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Wish {
-    pub shard: usize,
-    /// The shard itself.
-    pub reply: Recipient<Deliver>,
-    pub wishes: Wishes,
-}
-
-// ---- events
-
-/// Sent to a shard that wants some of these topics; the next one only when this is answered. Mailbox full: it waits, and
-/// newer values take the place of older ones meanwhile.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Deliver {
-    pub hub: HubId,
-    pub updates: Vec<Update>,
-}
-
-/// One feed: topics, and lanes to the shards that want them.
+/// One life of a feed: topics, a source, and lanes to the shards.
+///
+/// Invariant: behind every handler comes [`Hub::settle`], which carries out what has changed.
 pub struct Hub {
-    id: HubId,
-    source: Box<dyn Source>,
+    handle: HubHandle,
+    life: u64,
+    pub(super) source: Source,
     topics: Topics,
+    status: FeedStatus,
     lanes: BTreeMap<usize, (Recipient<Deliver>, Lane)>,
-    /// Runs while anything is wanted.
+    timer: Option<(Instant, SpawnHandle)>,
+    /// Runs while anything is wanted of a polled source.
     polling: Option<SpawnHandle>,
 }
 
 impl Hub {
-    pub fn new(id: HubId, source: Box<dyn Source>) -> Self {
-        Self { id, source, topics: Topics::default(), lanes: BTreeMap::new(), polling: None }
+    pub(super) fn new(handle: HubHandle, life: u64) -> Self {
+        let config = handle.config();
+        let source = match handle.origin() {
+            Origin::Polled(make) => Source::Polled(make()),
+            Origin::Bus => Source::Bus,
+            Origin::Upstream(plan) => Source::Upstream(Box::new(Upstream::new(plan.clone(), Now::read()))),
+        };
+        let rules =
+            Rules { linger: config.linger, max_topics: config.max_topics, keeps: matches!(source, Source::Bus) };
+        let (topics, status) = (Topics::new(rules, HubHandle::floor(life)), handle.first_status());
+        Self { handle, life, source, topics, status, lanes: BTreeMap::new(), timer: None, polling: None }
     }
 
-    fn poll(&mut self, context: &mut Context<Self>) {
-        for (topic, value) in self.source.poll(Now::read()) {
-            let Some((update, shards)) = self.topics.publish(&topic, value) else { continue };
-            for shard in shards {
-                if let Some((_, lane)) = self.lanes.get_mut(&shard) {
-                    lane.push(update.clone());
-                }
+    /// Carries out everything that has changed, and sees to it that what falls due later is done then.
+    pub(super) fn settle(&mut self, now: Now, context: &mut Context<Self>) {
+        let mut is_new = false;
+        for change in self.topics.changes() {
+            is_new |= matches!(change, Change::Watch(_));
+            self.change(&change, now);
+        }
+        if let Source::Polled(_) = self.source {
+            self.poll_while_watched(is_new, now, context);
+        }
+        self.carry_out(now, context);
+        let shards: Vec<_> = self.lanes.keys().copied().collect();
+        shards.into_iter().for_each(|shard| self.send(shard, now, context));
+        self.measure(now);
+        self.arm(now, context);
+    }
+
+    fn change(&mut self, change: &Change, now: Now) {
+        match (&mut self.source, change) {
+            (Source::Polled(source), Change::Watch(topic)) => source.watch(topic),
+            (Source::Polled(source), Change::Unwatch(topic)) => source.unwatch(topic),
+            (Source::Upstream(upstream), Change::Watch(topic)) => upstream.uplink.want(topic, now),
+            (Source::Upstream(upstream), Change::Unwatch(topic)) => upstream.uplink.unwant(topic, now),
+            (Source::Upstream(upstream), Change::Active(is_active)) => upstream.uplink.set_active(*is_active, now),
+            (Source::Polled(_), Change::Active(_)) | (Source::Bus, _) => {}
+        }
+    }
+
+    /// What the uplink wants, in order; what it wants because of that, too.
+    fn carry_out(&mut self, now: Now, context: &mut Context<Self>) {
+        loop {
+            let Source::Upstream(upstream) = &mut self.source else { return };
+            let outputs: Vec<_> = upstream.uplink.drain().collect();
+            if outputs.is_empty() {
+                return;
+            }
+            for output in outputs {
+                self.do_one(output, now, context);
             }
         }
-        let shards: Vec<_> = self.lanes.keys().copied().collect();
-        shards.into_iter().for_each(|shard| self.send(shard, context));
     }
 
-    /// The next message to a shard, unless one is on its way.
-    fn send(&mut self, shard: usize, context: &mut Context<Self>) {
+    fn do_one(&mut self, output: Output, now: Now, context: &mut Context<Self>) {
+        let Source::Upstream(upstream) = &mut self.source else { return };
+        let is_read = match output {
+            Output::Connect => {
+                upstream.connect(context);
+                true
+            }
+            Output::Send(frame) => upstream.send(upstream::text(&frame)),
+            Output::Ping => upstream.send(Outgoing::Ping),
+            Output::Disconnect(code) => {
+                upstream.disconnect(code, context);
+                true
+            }
+            Output::Feed(status) => {
+                self.status = status;
+                self.tell(&News::Feed(status));
+                true
+            }
+            Output::Gap(gap) => {
+                info!(self.handle.logger(), "[WS {}] gap: values may have been missed", self.handle.id();
+                    "hub" => %self.handle.id(), "topics" => gap.topics.len(), "from" => gap.from, "to" => gap.to);
+                self.topics.note_gap(gap.topics.iter(), gap.from, gap.to);
+                self.tell(&News::Gap(gap));
+                true
+            }
+            Output::Data(topic, live) => {
+                self.publish(&topic, Value { live, whole: None });
+                true
+            }
+            Output::Note(note) => {
+                self.log(&note);
+                true
+            }
+        };
+        if !is_read && let Source::Upstream(upstream) = &mut self.source {
+            upstream.disconnect(1008, context);
+            upstream.uplink.lost(None, "it does not read what it is sent", now);
+        }
+    }
+
+    fn log(&self, note: &Note) {
+        let (id, logger) = (self.handle.id(), self.handle.logger());
+        if note.is_trouble() {
+            warn!(logger, "[WS {id}] {note}"; "hub" => %id, "attempt" => self.status.attempt);
+        } else {
+            info!(logger, "[WS {id}] {note}"; "hub" => %id, "attempt" => self.status.attempt);
+        }
+    }
+
+    fn publish(&mut self, topic: &Topic, value: Value) {
+        if let Some((update, shards)) = self.topics.publish(topic, value) {
+            push(&mut self.lanes, &update, shards);
+        }
+    }
+
+    fn tell(&mut self, news: &News) {
+        self.lanes.values_mut().for_each(|(_, lane)| lane.push(news.clone()));
+    }
+
+    fn poll_while_watched(&mut self, is_new: bool, now: Now, context: &mut Context<Self>) {
+        match self.polling {
+            Some(polling) if self.topics.is_empty() => {
+                context.cancel_future(polling);
+                self.polling = None;
+            }
+            None if !self.topics.is_empty() => {
+                self.polling = Some(context.run_interval(POLL_INTERVAL, |hub, context| {
+                    let now = Now::read();
+                    hub.poll(now);
+                    hub.settle(now, context);
+                }));
+            }
+            _ => {}
+        }
+        if is_new {
+            self.poll(now);
+        }
+    }
+
+    fn poll(&mut self, now: Now) {
+        let Source::Polled(source) = &mut self.source else { return };
+        for (topic, value) in source.poll(now) {
+            self.publish(&topic, value);
+            self.handle.metrics().heard(1, now.unix_ms);
+        }
+    }
+
+    /// The next message to a shard, unless one is on its way or it is too early.
+    fn send(&mut self, shard: usize, now: Now, context: &mut Context<Self>) {
         let Some((reply, lane)) = self.lanes.get_mut(&shard) else { return };
-        let Some(updates) = lane.next() else { return };
-        let sending = reply.send(Deliver { hub: self.id.clone(), updates }).into_actor(self);
+        let Some(news) = lane.next(now.instant) else { return };
+        let sending = reply.send(Deliver { hub: self.handle.id().clone(), heard: lane.heard(), news }).into_actor(self);
         context.spawn(sending.map(move |_, hub, context| {
             if let Some((_, lane)) = hub.lanes.get_mut(&shard) {
-                lane.sent();
+                lane.arrived();
             }
-            hub.send(shard, context);
+            let now = Now::read();
+            hub.send(shard, now, context);
+            hub.arm(now, context);
         }));
+    }
+
+    fn measure(&mut self, now: Now) {
+        let metrics = self.handle.metrics();
+        metrics.topics.set(self.topics.len() as i64);
+        match &mut self.source {
+            Source::Upstream(upstream) => upstream.measure(metrics, now),
+            Source::Polled(_) | Source::Bus => metrics.set_state(self.status.state, 0, false),
+        }
+    }
+
+    /// One timer for everything that falls due; a hub with nobody there has none running.
+    fn arm(&mut self, now: Now, context: &mut Context<Self>) {
+        let uplink = match &self.source {
+            Source::Upstream(upstream) => upstream.uplink.next_deadline(),
+            Source::Polled(_) | Source::Bus => None,
+        };
+        let lanes = self.lanes.values().filter_map(|(_, lane)| lane.next_deadline());
+        let due = lanes.chain(uplink).chain(self.topics.next_deadline()).min();
+        if let Some((armed, handle)) = self.timer {
+            // One that is early only finds nothing to do.
+            if due.is_some_and(|due| armed <= due) {
+                return;
+            }
+            context.cancel_future(handle);
+            self.timer = None;
+        }
+        let Some(due) = due else { return };
+        let wait = due.saturating_duration_since(now.instant);
+        let handle = context.run_later(wait, |hub, context| {
+            hub.timer = None;
+            let now = Now::read();
+            hub.topics.tick(now.instant);
+            if let Source::Upstream(upstream) = &mut hub.source {
+                upstream.uplink.tick(now);
+            }
+            hub.settle(now, context);
+        });
+        self.timer = Some((due, handle));
+    }
+
+    /// A shard wants a topic, and hears what is known of it.
+    fn want(&mut self, topic: &Topic, shard: usize) {
+        let is_nameless = matches!(&self.source, Source::Upstream(upstream) if !upstream.uplink.can_ask(topic));
+        let wanted = if is_nameless { Wanted::Refused } else { self.topics.want(topic, shard) };
+        let Some((_, lane)) = self.lanes.get_mut(&shard) else { return };
+        match wanted {
+            Wanted::New => {}
+            Wanted::Known(last, gap) => {
+                last.into_iter().for_each(|last| lane.push(News::Update(last)));
+                if let Some((from, to)) = gap {
+                    lane.push(News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
+                }
+            }
+            Wanted::Refused => {
+                let why = if is_nameless { Refusal::Nameless } else { Refusal::Full };
+                lane.push(News::Refused(topic.clone(), why));
+            }
+        }
+    }
+}
+
+/// An update to the lanes of those who want it.
+fn push(lanes: &mut BTreeMap<usize, (Recipient<Deliver>, Lane)>, update: &Update, shards: impl Iterator<Item = usize>) {
+    for shard in shards {
+        if let Some((_, lane)) = lanes.get_mut(&shard) {
+            lane.push(News::Update(update.clone()));
+        }
     }
 }
 
@@ -106,6 +279,14 @@ impl Actor for Hub {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_CAPACITY);
+        self.measure(Now::read());
+    }
+}
+
+/// Hubs never end by themselves: this one has failed.
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.handle.ended(self.life);
     }
 }
 
@@ -113,38 +294,51 @@ impl Handler<Wish> for Hub {
     type Result = ();
 
     fn handle(&mut self, wish: Wish, context: &mut Self::Context) {
+        let now = Now::read();
         let Wish { shard, reply, wishes } = wish;
-        let (_, lane) = self.lanes.entry(shard).or_insert_with(|| (reply, Lane::default()));
+        let interval = self.handle.config().flush_interval;
+        let status = self.status;
+        let (_, lane) = self.lanes.entry(shard).or_insert_with(|| {
+            let mut lane = Lane::new(interval);
+            lane.push(News::Feed(status));
+            (reply, lane)
+        });
+        lane.hear(wishes.number, &wishes.unwanted);
+        if wishes.clients > 0 {
+            self.topics.set_clients(shard, wishes.clients, now.instant);
+        }
         for topic in &wishes.unwanted {
-            lane.forget(topic);
-            if self.topics.unwant(topic, shard) {
-                self.source.unwatch(topic);
-            }
+            self.topics.unwant(topic, shard, now.instant);
         }
-        let mut is_new = false;
+        if wishes.clients == 0 {
+            self.topics.set_clients(shard, 0, now.instant);
+        }
         for topic in &wishes.wanted {
-            match self.topics.want(topic, shard) {
-                Wanted::First => {
-                    self.source.watch(topic);
-                    is_new = true;
-                }
-                Wanted::Known(Some(last)) => lane.push(last),
-                Wanted::Known(None) => {}
-            }
+            self.want(topic, shard);
         }
-        match self.polling {
-            Some(polling) if self.topics.is_empty() => {
-                context.cancel_future(polling);
-                self.polling = None;
-            }
-            None if !self.topics.is_empty() => {
-                self.polling = Some(context.run_interval(POLL_INTERVAL, Self::poll));
-            }
-            _ => {}
-        }
-        if is_new {
-            self.poll(context);
-        }
-        self.send(shard, context);
+        self.settle(now, context);
+    }
+}
+
+impl Handler<Publish> for Hub {
+    type Result = Result<u64, Full>;
+
+    fn handle(&mut self, publish: Publish, context: &mut Self::Context) -> Self::Result {
+        let now = Now::read();
+        let (update, shards) = self.topics.put(&publish.topic, Value { live: publish.data, whole: None })?;
+        push(&mut self.lanes, &update, shards);
+        let seq = update.seq;
+        self.handle.metrics().heard(1, now.unix_ms);
+        self.settle(now, context);
+        Ok(seq)
+    }
+}
+
+impl Handler<ListTopics> for Hub {
+    type Result = MessageResult<ListTopics>;
+
+    fn handle(&mut self, _: ListTopics, _: &mut Self::Context) -> Self::Result {
+        let lines = self.topics.list().into_iter();
+        MessageResult(lines.map(|(topic, seq, wanted)| TopicLine { topic: topic.clone(), seq, wanted }).collect())
     }
 }

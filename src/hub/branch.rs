@@ -1,5 +1,5 @@
 //! Owns `Branch`: a hub as the connections of one shard see it, and its half of the talk with the hub.
-//! Called by `connection` (welcome, subscriptions) and by the shard with what the hub delivers.
+//! Called by `connection`, which enters and gets a `Subscriber`, and by the shard with what the hub delivers.
 
 use std::{
     cell::{Cell, RefCell},
@@ -7,33 +7,27 @@ use std::{
     time::Instant,
 };
 
-use actix::{Addr, Recipient};
+use actix::Recipient;
 
 use super::{
-    actor::{Deliver, Hub, Wish},
-    fanout::{Fanout, MAX_SUBSCRIPTIONS, TooMany},
-    update::Update,
+    access,
+    fanout::{Fanout, TooMany},
+    handle::{HubHandle, PublishError},
+    messages::{Deliver, Wish},
+    news::News,
 };
 use crate::{
+    clock::Now,
     protocol::{
-        Cause, FeedState, HubId, ServerFrame, Topic, error_code,
+        Cause, RawJson, ServerFrame, Topic, error_code,
         server::{Feed, Heartbeat},
     },
     ws::{Outbox, error_frame, json_frame},
 };
 
-/// A hub that runs: what each shard makes its branch from.
-#[derive(Clone)]
-pub struct HubPlan {
-    pub id: HubId,
-    pub hub: Addr<Hub>,
-    /// All there are.
-    pub topics: Vec<Topic>,
-}
-
 /// Never leaves its shard's thread.
 pub struct Branch {
-    plan: HubPlan,
+    hub: HubHandle,
     shard: usize,
     reply: Recipient<Deliver>,
     heartbeat: Heartbeat,
@@ -42,52 +36,58 @@ pub struct Branch {
     is_asking: Cell<bool>,
 }
 
+/// One connection at its hub; leaves when it is dropped.
+pub struct Subscriber {
+    branch: Rc<Branch>,
+    /// Unique on this shard.
+    connection: u64,
+    outbox: Rc<Outbox>,
+    /// Empty: an operator's.
+    role: String,
+}
+
 impl Branch {
     /// `reply` is the shard, which hands what it gets to [`Branch::deliver`].
-    pub fn new(plan: HubPlan, shard: usize, reply: Recipient<Deliver>, heartbeat: Heartbeat) -> Rc<Self> {
-        Rc::new(Self { plan, shard, reply, heartbeat, fanout: RefCell::default(), is_asking: Cell::new(false) })
+    pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: Heartbeat) -> Rc<Self> {
+        hub.attach(shard, reply.clone());
+        let fanout = Fanout::new(hub.config().max_topics_per_client, hub.first_status());
+        let branch = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking: Cell::new(false) };
+        let branch = Rc::new(branch);
+        // So that the state of the feed is known here before the first client comes.
+        branch.ask();
+        branch
     }
 
-    /// Welcomes a subscriber. `connection` is unique on this shard; call [`Branch::leave`] when it is over.
-    pub fn enter(&self, connection: u64, outbox: &Rc<Outbox>) {
-        let HubPlan { id, topics, .. } = &self.plan;
-        let topics: Vec<_> = topics.iter().map(Topic::as_str).collect();
-        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: id, topics: &topics, heartbeat: self.heartbeat };
+    /// Welcomes a client that may do what its role may. `connection` is unique on this shard.
+    ///
+    /// # Errors
+    /// When the hub keeps failing; then the outbox is closed.
+    pub fn enter(self: &Rc<Self>, connection: u64, outbox: &Rc<Outbox>, role: &str) -> Option<Subscriber> {
+        if self.hub.address().is_none() {
+            let frame = error_frame(Cause::Overloaded.name(), "the hub keeps failing; reconnect later", None);
+            outbox.close(Cause::Overloaded, Some(frame));
+            return None;
+        }
+        let topics: Vec<_> =
+            access::patterns(&self.hub.config().access, role).iter().map(|pattern| pattern.0.as_str()).collect();
+        let heartbeat = self.heartbeat;
+        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: self.hub.id(), topics: &topics, heartbeat };
         outbox.push(json_frame(|out| welcome.write(out)), Instant::now());
         self.fanout.borrow_mut().enter(connection, outbox.clone());
-    }
-
-    pub fn leave(self: &Rc<Self>, connection: u64) {
-        self.fanout.borrow_mut().leave(connection);
+        self.hub.client_entered();
         self.ask();
-    }
-
-    /// H1; all of the topics, or none and an `error`.
-    pub fn subscribe(self: &Rc<Self>, connection: u64, outbox: &Rc<Outbox>, topics: &[Topic]) {
-        let now = Instant::now();
-        if let Some(unknown) = topics.iter().find(|topic| !self.plan.topics.contains(topic)) {
-            let message = format!("there is no topic {unknown:?} here; see the topics of the welcome");
-            outbox.push(error_frame(error_code::UNKNOWN_TOPIC, &message, None), now);
-            return;
-        }
-        let subscribed =
-            json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state: FeedState::Live } }.write(out));
-        if let Err(TooMany) = self.fanout.borrow_mut().subscribe(connection, topics, subscribed, now) {
-            let message = format!("a subscriber may have {MAX_SUBSCRIPTIONS} topics");
-            outbox.push(error_frame(error_code::TOO_MANY_TOPICS, &message, None), now);
-        }
-        self.ask();
-    }
-
-    /// Topics that the subscriber does not have are passed over. There is no answer; nothing of them follows.
-    pub fn unsubscribe(self: &Rc<Self>, connection: u64, topics: &[Topic]) {
-        self.fanout.borrow_mut().unsubscribe(connection, topics);
-        self.ask();
+        Some(Subscriber { branch: self.clone(), connection, outbox: outbox.clone(), role: role.to_owned() })
     }
 
     /// The hub has news.
-    pub fn deliver(&self, updates: Vec<Update>) {
-        self.fanout.borrow_mut().deliver(updates, Instant::now());
+    pub fn deliver(self: &Rc<Self>, heard: u64, news: Vec<News>) {
+        let is_over = news.iter().any(|news| matches!(news, News::Ended));
+        let now = Now::read();
+        self.fanout.borrow_mut().deliver(news, heard, now.instant, now.unix_ms);
+        if is_over {
+            self.fail();
+        }
+        self.ask();
     }
 
     /// Tells the hub what it does not know yet, one message at a time: what changes meanwhile goes with the next.
@@ -95,21 +95,17 @@ impl Branch {
         if self.is_asking.get() {
             return;
         }
-        let Some(mut wishes) = self.fanout.borrow_mut().wishes() else { return };
+        // Whoever comes while there is no hub starts it again, if it may be started.
+        let Some(hub) = self.hub.address() else { return };
+        let Some(wishes) = self.fanout.borrow_mut().wishes() else { return };
         self.is_asking.set(true);
         let branch = self.clone();
         actix_rt::spawn(async move {
-            loop {
-                let wish = Wish { shard: branch.shard, reply: branch.reply.clone(), wishes };
-                if branch.plan.hub.send(wish).await.is_err() {
-                    branch.fail();
-                    break;
-                }
-                let next = branch.fanout.borrow_mut().wishes();
-                let Some(next) = next else { break };
-                wishes = next;
-            }
+            let wish = Wish { shard: branch.shard, reply: branch.reply.clone(), wishes };
+            // A hub that failed is replaced, and then everything is asked again: see `News::Restarted`.
+            let _ = hub.send(wish).await;
             branch.is_asking.set(false);
+            branch.ask();
         });
     }
 
@@ -118,5 +114,70 @@ impl Branch {
         for outbox in self.fanout.borrow().outboxes() {
             outbox.close(Cause::RoomFailed, None);
         }
+    }
+}
+
+impl Subscriber {
+    /// H1; all of the topics, or none and an `error`.
+    pub fn subscribe(&self, topics: &[Topic]) {
+        let now = Instant::now();
+        let config = self.branch.hub.config();
+        let patterns = access::patterns(&config.access, &self.role);
+        if let Some(other) = topics.iter().find(|topic| !access::admits(patterns, topic)) {
+            // The server's own topics are known, and everybody who gets in may have them all.
+            let code = if self.role.is_empty() { error_code::UNKNOWN_TOPIC } else { error_code::FORBIDDEN };
+            let message = format!("there is no topic {other:?} here for you; see the topics of the welcome");
+            self.outbox.push(error_frame(code, &message, None), now);
+            return;
+        }
+        let state = self.branch.fanout.borrow().state();
+        let subscribed = json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state } }.write(out));
+        if let Err(TooMany) = self.branch.fanout.borrow_mut().subscribe(self.connection, topics, subscribed, now) {
+            let message = format!("a subscriber may have {} topics", config.max_topics_per_client);
+            self.outbox.push(error_frame(error_code::TOO_MANY_TOPICS, &message, None), now);
+        }
+        self.branch.ask();
+    }
+
+    /// Topics that the subscriber does not have are passed over. There is no answer; nothing of them follows.
+    pub fn unsubscribe(&self, topics: &[Topic]) {
+        self.branch.fanout.borrow_mut().unsubscribe(self.connection, topics);
+        self.branch.ask();
+    }
+
+    /// Publishes to an event bus, and answers with `published` or `error`; without an `id` only with an error. Nothing more is
+    /// to be read from this client until it resolves: what it publishes keeps its order.
+    pub fn publish(&self, id: Option<u64>, topic: Topic, data: RawJson) -> impl Future<Output = ()> + use<> {
+        let (hub, outbox) = (self.branch.hub.clone(), self.outbox.clone());
+        let is_allowed = access::may_publish(&hub.config().access, &self.role);
+        async move {
+            let refuse = |code, message| outbox.push(error_frame(code, message, id), Instant::now());
+            if hub.has_upstream() {
+                return refuse(error_code::FORBIDDEN, "this hub's values come from its upstream");
+            }
+            if !is_allowed {
+                return refuse(error_code::FORBIDDEN, "this role may not publish here");
+            }
+            match hub.publish(topic.clone(), data).await {
+                Ok(seq) => {
+                    if let Some(id) = id {
+                        let topic = &topic;
+                        let published = json_frame(|out| ServerFrame::Published { id, topic, seq }.write(out));
+                        outbox.push(published, Instant::now());
+                    }
+                }
+                Err(PublishError::Full) => refuse(error_code::TOO_MANY_TOPICS, PublishError::FULL),
+                Err(PublishError::Gone) => refuse(error_code::UNAVAILABLE, PublishError::GONE),
+            }
+        }
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        if self.branch.fanout.borrow_mut().leave(self.connection) {
+            self.branch.hub.client_left();
+        }
+        self.branch.ask();
     }
 }

@@ -1,39 +1,268 @@
-//! Owns what is on its way from a hub to one shard: one message at a time, the newest update of each topic behind it; pure.
-//! Called by the `Hub` actor, one for each shard that wants something.
+//! Owns what is on its way from a hub to one shard: one message at a time and at a pace, all news in order behind it; pure.
+//! Called by the `Hub` actor, one for each shard.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::update::Update;
+use super::{news::News, uplink::Gap};
 use crate::protocol::Topic;
 
-/// Bounded by the topics that the shard wants.
-#[derive(Default)]
+/// News that wait in order, all of them; past either bound only the newest update of each topic is kept.
+const MAX_NEWS: usize = 1024;
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// Holds at most [`MAX_NEWS`] and [`MAX_BYTES`], or twice the newest update of each topic, whichever is more.
 pub struct Lane {
-    waiting: BTreeMap<Topic, Update>,
+    interval: Duration,
+    waiting: Vec<News>,
+    bytes: usize,
+    /// Past which the older updates go. More than the bounds above after the newest alone were more than half of them: or a
+    /// shard with thousands of topics would be gone through for each new update.
+    max_news: usize,
+    max_bytes: usize,
     is_busy: bool,
+    /// The newest wish of the shard that was heard.
+    heard: u64,
+    /// When the last message went out.
+    sent: Option<Instant>,
 }
 
 impl Lane {
-    /// Takes the place of an older update of its topic; the shard sees the gap in `seq`.
-    pub fn push(&mut self, update: Update) {
-        self.waiting.insert(update.topic.clone(), update);
+    /// After a message the next one waits until `interval` is over: what comes meanwhile leaves together, and so each socket
+    /// of that shard is written to once.
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            waiting: Vec::new(),
+            bytes: 0,
+            max_news: MAX_NEWS,
+            max_bytes: MAX_BYTES,
+            is_busy: false,
+            heard: 0,
+            sent: None,
+        }
     }
 
-    /// The shard does not want this topic any more.
-    pub fn forget(&mut self, topic: &Topic) {
-        self.waiting.remove(topic);
+    pub fn push(&mut self, news: News) {
+        self.bytes += news.bytes();
+        self.waiting.push(news);
+        if self.waiting.len() > self.max_news || self.bytes > self.max_bytes {
+            self.conflate();
+        }
     }
 
-    /// What to send now; call [`Lane::sent`] when the shard has it.
-    pub fn next(&mut self) -> Option<Vec<Update>> {
-        if self.is_busy || self.waiting.is_empty() {
+    /// The shard's newest wish is heard, in which it does not want these topics any more: what was there for them is not sent.
+    pub fn hear(&mut self, wish: u64, unwanted: &[Topic]) {
+        self.heard = wish;
+        self.forget(unwanted);
+    }
+
+    /// The newest wish that was heard.
+    pub fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    fn forget(&mut self, topics: &[Topic]) {
+        if self.waiting.is_empty() || topics.is_empty() {
+            return;
+        }
+        let topics: HashSet<_> = topics.iter().collect();
+        self.waiting.retain(|news| match news {
+            News::Update(update) => !topics.contains(&update.topic),
+            News::Refused(topic, _) => !topics.contains(topic),
+            _ => true,
+        });
+        self.bytes = self.waiting.iter().map(News::bytes).sum();
+    }
+
+    /// What to send now; call [`Lane::arrived`] when the shard has it.
+    pub fn next(&mut self, now: Instant) -> Option<Vec<News>> {
+        if self.is_busy || self.waiting.is_empty() || self.sent.is_some_and(|sent| now < sent + self.interval) {
             return None;
         }
         self.is_busy = true;
-        Some(std::mem::take(&mut self.waiting).into_values().collect())
+        self.sent = Some(now);
+        (self.bytes, self.max_news, self.max_bytes) = (0, MAX_NEWS, MAX_BYTES);
+        Some(std::mem::take(&mut self.waiting))
     }
 
-    pub fn sent(&mut self) {
+    pub fn arrived(&mut self) {
         self.is_busy = false;
+    }
+
+    /// When [`Lane::next`] has something to send; `None` while there is nothing, or the last message is not there yet.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let is_held = !self.is_busy && !self.waiting.is_empty();
+        self.sent.filter(|_| is_held).map(|sent| sent + self.interval)
+    }
+
+    /// Of each topic the newest update stays, in its place, and the newest state of the feed. Several gaps become one, where the
+    /// first was: it says more than is true of the values between them, and never less.
+    fn conflate(&mut self) {
+        let mut newest = HashMap::new();
+        let (mut newest_feed, mut gap) = (None, None);
+        for (place, news) in self.waiting.iter().enumerate() {
+            match news {
+                News::Update(update) => drop(newest.insert(update.topic.clone(), place)),
+                News::Feed(_) => newest_feed = Some(place),
+                News::Gap(next) => gap = Some(gap.map_or_else(|| next.clone(), |gap| united(&gap, next))),
+                _ => {}
+            }
+        }
+        let mut refused = HashSet::new();
+        for (place, news) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
+            match &news {
+                News::Update(update) if newest.get(&update.topic) != Some(&place) => {}
+                News::Feed(_) if newest_feed != Some(place) => {}
+                News::Gap(_) => self.waiting.extend(gap.take().map(News::Gap)),
+                News::Refused(topic, _) if !refused.insert(topic.clone()) => {}
+                _ => self.waiting.push(news),
+            }
+        }
+        self.bytes = self.waiting.iter().map(News::bytes).sum();
+        self.max_news = MAX_NEWS.max(2 * self.waiting.len());
+        self.max_bytes = MAX_BYTES.max(2 * self.bytes);
+    }
+}
+
+fn united(a: &Gap, b: &Gap) -> Gap {
+    let topics = if Arc::ptr_eq(&a.topics, &b.topics) { a.topics.clone() } else { Arc::new(&*a.topics | &*b.topics) };
+    Gap { topics, from: a.from.min(b.from), to: a.to.max(b.to) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        hub::{
+            news::Refusal,
+            update::{Update, Value},
+            uplink::FeedStatus,
+        },
+        protocol::{FeedState, RawJson},
+    };
+
+    const INTERVAL: Duration = Duration::from_millis(20);
+
+    fn topic(name: &str) -> Topic {
+        Topic::parse(name).expect("a name")
+    }
+
+    fn update(name: &str, seq: u64, data: &str) -> News {
+        let value = Value { live: RawJson::from_serialize(&data), whole: None };
+        News::Update(Update { topic: topic(name), seq, value })
+    }
+
+    fn gap(names: &[&str], from: u64, to: u64) -> News {
+        News::Gap(Gap { topics: Arc::new(names.iter().map(|name| topic(name)).collect()), from, to })
+    }
+
+    fn feed(attempt: u32) -> News {
+        News::Feed(FeedStatus { state: FeedState::Live, since: 0, attempt, fatal: false })
+    }
+
+    /// Short names: `a1` an update, `f` the feed, `g[a b]1-2` a gap, `!a` a refusal.
+    fn names(news: &[News]) -> Vec<String> {
+        let name = |news: &News| match news {
+            News::Update(update) => format!("{}{}", update.topic.as_str(), update.seq),
+            News::Feed(status) => format!("f{}", status.attempt),
+            News::Gap(gap) => {
+                let mut topics: Vec<_> = gap.topics.iter().map(Topic::as_str).collect();
+                topics.sort_unstable();
+                format!("g{}{}-{}", topics.join(""), gap.from, gap.to)
+            }
+            News::Refused(topic, _) => format!("!{}", topic.as_str()),
+            News::Restarted(_) | News::Ended => "end".into(),
+        };
+        news.iter().map(name).collect()
+    }
+
+    #[test]
+    fn the_first_news_go_at_once_and_the_next_ones_together_when_the_interval_is_over() {
+        let (mut lane, start) = (Lane::new(INTERVAL), Instant::now());
+        lane.push(update("a", 1, ""));
+        assert_eq!(lane.next(start).map(|news| names(&news)), Some(vec!["a1".into()]));
+        lane.push(update("a", 2, ""));
+        assert_eq!((lane.next(start + INTERVAL).is_none(), lane.next_deadline()), (true, None), "one is on its way");
+        lane.arrived();
+        lane.push(update("a", 3, ""));
+        assert_eq!(lane.next_deadline(), Some(start + INTERVAL));
+        assert!(lane.next(start + INTERVAL / 2).is_none());
+        assert_eq!(lane.next(start + INTERVAL).map(|news| names(&news)), Some(vec!["a2".into(), "a3".into()]));
+        lane.arrived();
+        assert_eq!((lane.next(start + 9 * INTERVAL).is_none(), lane.next_deadline()), (true, None), "nothing is new");
+        lane.push(feed(0));
+        assert!(lane.next(start + 9 * INTERVAL).is_some());
+    }
+
+    #[test]
+    fn a_lane_without_an_interval_waits_for_nothing_but_the_last_message() {
+        let (mut lane, now) = (Lane::new(Duration::ZERO), Instant::now());
+        for seq in 1..4 {
+            lane.push(update("a", seq, ""));
+            assert!(lane.next(now).is_some());
+            lane.arrived();
+        }
+    }
+
+    #[test]
+    fn up_to_the_bound_every_update_is_kept_and_past_it_the_newest_of_each_topic_in_its_place() {
+        let (mut lane, now) = (Lane::new(INTERVAL), Instant::now());
+        for seq in 0..MAX_NEWS as u64 - 6 {
+            lane.push(update(["a", "b"][seq as usize % 2], seq, ""));
+        }
+        for news in [feed(1), gap(&["a"], 5, 6), update("c", 1, ""), gap(&["b"], 3, 4), feed(2)] {
+            lane.push(news);
+        }
+        lane.push(News::Refused(topic("x"), Refusal::Full));
+        assert_eq!(lane.waiting.len(), MAX_NEWS);
+        lane.push(News::Refused(topic("x"), Refusal::Full));
+        let last = MAX_NEWS - 7;
+        let expected =
+            [format!("a{}", last - 1), format!("b{last}"), "gab3-6".into(), "c1".into(), "f2".into(), "!x".into()];
+        assert_eq!(lane.next(now).map(|news| names(&news)), Some(expected.to_vec()));
+        lane.arrived();
+        (0..5).for_each(|seq| lane.push(update("a", seq, "")));
+        assert_eq!(lane.next(now + INTERVAL).map(|news| news.len()), Some(5), "it begins anew");
+    }
+
+    #[test]
+    fn h6_a_shard_that_takes_nothing_costs_bounded_memory_and_bounded_time() {
+        let mut lane = Lane::new(INTERVAL);
+        let long = "x".repeat(10_000);
+        for seq in 0..1000 {
+            lane.push(update("a", seq, &long));
+        }
+        assert!(lane.bytes <= MAX_BYTES && lane.waiting.len() <= MAX_BYTES / long.len(), "{}", lane.bytes);
+        // Many more topics than the bound: twice the newest of each at most, and it is not gone through each time.
+        let mut lane = Lane::new(INTERVAL);
+        for round in 0..20 {
+            for number in 0..5000 {
+                lane.push(update(&number.to_string(), round, ""));
+            }
+        }
+        assert!(lane.waiting.len() <= 10_000, "{}", lane.waiting.len());
+        let news = lane.next(Instant::now()).expect("news");
+        for name in ["0", "4999"] {
+            let newest = news.iter().rev().find_map(|news| match news {
+                News::Update(update) if update.topic.as_str() == name => Some(update.seq),
+                _ => None,
+            });
+            assert_eq!(newest, Some(19), "{name}");
+        }
+    }
+
+    #[test]
+    fn h2_nothing_of_a_topic_that_is_not_wanted_any_more_is_sent() {
+        let mut lane = Lane::new(INTERVAL);
+        for news in [update("a", 1, ""), update("b", 1, ""), feed(0), update("a", 2, "")] {
+            lane.push(news);
+        }
+        lane.hear(7, &[topic("a"), topic("c")]);
+        assert_eq!(lane.heard(), 7);
+        assert_eq!(lane.next(Instant::now()).map(|news| names(&news)), Some(vec!["b1".into(), "f0".into()]));
     }
 }

@@ -5,16 +5,25 @@
 //! whatever the number of subscribers there, and is made into a frame once on each. Between hub and branch at most one
 //! message is on its way in either direction; what changes meanwhile is combined, so neither queue grows.
 
+mod access;
 mod actor;
 mod branch;
 mod fanout;
+mod handle;
 mod lane;
+mod messages;
+mod news;
 mod server_feed;
+mod source;
 #[cfg(test)]
 mod tests;
 mod topics;
 mod update;
+mod uplink;
+mod upstream;
 
-pub use actor::{Deliver, Hub};
-pub use branch::{Branch, HubPlan};
+pub use branch::{Branch, Subscriber};
+pub use handle::{HubHandle, HubPlan, PublishError};
+pub use messages::{Deliver, TopicLine};
 pub use server_feed::ServerFeed;
+pub use source::{Origin, UpstreamPlan};

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{actor::Source, update::Value};
+use super::{source::Polled, update::Value};
 use crate::{
     clock::Now,
     observe::{log::Recent, metrics::Metrics, stats::Stats},
@@ -33,6 +33,9 @@ pub struct ServerFeed {
 }
 
 impl ServerFeed {
+    /// All there are.
+    pub const TOPICS: [&str; 2] = ["stats", "security"];
+
     pub fn new(
         metrics: Arc<Metrics>,
         recent: Arc<Recent>,
@@ -40,12 +43,8 @@ impl ServerFeed {
         started: Instant,
         has_store: bool,
     ) -> Self {
-        let (stats, security) = (Topic::of_program("stats"), Topic::of_program("security"));
+        let [stats, security] = Self::TOPICS.map(Topic::of_program);
         Self { metrics, recent, version, started, has_store, stats, security, computed: None, told: None }
-    }
-
-    pub fn topics(&self) -> Vec<Topic> {
-        vec![self.stats.clone(), self.security.clone()]
     }
 
     fn stats(&mut self, now: Now) -> Option<Value> {
@@ -78,7 +77,7 @@ fn lines(lines: &[String]) -> Option<RawJson> {
     RawJson::parse(&format!("{{\"lines\":[{}]}}", lines.join(","))).ok()
 }
 
-impl Source for ServerFeed {
+impl Polled for ServerFeed {
     fn watch(&mut self, topic: &Topic) {
         if *topic == self.stats {
             self.computed = Some(None);

@@ -1,26 +1,26 @@
-//! Owns the tests of a hub's core, without actors: whatever happens in whatever order, each subscriber is told the truth.
-//! Run by `cargo test`.
+//! Owns the tests of a hub's core, without actors: what each subscriber is told, and what the hub is told of them.
+//! Run by `cargo test`; `tests::world` lets everything happen in any order, `tests::lives` runs real actors.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Instant,
-};
+mod lives;
+mod world;
 
-use proptest::prelude::*;
-use serde_json::Value as Json;
+use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Instant};
+
+use serde_json::{Value as Json, json};
 
 use super::{
-    fanout::{Fanout, MAX_SUBSCRIPTIONS, TooMany, Wishes},
-    lane::Lane,
-    topics::{Topics, Wanted},
+    fanout::{Fanout, TooMany, Wishes},
+    news::{News, Refusal},
     update::{Update, Value},
+    uplink::{FeedStatus, Gap},
 };
 use crate::{
     observe::metrics::Metrics,
     protocol::{FeedState, RawJson, ServerFrame, Topic, server::Feed},
     ws::{Flusher, Outbox, json_frame, valve::Valve},
 };
+
+const MAX_TOPICS: usize = 300;
 
 struct Client {
     outbox: Rc<Outbox>,
@@ -57,315 +57,156 @@ fn topic(name: &str) -> Topic {
     Topic::parse(name).expect("a name")
 }
 
-fn json(value: &impl serde::Serialize) -> RawJson {
-    RawJson::from_serialize(value)
+fn status(state: FeedState, since: u64) -> FeedStatus {
+    FeedStatus { state, since, attempt: 0, fatal: false }
+}
+
+fn fanout() -> Fanout {
+    Fanout::new(MAX_TOPICS, status(FeedState::Live, 0))
 }
 
 fn subscribed(topics: &[Topic]) -> crate::ws::Frame {
     json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state: FeedState::Live } }.write(out))
 }
 
-fn update(name: &str, seq: u64, live: &str) -> Update {
-    Update { topic: topic(name), seq, value: Value { live: json(&live), whole: None } }
+fn subscribe(fanout: &mut Fanout, connection: u64, names: &[&str]) {
+    let topics: Vec<_> = names.iter().map(|name| topic(name)).collect();
+    fanout.subscribe(connection, &topics, subscribed(&topics), Instant::now()).expect("few topics");
+}
+
+fn update(name: &str, seq: u64, live: &str) -> News {
+    let value = Value { live: RawJson::from_serialize(&live), whole: None };
+    News::Update(Update { topic: topic(name), seq, value })
+}
+
+fn gap(names: &[&str], from: u64, to: u64) -> News {
+    News::Gap(Gap { topics: Arc::new(names.iter().map(|name| topic(name)).collect()), from, to })
+}
+
+fn deliver(fanout: &mut Fanout, news: Vec<News>) {
+    fanout.wishes();
+    fanout.deliver(news, u64::MAX, Instant::now(), 1000);
 }
 
 #[test]
 fn h1_subscribed_comes_first_then_the_last_value_then_what_is_new() {
-    let (mut fanout, first, second) = (Fanout::default(), Client::new(), Client::new());
-    let topics = [topic("a")];
+    let (mut fanout, first, second) = (fanout(), Client::new(), Client::new());
     fanout.enter(1, first.outbox.clone());
     fanout.enter(2, second.outbox.clone());
-    fanout.subscribe(1, &topics, subscribed(&topics), Instant::now()).expect("few topics");
-    assert_eq!(fanout.wishes(), Some(Wishes { unwanted: vec![], wanted: topics.to_vec() }));
-    fanout.deliver(vec![update("a", 7, "x")], Instant::now());
-    fanout.subscribe(2, &topics, subscribed(&topics), Instant::now()).expect("few topics");
-    fanout.deliver(vec![update("a", 8, "y"), update("other", 1, "z")], Instant::now());
-    fanout.deliver(vec![update("a", 8, "y")], Instant::now());
+    subscribe(&mut fanout, 1, &["a"]);
+    let wishes = Wishes { number: 1, unwanted: vec![], wanted: vec![topic("a")], clients: 2 };
+    assert_eq!(fanout.wishes(), Some(wishes));
+    deliver(&mut fanout, vec![update("a", 7, "x")]);
+    subscribe(&mut fanout, 2, &["a"]);
+    deliver(&mut fanout, vec![update("a", 8, "y"), update("other", 1, "z")]);
+    deliver(&mut fanout, vec![update("a", 8, "y")]);
     let expected = |frames: Vec<Json>| {
         assert_eq!(frames.len(), 3, "{frames:?}");
-        assert_eq!(frames[0], serde_json::json!({"type":"subscribed","topics":["a"],"feed":{"state":"live"}}));
-        assert_eq!(frames[1], serde_json::json!({"type":"data","topic":"a","seq":7,"snapshot":true,"data":"x"}));
-        assert_eq!(frames[2], serde_json::json!({"type":"data","topic":"a","seq":8,"data":"y"}));
+        assert_eq!(frames[0], json!({"type":"subscribed","topics":["a"],"feed":{"state":"live"}}));
+        assert_eq!(frames[1], json!({"type":"data","topic":"a","seq":7,"snapshot":true,"data":"x"}));
+        assert_eq!(frames[2], json!({"type":"data","topic":"a","seq":8,"data":"y"}));
     };
     expected(first.told());
     expected(second.told());
 }
 
 #[test]
-fn h2_the_hub_hears_of_the_first_and_the_last_subscriber_of_a_shard_only() {
-    let mut fanout = Fanout::default();
-    let (a, b) = ([topic("a")], [topic("b")]);
-    let subscribe = |fanout: &mut Fanout, number, topics: &[Topic]| {
-        fanout.subscribe(number, topics, subscribed(topics), Instant::now()).expect("few topics");
-        fanout.wishes()
+fn h2_the_hub_hears_of_the_first_and_the_last_client_and_subscriber_of_a_shard_only() {
+    let mut fanout = fanout();
+    let mut number = 0;
+    let mut wishes = |unwanted: &[&str], wanted: &[&str], clients| {
+        let of = |names: &[&str]| names.iter().map(|name| topic(name)).collect();
+        number += 1;
+        Some(Wishes { number, unwanted: of(unwanted), wanted: of(wanted), clients })
     };
-    for number in 1..=3 {
-        fanout.enter(number, Client::new().outbox);
-    }
-    assert_eq!(subscribe(&mut fanout, 1, &a), Some(Wishes { unwanted: vec![], wanted: a.to_vec() }));
-    assert_eq!(subscribe(&mut fanout, 1, &a), None, "again");
-    assert_eq!(subscribe(&mut fanout, 2, &[a[0].clone(), a[0].clone()]), None, "another, twice");
-    assert_eq!(subscribe(&mut fanout, 2, &b), Some(Wishes { unwanted: vec![], wanted: b.to_vec() }));
-    fanout.unsubscribe(1, &a);
-    fanout.unsubscribe(1, &b);
-    fanout.unsubscribe(3, &a);
-    assert_eq!(fanout.wishes(), None, "the second still has both");
-    fanout.leave(2);
-    fanout.leave(2);
-    assert_eq!(fanout.wishes(), Some(Wishes { unwanted: [a, b].concat(), wanted: vec![] }));
+    assert_eq!(fanout.wishes(), wishes(&[], &[], 0), "the shard itself");
     assert_eq!(fanout.wishes(), None);
+    fanout.enter(1, Client::new().outbox);
+    assert_eq!(fanout.wishes(), wishes(&[], &[], 1));
+    (2..=3).for_each(|number| fanout.enter(number, Client::new().outbox));
+    assert_eq!(fanout.wishes(), None, "somebody was there");
+    subscribe(&mut fanout, 1, &["a"]);
+    assert_eq!(fanout.wishes(), wishes(&[], &["a"], 3));
+    subscribe(&mut fanout, 1, &["a"]);
+    subscribe(&mut fanout, 2, &["a", "a"]);
+    assert_eq!(fanout.wishes(), None, "again, and another, twice");
+    subscribe(&mut fanout, 2, &["b"]);
+    assert_eq!(fanout.wishes(), wishes(&[], &["b"], 3));
+    fanout.unsubscribe(1, &[topic("a"), topic("b")]);
+    fanout.unsubscribe(3, &[topic("a")]);
+    assert!(fanout.leave(3));
+    assert_eq!(fanout.wishes(), None, "the second still has both");
+    assert!(fanout.leave(2) && !fanout.leave(2));
+    assert_eq!(fanout.wishes(), wishes(&["a", "b"], &[], 1));
+    fanout.leave(1);
+    assert_eq!(fanout.wishes(), wishes(&[], &[], 0));
 }
 
 #[test]
 fn h6_a_subscriber_has_only_so_many_topics_and_one_too_many_changes_nothing() {
-    let (mut fanout, client) = (Fanout::default(), Client::new());
+    let (mut fanout, client) = (fanout(), Client::new());
     fanout.enter(1, client.outbox.clone());
-    let topics: Vec<_> = (0..MAX_SUBSCRIPTIONS).map(|n| topic(&n.to_string())).collect();
-    let (most, last) = topics.split_at(MAX_SUBSCRIPTIONS - 1);
+    let topics: Vec<_> = (0..MAX_TOPICS).map(|n| topic(&n.to_string())).collect();
+    let (most, last) = topics.split_at(MAX_TOPICS - 1);
     let mut subscribe = |topics: &[Topic]| fanout.subscribe(1, topics, subscribed(&[]), Instant::now());
     assert_eq!(subscribe(most), Ok(()));
     assert_eq!(subscribe(&[last[0].clone(), topic("one more")]), Err(TooMany));
     assert_eq!(subscribe(last), Ok(()));
     assert_eq!(subscribe(&topics), Ok(()), "it has them already");
     assert_eq!(subscribe(&[topic("one more")]), Err(TooMany));
-    assert_eq!(fanout.wishes().map(|wishes| wishes.wanted.len()), Some(MAX_SUBSCRIPTIONS));
+    assert_eq!(fanout.wishes().map(|wishes| wishes.wanted.len()), Some(MAX_TOPICS));
     assert_eq!(client.told().len(), 3);
 }
 
-const SHARDS: usize = 2;
-const CLIENTS: usize = 4;
-/// One whose values replace each other, one whose values are steps.
-const NAMES: [&str; 2] = ["latest", "steps"];
-
-#[derive(Debug, Clone)]
-enum Happening {
-    Subscribe(usize, usize),
-    Unsubscribe(usize, usize),
-    Publish(usize),
-    /// A message of this shard reaches the hub, or the other way round.
-    WishArrives(usize),
-    NewsArrive(usize),
-    /// A client's turn ends; its socket takes this much.
-    Take(usize, usize),
-}
-
-fn happening() -> impl Strategy<Value = Happening> {
-    let (client, name, shard) = (0..CLIENTS, 0..NAMES.len(), 0..SHARDS);
-    prop_oneof![
-        3 => (client.clone(), name.clone()).prop_map(|(client, name)| Happening::Subscribe(client, name)),
-        1 => (client.clone(), name.clone()).prop_map(|(client, name)| Happening::Unsubscribe(client, name)),
-        6 => name.prop_map(Happening::Publish),
-        3 => shard.clone().prop_map(Happening::WishArrives),
-        4 => shard.prop_map(Happening::NewsArrive),
-        4 => (client, prop_oneof![Just(0), 1usize..400]).prop_map(|(client, bytes)| Happening::Take(client, bytes)),
-    ]
-}
-
-/// A hub, its shards, and the messages between them; clients 0, 2 … live on shard 0, the others on shard 1.
-struct World {
-    topics: Topics,
-    lanes: [Lane; SHARDS],
-    fanouts: [Fanout; SHARDS],
-    wishes: [Option<Wishes>; SHARDS],
-    news: [Option<Vec<Update>>; SHARDS],
-    clients: Vec<Client>,
-    /// What the source has said of each topic so far.
-    said: BTreeMap<&'static str, Vec<u64>>,
-    watched: BTreeSet<Topic>,
-}
-
-impl World {
-    fn new() -> Self {
-        let mut world = Self {
-            topics: Topics::default(),
-            lanes: Default::default(),
-            fanouts: Default::default(),
-            wishes: Default::default(),
-            news: Default::default(),
-            clients: (0..CLIENTS).map(|_| Client::new()).collect(),
-            said: NAMES.map(|name| (name, Vec::new())).into(),
-            watched: BTreeSet::new(),
-        };
-        for (number, client) in world.clients.iter().enumerate() {
-            world.fanouts[number % SHARDS].enter(number as u64, client.outbox.clone());
-        }
-        world
-    }
-
-    fn publish(&mut self, name: &'static str, is_first: bool) {
-        let said = self.said.get_mut(name).expect("a name");
-        if !is_first {
-            said.push(said.len() as u64);
-        }
-        let value = match name {
-            "steps" if is_first => Value { live: json(said), whole: Some(json(said)) },
-            "steps" => Value { live: json(&said.last().into_iter().collect::<Vec<_>>()), whole: Some(json(said)) },
-            _ => Value { live: json(&said.len()), whole: None },
-        };
-        if let Some((update, shards)) = self.topics.publish(&topic(name), value) {
-            shards.for_each(|shard| self.lanes[shard].push(update.clone()));
-        }
-    }
-
-    fn wish_arrives(&mut self, shard: usize) {
-        let Some(wishes) = self.wishes[shard].take() else { return };
-        for topic in &wishes.unwanted {
-            self.lanes[shard].forget(topic);
-            if self.topics.unwant(topic, shard) {
-                assert!(self.watched.remove(topic), "the source hears of an end once");
-            }
-        }
-        for topic in &wishes.wanted {
-            match self.topics.want(topic, shard) {
-                Wanted::First => {
-                    assert!(self.watched.insert(topic.clone()), "duplicates never reach the source");
-                    let name = NAMES.into_iter().find(|name| *name == topic.as_str()).expect("a name");
-                    self.publish(name, true);
-                }
-                Wanted::Known(Some(last)) => self.lanes[shard].push(last),
-                Wanted::Known(None) => {}
-            }
-        }
-    }
-
-    /// What may be sent is sent; it arrives later.
-    fn send(&mut self) {
-        for shard in 0..SHARDS {
-            if self.wishes[shard].is_none() {
-                self.wishes[shard] = self.fanouts[shard].wishes();
-            }
-            if let Some(news) = self.lanes[shard].next() {
-                self.news[shard] = Some(news);
-            }
-        }
-    }
-
-    fn carry_out(&mut self, happening: &Happening) {
-        match *happening {
-            Happening::Subscribe(number, name) => {
-                let topics = [topic(NAMES[name])];
-                let fanout = &mut self.fanouts[number % SHARDS];
-                let done = fanout.subscribe(number as u64, &topics, subscribed(&topics), Instant::now());
-                done.expect("few topics");
-                self.clients[number].topics.extend(topics);
-            }
-            Happening::Unsubscribe(number, name) => {
-                let topics = [topic(NAMES[name])];
-                self.fanouts[number % SHARDS].unsubscribe(number as u64, &topics);
-                let client = &mut self.clients[number];
-                client.topics.remove(&topics[0]);
-                // As the pong to a ping that is sent now.
-                let fence =
-                    json_frame(|out| out.extend_from_slice(format!(r#"{{"fence":"{}"}}"#, NAMES[name]).as_bytes()));
-                client.outbox.push(fence, Instant::now());
-            }
-            Happening::Publish(name) => self.publish(NAMES[name], false),
-            Happening::WishArrives(shard) => self.wish_arrives(shard),
-            Happening::NewsArrive(shard) => {
-                if let Some(news) = self.news[shard].take() {
-                    self.fanouts[shard].deliver(news, Instant::now());
-                    self.lanes[shard].sent();
-                }
-            }
-            Happening::Take(number, bytes) => {
-                self.clients[number].valve.room.set(bytes);
-                self.clients[number].outbox.flush();
-            }
-        }
-        self.send();
-    }
-
-    fn settle(&mut self) {
-        while self.wishes.iter().any(Option::is_some) || self.news.iter().any(Option::is_some) {
-            for shard in 0..SHARDS {
-                self.carry_out(&Happening::WishArrives(shard));
-                self.carry_out(&Happening::NewsArrive(shard));
-            }
-        }
-    }
-
-    /// Reads what a client was told, as a client would.
-    fn check(&self, client: &Client) {
-        // Of each topic that is subscribed: the number and the value, `None` before the first.
-        let mut known: BTreeMap<String, Option<(u64, Json)>> = BTreeMap::new();
-        for frame in client.told() {
-            if let Some(name) = frame["fence"].as_str() {
-                known.remove(name);
-                continue;
-            }
-            if frame["type"] == "subscribed" {
-                known.insert(frame["topics"][0].as_str().expect("a topic").to_owned(), None);
-                continue;
-            }
-            let name = frame["topic"].as_str().expect("a topic");
-            let (seq, data) = (frame["seq"].as_u64().expect("a number"), &frame["data"]);
-            let value = known.get_mut(name);
-            if frame["snapshot"] == true {
-                let value = value.unwrap_or_else(|| panic!("{name} came after its end: {frame}"));
-                assert!(value.as_ref().is_none_or(|(before, _)| *before <= seq), "{frame}");
-                *value = Some((seq, data.clone()));
-                continue;
-            }
-            let Some(Some((before, value))) = value else { panic!("nothing comes before a snapshot: {frame}") };
-            assert!(*before < seq, "{frame}");
-            if name == "steps" {
-                assert_eq!(*before + 1, seq, "no step is missed unseen");
-                value.as_array_mut().expect("a list").extend(data.as_array().expect("a list").iter().cloned());
-            } else {
-                *value = data.clone();
-            }
-            *before = seq;
-        }
-        let names: BTreeSet<_> = known.keys().map(|name| topic(name)).collect();
-        assert_eq!(names, client.topics);
-        for (name, value) in known {
-            let said = &self.said[name.as_str()];
-            let expected = if name == "steps" { serde_json::json!(said) } else { serde_json::json!(said.len()) };
-            assert_eq!(value.map(|(_, value)| value), Some(expected), "{name}: the newest arrived");
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-    #[test]
-    fn h1_h6_whatever_happens_each_subscriber_ends_with_the_newest_value_and_missed_no_step_unseen(
-        happenings in prop::collection::vec(happening(), 0..200),
-    ) {
-        let mut world = World::new();
-        for happening in &happenings {
-            world.carry_out(happening);
-        }
-        world.settle();
-        for client in &world.clients {
-            prop_assert_eq!(client.outbox.cause(), None);
-            world.check(client);
-        }
-        let wanted: BTreeSet<_> = world.clients.iter().flat_map(|client| client.topics.iter().cloned()).collect();
-        prop_assert_eq!(&world.watched, &wanted, "the source watches what is wanted and nothing else");
-        for number in 0..CLIENTS {
-            world.fanouts[number % SHARDS].leave(number as u64);
-        }
-        world.send();
-        world.settle();
-        prop_assert!(world.watched.is_empty() && world.topics.is_empty());
-    }
+#[test]
+fn h3_every_client_hears_of_a_change_of_the_feed_once_and_a_newcomer_of_its_state() {
+    let (mut fanout, client) = (Fanout::new(9, status(FeedState::Disconnected, 0)), Client::new());
+    assert_eq!(fanout.state(), FeedState::Connecting, "whoever comes first makes it so");
+    fanout.enter(1, client.outbox.clone());
+    let states = [FeedState::Disconnected, FeedState::Connecting, FeedState::Live, FeedState::Live, FeedState::Down];
+    let news = |(since, state): (u64, FeedState)| News::Feed(status(state, since.max(1) - u64::from(since == 3)));
+    deliver(&mut fanout, (0..).zip(states).map(news).collect());
+    let feed = |state: &str, since: u64| json!({"type": "feed", "state": state, "since": since, "attempt": 0});
+    assert_eq!(client.told(), [feed("connecting", 1), feed("live", 2), feed("down", 4)]);
+    assert_eq!(fanout.state(), FeedState::Down);
 }
 
 #[test]
-fn h6_a_subscriber_that_never_reads_holds_one_value_of_each_topic_however_much_is_published() {
-    let mut world = World::new();
-    for name in 0..NAMES.len() {
-        world.carry_out(&Happening::Subscribe(0, name));
+fn h4_each_subscriber_is_told_of_the_gap_in_its_own_topics_before_the_first_fresh_value() {
+    let (mut fanout, clients) = (fanout(), [(); 4].map(|()| Client::new()));
+    for (number, client) in (0..).zip(&clients) {
+        fanout.enter(number, client.outbox.clone());
     }
-    world.settle();
-    // The socket takes a little, then nothing: from now on the outbox knows.
-    world.carry_out(&Happening::Take(0, 5));
-    for round in 0..1000 {
-        world.carry_out(&Happening::Publish(round % NAMES.len()));
-        world.settle();
-    }
-    let told = world.clients[0].told();
-    world.check(&world.clients[0]);
-    assert!(told.len() <= 3 * NAMES.len(), "subscribed, the first value, the newest: {}", told.len());
+    subscribe(&mut fanout, 0, &["b", "a"]);
+    subscribe(&mut fanout, 1, &["b", "c"]);
+    subscribe(&mut fanout, 2, &["c"]);
+    deliver(&mut fanout, vec![update("a", 1, "old"), gap(&["a", "b", "x"], 5, 6), update("a", 2, "new")]);
+    let told = clients.each_ref().map(|client| client.told().split_off(1.min(client.told().len())));
+    let gap = |topics: &[&str]| json!({"type": "gap", "topics": topics, "from": 5, "to": 6});
+    let data = |seq, data: &str| json!({"type": "data", "topic": "a", "seq": seq, "data": data});
+    let mut first = data(1, "old");
+    first["snapshot"] = json!(true);
+    assert_eq!(told, [vec![first, gap(&["a", "b"]), data(2, "new")], vec![gap(&["b"])], vec![], vec![]]);
+}
+
+#[test]
+fn a_topic_that_the_hub_refuses_is_taken_from_its_subscribers_with_an_error() {
+    let (mut fanout, client) = (fanout(), Client::new());
+    fanout.enter(1, client.outbox.clone());
+    subscribe(&mut fanout, 1, &["a", "b", "c"]);
+    fanout.wishes();
+    let refused = |name, why| News::Refused(topic(name), why);
+    deliver(&mut fanout, vec![refused("a", Refusal::Full), refused("c", Refusal::Nameless), update("b", 1, "x")]);
+    let told = client.told();
+    let said = |frame: &Json| (frame["code"].clone(), frame["message"].as_str().unwrap_or_default().to_owned());
+    let (code, message) = said(&told[1]);
+    assert!(code == "too_many_topics" && message.contains("\"a\""), "{told:?}");
+    let (code, message) = said(&told[2]);
+    assert!(code == "unknown_topic" && message.contains("\"c\""), "{told:?}");
+    assert_eq!((told[3]["topic"].as_str(), told.len()), (Some("b"), 4));
+    deliver(&mut fanout, vec![update("a", 1, "x")]);
+    assert_eq!(client.told().len(), 4, "it is not subscribed");
+    subscribe(&mut fanout, 1, &["a"]);
+    let wishes = fanout.wishes().expect("wishes");
+    assert!(wishes.wanted.is_empty() || wishes.wanted == [topic("a")], "{wishes:?}");
 }

@@ -1,126 +1,259 @@
-//! Owns the topics of a hub: which shards want each (H2), its last value and its number; pure.
-//! Called by the `Hub` actor.
+//! Owns the topics of a hub: which shards want each, its last value and its number, and what lingers when nobody does (H2); pure.
+//! Called by the `Hub` actor, which carries out what changes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
 
 use super::update::{Update, Value};
 use crate::protocol::Topic;
 
-/// The topics that anybody wants. What nobody wants is forgotten at once: its value would only get old.
-#[derive(Default)]
+/// What a hub's topics are bound to.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// From the last subscriber's leaving to the end of a topic, and from the last client's leaving to that of the feed.
+    pub linger: Duration,
+    /// Distinct topics at once. Of an event bus: those with a value, and as many again without one.
+    pub max_topics: usize,
+    /// Of an event bus: a topic that has a value is kept though nobody wants it.
+    pub keeps: bool,
+}
+
+/// What a hub's source is to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Whether anybody is there, or was a moment ago.
+    Active(bool),
+    /// Somebody wants this topic now, and nobody did.
+    Watch(Topic),
+    /// Nobody wants it any more.
+    Unwatch(Topic),
+}
+
+/// The topics that anybody wants or wanted a moment ago. What is over is forgotten: its value would only get old.
 pub struct Topics {
-    wanted: HashMap<Topic, Entry>,
+    rules: Rules,
+    entries: HashMap<Topic, Entry>,
+    /// Topics that nobody wants, by the end of each.
+    lingering: BTreeSet<(Instant, Topic)>,
+    /// Entries that have a value.
+    valued: usize,
     /// Where the numbers of a topic begin: above those of every topic that was forgotten, and one further, so that what a shard
     /// may still hold of the old is never taken for the value before the new (`Update::follows`).
     floor: u64,
+    /// Clients on each shard.
+    clients: BTreeMap<usize, usize>,
+    is_active: bool,
+    /// When the feed ends, nobody being there.
+    inactive_at: Option<Instant>,
+    changes: Vec<Change>,
 }
 
 struct Entry {
-    /// Never empty.
     shards: BTreeSet<usize>,
     seq: u64,
     last: Option<Value>,
+    /// H4: since `last`, values may have been missed between these moments (unix ms).
+    gap: Option<(u64, u64)>,
+    /// While nobody wants it: when it is over.
+    ends: Option<Instant>,
 }
 
 /// What it means that another shard wants a topic.
 #[derive(Debug)]
 pub enum Wanted {
-    /// Nobody did before: the source is to watch it.
-    First,
-    /// Its last value, if the source has said anything yet.
-    Known(Option<Update>),
+    /// Nothing is known of it yet.
+    New,
+    /// Its last value, if there is one, and the gap behind it.
+    Known(Option<Update>, Option<(u64, u64)>),
+    /// There are as many topics as there may be.
+    Refused,
 }
 
+/// There are as many topics as there may be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full;
+
 impl Topics {
+    /// Numbers begin above `floor`.
+    pub fn new(rules: Rules, floor: u64) -> Self {
+        Self {
+            rules,
+            entries: HashMap::new(),
+            lingering: BTreeSet::new(),
+            valued: 0,
+            floor,
+            clients: BTreeMap::new(),
+            is_active: false,
+            inactive_at: None,
+            changes: Vec::new(),
+        }
+    }
+
+    /// What has changed since the last call.
+    pub fn changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// How many clients a shard has.
+    pub fn set_clients(&mut self, shard: usize, clients: usize, now: Instant) {
+        self.clients.insert(shard, clients);
+        if self.clients.values().any(|clients| *clients > 0) {
+            self.inactive_at = None;
+            if !std::mem::replace(&mut self.is_active, true) {
+                self.changes.push(Change::Active(true));
+            }
+        } else if self.is_active && self.inactive_at.is_none() {
+            self.inactive_at = Some(now + self.rules.linger);
+            self.tick(now);
+        }
+    }
+
     /// A shard has a subscriber of the topic. Said twice, it counts once.
     pub fn want(&mut self, topic: &Topic, shard: usize) -> Wanted {
-        if let Some(entry) = self.wanted.get_mut(topic) {
+        if let Some(entry) = self.entries.get_mut(topic) {
             entry.shards.insert(shard);
+            if let Some(ends) = entry.ends.take() {
+                self.lingering.remove(&(ends, topic.clone()));
+            }
             let (seq, last) = (entry.seq, entry.last.clone());
-            return Wanted::Known(last.map(|value| Update { topic: topic.clone(), seq, value }));
+            return Wanted::Known(last.map(|value| Update { topic: topic.clone(), seq, value }), entry.gap);
         }
-        let entry = Entry { shards: [shard].into(), seq: self.floor, last: None };
-        self.wanted.insert(topic.clone(), entry);
-        Wanted::First
+        if !self.has_place(false) {
+            return Wanted::Refused;
+        }
+        self.entries.insert(topic.clone(), Entry { shards: [shard].into(), ..self.entry() });
+        self.changes.push(Change::Watch(topic.clone()));
+        Wanted::New
     }
 
-    /// A shard's last subscriber of the topic is gone. Returns whether nobody wants it any more: the source is to stop.
-    pub fn unwant(&mut self, topic: &Topic, shard: usize) -> bool {
-        let Some(entry) = self.wanted.get_mut(topic) else { return false };
-        entry.shards.remove(&shard);
-        let is_over = entry.shards.is_empty();
-        if is_over {
-            self.floor = self.floor.max(entry.seq + 1);
-            self.wanted.remove(topic);
+    /// A shard's last subscriber of the topic is gone.
+    pub fn unwant(&mut self, topic: &Topic, shard: usize, now: Instant) {
+        let Some(entry) = self.entries.get_mut(topic) else { return };
+        let is_last = entry.shards.remove(&shard) && entry.shards.is_empty();
+        if !is_last || (self.rules.keeps && entry.last.is_some()) {
+            return;
         }
-        is_over
+        let ends = now + self.rules.linger;
+        entry.ends = Some(ends);
+        self.lingering.insert((ends, topic.clone()));
+        self.tick(now);
     }
 
-    /// Numbers a value; returns it with the shards that want it, or `None` when nobody does.
+    /// Numbers a value of the source; returns it with the shards that want it. `None`: the topic is none of those that are there.
     pub fn publish(&mut self, topic: &Topic, value: Value) -> Option<(Update, impl Iterator<Item = usize>)> {
-        let entry = self.wanted.get_mut(topic)?;
+        let entry = self.entries.get_mut(topic)?;
         entry.seq += 1;
-        entry.last = Some(value.clone());
+        entry.gap = None;
+        if entry.last.replace(value.clone()).is_none() {
+            self.valued += 1;
+        }
         let update = Update { topic: topic.clone(), seq: entry.seq, value };
         Some((update, entry.shards.iter().copied()))
     }
 
+    /// H4: between these moments, in unix ms, values of these topics may have been missed. Whoever comes before the next value
+    /// is to know that the last one is from before.
+    pub fn note_gap<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>, from: u64, to: u64) {
+        for topic in topics {
+            if let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.last.is_some()) {
+                let from = entry.gap.map_or(from, |(before, _)| before.min(from));
+                entry.gap = Some((from, to));
+            }
+        }
+    }
+
+    /// As `publish`, for an event bus: the topic is there from now on.
+    ///
+    /// # Errors
+    /// [`Full`]; nothing has changed.
+    pub fn put(&mut self, topic: &Topic, value: Value) -> Result<(Update, impl Iterator<Item = usize>), Full> {
+        let is_valued = self.entries.get(topic).is_some_and(|entry| entry.last.is_some());
+        if !is_valued && !self.has_place(true) {
+            return Err(Full);
+        }
+        if let Some(entry) = self.entries.get_mut(topic) {
+            if let Some(ends) = entry.ends.take() {
+                self.lingering.remove(&(ends, topic.clone()));
+            }
+        } else {
+            self.entries.insert(topic.clone(), self.entry());
+        }
+        self.publish(topic, value).ok_or(Full)
+    }
+
+    /// Something may be over.
+    pub fn tick(&mut self, now: Instant) {
+        // First the feed: what ends with it need not be unsubscribed one by one.
+        if self.inactive_at.is_some_and(|at| at <= now) {
+            self.inactive_at = None;
+            self.is_active = false;
+            self.changes.push(Change::Active(false));
+        }
+        while self.lingering.first().is_some_and(|(ends, _)| *ends <= now) {
+            self.end_first();
+        }
+    }
+
+    /// When [`Topics::tick`] is needed next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let topic = self.lingering.first().map(|(ends, _)| *ends);
+        self.inactive_at.into_iter().chain(topic).min()
+    }
+
+    /// Topics that are there.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// Each with its newest number, and whether anybody wants it, by name.
+    pub fn list(&self) -> Vec<(&Topic, u64, bool)> {
+        let mut list: Vec<_> =
+            self.entries.iter().map(|(topic, entry)| (topic, entry.seq, !entry.shards.is_empty())).collect();
+        list.sort_unstable();
+        list
+    }
+
+    fn entry(&self) -> Entry {
+        Entry { shards: BTreeSet::new(), seq: self.floor, last: None, gap: None, ends: None }
+    }
+
+    /// Whether there may be another topic, with or without a value. What lingers makes room.
+    fn has_place(&mut self, valued: bool) -> bool {
+        let Rules { keeps, max_topics, .. } = self.rules;
+        loop {
+            let count = match (keeps, valued) {
+                (false, _) => self.entries.len(),
+                (true, true) => self.valued,
+                // Or subscribers of topics that do not exist could keep the back end from publishing.
+                (true, false) => self.entries.len() - self.valued,
+            };
+            if count < max_topics {
+                return true;
+            }
+            if (keeps && valued) || self.lingering.is_empty() {
+                return false;
+            }
+            self.end_first();
+        }
+    }
+
+    /// Ends the topic that lingers longest.
+    fn end_first(&mut self) {
+        let Some((_, topic)) = self.lingering.pop_first() else { return };
+        if let Some(entry) = self.entries.remove(&topic) {
+            self.floor = self.floor.max(entry.seq + 1);
+            self.valued -= usize::from(entry.last.is_some());
+        }
+        self.changes.push(Change::Unwatch(topic));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::RawJson;
-
-    fn topic(name: &str) -> Topic {
-        Topic::parse(name).expect("a name")
-    }
-
-    fn value(text: &str) -> Value {
-        Value { live: RawJson::parse(text).expect("JSON"), whole: None }
-    }
-
-    /// The number and the shards.
-    fn publish(topics: &mut Topics, name: &str, text: &str) -> Option<(u64, Vec<usize>)> {
-        topics.publish(&topic(name), value(text)).map(|(update, shards)| (update.seq, shards.collect()))
-    }
-
-    #[test]
-    fn h2_the_first_shard_starts_a_topic_the_last_one_ends_it_and_duplicates_count_once() {
-        let mut topics = Topics::default();
-        assert!(matches!(topics.want(&topic("a"), 0), Wanted::First));
-        assert!(matches!(topics.want(&topic("a"), 0), Wanted::Known(None)));
-        assert!(matches!(topics.want(&topic("a"), 1), Wanted::Known(None)));
-        assert!(!topics.unwant(&topic("a"), 0));
-        assert!(!topics.unwant(&topic("a"), 0), "shard 1 still wants it");
-        assert!(!topics.unwant(&topic("b"), 1));
-        assert!(topics.unwant(&topic("a"), 1));
-        assert!(!topics.unwant(&topic("a"), 1));
-        assert!(topics.is_empty());
-    }
-
-    #[test]
-    fn h1_a_shard_that_comes_later_gets_the_last_value_with_its_number() {
-        let mut topics = Topics::default();
-        topics.want(&topic("a"), 0);
-        assert_eq!(publish(&mut topics, "a", "1"), Some((1, vec![0])));
-        assert_eq!(publish(&mut topics, "a", "2"), Some((2, vec![0])));
-        let Wanted::Known(Some(update)) = topics.want(&topic("a"), 3) else { panic!("there is a value") };
-        assert_eq!((update.seq, update.value.live.as_str()), (2, "2"));
-        assert_eq!(publish(&mut topics, "a", "3"), Some((3, vec![0, 3])));
-    }
-
-    #[test]
-    fn h1_the_number_of_a_topic_never_falls_though_nobody_wanted_it_for_a_while_and_does_not_follow_the_old() {
-        let mut topics = Topics::default();
-        for expected in [1, 3, 5] {
-            topics.want(&topic("a"), 0);
-            assert_eq!(publish(&mut topics, "a", "1"), Some((expected, vec![0])));
-            topics.unwant(&topic("a"), 0);
-            assert_eq!(publish(&mut topics, "a", "1"), None, "nobody wants it");
-        }
-    }
-}
+#[path = "topics_tests.rs"]
+mod tests;

@@ -36,6 +36,12 @@ impl Update {
         json_frame(|out| write_data(out, &self.topic, self.seq, true, whole))
     }
 
+    /// The memory it takes, roughly.
+    pub fn bytes(&self) -> usize {
+        let whole = self.value.whole.as_ref().map_or(0, |whole| whole.as_str().len());
+        self.topic.as_str().len() + self.value.live.as_str().len() + whole
+    }
+
     /// Whether a subscriber that has seen `seen` needs nothing in between.
     pub fn follows(&self, seen: u64) -> bool {
         self.value.whole.is_none() || self.seq == seen + 1

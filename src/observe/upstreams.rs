@@ -19,10 +19,12 @@ pub(super) struct Upstreams {
     hub_clients: IntGaugeVec,
     hub_topics: IntGaugeVec,
     hub_upstream_connections: IntGaugeVec,
+    hub_upstream_topics: IntGaugeVec,
     hub_reconnect_attempts: IntGaugeVec,
     hub_live: IntGaugeVec,
     hub_messages: IntCounterVec,
     hub_gaps: IntCounterVec,
+    hub_unusable: IntCounterVec,
     hub_restarts: IntCounterVec,
     proxy_sessions: IntGaugeVec,
     proxy_sessions_total: IntCounterVec,
@@ -40,15 +42,19 @@ pub struct HubMetrics {
     pub enabled: bool,
     /// Connections that are subscribers, on all shards.
     pub clients: IntGauge,
-    /// Topics that are subscribed upstream; of an event bus, those that have a value.
+    /// Distinct topics that the hub has: wanted, lingering, or kept by an event bus.
     pub topics: IntGauge,
     /// 0 or 1.
     pub upstream_connections: IntGauge,
+    /// Topics that the upstream was asked for on its present connection.
+    pub upstream_topics: IntGauge,
     /// Failed attempts since the last stable connection.
     pub reconnect_attempts: IntGauge,
     /// Values from the upstream, or published.
     pub messages: IntCounter,
     pub gaps: IntCounter,
+    /// Frames of the upstream that cannot be read, and items of which no rule of the description knows what they are.
+    pub unusable: IntCounter,
     /// How often the hub ended abnormally and was started again.
     pub restarts: IntCounter,
     live: IntGauge,
@@ -79,8 +85,9 @@ impl Upstreams {
         let counters = |label, name, help| registered(registry, IntCounterVec::new(Opts::new(name, help), &[label]));
         Self {
             hub_clients: gauges("hub", "innkeeper_hub_clients", "Connections that are subscribers of a hub."),
-            hub_topics: gauges("hub", "innkeeper_hub_topics", "Topics subscribed upstream, or kept by an event bus."),
+            hub_topics: gauges("hub", "innkeeper_hub_topics", "Distinct topics of a hub."),
             hub_upstream_connections: gauges("hub", "innkeeper_hub_upstream_connections", "Upstream connections."),
+            hub_upstream_topics: gauges("hub", "innkeeper_hub_upstream_topics", "Topics the upstream was asked for."),
             hub_reconnect_attempts: gauges(
                 "hub",
                 "innkeeper_hub_reconnect_attempts",
@@ -89,6 +96,7 @@ impl Upstreams {
             hub_live: gauges("hub", "innkeeper_hub_live", "1 while the hub's feed is live."),
             hub_messages: counters("hub", "innkeeper_hub_messages_total", "Values from the upstream, or published."),
             hub_gaps: counters("hub", "innkeeper_hub_gaps_total", "Times that values may have been missed (H4)."),
+            hub_unusable: counters("hub", "innkeeper_hub_unusable_total", "Frames and items of no known kind."),
             hub_restarts: counters("hub", "innkeeper_hub_restarts_total", "Hubs started again after a failure."),
             proxy_sessions: gauges("proxy", "innkeeper_proxy_sessions", "Upstream connections of a proxy."),
             proxy_sessions_total: counters("proxy", "innkeeper_proxy_sessions_total", "Upstream connections opened."),
@@ -114,9 +122,11 @@ impl Upstreams {
                 clients: self.hub_clients.with_label_values(label),
                 topics: self.hub_topics.with_label_values(label),
                 upstream_connections: self.hub_upstream_connections.with_label_values(label),
+                upstream_topics: self.hub_upstream_topics.with_label_values(label),
                 reconnect_attempts: self.hub_reconnect_attempts.with_label_values(label),
                 messages: self.hub_messages.with_label_values(label),
                 gaps: self.hub_gaps.with_label_values(label),
+                unusable: self.hub_unusable.with_label_values(label),
                 restarts: self.hub_restarts.with_label_values(label),
                 live: self.hub_live.with_label_values(label),
                 state: AtomicU8::new(0),
@@ -145,9 +155,11 @@ impl Upstreams {
         proxies.entry(id.to_owned()).or_insert_with(new).clone()
     }
 
-    /// By name.
+    /// By name; the server's own, whose names begin with `_`, are no feeds.
     pub fn hubs(&self) -> BTreeMap<String, Arc<HubMetrics>> {
-        self.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        hubs.retain(|id, _| !id.starts_with('_'));
+        hubs
     }
 
     /// By name.

@@ -76,6 +76,15 @@ pub fn parse_kick(text: &ByteString) -> Result<PlayerId, FrameError> {
     player.ok_or_else(|| invalid("player is a player's id"))
 }
 
+/// Reads the body of `POST /api/hubs/{hub}/topics/{topic}`; what it returns shares its memory.
+///
+/// # Errors
+/// As [`AppendBody::parse`].
+pub fn parse_publish(text: &ByteString) -> Result<RawJson, FrameError> {
+    let data = fields(text)?.data.ok_or_else(|| invalid("the body is {\"data\":…}"))?;
+    Ok(RawJson::within(text, data))
+}
+
 /// A number in a query, from 0 to 2^53-1.
 pub fn parse_number(text: &str) -> Option<u64> {
     let raw: &RawValue = serde_json::from_str(text).ok()?;
@@ -128,6 +137,9 @@ mod tests {
         for text in ["{}", r#"{"player":7}"#, r#"{"player":"@server"}"#] {
             assert!(parse_kick(&text.into()).is_err_and(|error| error.code == "invalid_field"), "{text}");
         }
+        let publish = |text: &str| parse_publish(&text.into()).map_err(|error| error.code);
+        assert_eq!(publish(r#"{"data":null}"#).map(|data| data.as_str().to_owned()), Ok("null".into()));
+        assert_eq!((publish("{}"), publish("1")), (Err("invalid_field"), Err("bad_json")));
     }
 
     #[test]

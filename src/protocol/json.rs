@@ -50,6 +50,13 @@ impl RawJson {
     }
 }
 
+/// Copies: a part of an upstream's frame must not keep the whole of it in memory.
+impl From<&RawValue> for RawJson {
+    fn from(raw: &RawValue) -> Self {
+        Self(raw.get().into())
+    }
+}
+
 impl serde::Serialize for RawJson {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
@@ -63,12 +70,17 @@ impl fmt::Debug for RawJson {
     }
 }
 
-/// Whether brackets nest deeper than [`MAX_DEPTH`]. Brackets inside strings do not count.
+/// Whether brackets nest deeper than [`MAX_DEPTH`].
+pub(super) fn is_too_deep(text: &str) -> bool {
+    is_deeper(text, MAX_DEPTH)
+}
+
+/// Whether brackets nest deeper than this. Brackets inside strings do not count.
 ///
 /// `serde_json` skips raw values without recursion and hence without a limit, so this is checked apart.
-pub(super) fn is_too_deep(text: &str) -> bool {
+pub fn is_deeper(text: &str, max_depth: usize) -> bool {
     // A well-formed text needs two bytes for each level: most frames are too short to be deep.
-    if text.len() <= 2 * MAX_DEPTH {
+    if text.len() <= 2 * max_depth {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
@@ -86,7 +98,7 @@ pub(super) fn is_too_deep(text: &str) -> bool {
             b'"' => in_string = true,
             b'[' | b'{' => {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > max_depth {
                     return true;
                 }
             }

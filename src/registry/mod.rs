@@ -2,7 +2,6 @@
 //! Called by `http` (admission), `connection` (its shard) and `app` (start and drain).
 
 mod actor;
-mod budget;
 pub mod messages;
 pub mod operate;
 mod permit;
@@ -10,4 +9,4 @@ pub mod shard;
 
 pub use actor::{Phase, Registry};
 pub use permit::Permit;
-pub use shard::{Local, Shard, ShardPlan};
+pub use shard::{Hubs, Local, Shard, ShardPlan};

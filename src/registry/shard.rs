@@ -4,7 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     rc::{Rc, Weak},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -15,13 +15,13 @@ use slog::{Logger, error, warn};
 use tokio::sync::OnceCell;
 
 use super::{
-    budget::RestartBudget,
     messages::{Adopt, DrainShard, RoomClosed, RoomOpened},
     operate::home,
 };
 use crate::{
+    budget::RestartBudget,
     config::{Config, Durability},
-    hub::{Branch, Deliver, HubPlan},
+    hub::{Branch, Deliver, HubHandle},
     observe::metrics::Metrics,
     protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::Heartbeat},
     proxy::{self, ProxyPlan},
@@ -49,7 +49,8 @@ pub struct Local {
     /// Rooms that outlive it; `None` when the configuration has none such.
     journal: Option<Rc<Appender<Deferred>>>,
     budgets: RefCell<HashMap<GameId, RestartBudget>>,
-    hubs: HashMap<HubId, Rc<Branch>>,
+    /// With what to tell whoever comes to one that is off.
+    hubs: HashMap<HubId, Result<Rc<Branch>, String>>,
     proxies: HashMap<ProxyId, Rc<proxy::Branch>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
@@ -170,9 +171,16 @@ impl Local {
         is_listed
     }
 
-    /// This shard's branch of a hub, if there is such a hub.
-    pub fn hub(&self, hub: &HubId) -> Option<Rc<Branch>> {
-        self.hubs.get(hub).cloned()
+    /// This shard's branch of a hub.
+    ///
+    /// # Errors
+    /// What to tell whoever asks for one that is not there, or off.
+    pub fn hub(&self, hub: &HubId) -> Result<Rc<Branch>, &str> {
+        match self.hubs.get(hub) {
+            Some(Ok(branch)) => Ok(branch.clone()),
+            Some(Err(off)) => Err(off),
+            None => Err("there is no such hub"),
+        }
     }
 
     /// This shard's branch of a proxy, if there is such a proxy.
@@ -234,6 +242,9 @@ fn send_away(outbox: &Rc<Outbox>, drain: &DrainShard) {
     outbox.close(Cause::Draining, Some(frame));
 }
 
+/// All hubs; of one that is off, why.
+pub type Hubs = Arc<BTreeMap<HubId, Result<HubHandle, String>>>;
+
 /// What all shards are made from.
 #[derive(Clone)]
 pub struct ShardPlan {
@@ -244,7 +255,7 @@ pub struct ShardPlan {
     pub registry: Events,
     pub journal: Option<Journal>,
     pub started: Instant,
-    pub hubs: Vec<HubPlan>,
+    pub hubs: Hubs,
     pub proxies: Vec<ProxyPlan>,
 }
 
@@ -266,7 +277,10 @@ impl Shard {
             }
             let (ended, news) = (context.address().recipient(), context.address().recipient());
             let heartbeat = Heartbeat::new(config.connection.ping_interval, config.connection.ping_timeout);
-            let branch = |plan: HubPlan| (plan.id.clone(), Branch::new(plan, index, news.clone(), heartbeat));
+            let branch = |(id, hub): (&HubId, &Result<HubHandle, String>)| {
+                let branch = |hub: HubHandle| Branch::new(hub, index, news.clone(), heartbeat);
+                (id.clone(), hub.clone().map(branch))
+            };
             let place = proxy::Home { shard: index, shards: config.shards, of: home };
             let relays = |plan: ProxyPlan| (plan.id().clone(), proxy::Branch::new(plan, place));
             let local = Local {
@@ -279,7 +293,7 @@ impl Shard {
                 memory: Appender::memory(Arc::default()),
                 journal,
                 budgets: RefCell::default(),
-                hubs: hubs.into_iter().map(branch).collect(),
+                hubs: hubs.iter().map(branch).collect(),
                 proxies: proxies.into_iter().map(relays).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
@@ -314,8 +328,8 @@ impl Handler<Deliver> for Shard {
     type Result = ();
 
     fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
-        if let Some(branch) = self.local.hub(&deliver.hub) {
-            branch.deliver(deliver.updates);
+        if let Ok(branch) = self.local.hub(&deliver.hub) {
+            branch.deliver(deliver.heard, deliver.news);
         }
     }
 }

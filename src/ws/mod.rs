@@ -1,6 +1,7 @@
 //! Owns bytes on sockets: frames, outboxes, flushing, lingering; the only folder that knows how bytes move.
 //! Called by `connection` (reads), `room` and `hub` (hold outboxes) and `registry` (opens sockets, runs the flusher).
 
+mod conflated;
 pub mod decoder;
 pub mod dial;
 mod flow;
@@ -13,11 +14,11 @@ pub mod socket;
 #[cfg(test)]
 pub mod valve;
 
+pub use conflated::VolatileKey;
 pub use dial::{DialError, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
-pub use queue::{MAX_VOLATILE, VolatileKey};
 pub use socket::{Limits, ReadError, Socket, Traffic};
 
 use crate::protocol::ServerFrame;

@@ -10,10 +10,11 @@ use std::{
 };
 
 use super::{
+    conflated::VolatileKey,
     flow::Flow,
     flush::Flusher,
     frame::{self, Frame},
-    queue::{Class, MAX_SLICES, Queue, VolatileKey},
+    queue::{Class, MAX_SLICES, Queue},
 };
 use crate::protocol::Cause;
 
@@ -154,14 +155,31 @@ impl Outbox {
             return true;
         }
         let whole = whole();
-        if !queue.has_place(key, whole.len(), self.max_bytes) {
+        drop(queue);
+        self.hold_behind(Some(key), whole);
+        false
+    }
+
+    /// As `push`, but behind the values that still wait because the client does not keep up: what this frame says of them
+    /// must not come first (H4). Past the bound the client is closed with [`Cause::TooSlow`].
+    pub fn push_behind(self: &Rc<Self>, frame: Frame, made: Instant) {
+        let has_conflated = self.queue.borrow().has_conflated();
+        if !has_conflated {
+            self.push(frame, made);
+        } else if self.cause.get().is_none() {
+            self.hold_behind(None, frame);
+        }
+    }
+
+    fn hold_behind(self: &Rc<Self>, key: Option<&VolatileKey>, frame: Frame) {
+        let mut queue = self.queue.borrow_mut();
+        if !queue.has_place(key, frame.len(), self.max_bytes) {
             drop(queue);
             self.close(Cause::TooSlow, None);
-            return false;
+            return;
         }
-        let (bytes, frames) = queue.conflate(key, whole, self.max_bytes);
+        let (bytes, frames) = queue.replace(key, frame);
         self.flusher.stats().queued(bytes, frames);
-        false
     }
 
     /// Drops the value of this key that still waits because the client does not keep up.

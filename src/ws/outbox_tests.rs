@@ -1,6 +1,9 @@
 //! Owns the tests of the outbox's bounds against a sink that takes what it is told to take.
 //! Run by `cargo test`.
 
+#[path = "outbox_topic_tests.rs"]
+mod topics;
+
 use std::{
     collections::{HashMap, VecDeque},
     pin::pin,
@@ -66,50 +69,16 @@ fn s8_a_value_never_comes_after_a_newer_one_of_its_key() {
     assert_eq!(open(&outbox, &valve), [vec![1; 60], vec![3; 10]].concat());
 }
 
-/// One step of `name`'s value, and the whole of it.
-fn step(outbox: &Rc<Outbox>, name: &str, live: &str, whole: &str) -> bool {
-    let live = Frame::from(live.as_bytes());
-    outbox.hold_topic(&key(name), &live, || Frame::from(whole.as_bytes()), Instant::now())
-}
-
 #[test]
-fn h6_a_client_that_falls_behind_gets_the_whole_value_in_place_of_the_steps_it_missed() {
-    let (outbox, valve) = outbox();
-    assert!(step(&outbox, "a", "1", "[1]"));
-    assert!(step(&outbox, "a", "2", "[12]"));
-    outbox.flush();
-    assert!(!step(&outbox, "a", "3", "[123]"));
-    assert!(!step(&outbox, "a", "4", "[1234]"));
-    assert!(!step(&outbox, "b", "x", "[x]"));
-    assert_eq!(open(&outbox, &valve), b"12[1234][x]");
-    assert!(step(&outbox, "a", "5", "[12345]"), "it keeps up again");
-    assert_eq!(open(&outbox, &valve), b"5");
-}
-
-#[test]
-fn h6_what_is_forgotten_does_not_come_and_the_rest_does() {
+fn s8_a_client_that_does_not_read_holds_the_newest_256_volatile_values() {
     let (outbox, valve) = outbox();
     outbox.push(Frame::from(&b"-"[..]), Instant::now());
     outbox.flush();
-    step(&outbox, "a", "1", "[1]");
-    step(&outbox, "b", "2", "[2]");
-    outbox.forget(&key("a"));
-    outbox.forget(&key("never"));
-    assert_eq!(open(&outbox, &valve), b"-[2]");
-}
-
-#[test]
-fn h6_no_topic_makes_room_for_another_past_the_bound_the_client_is_too_slow() {
-    let (outbox, _valve) = outbox();
-    outbox.push(Frame::from(&b"-"[..]), Instant::now());
-    outbox.flush();
-    let long = "x".repeat(MAX_BYTES - 1);
-    step(&outbox, "a", "1", &long);
-    step(&outbox, "a", "1", &long);
-    step(&outbox, "b", "2", "2");
-    assert_eq!(outbox.cause(), None, "exactly the bound");
-    step(&outbox, "b", "2", "22");
-    assert_eq!(outbox.cause(), Some(Cause::TooSlow));
+    for name in 0..300 {
+        assert!(!outbox.hold_volatile(&key(&name.to_string()), Frame::from([]), Instant::now()));
+    }
+    assert_eq!(outbox.backlog().1, 257);
+    open(&outbox, &valve);
 }
 
 #[test]

@@ -1,18 +1,18 @@
 //! Owns the frames that wait in one outbox: order, byte counts by class, conflation of volatile values (S8); no I/O.
 //! Called by `outbox`; the flusher keeps emptied ones for the next.
 
-use std::{collections::VecDeque, io::IoSlice, rc::Rc, time::Instant};
+use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
-use super::frame::Frame;
+use super::{
+    conflated::{Conflated, VolatileKey},
+    frame::Frame,
+};
 
 /// Frames handed to one vectored write. Linux takes 1024; past 64 the call's own price no longer matters.
 pub(super) const MAX_SLICES: usize = 64;
 /// Distinct volatile values kept for a client that does not keep up, within `OUTBOX_BYTES` of their own; the least
 /// recently changed makes room (S8).
-pub const MAX_VOLATILE: usize = 256;
-
-/// What identifies a volatile value: its sender and its name.
-pub type VolatileKey = (Rc<str>, Rc<str>);
+pub(super) const MAX_VOLATILE: usize = 256;
 
 #[derive(Default)]
 pub(super) struct Queue {
@@ -22,14 +22,12 @@ pub(super) struct Queue {
     /// Queued bytes of live frames; volatile ones are counted apart, so they alone never close anybody.
     pub(super) bytes: usize,
     pub(super) volatile_bytes: usize,
+    /// What waits behind `frames` for a client that does not keep up; `None` for one that does.
+    conflated: Option<Box<Conflated>>,
     /// Of a proxy's upstream; also apart: whoever reads from it waits instead.
     pub(super) relayed_bytes: usize,
     /// Frames of the upstream that are wholly written, since the beginning.
     pub(super) relayed_written: u64,
-    /// Newest value of each volatile key, for a client that does not keep up; the least recently changed first.
-    pub(super) volatile: VecDeque<(VolatileKey, Frame)>,
-    /// Bytes of `volatile`.
-    pub(super) conflated_bytes: usize,
     /// The socket took less than it was offered; only writability starts it again.
     pub(super) blocked: bool,
     /// When the oldest queued frame was made.
@@ -78,48 +76,70 @@ impl Queue {
     /// Whether a value of `bytes` may go out in order with everything else.
     pub(super) fn keeps_up(&self, bytes: usize, max_bytes: usize) -> bool {
         // Behind conflated values nothing may overtake: an older value of the same key would come after this one.
-        let is_behind = self.blocked || !self.volatile.is_empty();
+        let is_behind = self.blocked || self.conflated.is_some();
         !is_behind && (self.volatile_bytes == 0 || self.volatile_bytes + bytes <= max_bytes)
     }
 
-    /// Whether [`Queue::conflate`] would drop no other key's value.
-    pub(super) fn has_place(&self, key: &VolatileKey, bytes: usize, max_bytes: usize) -> bool {
-        let own = self.volatile.iter().find(|(known, _)| known == key).map(|(_, value)| value.len());
-        let others = self.conflated_bytes - own.unwrap_or(0);
-        let fits = others == 0 || others + bytes <= max_bytes;
-        fits && (own.is_some() || self.volatile.len() < MAX_VOLATILE)
+    /// Whether values wait that only go out when everything ordered is out.
+    pub(super) fn has_conflated(&self) -> bool {
+        self.conflated.is_some()
+    }
+
+    /// Whether [`Queue::replace`] would stay within the bound. One value always fits.
+    pub(super) fn has_place(&self, key: Option<&VolatileKey>, bytes: usize, max_bytes: usize) -> bool {
+        let Some(conflated) = &self.conflated else { return true };
+        let own = key.and_then(|key| conflated.length_of(key)).unwrap_or(0);
+        let others = conflated.bytes() - own;
+        others == 0 || others + bytes <= max_bytes
     }
 
     /// Drops the value of one key; returns its bytes, and 1 if there was one.
     pub(super) fn forget(&mut self, key: &VolatileKey) -> (usize, usize) {
-        let known = self.volatile.iter().position(|(known, _)| known == key);
-        let Some((_, value)) = known.and_then(|known| self.volatile.remove(known)) else { return (0, 0) };
-        self.conflated_bytes -= value.len();
+        let Some(conflated) = &mut self.conflated else { return (0, 0) };
+        let Some(value) = conflated.remove(key) else { return (0, 0) };
+        if conflated.len() == 0 {
+            self.conflated = None;
+        }
         (value.len(), 1)
     }
 
-    /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case.
+    /// Keeps this as the newest value of its key, or as a frame of its own, behind everything that waits; nothing else makes
+    /// room for it. Returns by how many bytes and frames the queue grew.
+    pub(super) fn replace(&mut self, key: Option<&VolatileKey>, frame: Frame) -> (i64, i64) {
+        self.conflate_within(key, frame, usize::MAX, usize::MAX)
+    }
+
+    /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case (S8).
     /// Returns by how many bytes and frames the queue grew.
     pub(super) fn conflate(&mut self, key: &VolatileKey, frame: Frame, max_bytes: usize) -> (i64, i64) {
-        let before = (self.conflated_bytes as i64, self.volatile.len() as i64);
-        if let Some(known) = self.volatile.iter().position(|(known, _)| known == key)
-            && let Some((_, value)) = self.volatile.remove(known)
-        {
-            self.conflated_bytes -= value.len();
+        self.conflate_within(Some(key), frame, MAX_VOLATILE, max_bytes)
+    }
+
+    fn conflate_within(
+        &mut self,
+        key: Option<&VolatileKey>,
+        frame: Frame,
+        max_values: usize,
+        max_bytes: usize,
+    ) -> (i64, i64) {
+        let conflated = self.conflated.get_or_insert_default();
+        let before = (conflated.bytes() as i64, conflated.len() as i64);
+        if let Some(key) = key {
+            conflated.remove(key);
         }
-        while self.volatile.len() == MAX_VOLATILE || self.conflated_bytes + frame.len() > max_bytes {
-            let Some((_, value)) = self.volatile.pop_front() else { break };
-            self.conflated_bytes -= value.len();
-        }
-        self.conflated_bytes += frame.len();
-        self.volatile.push_back((key.clone(), frame));
-        (self.conflated_bytes as i64 - before.0, self.volatile.len() as i64 - before.1)
+        let is_full = |conflated: &Conflated| {
+            conflated.len() >= max_values || conflated.bytes().saturating_add(frame.len()) > max_bytes
+        };
+        while is_full(conflated) && conflated.drop_first() {}
+        conflated.push(key.cloned(), frame);
+        (conflated.bytes() as i64 - before.0, conflated.len() as i64 - before.1)
     }
 
     /// Bytes that wait, of every class, and their frames.
     pub(super) fn backlog(&self) -> (usize, usize) {
         let bytes: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
-        (bytes + self.conflated_bytes - self.written, self.frames.len() + self.volatile.len())
+        let (conflated, values) = self.conflated_size();
+        (bytes + conflated - self.written, self.frames.len() + values)
     }
 
     /// Whether a live frame of `bytes` is too much. One always fits: a bound below the longest message must not close
@@ -165,8 +185,7 @@ impl Queue {
         self.written = left;
         // Volatile values wait until everything ordered is out, then the newest of each goes.
         if self.frames.is_empty() {
-            self.conflated_bytes = 0;
-            for (_, frame) in std::mem::take(&mut self.volatile) {
+            for frame in self.conflated.take().into_iter().flat_map(|conflated| conflated.into_frames()) {
                 self.volatile_bytes += frame.len();
                 self.frames.push_back(Entry { frame, class: Class::Volatile });
             }
@@ -188,7 +207,14 @@ impl Queue {
 
     /// Conflated values go out last; behind a close frame nothing may (RFC 6455 section 5.5.1).
     pub(super) fn forget_conflated(&mut self) -> (usize, usize) {
-        (std::mem::take(&mut self.conflated_bytes), std::mem::take(&mut self.volatile).len())
+        let size = self.conflated_size();
+        self.conflated = None;
+        size
+    }
+
+    /// Bytes and number of the values that wait behind everything ordered.
+    fn conflated_size(&self) -> (usize, usize) {
+        self.conflated.as_ref().map_or((0, 0), |conflated| (conflated.bytes(), conflated.len()))
     }
 
     /// Drops the frames of the upstream that are not begun; returns their bytes and their number.
@@ -214,9 +240,9 @@ impl Queue {
 
     pub(super) fn release_all(&mut self) -> (usize, usize) {
         let ordered: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
-        let volatile: usize = self.volatile.iter().map(|(_, frame)| frame.len()).sum();
-        let queued = ordered + volatile;
-        let frames = self.frames.len() + self.volatile.len();
+        let (conflated, values) = self.conflated_size();
+        let queued = ordered + conflated;
+        let frames = self.frames.len() + values;
         let written = self.written;
         *self = Self { blocked: self.blocked, relayed_written: self.relayed_written, ..Self::default() };
         (queued.saturating_sub(written), frames)

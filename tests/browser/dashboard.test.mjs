@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { fakeOperator, manyRooms } from "./operator.mjs";
+import { fakeOperator, manyFeeds, manyRooms } from "./operator.mjs";
 import { findings, open, PHONE, picture, startBrowser, startServer, until } from "./support.mjs";
 
 let server, browser, stop;
@@ -174,8 +174,9 @@ test("with the keyboard alone one filters, walks the rooms, opens one and gets b
 
 for (const [name, options] of [["desktop-light", { viewport: { width: 1280, height: 900 } }], ["desktop-dark", { viewport: { width: 1280, height: 900 }, colorScheme: "dark" }], ["phone-light", PHONE], ["phone-dark", { ...PHONE, colorScheme: "dark" }]]) {
   test(`the dashboard on ${name}: axe finds nothing serious, nothing scrolls sideways`, async (t) => {
-    const { page } = await dashboard(t, {}, options);
+    const { page } = await dashboard(t, { feeds: manyFeeds }, options);
     await page.locator("#rooms-count", { hasText: "10,000 open" }).waitFor();
+    await page.locator("#hubs-table tbody tr").nth(6).waitFor();
     await page.locator("#security-count", { hasText: "200" }).waitFor();
     await until("figures", async () => (await page.locator('dd[data-column="p99"]').textContent()) !== "–");
     assert.deepEqual(await findings(page), []);

@@ -14,8 +14,28 @@ export function manyRooms(count) {
   });
 }
 
+/** Hubs in every state, and proxies, as they are after so many seconds; for `feeds` below. */
+export function manyFeeds(second) {
+  const hub = (name, provider, state, more = {}) => ({ hub: name, provider, enabled: true, state, clients: 0, topics: 0, upstream_connections: 0, reconnect_attempts: 0, last_message_age_ms: null, messages: 0, gaps: 0, ...more });
+  return {
+    hubs: [
+      hub("crypto", "binance", "stale", { clients: 212, topics: 40, upstream_connections: 1, reconnect_attempts: 1, last_message_age_ms: 41_000, messages: 812_345, gaps: 2 }),
+      hub("equities-of-the-whole-wide-world", "alpaca", "connecting", { clients: 4, topics: 9 }),
+      hub("futures", "kraken", "down", { clients: 37, topics: 12, reconnect_attempts: 6, last_message_age_ms: 312_000, messages: 51_200, gaps: 3 }),
+      hub("indices", "massive-indices", "disconnected", { enabled: false }),
+      hub("lobby", "bus", "live", { clients: 1800, topics: 25, last_message_age_ms: 2400, messages: 900 + Math.floor(second / 5) }),
+      hub("options", "massive-options", "live", { clients: 9640, topics: 311, upstream_connections: 1, last_message_age_ms: 40, messages: 12_000_000 + second * 18_400, gaps: 1 }),
+      hub("stocks", "finnhub", "disconnected", { last_message_age_ms: 5_400_000, messages: 3400, gaps: 1 }),
+    ],
+    proxies: [
+      { proxy: "openai", enabled: true, sessions: 14, sessions_total: 2310, bytes_in: 4e9 + second * 672_000, bytes_out: 9e9 + second * 1_340_000, budget_closes: 12 },
+      { proxy: "transcriber", enabled: false, sessions: 0, sessions_total: 0, bytes_in: 0, bytes_out: 0, budget_closes: 0 },
+    ],
+  };
+}
+
 /** Figures of a server that has been busy all day; each call is a second later. */
-function clockwork(rooms, seconds) {
+function clockwork(rooms, seconds, feeds) {
   const begin = Date.now() - seconds * 1000, totals = { in: 4e8, out: 16e8, cpu: 52_000, bytes: 9e10 }, upper = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, null], cumulative = upper.map(() => 0);
   let second = 0;
   return () => {
@@ -32,6 +52,7 @@ function clockwork(rooms, seconds) {
       latency: { count: cumulative.at(-1), buckets: upper.map((bound, at) => [bound, cumulative[at]]) }, memory_bytes: Math.round(410e6 + 30e6 * wave(300) + 4e6 * wave(21)), cpu_seconds: totals.cpu, open_files: 24_410,
       outbox_bytes: Math.round(70_000 + 60_000 * wave(17)), outbox_frames: Math.round(300 + 280 * wave(17)), store: { failing: false, groups: 18e6 + second * 210, batches: 5e6 + second * 60, bytes: Math.round(totals.bytes * 1.4) },
       refusals: { connection_limit: 412, auth_failed: 96, rate_limit: 61, invalid_origin: 9, auth_timeout: 4 }, disconnects: { client_closed: 18_204, connection_lost: 6120, heartbeat_timeout: 873, outbox_full: 41, leave: 9310, rate_exceeded: 7 },
+      ...feeds?.(second),
     };
   };
 }
@@ -46,9 +67,10 @@ function line(at) {
 
 /**
  * Answers the page's API calls and its hub. `calls` collects what it was asked to do; `secret` is the token it wants.
+ * `feeds(second)` gives the lists of hubs and proxies; without it this is a server from before there were any.
  * `push(topic, data)` says something live.
  */
-export async function fakeOperator(page, { rooms = manyRooms(10_000), secret } = {}) {
+export async function fakeOperator(page, { rooms = manyRooms(10_000), secret, feeds } = {}) {
   const calls = [], sockets = new Set();
   const closed = new Set();
   await page.route((url) => url.pathname.startsWith("/api/games"), async (route) => {
@@ -79,7 +101,7 @@ export async function fakeOperator(page, { rooms = manyRooms(10_000), secret } =
         heron: { status: "away", last_id: 3, queue_bytes: 0, queue_frames: 0, latency_ms: null, connected_ms: null } } });
   });
   await page.routeWebSocket(/\/ws\/_server/, (socket) => {
-    const seconds = 290, next = clockwork(rooms.length, seconds);
+    const seconds = 290, next = clockwork(rooms.length, seconds, feeds);
     let isIn = false;
     const say = (frame) => socket.send(JSON.stringify(frame));
     const welcome = () => { isIn = true; say({ type: "welcome", protocol: 1, hub: "_server", topics: ["stats", "security"], heartbeat: { interval_ms: 30_000, timeout_ms: 10_000 } }); };

@@ -31,6 +31,9 @@ export function age(ms: number): string {
   return minutes < 48 * 60 ? `${Math.floor(minutes / 60)} h` : `${Math.floor(minutes / 1440)} d`;
 }
 
+/** Of what may be less than one a second. */
+export const rate = (value: number): string => (value > 0 && value < 9.95 ? value.toFixed(1) : count(value));
+
 /** Of a latency in ms; below a millisecond in µs. */
 export const millis = (value: number): string => value < 1 ? `${Math.round(value * 1000)} µs` : value < 100 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 

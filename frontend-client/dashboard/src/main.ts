@@ -4,11 +4,13 @@
 import "../../shared/theme.css";
 import "./page.css";
 import "./tables.css";
+import "./feeds.css";
 import { connect, type Feed, type InnkeeperError } from "@innkeeper/client";
 import { $, say } from "../../shared/dom";
 import { token } from "./api";
 import { showCauses } from "./causes";
 import { Charts } from "./charts";
+import { Feeds } from "./feeds";
 import { duration } from "./format";
 import { SecurityLog } from "./log";
 import { Room } from "./room";
@@ -22,6 +24,7 @@ const NEEDS_TOKEN = [4001, 4003, 4005];
 const PATIENCE_MS = 1500;
 
 const series = new Series();
+const feeds = new Feeds();
 const log = new SecurityLog();
 const room = new Room(() => void rooms.refresh());
 const rooms = new Rooms((game) => room.open(game), (error) => knock(error.status === 401 ? "" : `The server did not accept the token: ${error.message}.`));
@@ -90,6 +93,7 @@ function take(stats: Stats): void {
   series.add(stats);
   charts?.update();
   showCauses(stats);
+  feeds.show(stats);
   say($("about"), `version ${stats.version}, up ${duration(stats.uptime_ms)}`);
 }
 

@@ -9,6 +9,8 @@ export interface Stats {
   memory_bytes: number; cpu_seconds: number; open_files: number; outbox_bytes: number; outbox_frames: number;
   store: { failing: boolean; groups: number; batches: number; bytes: number } | null;
   refusals: Record<string, number>; disconnects: Record<string, number>;
+  /** Read by flows.ts; a server may send neither. */
+  hubs?: unknown; proxies?: unknown;
 }
 
 export const COLUMNS = ["connections", "sessions", "rooms", "in", "out", "p50", "p99", "memory", "cpu"] as const;

@@ -1,13 +1,13 @@
-//! Owns how often a failed room may be replaced before the server stops trying for a while.
-//! Called by `registry::shard`.
+//! Owns how often something that failed may be replaced before the server stops trying for a while.
+//! Called by `registry::shard` for a game's rooms, and by `hub` for a hub.
 
 use std::time::{Duration, Instant};
 
-/// Failures that a game's rooms may have within [`WINDOW`].
+/// Failures that it may have within [`WINDOW`].
 const MAX_FAILURES: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// One game's failures of late.
+/// The failures of late of one game's rooms, or of one hub.
 #[derive(Default)]
 pub struct RestartBudget {
     failures: Vec<Instant>,

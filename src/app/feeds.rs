@@ -1,0 +1,80 @@
+//! Owns the way from the settings to running hubs: the server's own, event buses, and those with an upstream.
+//! Called by `app` at the start.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use slog::{Logger, info, warn};
+use tokio::sync::Semaphore;
+
+use super::StartError;
+use crate::{
+    config::{
+        Config, HubConfig,
+        feeds::{TopicAccess, TopicPattern},
+    },
+    hub::{HubHandle, HubPlan, Origin, ServerFeed, UpstreamPlan},
+    observe::metrics::Metrics,
+    protocol::HubId,
+    registry::Hubs,
+    ws::Dialer,
+};
+
+/// Starts all hubs that are not off, each on a thread of its own: reading /proc for the server's feed takes a while with many
+/// sockets, and an upstream that talks a lot holds nobody else up.
+pub(super) fn start_hubs(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    logger: &Logger,
+    dialer: &Dialer,
+    server_feed: impl Fn() -> ServerFeed + Send + Sync + 'static,
+) -> Result<Hubs, StartError> {
+    let permits = Arc::new(Semaphore::new(config.upstream.max_connections));
+    let start = |id: &HubId, config: HubConfig, origin| {
+        let metrics = metrics.hub(id.as_str(), &config.provider, true);
+        HubHandle::start(HubPlan { id: id.clone(), config, origin, metrics, logger: logger.clone() })
+    };
+    let desk = HubId::server();
+    let polled = Origin::Polled(Box::new(move || Box::new(server_feed())));
+    let mut hubs = BTreeMap::from([(desk.clone(), Ok(start(&desk, desk_config(), polled)))]);
+    for config in &config.hubs {
+        let id =
+            HubId::parse(&config.id).map_err(|error| StartError::Config(format!("hub {:?}: {error}", config.id)))?;
+        let hub = match (&config.off, &config.feed) {
+            (Some(off), _) => {
+                info!(logger, "[WS {id}] hub is off: {off}"; "hub" => %id);
+                metrics.hub(id.as_str(), &config.provider, false);
+                Err(off.clone())
+            }
+            (None, None) => Ok(start(&id, config.clone(), Origin::Bus)),
+            (None, Some(feed)) => {
+                let (feed, dialer, permits) = (Arc::new(feed.clone()), dialer.clone(), permits.clone());
+                Ok(start(&id, config.clone(), Origin::Upstream(UpstreamPlan { feed, dialer, permits })))
+            }
+        };
+        if hubs.insert(id, hub).is_some() {
+            return Err(StartError::Config(format!("hub {:?} is there twice", config.id)));
+        }
+    }
+    let upstreams = config.hubs.iter().filter(|hub| hub.off.is_none() && hub.feed.is_some()).count();
+    if upstreams > config.upstream.max_connections {
+        warn!(logger, "there are more hubs than MAX_UPSTREAM_CONNECTIONS: some wait until others have nobody";
+            "hubs" => upstreams, "connections" => config.upstream.max_connections);
+    }
+    Ok(Arc::new(hubs))
+}
+
+/// The operators' feed, as if somebody had configured it.
+fn desk_config() -> HubConfig {
+    let topics = ServerFeed::TOPICS.map(|name| TopicPattern(name.to_owned())).to_vec();
+    HubConfig {
+        id: HubId::server().as_str().to_owned(),
+        provider: "server".to_owned(),
+        off: None,
+        feed: None,
+        max_topics: topics.len(),
+        max_topics_per_client: topics.len(),
+        access: TopicAccess { subscribe: vec![("*".to_owned(), topics)], publish: Vec::new() },
+        linger: Duration::ZERO,
+        flush_interval: Duration::ZERO,
+    }
+}

@@ -1,0 +1,164 @@
+//! Owns the back end's calls for feed hubs: all of them, one with its topics, and publishing to an event bus (sections 6 and 8).
+//! Called by `http::api`.
+
+use actix_web::{HttpRequest, http::StatusCode, web};
+use serde::Serialize;
+
+use super::{
+    Answer, ENVELOPE_BYTES,
+    ask::{self, Problem, body, guard, within_patience},
+};
+use crate::{
+    clock::Now,
+    http::routes::Site,
+    hub::{HubHandle, PublishError, TopicLine},
+    observe::{metrics::HubMetrics, stats::HubStats},
+    protocol::{HubId, Topic, api::parse_publish, error_code, ids::InvalidId},
+};
+
+pub fn configure(config: &mut web::ServiceConfig) {
+    let other = || web::to(async || Problem::wrong_method().response());
+    config
+        .service(web::resource("/api/hubs").get(list).default_service(other()))
+        .service(web::resource("/api/hubs/{hub}").get(show).default_service(other()))
+        .service(web::resource("/api/hubs/{hub}/topics/{topic:.*}").post(publish).default_service(other()));
+}
+
+#[derive(Serialize)]
+struct HubLine<'a> {
+    #[serde(flatten)]
+    stats: HubStats,
+    /// Why it is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    off: Option<&'a str>,
+    /// Whether its values come from elsewhere, so that nobody can publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_upstream: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct HubDetail<'a> {
+    #[serde(flatten)]
+    line: HubLine<'a>,
+    topic_list: Vec<TopicLine>,
+}
+
+fn line<'a>(site: &'a Site, id: String, metrics: &HubMetrics) -> HubLine<'a> {
+    let hub = site.hubs.get(id.as_str());
+    let running = hub.and_then(|hub| hub.as_ref().ok());
+    let stats = HubStats::read(id, metrics, Now::read().unix_ms);
+    HubLine {
+        stats,
+        off: hub.and_then(|hub| hub.as_ref().err()).map(String::as_str),
+        has_upstream: running.map(HubHandle::has_upstream),
+    }
+}
+
+async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
+    guard(&site, &request)?;
+    let hubs = site.door.metrics.hubs();
+    let lines: Vec<_> = hubs.into_iter().map(|(id, metrics)| line(&site, id, &metrics)).collect();
+    Ok(ask::json(&serde_json::json!({ "hubs": lines })))
+}
+
+async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
+    guard(&site, &request)?;
+    let id = hub_id(&request)?;
+    let metrics = site.door.metrics.hubs().remove(id.as_str()).ok_or_else(no_such_hub)?;
+    let topic_list = match site.hubs.get(&id) {
+        Some(Ok(hub)) => {
+            within_patience(async { hub.topics().await.ok_or_else(|| refused(PublishError::Gone)) }).await?
+        }
+        _ => Vec::new(),
+    };
+    Ok(ask::json(&HubDetail { line: line(&site, id.as_str().to_owned(), &metrics), topic_list }))
+}
+
+async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
+    guard(&site, &request)?;
+    let (hub, topic) = (bus(&site, &hub_id(&request)?)?, topic(&request)?);
+    let max_data = site.door.config.connection.max_message_bytes;
+    let data = parse_publish(&body(&site, payload, max_data + ENVELOPE_BYTES).await?)?;
+    if data.as_str().len() > max_data {
+        return Err(Problem::too_large("message_too_big", "data is longer than MAX_MESSAGE_BYTES"));
+    }
+    let seq = within_patience(async { hub.publish(topic, data).await.map_err(refused) }).await?;
+    Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
+}
+
+/// The hub in the path (P1), as it came: `match_info` would decode what P1 does not allow.
+fn hub_id(request: &HttpRequest) -> Result<HubId, Problem> {
+    let name = request.uri().path().split('/').nth(3).unwrap_or_default();
+    HubId::parse(name).map_err(|InvalidId| Problem::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
+}
+
+/// The topic in the path: everything behind `topics/`, percent-decoded.
+fn topic(request: &HttpRequest) -> Result<Topic, Problem> {
+    let name = request.uri().path().splitn(6, '/').nth(5).unwrap_or_default();
+    let topic = percent_decoded(name).and_then(|name| Topic::parse(&name));
+    topic.ok_or_else(|| {
+        Problem::new(StatusCode::BAD_REQUEST, "bad_path", "a topic is a percent-encoded name of 1 to 128 bytes")
+    })
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                (digit()? * 16 + digit()?) as u8
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn bus<'a>(site: &'a Site, id: &HubId) -> Result<&'a HubHandle, Problem> {
+    match site.hubs.get(id) {
+        None => Err(no_such_hub()),
+        Some(Err(off)) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "hub_off", off)),
+        Some(Ok(hub)) if hub.has_upstream() => {
+            let message = "this hub's values come from its upstream; publish to a hub without one";
+            Err(Problem::new(StatusCode::CONFLICT, "has_upstream", message))
+        }
+        Some(Ok(hub)) => Ok(hub),
+    }
+}
+
+fn no_such_hub() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such hub")
+}
+
+fn refused(error: PublishError) -> Problem {
+    match error {
+        PublishError::Full => Problem::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::FULL),
+        PublishError::Gone => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, PublishError::GONE)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent_decoded;
+
+    #[test]
+    fn a_topic_is_decoded_once_and_what_is_not_well_formed_is_none() {
+        for (text, decoded) in [
+            ("a", Some("a")),
+            ("O%3aSPY%20%C3%A9+", Some("O:SPY é+")),
+            ("a/b%2Fc", Some("a/b/c")),
+            ("%2541", Some("%41")),
+            ("%", None),
+            ("%4", None),
+            ("%4x", None),
+            ("%+4", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(percent_decoded(text).as_deref(), decoded, "{text}");
+        }
+    }
+}

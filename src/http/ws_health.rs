@@ -1,0 +1,106 @@
+//! Owns `/api/ws-health` (H7): what the feed hubs are doing, and whether an operator should be woken.
+//! Called by `routes`.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, http::StatusCode, http::header, web};
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::routes::Site;
+use crate::{clock::Now, observe::metrics::HubMetrics, protocol::FeedState};
+
+/// A feed that is down with clients waiting: after so many attempts it is not going to be back in a moment.
+const MAX_ATTEMPTS: i64 = 3;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Health {
+    healthy: bool,
+    timestamp: String,
+    /// By hub, those included that are off.
+    metrics: BTreeMap<String, Feed>,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Feed {
+    total_clients: i64,
+    topics: i64,
+    upstream_connections: i64,
+    connection_state: &'static str,
+    reconnect_attempts: i64,
+    /// `null` before the first.
+    last_message_age_ms: Option<u64>,
+    enabled: bool,
+    provider: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    max_upstream_connections: usize,
+    max_clients: usize,
+}
+
+impl Feed {
+    fn read(metrics: &HubMetrics, unix_ms: u64) -> Self {
+        Self {
+            total_clients: metrics.clients.get(),
+            topics: metrics.topics.get(),
+            upstream_connections: metrics.upstream_connections.get(),
+            connection_state: metrics.state().name(),
+            reconnect_attempts: metrics.reconnect_attempts.get(),
+            last_message_age_ms: metrics.last_message_age_ms(unix_ms),
+            enabled: metrics.enabled,
+            provider: metrics.provider.clone(),
+        }
+    }
+}
+
+/// Whether this feed lets anybody down for longer than a reconnection takes.
+fn is_healthy(metrics: &HubMetrics) -> bool {
+    let is_down = metrics.state() == FeedState::Down && metrics.reconnect_attempts.get() >= MAX_ATTEMPTS;
+    metrics.clients.get() == 0 || !(is_down || metrics.is_refused())
+}
+
+pub async fn ws_health(site: web::Data<Site>) -> HttpResponse {
+    let config = &site.door.config;
+    let (hubs, unix_ms) = (site.door.metrics.hubs(), Now::read().unix_ms);
+    let health = Health {
+        healthy: hubs.values().all(|metrics| is_healthy(metrics)),
+        timestamp: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        metrics: hubs.iter().map(|(id, metrics)| (id.clone(), Feed::read(metrics, unix_ms))).collect(),
+        limits: Limits {
+            max_upstream_connections: config.upstream.max_connections,
+            max_clients: config.gate.max_connections,
+        },
+    };
+    let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(&health)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::metrics::Metrics;
+
+    #[test]
+    fn h7_a_feed_is_unhealthy_when_it_keeps_somebody_waiting_and_not_before() {
+        let metrics = Metrics::new("test");
+        let hub = metrics.hub("options", "massive-options", true);
+        let is_healthy = |clients, state, attempts, refused| {
+            hub.clients.set(clients);
+            hub.set_state(state, attempts, refused);
+            is_healthy(&hub)
+        };
+        assert!(is_healthy(0, FeedState::Disconnected, 0, false));
+        assert!(is_healthy(1, FeedState::Connecting, 9, false));
+        assert!(is_healthy(1, FeedState::Stale, 0, false));
+        assert!(is_healthy(1, FeedState::Down, 2, false));
+        assert!(!is_healthy(1, FeedState::Down, 3, false));
+        assert!(is_healthy(0, FeedState::Down, 3, false), "nobody waits");
+        assert!(!is_healthy(1, FeedState::Down, 1, true), "the upstream refused");
+    }
+}

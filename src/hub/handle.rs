@@ -1,0 +1,232 @@
+//! Owns `HubHandle`: a hub for whoever does not live on its thread, through all of its lives; it replaces one that failed.
+//! Called by `app`, which starts hubs, by branches, and by the back-end API.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use actix::{Actor as _, Addr, Arbiter, ArbiterHandle, Recipient};
+use slog::{Logger, debug, error, info};
+
+use super::{
+    actor::Hub,
+    messages::{Deliver, ListTopics, Publish, TopicLine},
+    news::News,
+    source::Origin,
+    topics::Full,
+    uplink::FeedStatus,
+};
+use crate::{
+    budget::RestartBudget,
+    clock::Now,
+    config::HubConfig,
+    observe::metrics::HubMetrics,
+    protocol::{FeedState, HubId, RawJson, Topic},
+};
+
+/// Numbers of a hub's next life begin so far above those of the one before: more values than any life has.
+const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
+
+/// What a hub is started from, and started again from.
+pub struct HubPlan {
+    pub id: HubId,
+    pub config: HubConfig,
+    pub origin: Origin,
+    pub metrics: Arc<HubMetrics>,
+    pub logger: Logger,
+}
+
+/// A hub that runs, or could. Cheap to clone.
+#[derive(Clone)]
+pub struct HubHandle(Arc<Shared>);
+
+struct Shared {
+    plan: HubPlan,
+    arbiter: ArbiterHandle,
+    /// Unix ms.
+    started: u64,
+    running: Mutex<Running>,
+    /// Of all shards.
+    clients: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Running {
+    address: Option<Addr<Hub>>,
+    /// Which life this is, from 1.
+    life: u64,
+    budget: RestartBudget,
+    branches: BTreeMap<usize, Recipient<Deliver>>,
+}
+
+/// Why nothing was published.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// The bus has as many topics as it may.
+    Full,
+    /// There is no hub at the moment.
+    Gone,
+}
+
+impl PublishError {
+    pub const FULL: &str = "the bus has as many topics as it may; nothing was published";
+    pub const GONE: &str = "the hub cannot do that at the moment; nothing is known to be published";
+}
+
+impl HubHandle {
+    /// Starts it on a thread of its own.
+    pub fn start(plan: HubPlan) -> Self {
+        let shared = Shared {
+            plan,
+            arbiter: Arbiter::new().handle(),
+            started: Now::read().unix_ms,
+            running: Mutex::default(),
+            clients: AtomicUsize::new(0),
+        };
+        let handle = Self(Arc::new(shared));
+        handle.address();
+        handle
+    }
+
+    pub fn id(&self) -> &HubId {
+        &self.0.plan.id
+    }
+
+    pub fn config(&self) -> &HubConfig {
+        &self.0.plan.config
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.0.plan.origin
+    }
+
+    pub(super) fn metrics(&self) -> &HubMetrics {
+        &self.0.plan.metrics
+    }
+
+    pub(super) fn logger(&self) -> &Logger {
+        &self.0.plan.logger
+    }
+
+    /// Whether its values come from somewhere else, so that nobody can publish.
+    pub fn has_upstream(&self) -> bool {
+        !matches!(self.origin(), Origin::Bus)
+    }
+
+    /// What is true of the feed before the hub has said anything, and of one without upstream always.
+    pub(super) fn first_status(&self) -> FeedStatus {
+        let state = if self.origin().has_upstream() { FeedState::Disconnected } else { FeedState::Live };
+        FeedStatus { state, since: self.0.started, attempt: 0, fatal: false }
+    }
+
+    /// What numbers of this life are above of.
+    pub(super) fn floor(life: u64) -> u64 {
+        (life - 1) * NUMBERS_OF_A_LIFE
+    }
+
+    /// A shard is to hear what the hub says, and what becomes of it.
+    pub(super) fn attach(&self, shard: usize, branch: Recipient<Deliver>) {
+        self.lock().branches.insert(shard, branch);
+    }
+
+    /// `None`: it has failed too often of late.
+    pub(super) fn address(&self) -> Option<Addr<Hub>> {
+        let mut running = self.lock();
+        match &running.address {
+            Some(address) if address.connected() => Some(address.clone()),
+            Some(_) => self.replace(&mut running),
+            None => self.begin(&mut running),
+        }
+    }
+
+    /// A life is over: hubs never end by themselves.
+    pub(super) fn ended(&self, life: u64) {
+        let mut running = self.lock();
+        if running.life == life && running.address.is_some() {
+            self.replace(&mut running);
+        }
+    }
+
+    fn replace(&self, running: &mut Running) -> Option<Addr<Hub>> {
+        let now = Now::read();
+        running.address = None;
+        running.budget.spend(now.instant);
+        self.metrics().restarts.inc();
+        let next = self.begin(running);
+        if next.is_some() {
+            error!(self.logger(), "[WS {}] hub failed and is started again", self.id(); "hub" => %self.id());
+        } else {
+            self.tell(running, &News::Ended);
+            error!(self.logger(), "[WS {}] hub keeps failing; its subscribers are closed", self.id(); "hub" => %self.id());
+        }
+        next
+    }
+
+    fn begin(&self, running: &mut Running) -> Option<Addr<Hub>> {
+        let now = Now::read();
+        if running.budget.is_spent(now.instant) {
+            return None;
+        }
+        running.life += 1;
+        // Before anything that the new hub itself may say.
+        self.tell(running, &News::Restarted(now.unix_ms));
+        let (handle, life) = (self.clone(), running.life);
+        let address = Hub::start_in_arbiter(&self.0.arbiter, move |_| Hub::new(handle, life));
+        running.address = Some(address.clone());
+        Some(address)
+    }
+
+    fn tell(&self, running: &Running, news: &News) {
+        for branch in running.branches.values() {
+            branch.do_send(Deliver { hub: self.id().clone(), heard: 0, news: vec![news.clone()] });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client came; on whichever shard.
+    pub(super) fn client_entered(&self) {
+        let before = self.0.clients.fetch_add(1, Ordering::Relaxed);
+        self.metrics().clients.inc();
+        self.log_clients("client registered", before + 1, before == 0);
+    }
+
+    pub(super) fn client_left(&self) {
+        let before = self.0.clients.fetch_sub(1, Ordering::Relaxed);
+        self.metrics().clients.dec();
+        self.log_clients("client left", before - 1, before == 1);
+    }
+
+    /// The first and the last change what the hub does; those in between are for whoever looks closely.
+    fn log_clients(&self, what: &str, clients: usize, matters: bool) {
+        let id = self.id();
+        if matters {
+            info!(self.logger(), "[ConnectionPool] {what}"; "hub" => %id, "clients" => clients);
+        } else {
+            debug!(self.logger(), "[ConnectionPool] {what}"; "hub" => %id, "clients" => clients);
+        }
+    }
+
+    /// Publishes to an event bus; answers the topic's new number.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nobody has seen it.
+    pub async fn publish(&self, topic: Topic, data: RawJson) -> Result<u64, PublishError> {
+        let hub = self.address().ok_or(PublishError::Gone)?;
+        match hub.send(Publish { topic, data }).await {
+            Ok(published) => published.map_err(|Full| PublishError::Full),
+            Err(_) => Err(PublishError::Gone),
+        }
+    }
+
+    /// The topics that are there, by name. `None` while there is no hub.
+    pub async fn topics(&self) -> Option<Vec<TopicLine>> {
+        self.address()?.send(ListTopics).await.ok()
+    }
+}

@@ -1,0 +1,59 @@
+//! Owns the messages of the `Hub` actor and what it sends to shards.
+//! Called by branches, by `HubHandle`, and by the hub.
+
+use actix::{Message, Recipient};
+use serde::Serialize;
+
+use super::{fanout::Wishes, news::News, topics::Full};
+use crate::protocol::{HubId, RawJson, Topic};
+
+// ---- commands
+
+/// Sent by a branch whose shard's wishes have changed; the next one only when this is answered. Mailbox full: it waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Wish {
+    pub shard: usize,
+    /// The shard itself.
+    pub reply: Recipient<Deliver>,
+    pub wishes: Wishes,
+}
+
+/// Sent for a connection or a back end that may publish; answers the topic's new number, or that there are as many topics as
+/// there may be. Mailbox full: the publisher waits, and nothing more is read from it.
+#[derive(Message)]
+#[rtype(result = "Result<u64, Full>")]
+pub struct Publish {
+    pub topic: Topic,
+    pub data: RawJson,
+}
+
+// ---- queries
+
+/// Sent for an operator; answers the topics that are there, by name. Mailbox full: the request waits.
+#[derive(Message)]
+#[rtype(result = "Vec<TopicLine>")]
+pub struct ListTopics;
+
+/// One topic, for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopicLine {
+    pub topic: Topic,
+    /// Of its newest value.
+    pub seq: u64,
+    /// Whether anybody subscribes to it; or it lingers, or it is kept.
+    pub wanted: bool,
+}
+
+// ---- events
+
+/// Sent to each shard with what is new for it; the next one only when this is answered, and at the hub's pace. Mailbox full:
+/// it waits, and past a bound newer values take the place of older ones meanwhile.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    pub hub: HubId,
+    /// The number of the shard's newest wish that was heard by then.
+    pub heard: u64,
+    pub news: Vec<News>,
+}

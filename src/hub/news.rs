@@ -1,0 +1,43 @@
+//! Owns what a hub tells a shard: one ordered list of values, of changes of the feed, and of gaps; pure.
+//! Called by `lane`, which queues news, and `fanout`, which tells subscribers.
+
+use super::{
+    update::Update,
+    uplink::{FeedStatus, Gap},
+};
+use crate::protocol::Topic;
+
+/// Crosses threads; cloning shares texts and sets.
+#[derive(Debug, Clone)]
+pub enum News {
+    Update(Update),
+    /// H3.
+    Feed(FeedStatus),
+    /// H4: before the first fresh value of these topics.
+    Gap(Gap),
+    /// This topic is not among the hub's, and nothing of it will come.
+    Refused(Topic, Refusal),
+    /// The hub ended abnormally at this moment (unix ms), and another has taken its place: it knows nothing of this shard.
+    Restarted(u64),
+    /// The hub ended abnormally too often of late: there is none now.
+    Ended,
+}
+
+/// Why a topic that was wanted is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The hub has as many topics as it may.
+    Full,
+    /// The upstream cannot be asked for a topic of this name.
+    Nameless,
+}
+
+impl News {
+    /// The memory it takes, roughly.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Update(update) => update.bytes(),
+            _ => size_of::<Self>(),
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Owns a world of a hub, its shards and clients, and the messages between them: whatever happens in whatever order, each
+//! subscriber is told the truth. Run by `cargo test`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::hub::{
+    lane::Lane,
+    topics::{Change, Rules, Topics, Wanted},
+};
+
+const SHARDS: usize = 2;
+const CLIENTS: usize = 4;
+/// One whose values replace each other, one whose values are steps.
+const NAMES: [&str; 2] = ["latest", "steps"];
+const LINGER: Duration = Duration::from_millis(50);
+const INTERVAL: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Subscribe(usize, usize),
+    Unsubscribe(usize, usize),
+    Publish(usize),
+    /// Milliseconds pass.
+    Pass(u64),
+    /// A message of this shard reaches the hub, or the other way round.
+    WishArrives(usize),
+    NewsArrive(usize),
+    /// A client's turn ends; its socket takes this much.
+    Take(usize, usize),
+    /// The connection to the upstream of `latest` is lost, or there again.
+    Lose,
+    Recover,
+    /// The hub fails, and another takes its place.
+    Fail,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let (client, name, shard) = (0..CLIENTS, 0..NAMES.len(), 0..SHARDS);
+    prop_oneof![
+        9 => (client.clone(), name.clone()).prop_map(|(client, name)| Happening::Subscribe(client, name)),
+        4 => (client.clone(), name.clone()).prop_map(|(client, name)| Happening::Unsubscribe(client, name)),
+        18 => name.prop_map(Happening::Publish),
+        8 => prop_oneof![0u64..10, 10u64..60].prop_map(Happening::Pass),
+        9 => shard.clone().prop_map(Happening::WishArrives),
+        12 => shard.prop_map(Happening::NewsArrive),
+        12 => (client, prop_oneof![Just(0), 1usize..400]).prop_map(|(client, bytes)| Happening::Take(client, bytes)),
+        2 => Just(Happening::Lose),
+        3 => Just(Happening::Recover),
+        1 => Just(Happening::Fail),
+    ]
+}
+
+/// A hub, its shards, and the messages between them; clients 0, 2 … live on shard 0, the others on shard 1.
+struct World {
+    now: Instant,
+    unix_ms: u64,
+    life: u64,
+    topics: Topics,
+    /// `None` before the hub has heard of the shard.
+    lanes: [Option<Lane>; SHARDS],
+    status: FeedStatus,
+    fanouts: [Fanout; SHARDS],
+    wishes: [Option<Wishes>; SHARDS],
+    /// Each with the newest wish that was heard.
+    news: [VecDeque<(u64, Vec<News>)>; SHARDS],
+    clients: Vec<Client>,
+    /// What the source has said of each topic so far, heard or not.
+    said: BTreeMap<&'static str, Vec<u64>>,
+    /// How often values of `latest` may have been missed so far.
+    era: u64,
+    /// While the upstream is lost: since when, and what was wanted then and ever since.
+    lost: Option<(u64, BTreeSet<Topic>)>,
+    watched: BTreeSet<Topic>,
+}
+
+fn topics(life: u64) -> Topics {
+    Topics::new(Rules { linger: LINGER, max_topics: 10, keeps: false }, life << 40)
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            now: Instant::now(),
+            unix_ms: 1,
+            life: 0,
+            topics: topics(0),
+            lanes: Default::default(),
+            status: status(FeedState::Live, 0),
+            fanouts: [(); SHARDS].map(|()| fanout()),
+            wishes: Default::default(),
+            news: Default::default(),
+            clients: (0..CLIENTS).map(|_| Client::new()).collect(),
+            said: NAMES.map(|name| (name, Vec::new())).into(),
+            era: 0,
+            lost: None,
+            watched: BTreeSet::new(),
+        };
+        for (number, client) in world.clients.iter().enumerate() {
+            world.fanouts[number % SHARDS].enter(number as u64, client.outbox.clone());
+        }
+        world.send();
+        world
+    }
+
+    fn push(&mut self, shard: usize, news: News) {
+        self.lanes[shard].as_mut().expect("it asked").push(news);
+    }
+
+    fn publish(&mut self, name: &'static str, is_first: bool) {
+        let said = self.said.get_mut(name).expect("a name");
+        if !is_first {
+            said.push(said.len() as u64);
+        }
+        let json = |value: Json| RawJson::from_serialize(&value);
+        let value = match name {
+            "steps" if is_first => Value { live: json(json!(said)), whole: Some(json(json!(said))) },
+            "steps" => Value { live: json(json!([said.last()])), whole: Some(json(json!(said))) },
+            _ => Value { live: json(json!([self.era, said.len()])), whole: None },
+        };
+        if name == "latest" && self.lost.is_some() {
+            return;
+        }
+        let topic = topic(name);
+        let Some((update, shards)) = self.topics.publish(&topic, value) else { return };
+        for shard in shards {
+            self.lanes[shard].as_mut().expect("it asked").push(News::Update(update.clone()));
+        }
+    }
+
+    /// What the source is told.
+    fn changes(&mut self) {
+        for change in self.topics.changes() {
+            match change {
+                Change::Active(_) => {}
+                Change::Watch(topic) => {
+                    assert!(self.watched.insert(topic.clone()), "duplicates never reach the source");
+                    let name = NAMES.into_iter().find(|name| *name == topic.as_str()).expect("a name");
+                    self.publish(name, true);
+                }
+                Change::Unwatch(topic) => {
+                    assert!(self.watched.remove(&topic), "the source hears of an end once");
+                    if let Some((_, missed)) = &mut self.lost {
+                        missed.remove(&topic);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wish_arrives(&mut self, shard: usize) {
+        let Some(wishes) = self.wishes[shard].take() else { return };
+        if self.lanes[shard].is_none() {
+            self.lanes[shard] = Some(Lane::new(INTERVAL));
+            self.push(shard, News::Feed(self.status));
+        }
+        self.lanes[shard].as_mut().expect("it asked").hear(wishes.number, &wishes.unwanted);
+        self.topics.set_clients(shard, wishes.clients, self.now);
+        for topic in &wishes.unwanted {
+            self.topics.unwant(topic, shard, self.now);
+        }
+        for topic in &wishes.wanted {
+            if let Wanted::Known(Some(last), gap) = self.topics.want(topic, shard) {
+                self.push(shard, News::Update(last));
+                if let Some((from, to)) = gap {
+                    self.push(shard, News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, news: &News) {
+        self.lanes.iter_mut().flatten().for_each(|lane| lane.push(news.clone()));
+    }
+
+    fn lose(&mut self) {
+        if self.lost.is_none() {
+            self.lost =
+                Some((self.unix_ms, self.watched.iter().filter(|topic| topic.as_str() == "latest").cloned().collect()));
+            self.status = status(FeedState::Down, self.unix_ms);
+            self.tell(&News::Feed(self.status));
+        }
+    }
+
+    fn recover(&mut self) {
+        let Some((from, topics)) = self.lost.take() else { return };
+        self.era += 1;
+        self.status = status(FeedState::Live, self.unix_ms);
+        self.tell(&News::Feed(self.status));
+        if !topics.is_empty() {
+            self.topics.note_gap(topics.iter(), from, self.unix_ms);
+            self.tell(&News::Gap(Gap { topics: Arc::new(topics.into_iter().collect()), from, to: self.unix_ms }));
+        }
+        self.publish("latest", true);
+    }
+
+    fn fail(&mut self) {
+        self.life += 1;
+        self.era += 1;
+        self.topics = topics(self.life);
+        self.lanes = Default::default();
+        self.wishes = Default::default();
+        self.watched.clear();
+        self.lost = None;
+        self.status = status(FeedState::Live, self.unix_ms);
+        for news in &mut self.news {
+            news.push_back((0, vec![News::Restarted(self.unix_ms)]));
+        }
+    }
+
+    /// What may be sent is sent; it arrives later.
+    fn send(&mut self) {
+        self.changes();
+        for shard in 0..SHARDS {
+            if self.wishes[shard].is_none() {
+                self.wishes[shard] = self.fanouts[shard].wishes();
+            }
+            if let Some(lane) = &mut self.lanes[shard]
+                && let Some(news) = lane.next(self.now)
+            {
+                self.news[shard].push_back((lane.heard(), news));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, happening: &Happening) {
+        match *happening {
+            Happening::Subscribe(number, name) => {
+                subscribe(&mut self.fanouts[number % SHARDS], number as u64, &[NAMES[name]]);
+                self.clients[number].topics.insert(topic(NAMES[name]));
+            }
+            Happening::Unsubscribe(number, name) => {
+                let topics = [topic(NAMES[name])];
+                self.fanouts[number % SHARDS].unsubscribe(number as u64, &topics);
+                let client = &mut self.clients[number];
+                client.topics.remove(&topics[0]);
+                // As the pong to a ping that is sent now.
+                let fence =
+                    json_frame(|out| out.extend_from_slice(format!(r#"{{"fence":"{}"}}"#, NAMES[name]).as_bytes()));
+                client.outbox.push(fence, self.now);
+            }
+            Happening::Publish(name) => self.publish(NAMES[name], false),
+            Happening::Pass(ms) => {
+                self.now += Duration::from_millis(ms);
+                self.unix_ms += ms;
+                self.topics.tick(self.now);
+            }
+            Happening::WishArrives(shard) => self.wish_arrives(shard),
+            Happening::NewsArrive(shard) => {
+                if let Some((heard, news)) = self.news[shard].pop_front() {
+                    self.fanouts[shard].deliver(news, heard, self.now, self.unix_ms);
+                    self.lanes[shard].iter_mut().for_each(Lane::arrived);
+                }
+            }
+            Happening::Take(number, bytes) => {
+                self.clients[number].valve.room.set(bytes);
+                self.clients[number].outbox.flush();
+            }
+            Happening::Lose => self.lose(),
+            Happening::Recover => self.recover(),
+            Happening::Fail => self.fail(),
+        }
+        self.send();
+    }
+
+    /// Everything that is on its way arrives.
+    fn settle(&mut self) {
+        let is_waiting = |lane: &Lane| lane.next_deadline().is_some();
+        while self.wishes.iter().any(Option::is_some)
+            || self.news.iter().any(|news| !news.is_empty())
+            || self.lanes.iter().flatten().any(is_waiting)
+        {
+            self.carry_out(&Happening::Pass(INTERVAL.as_millis() as u64));
+            for shard in 0..SHARDS {
+                self.carry_out(&Happening::WishArrives(shard));
+                self.carry_out(&Happening::NewsArrive(shard));
+            }
+        }
+    }
+
+    /// Reads what a client was told, as a client would.
+    fn check(&self, client: &Client) {
+        // Of each topic that is subscribed: the number and the value, `None` before the first.
+        let mut known: BTreeMap<String, Option<(u64, Json)>> = BTreeMap::new();
+        // Gaps that no value has followed yet.
+        let mut gaps = BTreeSet::new();
+        let (mut gap_count, mut subscribed_count) = (BTreeMap::new(), BTreeMap::<_, u64>::new());
+        let mut feed = json!("live");
+        for frame in client.told() {
+            if let Some(name) = frame["fence"].as_str() {
+                known.remove(name);
+                continue;
+            }
+            match frame["type"].as_str().expect("a type") {
+                "subscribed" => {
+                    let name = frame["topics"][0].as_str().expect("a topic");
+                    known.insert(name.to_owned(), None);
+                    *subscribed_count.entry(name.to_owned()).or_default() += 1;
+                    continue;
+                }
+                "feed" => {
+                    feed = frame["state"].clone();
+                    continue;
+                }
+                "gap" => {
+                    assert!(frame["from"].as_u64() <= frame["to"].as_u64(), "{frame}");
+                    for name in frame["topics"].as_array().expect("topics") {
+                        let name = name.as_str().expect("a name").to_owned();
+                        gaps.insert(name.clone());
+                        *gap_count.entry(name).or_default() += 1;
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let name = frame["topic"].as_str().expect("a topic");
+            let (seq, data) = (frame["seq"].as_u64().expect("a number"), &frame["data"]);
+            let value = known.get_mut(name);
+            if let (Some(Some((_, before))), "latest") = (&value, name)
+                && before[0] != data[0]
+            {
+                assert!(gaps.remove("latest"), "no gap was told before {frame}, behind {before}");
+            }
+            if frame["snapshot"] == true {
+                let value = value.unwrap_or_else(|| panic!("{name} came after its end: {frame}"));
+                assert!(value.as_ref().is_none_or(|(before, _)| *before <= seq), "{frame}");
+                *value = Some((seq, data.clone()));
+                continue;
+            }
+            let Some(Some((before, value))) = value else { panic!("nothing comes before a snapshot: {frame}") };
+            assert!(*before < seq, "{frame}");
+            if name == "steps" {
+                assert_eq!(*before + 1, seq, "no step is missed unseen");
+                value.as_array_mut().expect("a list").extend(data.as_array().expect("a list").iter().cloned());
+            } else {
+                *value = data.clone();
+            }
+            *before = seq;
+        }
+        for (name, count) in gap_count {
+            let most = self.era * subscribed_count[&name];
+            assert!((0..=most).contains(&count), "{name}: {count} gaps for {} losses", self.era);
+        }
+        assert_eq!(feed, json!(self.status.state));
+        let names: BTreeSet<_> = known.keys().map(|name| topic(name)).collect();
+        assert_eq!(names, client.topics);
+        for (name, value) in known {
+            let said = &self.said[name.as_str()];
+            let expected = if name == "steps" { json!(said) } else { json!([self.era, said.len()]) };
+            assert_eq!(value.map(|(_, value)| value), Some(expected), "{name}: the newest arrived");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn h1_h4_h6_whatever_happens_each_subscriber_ends_with_the_newest_value_and_missed_nothing_unsaid(
+        happenings in prop::collection::vec(happening(), 0..250),
+    ) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.carry_out(happening);
+        }
+        world.settle();
+        world.carry_out(&Happening::Recover);
+        world.settle();
+        for client in &world.clients {
+            prop_assert_eq!(client.outbox.cause(), None);
+            world.check(client);
+        }
+        // What nobody wants any more lingers no longer.
+        world.carry_out(&Happening::Pass(LINGER.as_millis() as u64));
+        let wanted: BTreeSet<_> = world.clients.iter().flat_map(|client| client.topics.iter().cloned()).collect();
+        prop_assert_eq!(&world.watched, &wanted, "the source watches what is wanted and nothing else");
+        for number in 0..CLIENTS {
+            world.fanouts[number % SHARDS].leave(number as u64);
+        }
+        world.send();
+        world.settle();
+        world.carry_out(&Happening::Pass(LINGER.as_millis() as u64));
+        prop_assert!(world.watched.is_empty() && world.topics.is_empty());
+        prop_assert!(world.topics.next_deadline().is_none());
+    }
+}
+
+#[test]
+fn h6_a_subscriber_that_never_reads_holds_one_value_of_each_topic_however_much_is_published() {
+    let mut world = World::new();
+    world.settle();
+    for name in 0..NAMES.len() {
+        world.carry_out(&Happening::Subscribe(0, name));
+    }
+    world.settle();
+    // The socket takes a little, then nothing: from now on the outbox knows.
+    world.carry_out(&Happening::Take(0, 5));
+    for round in 0..1000 {
+        world.carry_out(&Happening::Publish(round % NAMES.len()));
+        world.settle();
+    }
+    let told = world.clients[0].told();
+    world.check(&world.clients[0]);
+    assert!(told.len() <= 3 * NAMES.len(), "subscribed, the first value, the newest: {}", told.len());
+}

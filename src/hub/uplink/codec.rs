@@ -1,0 +1,98 @@
+//! Owns taking a frame of the upstream apart: its items, and of each the topic and the data, byte for byte as it was written.
+//! Called by `machine` for every frame.
+
+use serde_json::value::RawValue;
+
+use super::matcher::{Node, Path, Place, scalar};
+use crate::{
+    config::feeds::{FeedConfig, TopicRule, Unwrap},
+    protocol::json::{MAX_DEPTH, is_deeper},
+};
+
+/// How to read the frames of one feed.
+pub struct Codec {
+    items: Path,
+    data: Path,
+    parts: Vec<Path>,
+    separator: String,
+    overrides: Vec<(String, Vec<Path>)>,
+    names: Vec<(String, String)>,
+}
+
+/// A frame, and the items in it unless it is the only one.
+pub struct Frame<'a> {
+    whole: Node<'a>,
+    items: Option<Vec<Node<'a>>>,
+}
+
+impl<'a> Frame<'a> {
+    pub fn places(&self) -> impl Iterator<Item = Place<'a, '_>> {
+        let items = self.items.as_deref().unwrap_or(std::slice::from_ref(&self.whole));
+        items.iter().map(|item| Place { item, frame: &self.whole })
+    }
+}
+
+impl Codec {
+    pub fn new(feed: &FeedConfig) -> Self {
+        let Unwrap { items, data } = &feed.unwrap;
+        let TopicRule { parts, separator, overrides, names } = &feed.topic;
+        Self {
+            items: Path::of(items),
+            data: Path::of(data),
+            parts: Path::all(parts),
+            separator: separator.clone(),
+            overrides: overrides.iter().map(|(kind, parts)| (kind.clone(), Path::all(parts))).collect(),
+            names: names.clone(),
+        }
+    }
+
+    /// # Errors
+    /// Why it cannot be read, for the log.
+    pub fn frame<'a>(&self, text: &'a str) -> Result<Frame<'a>, &'static str> {
+        // One level is kept free: what is told to subscribers stands in a frame of ours.
+        if is_deeper(text, MAX_DEPTH - 1) {
+            return Err("nests too deep");
+        }
+        let whole = Node::new(serde_json::from_str::<&RawValue>(text).map_err(|_| "is not JSON")?);
+        let items = match self.items.read_in(&whole) {
+            None => None,
+            Some(holder) => match serde_json::from_str::<Vec<&RawValue>>(holder.get()) {
+                Ok(items) => Some(items.into_iter().map(Node::new).collect()),
+                // No array: one item, and where it is the whole frame, the node is there already.
+                Err(_) if std::ptr::eq(holder, whole.raw()) => None,
+                Err(_) => Some(vec![Node::new(holder)]),
+            },
+        };
+        Ok(Frame { whole, items })
+    }
+
+    /// Writes the item's topic over `out`. `false`: it has none.
+    pub fn topic(&self, place: Place<'_, '_>, out: &mut String) -> bool {
+        self.write_topic(place, out).is_some()
+    }
+
+    fn write_topic(&self, place: Place<'_, '_>, out: &mut String) -> Option<()> {
+        out.clear();
+        let kind = part(self.parts.first()?, place)?;
+        let special = self.overrides.iter().find(|(name, _)| *name == kind).map(|(_, parts)| parts);
+        let (first, rest) = special.unwrap_or(&self.parts).split_first()?;
+        let first = if special.is_some() { part(first, place)? } else { kind };
+        let renamed = self.names.iter().find(|(said, _)| *said == first).map(|(_, name)| name.as_str());
+        out.push_str(renamed.unwrap_or(&first));
+        for path in rest {
+            out.push_str(&self.separator);
+            out.push_str(&part(path, place)?);
+        }
+        Some(())
+    }
+
+    /// What subscribers get of the item.
+    pub fn data<'a>(&self, place: Place<'a, '_>) -> Option<&'a RawValue> {
+        self.data.read_in(place.item)
+    }
+}
+
+/// A part of a topic: any scalar but `null`, which names nothing.
+fn part<'a>(path: &Path, place: Place<'a, '_>) -> Option<std::borrow::Cow<'a, str>> {
+    path.read(place).filter(|raw| raw.get() != "null").and_then(scalar)
+}

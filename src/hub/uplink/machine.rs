@@ -1,0 +1,309 @@
+//! Owns `Uplink`: the phases of one feed's upstream connection, from nobody there to live and back.
+//! Called by the hub's actor; `hear` reads what the upstream says, `keep` minds the clock.
+
+mod hear;
+mod keep;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    backoff::Retry,
+    heartbeat::Heartbeat,
+    note::{Censor, Note, Throttle},
+    outage::Outage,
+    output::{Counts, FeedStatus, Output},
+    pace::Pace,
+    rules::Rules,
+    wanted::Wanted,
+};
+use crate::{
+    clock::Now,
+    config::feeds::FeedConfig,
+    protocol::{FeedState, Topic},
+};
+
+/// Nobody is there, or the connection is old.
+const CLOSE_NORMAL: u16 = 1000;
+/// The upstream did not do its part.
+const CLOSE_PROTOCOL: u16 = 1002;
+
+pub struct Uplink {
+    feed: Arc<FeedConfig>,
+    rules: Arc<Rules>,
+    censor: Censor,
+    phase: Phase,
+    /// As it was last put out.
+    state: FeedState,
+    since: u64,
+    told_attempt: u32,
+    wanted: Wanted,
+    /// When the newest wish came.
+    wished_at: Instant,
+    pace: Pace,
+    retry: Retry,
+    outage: Outage,
+    /// When the newest dialling began, and when it came to a connection.
+    dialled: Instant,
+    opened: Instant,
+    last_heard: Option<Instant>,
+    last_frame_id: u64,
+    counts: Counts,
+    unreadable: Throttle,
+    unknown: Throttle,
+    /// Where topics are written; kept for its memory.
+    name: String,
+    out: Vec<Output>,
+}
+
+enum Phase {
+    /// Nobody is there.
+    Idle,
+    /// No connection before this moment.
+    Down(Instant),
+    Connecting,
+    /// Open; `ready` has to come until then.
+    Greeting(Instant),
+    /// The answer to the key has to come until then.
+    Authenticating(Instant),
+    Live(Live),
+}
+
+struct Live {
+    heartbeat: Option<Heartbeat>,
+    /// When silence began that may make it stale.
+    quiet_since: Instant,
+    /// Unix ms of the last frame, or of the beginning.
+    heard: u64,
+}
+
+/// Why there is no connection any more.
+enum Fall {
+    Failure,
+    CoolDown,
+    Refusal,
+}
+
+impl Uplink {
+    pub fn new(feed: Arc<FeedConfig>, random: fastrand::Rng, now: Now) -> Self {
+        let rules = Rules::new(&feed);
+        Self {
+            censor: Censor::new(&feed),
+            phase: Phase::Idle,
+            state: FeedState::Disconnected,
+            since: now.unix_ms,
+            told_attempt: 0,
+            wanted: Wanted::new(rules.can_drop()),
+            wished_at: now.instant,
+            pace: Pace::new(feed.messages_per_second),
+            retry: Retry::new(feed.backoff, random),
+            outage: Outage::default(),
+            dialled: now.instant,
+            opened: now.instant,
+            last_heard: None,
+            last_frame_id: 0,
+            counts: Counts::default(),
+            unreadable: Throttle::default(),
+            unknown: Throttle::default(),
+            name: String::new(),
+            out: Vec::new(),
+            rules: Arc::new(rules),
+            feed,
+        }
+    }
+
+    /// Whether the upstream can be asked for the topic. What it cannot be asked for is not wanted either, whatever is said.
+    pub fn can_ask(&self, topic: &Topic) -> bool {
+        self.rules.can_ask(topic)
+    }
+
+    pub fn want(&mut self, topic: &Topic, now: Now) {
+        if self.can_ask(topic) && self.wanted.want(topic) {
+            self.wished_at = now.instant;
+        }
+    }
+
+    /// Values of it are not put out any more, whatever the upstream still sends.
+    pub fn unwant(&mut self, topic: &Topic, now: Now) {
+        if self.wanted.unwant(topic) {
+            self.outage.unwanted(topic);
+            self.wished_at = now.instant;
+        }
+    }
+
+    /// Whether somebody is there. Without anybody the connection is closed at once and gaps are forgotten; pauses in force
+    /// stay in force.
+    pub fn set_active(&mut self, is_active: bool, now: Now) {
+        match (&self.phase, is_active) {
+            (Phase::Idle, true) => {
+                self.retry.begin(now.instant);
+                match self.retry.not_before(now.instant) {
+                    Some(until) => self.pause(until, now),
+                    None => self.connect(now),
+                }
+            }
+            (Phase::Idle, false) | (_, true) => {}
+            (phase, false) => {
+                if !matches!(phase, Phase::Down(_)) {
+                    self.out.push(Output::Disconnect(CLOSE_NORMAL));
+                    self.out.push(Output::Note(Note::Closed));
+                }
+                self.retry.ended(now.instant);
+                self.phase = Phase::Idle;
+                self.wanted.forget_asked();
+                self.outage.forget();
+                self.show(FeedState::Disconnected, now);
+            }
+        }
+    }
+
+    /// The endpoint answered.
+    pub fn opened(&mut self, now: Now) {
+        if !matches!(self.phase, Phase::Connecting) {
+            return;
+        }
+        self.opened = now.instant;
+        if self.rules.ready.is_empty() {
+            self.greeted(now);
+        } else {
+            self.phase = Phase::Greeting(now.instant + self.feed.endpoint.connect_timeout);
+        }
+    }
+
+    /// The endpoint cannot be reached.
+    pub fn failed(&mut self, why: &str, now: Now) {
+        if matches!(self.phase, Phase::Connecting) {
+            self.note(Note::Failed { why: self.censor.said(why) });
+            self.fall(Fall::Failure, now);
+        }
+    }
+
+    /// The connection ended without this side's doing. `close_code`: of the upstream's close frame, if there was one.
+    pub fn lost(&mut self, close_code: Option<u16>, why: &str, now: Now) {
+        match self.phase {
+            Phase::Idle | Phase::Down(_) => return,
+            Phase::Connecting => return self.failed(why, now),
+            Phase::Greeting(_) | Phase::Authenticating(_) | Phase::Live(_) => {}
+        }
+        let why = self.censor.said(why);
+        let is_cool_down = close_code.is_some_and(|code| self.feed.cool_down.codes.contains(&code));
+        if is_cool_down {
+            self.note(Note::CoolDown { said: why.clone() });
+        }
+        self.note(Note::Lost { code: close_code, why });
+        self.fall(if is_cool_down { Fall::CoolDown } else { Fall::Failure }, now);
+    }
+
+    /// Everything to do, in order.
+    pub fn drain(&mut self) -> impl Iterator<Item = Output> {
+        self.out.drain(..)
+    }
+
+    pub fn status(&self) -> FeedStatus {
+        let attempt = if matches!(self.phase, Phase::Idle) { 0 } else { self.retry.attempt() };
+        FeedStatus { state: self.state, since: self.since, attempt, fatal: self.retry.is_fatal() }
+    }
+
+    /// Topics that the upstream was asked for on this connection.
+    pub fn upstream_topics(&self) -> usize {
+        self.wanted.asked()
+    }
+
+    /// When the upstream last sent a frame, on whichever connection.
+    pub fn last_heard(&self) -> Option<Instant> {
+        self.last_heard
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn note(&mut self, note: Note) {
+        self.out.push(Output::Note(note));
+    }
+
+    /// Puts out the status if there is something new in it.
+    fn show(&mut self, state: FeedState, now: Now) {
+        let is_connected = matches!(state, FeedState::Live | FeedState::Stale);
+        if self.state != state {
+            self.state = state;
+            self.since = now.unix_ms;
+        } else if is_connected || self.told_attempt == self.status().attempt {
+            return;
+        }
+        self.told_attempt = self.status().attempt;
+        self.out.push(Output::Feed(self.status()));
+    }
+
+    fn connect(&mut self, now: Now) {
+        self.phase = Phase::Connecting;
+        self.dialled = now.instant;
+        self.note(Note::Connecting { attempt: self.retry.attempt() });
+        self.show(FeedState::Connecting, now);
+        self.out.push(Output::Connect);
+    }
+
+    fn pause(&mut self, until: Instant, now: Now) {
+        self.phase = Phase::Down(until);
+        let after = until.saturating_duration_since(now.instant);
+        self.note(Note::Retry { after, attempt: self.retry.attempt() });
+        self.show(FeedState::Down, now);
+    }
+
+    /// The upstream is ready to hear who we are.
+    fn greeted(&mut self, now: Now) {
+        let frames = self.feed.on_open.iter().chain(self.feed.auth.as_ref().map(|auth| &auth.send));
+        self.out.extend(frames.cloned().map(Output::Send));
+        match &self.feed.auth {
+            Some(auth) if !self.rules.success.is_empty() => {
+                self.phase = Phase::Authenticating(now.instant + auth.timeout);
+            }
+            _ => self.go_live(now),
+        }
+    }
+
+    fn go_live(&mut self, now: Now) {
+        let heartbeat = self.feed.heartbeat.as_ref();
+        let heartbeat = heartbeat.map(|it| Heartbeat::new(it.interval, it.timeout, now.instant));
+        self.phase = Phase::Live(Live { heartbeat, quiet_since: now.instant, heard: now.unix_ms });
+        self.retry.live(now.instant);
+        self.note(Note::Live { after: now.instant.saturating_duration_since(self.dialled) });
+        self.show(FeedState::Live, now);
+        self.ask(now);
+    }
+
+    /// This side ends the connection because of what the upstream said or did not say.
+    fn give_up(&mut self, note: Note, fall: Fall, now: Now) {
+        self.note(note);
+        self.out.push(Output::Disconnect(if matches!(fall, Fall::Failure) { CLOSE_PROTOCOL } else { CLOSE_NORMAL }));
+        self.fall(fall, now);
+    }
+
+    fn fall(&mut self, fall: Fall, now: Now) {
+        self.forget_connection();
+        let after = match fall {
+            Fall::Failure => self.retry.failed(Duration::ZERO, now.instant),
+            Fall::CoolDown => self.retry.failed(self.feed.cool_down.pause, now.instant),
+            Fall::Refusal => self.retry.refused(self.feed.fatal_retry, now.instant),
+        };
+        self.pause(now.instant + after, now);
+    }
+
+    /// Replaces the connection by a new one, without a pause: nobody did anything wrong.
+    fn renew(&mut self, note: Note, now: Now) {
+        self.note(note);
+        self.forget_connection();
+        self.retry.ended(now.instant);
+        self.out.push(Output::Disconnect(CLOSE_NORMAL));
+        self.connect(now);
+    }
+
+    fn forget_connection(&mut self) {
+        if let Phase::Live(live) = &self.phase {
+            self.outage.lost(self.wanted.topics(), live.heard);
+        }
+        self.wanted.forget_asked();
+    }
+}

@@ -1,0 +1,117 @@
+//! Owns what the machine makes of what comes from the upstream: verdicts on the connection, signs of life, and values.
+//! Called by the hub's actor for every frame.
+
+use super::{Fall, Live, Phase, Uplink};
+use crate::{
+    clock::Now,
+    hub::uplink::{
+        matcher::{Place, Test},
+        note::Note,
+        output::Output,
+        rules::Rules,
+    },
+    protocol::FeedState,
+};
+
+impl Uplink {
+    /// A text frame came.
+    pub fn heard(&mut self, text: &str, now: Now) {
+        match &mut self.phase {
+            // Of a connection that was given up.
+            Phase::Idle | Phase::Down(_) | Phase::Connecting => return,
+            Phase::Greeting(_) | Phase::Authenticating(_) => {}
+            Phase::Live(live) => {
+                live.quiet_since = now.instant;
+                live.heard = now.unix_ms;
+            }
+        }
+        self.counts.frames += 1;
+        self.last_heard = Some(now.instant);
+        if self.rules.expect.is_empty() {
+            self.answered();
+        }
+        if self.state == FeedState::Stale {
+            self.note(Note::Recovered);
+            self.show(FeedState::Live, now);
+        }
+        let rules = self.rules.clone();
+        match rules.codec.frame(text) {
+            Ok(frame) => {
+                for place in frame.places() {
+                    if !self.item(&rules, place, now) {
+                        return;
+                    }
+                }
+            }
+            Err(why) => {
+                self.counts.unreadable += 1;
+                if let Some(frames) = self.unreadable.count(now.instant) {
+                    self.note(Note::Unreadable { why, frames });
+                }
+            }
+        }
+    }
+
+    /// A WebSocket pong came. It answers a ping, but says nothing of the feed: H3's silence goes on.
+    pub fn ponged(&mut self) {
+        if self.rules.expect.is_empty() {
+            self.answered();
+        }
+    }
+
+    fn answered(&mut self) {
+        if let Phase::Live(Live { heartbeat: Some(heartbeat), .. }) = &mut self.phase {
+            heartbeat.answered();
+        }
+    }
+
+    /// `false`: the connection was given up, and what else is in the frame does not count.
+    fn item(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) -> bool {
+        let (note, fall): (fn(String) -> Note, _) = match &self.phase {
+            _ if Test::any(&rules.fatal, place) => (|said| Note::Refused { said }, Fall::Refusal),
+            _ if Test::any(&rules.cool_down, place) => (|said| Note::CoolDown { said }, Fall::CoolDown),
+            Phase::Authenticating(_) if Test::any(&rules.failure, place) => {
+                (|said| Note::Refused { said }, Fall::Refusal)
+            }
+            _ => {
+                self.proceed(rules, place, now);
+                return true;
+            }
+        };
+        let said = self.censor.said(place.item.raw().get());
+        self.give_up(note(said), fall, now);
+        false
+    }
+
+    fn proceed(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) {
+        match &self.phase {
+            Phase::Greeting(_) if Test::any(&rules.ready, place) => self.greeted(now),
+            Phase::Authenticating(_) if Test::any(&rules.success, place) => self.go_live(now),
+            Phase::Live(_) if Test::any(&rules.expect, place) => self.answered(),
+            Phase::Live(_) if !Test::any(&rules.ignore, place) => self.value(rules, place, now),
+            _ => {}
+        }
+    }
+
+    fn value(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) {
+        let has_topic = rules.codec.topic(place, &mut self.name);
+        let Some(data) = rules.codec.data(place).filter(|_| has_topic) else {
+            self.counts.unknown += 1;
+            if let Some(items) = self.unknown.count(now.instant) {
+                self.note(Note::Unknown { said: self.censor.said(place.item.raw().get()), items });
+            }
+            return;
+        };
+        let Some(topic) = self.wanted.get(&self.name) else {
+            self.counts.unwanted += 1;
+            return;
+        };
+        let topic = topic.clone();
+        if let Some(gap) = self.outage.end(now.unix_ms) {
+            self.counts.gaps += 1;
+            self.out.push(Output::Gap(gap));
+        }
+        self.counts.values += 1;
+        self.out.push(Output::Data(topic, data.into()));
+    }
+}

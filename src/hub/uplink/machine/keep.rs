@@ -1,0 +1,117 @@
+//! Owns what the machine does because time has passed or wishes have changed: timeouts, heartbeats, staleness, subscriptions.
+//! Called by the hub's actor at the machine's deadlines.
+
+use std::time::Instant;
+
+use super::{Fall, Live, Phase, Uplink};
+use crate::{
+    clock::Now,
+    hub::uplink::{note::Note, output::Output, wanted::Change},
+    protocol::FeedState,
+};
+
+/// Subscriptions that cannot be taken back and that nobody wants, on one connection: beyond this it is replaced.
+const MAX_LITTER: usize = 1000;
+
+impl Uplink {
+    /// Does what is due. Until [`Uplink::next_deadline`], which then lies ahead, there is nothing more to do.
+    pub fn tick(&mut self, now: Now) {
+        match &self.phase {
+            Phase::Down(until) if *until <= now.instant => self.connect(now),
+            Phase::Greeting(until) if *until <= now.instant => {
+                self.give_up(Note::Silent { awaited: "a greeting" }, Fall::Failure, now);
+            }
+            Phase::Authenticating(until) if *until <= now.instant => {
+                self.give_up(Note::Silent { awaited: "an answer to the key" }, Fall::Failure, now);
+            }
+            Phase::Live(_) => self.tick_live(now),
+            _ => {}
+        }
+    }
+
+    /// When [`Uplink::tick`] is to be called. It may lie in the past: then at once.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Idle | Phase::Connecting => None,
+            Phase::Down(until) | Phase::Greeting(until) | Phase::Authenticating(until) => Some(*until),
+            Phase::Live(live) => {
+                let wish = self.wanted.next().map(|_| self.pace.next().unwrap_or(self.wished_at));
+                let heartbeat = live.heartbeat.as_ref().map(|heartbeat| heartbeat.deadline());
+                [wish, heartbeat, self.renewal_at(), self.stale_at(live), self.retry.stable_at()]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+        }
+    }
+
+    fn renewal_at(&self) -> Option<Instant> {
+        self.feed.max_age.map(|age| self.opened + age)
+    }
+
+    /// When silence will have lasted too long. Silence of a connection without subscriptions means nothing.
+    fn stale_at(&self, live: &Live) -> Option<Instant> {
+        let is_judged = self.state == FeedState::Live && self.wanted.asked() > 0;
+        is_judged.then(|| live.quiet_since + self.feed.stale_after)
+    }
+
+    fn tick_live(&mut self, now: Now) {
+        if self.renewal_at().is_some_and(|at| at <= now.instant) {
+            let age = now.instant.saturating_duration_since(self.opened);
+            return self.renew(Note::Aged { age }, now);
+        }
+        if self.wanted.litter() > MAX_LITTER {
+            return self.renew(Note::Littered { topics: self.wanted.litter() }, now);
+        }
+        let Phase::Live(live) = &mut self.phase else { return };
+        if let Some(heartbeat) = &mut live.heartbeat {
+            if heartbeat.is_dead(now.instant) {
+                return self.give_up(Note::Silent { awaited: "an answer to a heartbeat" }, Fall::Failure, now);
+            }
+            if heartbeat.is_due(now.instant) {
+                let frame = self.feed.heartbeat.as_ref().and_then(|heartbeat| heartbeat.send.clone());
+                self.out.push(frame.map_or(Output::Ping, Output::Send));
+            }
+        }
+        self.retry.notice_stable(now.instant);
+        self.ask(now);
+        if let Phase::Live(live) = &self.phase
+            && self.stale_at(live).is_some_and(|at| at <= now.instant)
+        {
+            let after = now.instant.saturating_duration_since(live.quiet_since);
+            self.note(Note::Stale { after });
+            self.show(FeedState::Stale, now);
+        }
+    }
+
+    /// Brings what the upstream was asked for nearer to what is wanted, as fast as it may be asked.
+    pub(super) fn ask(&mut self, now: Now) {
+        let Phase::Live(live) = &mut self.phase else { return };
+        let before = self.wanted.asked();
+        while let Some(change) = self.wanted.next() {
+            let template = match change {
+                Change::Ask => &self.rules.subscribe,
+                Change::Drop => &self.rules.unsubscribe,
+            };
+            let Some(template) = template else {
+                // The upstream sends everything unasked.
+                self.wanted.take(change, usize::MAX, |_| "");
+                continue;
+            };
+            if !self.pace.is_due(now.instant) {
+                break;
+            }
+            let batch = if template.is_single() { 1 } else { self.feed.batch };
+            let topics = self.wanted.take(change, batch, |topic| template.group(topic));
+            self.last_frame_id += 1;
+            self.pace.sent(now.instant);
+            self.out.push(Output::Send(template.frame(&topics, self.last_frame_id)));
+        }
+        if before == 0 {
+            live.quiet_since = now.instant;
+        }
+        if self.wanted.asked() == 0 && self.state == FeedState::Stale {
+            self.show(FeedState::Live, now);
+        }
+    }
+}

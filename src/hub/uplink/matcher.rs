@@ -1,0 +1,253 @@
+//! Owns reading one place of a JSON text (RFC 6901) without taking the rest apart, and the tests that are made of such readings.
+//! Called by `codec` for topics and data, and by `machine` for what the upstream says of itself.
+
+use std::{borrow::Cow, cell::OnceCell, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::config::feeds::{Expected, Matcher, Pointer};
+
+/// One JSON value of a frame. Its fields are found once, whatever the number of readings.
+pub struct Node<'a> {
+    raw: &'a RawValue,
+    parts: OnceCell<Parts<'a>>,
+}
+
+enum Parts<'a> {
+    Fields(Vec<(Text<'a>, &'a RawValue)>),
+    Items(Vec<&'a RawValue>),
+    None,
+}
+
+impl<'a> Node<'a> {
+    pub fn new(raw: &'a RawValue) -> Self {
+        Self { raw, parts: OnceCell::new() }
+    }
+
+    pub fn raw(&self) -> &'a RawValue {
+        self.raw
+    }
+
+    fn part(&self, name: &str) -> Option<&'a RawValue> {
+        match self.parts.get_or_init(|| parts(self.raw)) {
+            // Of two fields with one name the last counts, as in browsers.
+            Parts::Fields(fields) => fields.iter().rev().find(|(field, _)| field.0 == name).map(|(_, raw)| *raw),
+            Parts::Items(items) => {
+                let is_index =
+                    name == "0" || (!name.starts_with('0') && name.bytes().all(|byte| byte.is_ascii_digit()));
+                if is_index { items.get(name.parse::<usize>().ok()?).copied() } else { None }
+            }
+            Parts::None => None,
+        }
+    }
+}
+
+fn parts(raw: &RawValue) -> Parts<'_> {
+    // The text was read as JSON once, so what is left to go wrong is a name with half a surrogate pair.
+    match raw.get().as_bytes().first() {
+        Some(b'{') => serde_json::from_str(raw.get()).map_or(Parts::None, |Fields(fields)| Parts::Fields(fields)),
+        Some(b'[') => serde_json::from_str(raw.get()).map_or(Parts::None, Parts::Items),
+        _ => Parts::None,
+    }
+}
+
+/// A string, borrowed from the frame where nothing in it is escaped.
+pub struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(text.into()))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(text.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+/// An object's fields in their order, values unread.
+struct Fields<'a>(Vec<(Text<'a>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+                let mut fields = Vec::with_capacity(16);
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// What a string says, or how another scalar is written. `None` for arrays and objects.
+pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
+    match raw.get().as_bytes().first()? {
+        b'{' | b'[' => None,
+        b'"' if !raw.get().contains('\\') => raw.get().get(1..raw.get().len() - 1).map(Cow::Borrowed),
+        b'"' => serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0),
+        _ => Some(raw.get().into()),
+    }
+}
+
+/// An item, and the frame that it came in; the same node where the frame is the item.
+#[derive(Clone, Copy)]
+pub struct Place<'a, 'n> {
+    pub item: &'n Node<'a>,
+    pub frame: &'n Node<'a>,
+}
+
+/// A pointer taken apart.
+#[derive(Debug, Clone)]
+pub struct Path {
+    in_frame: bool,
+    /// `None`: the text is no pointer, and nothing is there.
+    segments: Option<Vec<String>>,
+}
+
+impl Path {
+    pub fn new(pointer: &Pointer) -> Self {
+        Self { in_frame: pointer.in_frame, ..Self::of(&pointer.path) }
+    }
+
+    pub fn of(path: &str) -> Self {
+        let unescape = |segment: &str| segment.replace("~1", "/").replace("~0", "~");
+        let segments = match path.strip_prefix('/') {
+            Some(rest) => Some(rest.split('/').map(unescape).collect()),
+            None => path.is_empty().then(Vec::new),
+        };
+        Self { in_frame: false, segments }
+    }
+
+    pub fn all(pointers: &[Pointer]) -> Vec<Self> {
+        pointers.iter().map(Self::new).collect()
+    }
+
+    pub fn read<'a>(&self, place: Place<'a, '_>) -> Option<&'a RawValue> {
+        self.read_in(if self.in_frame { place.frame } else { place.item })
+    }
+
+    pub fn read_in<'a>(&self, node: &Node<'a>) -> Option<&'a RawValue> {
+        let Some((first, rest)) = self.segments.as_ref()?.split_first() else { return Some(node.raw) };
+        rest.iter().try_fold(node.part(first)?, |raw, segment| Node::new(raw).part(segment))
+    }
+}
+
+/// A [`Matcher`] whose pointers are taken apart.
+#[derive(Debug, Clone)]
+pub struct Test(Vec<(Path, Expected)>);
+
+impl Test {
+    pub fn all(matchers: &[Matcher]) -> Vec<Self> {
+        let test = |Matcher(parts): &Matcher| {
+            Self(parts.iter().map(|(pointer, expected)| (Path::new(pointer), expected.clone())).collect())
+        };
+        matchers.iter().map(test).collect()
+    }
+
+    /// Whether one of these tests holds.
+    pub fn any(tests: &[Self], place: Place<'_, '_>) -> bool {
+        tests.iter().any(|test| test.holds(place))
+    }
+
+    fn holds(&self, place: Place<'_, '_>) -> bool {
+        self.0.iter().all(|(path, expected)| {
+            path.read(place).is_some_and(|raw| match expected {
+                Expected::Present => true,
+                Expected::Text(text) => scalar(raw).is_some_and(|said| said == text.as_str()),
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> &RawValue {
+        serde_json::from_str(text).expect("JSON")
+    }
+
+    #[test]
+    fn pointers_find_what_rfc_6901_says_in_the_very_bytes() {
+        let node = Node::new(raw(r#" {"a/b":{"m~n":[10, {"x":1.50}]},"":0,"d":1,"d":2,"\u0065v":"T"} "#));
+        let find = |path: &str| Path::of(path).read_in(&node).map(RawValue::get);
+        assert_eq!(find("/a~1b/m~0n/1/x"), Some("1.50"));
+        assert_eq!(find("/a~1b/m~0n/1"), Some(r#"{"x":1.50}"#));
+        assert_eq!(find("/"), Some("0"), "the field without a name");
+        assert_eq!(find("/d"), Some("2"), "the last of two");
+        assert_eq!(find("/ev"), Some(r#""T""#), "an escaped name");
+        assert!(find("").is_some_and(|all| all.starts_with('{') && all.ends_with('}')));
+        for nothing in ["/a", "/a~1b/m~0n/2", "/a~1b/m~0n/01", "/a~1b/m~0n/-", "/a~1b/m~0n/", "/d/0", "d", "ev"] {
+            assert_eq!(find(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn agrees_with_serde_json_on_every_pointer_into_an_odd_text() {
+        let text = r#"{"a":[[],{},{"b":null,"c":[true,-0.5e3,"\u00e9\n"]}],"~":{"/":"x"}," ":[[["deep"]]]}"#;
+        let (node, value) = (Node::new(raw(text)), serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
+        for path in
+            ["", "/a", "/a/0", "/a/1/b", "/a/2/b", "/a/2/c/1", "/a/2/c/2", "/~0/~1", "/ /0/0/0", "/a/2/c/3", "/x"]
+        {
+            let found = Path::of(path).read_in(&node).map(|raw| serde_json::from_str(raw.get()).expect("JSON"));
+            assert_eq!(found.as_ref(), value.pointer(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn scalars_say_what_they_are_written_as_and_nothing_else_says_anything() {
+        for (text, said) in [(r#""a\"b""#, "a\"b"), ("1.0", "1.0"), ("true", "true"), ("null", "null"), (r#""""#, "")] {
+            assert_eq!(scalar(raw(text)).as_deref(), Some(said));
+        }
+        for text in ["[]", "{}", r#""\ud800""#] {
+            assert_eq!(scalar(raw(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_matcher_holds_when_all_of_it_does_in_the_item_or_in_the_frame() {
+        let pointer = |in_frame, path: &str| Pointer { in_frame, path: path.into() };
+        let text = |text: &str| Expected::Text(text.into());
+        let matcher = Matcher(vec![
+            (pointer(true, "/channel"), text("status")),
+            (pointer(false, "/code"), text("406")),
+            (pointer(false, "/msg"), Expected::Present),
+        ]);
+        let tests = Test::all(&[matcher]);
+        let holds = |frame: &str, item: &str| {
+            Test::any(&tests, Place { item: &Node::new(raw(item)), frame: &Node::new(raw(frame)) })
+        };
+        assert!(holds(r#"{"channel":"status"}"#, r#"{"code":406,"msg":null}"#));
+        assert!(holds(r#"{"channel":"status"}"#, r#"{"code":"406","msg":[]}"#));
+        assert!(!holds(r#"{"channel":"status"}"#, r#"{"code":406}"#));
+        assert!(!holds(r#"{"channel":"status"}"#, r#"{"code":4060,"msg":1}"#));
+        assert!(!holds(r#"{}"#, r#"{"channel":"status","code":406,"msg":1}"#));
+        assert!(!holds("[]", "7"), "neither needs to be an object");
+    }
+}

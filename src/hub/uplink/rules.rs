@@ -1,0 +1,50 @@
+//! Owns a feed's description made ready for use: pointers and templates taken apart once.
+//! Called by `machine`.
+
+use super::{codec::Codec, matcher::Test, template::Template};
+use crate::{config::feeds::FeedConfig, protocol::Topic};
+
+pub struct Rules {
+    pub codec: Codec,
+    pub ready: Vec<Test>,
+    pub success: Vec<Test>,
+    pub failure: Vec<Test>,
+    /// What answers a heartbeat; empty: anything.
+    pub expect: Vec<Test>,
+    pub ignore: Vec<Test>,
+    pub fatal: Vec<Test>,
+    pub cool_down: Vec<Test>,
+    pub subscribe: Option<Template>,
+    pub unsubscribe: Option<Template>,
+}
+
+impl Rules {
+    pub fn new(feed: &FeedConfig) -> Self {
+        let template = |template| Template::new(template, &feed.topic.separator);
+        let auth = feed.auth.as_ref();
+        Self {
+            codec: Codec::new(feed),
+            ready: Test::all(&feed.ready),
+            success: auth.map(|auth| Test::all(&auth.success)).unwrap_or_default(),
+            failure: auth.map(|auth| Test::all(&auth.failure)).unwrap_or_default(),
+            expect: feed.heartbeat.as_ref().map(|heartbeat| Test::all(&heartbeat.expect)).unwrap_or_default(),
+            ignore: Test::all(&feed.ignore),
+            fatal: Test::all(&feed.fatal),
+            cool_down: Test::all(&feed.cool_down.when),
+            subscribe: feed.subscribe.as_ref().map(template),
+            unsubscribe: feed.unsubscribe.as_ref().map(template),
+        }
+    }
+
+    /// Whether the upstream can be asked for the topic, and for nothing else by it. A `*` is what operators write for any text,
+    /// and with some upstreams so do subscriptions: `T.*` would order every trade there is, under names that nobody wants.
+    pub fn can_ask(&self, topic: &Topic) -> bool {
+        let templates = [&self.subscribe, &self.unsubscribe];
+        !topic.as_str().contains('*') && templates.into_iter().flatten().all(|template| template.can_say(topic))
+    }
+
+    /// Whether a topic that is not wanted any more can be given up.
+    pub fn can_drop(&self) -> bool {
+        self.unsubscribe.is_some() || self.subscribe.is_none()
+    }
+}

@@ -1,0 +1,228 @@
+//! Owns the difference between what subscribers want and what was asked of the upstream on this connection (H2).
+//! Called by `machine`, which turns the difference into frames.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::protocol::Topic;
+
+/// Invariants: a topic has an entry when it is wanted or asked for; it has a turn when what is wanted and what is asked for
+/// differ and a frame can change that; each turn stands in the queue of what is to be done at it.
+pub struct Wanted {
+    topics: HashMap<Topic, Entry>,
+    /// In the order of the wishes, so that none waits for ever behind newer ones.
+    queues: [BTreeMap<u64, Topic>; 2],
+    next_turn: u64,
+    wanted: usize,
+    asked: usize,
+    /// Whether a subscription can be taken back.
+    can_drop: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    is_wanted: bool,
+    is_asked: bool,
+    turn: Option<u64>,
+}
+
+/// What a frame does with the topics in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Ask,
+    Drop,
+}
+
+impl Wanted {
+    pub fn new(can_drop: bool) -> Self {
+        Self { topics: HashMap::new(), queues: Default::default(), next_turn: 0, wanted: 0, asked: 0, can_drop }
+    }
+
+    /// `false`: it was wanted already.
+    pub fn want(&mut self, topic: &Topic) -> bool {
+        self.wish(topic, true)
+    }
+
+    /// `false`: it was not wanted.
+    pub fn unwant(&mut self, topic: &Topic) -> bool {
+        self.wish(topic, false)
+    }
+
+    fn wish(&mut self, topic: &Topic, is_wanted: bool) -> bool {
+        let mut entry = self.topics.get(topic).copied().unwrap_or_default();
+        if entry.is_wanted == is_wanted {
+            return false;
+        }
+        entry.is_wanted = is_wanted;
+        if is_wanted {
+            self.wanted += 1
+        } else {
+            self.wanted -= 1
+        }
+        match entry.turn.take() {
+            // The opposite wish was not sent yet: together they are nothing.
+            Some(turn) => self.queues.iter_mut().for_each(|queue| drop(queue.remove(&turn))),
+            None if is_wanted && !entry.is_asked => entry.turn = Some(self.queue(Change::Ask, topic)),
+            None if !is_wanted && entry.is_asked && self.can_drop => entry.turn = Some(self.queue(Change::Drop, topic)),
+            None => {}
+        }
+        self.put(topic, entry);
+        true
+    }
+
+    fn put(&mut self, topic: &Topic, entry: Entry) {
+        if entry.is_wanted || entry.is_asked {
+            self.topics.insert(topic.clone(), entry);
+        } else {
+            self.topics.remove(topic);
+        }
+    }
+
+    fn queue(&mut self, change: Change, topic: &Topic) -> u64 {
+        self.next_turn += 1;
+        self.queues[change as usize].insert(self.next_turn, topic.clone());
+        self.next_turn
+    }
+
+    /// The topic of this name, if it is wanted.
+    pub fn get(&self, name: &str) -> Option<&Topic> {
+        self.topics.get_key_value(name).filter(|(_, entry)| entry.is_wanted).map(|(topic, _)| topic)
+    }
+
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.iter().filter(|(_, entry)| entry.is_wanted).map(|(topic, _)| topic)
+    }
+
+    /// Topics that the upstream was asked for on this connection.
+    pub fn asked(&self) -> usize {
+        self.asked
+    }
+
+    /// Topics asked for that cannot be taken back, beyond those that are wanted.
+    pub fn litter(&self) -> usize {
+        if self.can_drop { 0 } else { self.asked.saturating_sub(self.wanted) }
+    }
+
+    /// What the longest waiting wish needs.
+    pub fn next(&self) -> Option<Change> {
+        let head = |change: Change| self.queues[change as usize].first_key_value().map(|(turn, _)| *turn);
+        match (head(Change::Ask), head(Change::Drop)) {
+            (None, None) => None,
+            (Some(ask), Some(drop)) if drop < ask => Some(Change::Drop),
+            (Some(_), _) => Some(Change::Ask),
+            (None, Some(_)) => Some(Change::Drop),
+        }
+    }
+
+    /// The longest waiting topics, at most `max`, all of the first one's group. They count as done.
+    pub fn take(&mut self, change: Change, max: usize, group: impl Fn(&Topic) -> &str) -> Vec<Topic> {
+        let queue = &mut self.queues[change as usize];
+        let Some((_, first)) = queue.first_key_value() else { return Vec::new() };
+        let common = group(first).to_owned();
+        let fitting = queue.iter().filter(|(_, topic)| group(topic) == common).take(max.max(1));
+        let turns: Vec<u64> = fitting.map(|(turn, _)| *turn).collect();
+        let taken: Vec<Topic> = turns.iter().filter_map(|turn| queue.remove(turn)).collect();
+        for topic in &taken {
+            let mut entry = self.topics.get(topic).copied().unwrap_or_default();
+            entry.turn = None;
+            entry.is_asked = change == Change::Ask;
+            if entry.is_asked {
+                self.asked += 1
+            } else {
+                self.asked -= 1
+            }
+            self.put(topic, entry);
+        }
+        taken
+    }
+
+    /// The connection is gone, and everything is to be asked for again on the next one, in the order of names.
+    pub fn forget_asked(&mut self) {
+        self.topics.retain(|_, entry| entry.is_wanted);
+        self.queues = Default::default();
+        self.asked = 0;
+        let mut topics: Vec<Topic> = self.topics.keys().cloned().collect();
+        topics.sort_unstable();
+        for topic in topics {
+            let entry = Entry { is_wanted: true, is_asked: false, turn: Some(self.queue(Change::Ask, &topic)) };
+            self.topics.insert(topic, entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(name: &str) -> Topic {
+        Topic::parse(name).expect("a name")
+    }
+
+    fn take(wanted: &mut Wanted, max: usize) -> Option<(Change, Vec<String>)> {
+        let change = wanted.next()?;
+        let taken = wanted.take(change, max, |topic| topic.as_str().split('.').next().unwrap_or_default());
+        Some((change, taken.iter().map(|topic| topic.as_str().to_owned()).collect()))
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn h2_a_wish_and_its_opposite_cancel_out_before_they_are_sent() {
+        let mut wanted = Wanted::new(true);
+        assert!(wanted.want(&topic("a")) && !wanted.want(&topic("a")));
+        assert!(wanted.unwant(&topic("a")) && !wanted.unwant(&topic("a")));
+        assert_eq!(take(&mut wanted, 9), None);
+        wanted.want(&topic("a"));
+        assert_eq!(take(&mut wanted, 9), Some((Change::Ask, names(&["a"]))));
+        wanted.unwant(&topic("a"));
+        wanted.want(&topic("a"));
+        assert_eq!(take(&mut wanted, 9), None);
+        assert!(wanted.asked() == 1 && wanted.get("a").is_some());
+    }
+
+    #[test]
+    fn h2_topics_go_in_the_order_of_the_wishes_as_many_of_a_group_as_fit() {
+        let mut wanted = Wanted::new(true);
+        for name in ["q.1", "t.1", "q.2", "q.3", "t.2"] {
+            wanted.want(&topic(name));
+        }
+        assert_eq!(take(&mut wanted, 2), Some((Change::Ask, names(&["q.1", "q.2"]))));
+        wanted.unwant(&topic("q.1"));
+        assert_eq!(take(&mut wanted, 2), Some((Change::Ask, names(&["t.1", "t.2"]))));
+        assert_eq!(take(&mut wanted, 2), Some((Change::Ask, names(&["q.3"]))), "it waited longer than the withdrawal");
+        assert_eq!(take(&mut wanted, 2), Some((Change::Drop, names(&["q.1"]))));
+        assert_eq!((take(&mut wanted, 2), wanted.asked()), (None, 4));
+    }
+
+    #[test]
+    fn h4_after_a_loss_everything_that_is_wanted_is_asked_for_again_and_nothing_else() {
+        let mut wanted = Wanted::new(true);
+        for name in ["b", "a", "c"] {
+            wanted.want(&topic(name));
+        }
+        while take(&mut wanted, 1).is_some() {}
+        wanted.unwant(&topic("c"));
+        wanted.want(&topic("d"));
+        wanted.forget_asked();
+        assert_eq!(wanted.asked(), 0);
+        let mut all = Vec::new();
+        while let Some((Change::Ask, topics)) = take(&mut wanted, 1) {
+            all.extend(topics);
+        }
+        assert_eq!(all, ["a", "b", "d"]);
+        assert_eq!(wanted.topics.len(), 3);
+    }
+
+    #[test]
+    fn h2_what_cannot_be_taken_back_is_not_asked_for_twice() {
+        let mut wanted = Wanted::new(false);
+        wanted.want(&topic("a"));
+        assert!(take(&mut wanted, 1).is_some());
+        wanted.unwant(&topic("a"));
+        assert_eq!((take(&mut wanted, 1), wanted.get("a"), wanted.litter()), (None, None, 1));
+        wanted.want(&topic("a"));
+        assert_eq!((take(&mut wanted, 1), wanted.litter()), (None, 0));
+        assert!(wanted.get("a").is_some());
+    }
+}

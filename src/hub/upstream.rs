@@ -1,0 +1,231 @@
+//! Owns a hub's connection to its upstream: it carries out what the pure `Uplink` wants, and tells it what happens.
+//! Called by the `Hub` actor, on its thread.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, SpawnHandle};
+use bytestring::ByteString;
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, mpsc},
+    time::timeout,
+};
+
+use super::{
+    actor::Hub,
+    source::{Source, UpstreamPlan},
+    uplink::{Counts, FeedStatus, Uplink},
+};
+use crate::{
+    clock::Now,
+    observe::metrics::HubMetrics,
+    ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing},
+};
+
+/// Frames that wait to be written; an uplink paces what it sends, so more than that means that the upstream does not read.
+const MAX_OUTGOING: usize = 256;
+/// Frames that were read and not looked at; past it nothing is read.
+const MAX_INCOMING: usize = 256;
+/// How long an upstream may take to answer our close frame before its socket is just closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+type Heard = Result<Incoming, LinkError>;
+
+pub struct Upstream {
+    plan: UpstreamPlan,
+    pub uplink: Uplink,
+    /// Held by a connection until its socket is closed: there is never more than one.
+    line: Arc<Mutex<()>>,
+    link: Link,
+    /// What was added to the metrics so far.
+    counted: Counts,
+}
+
+enum Link {
+    None,
+    Dialing(SpawnHandle),
+    Open { outgoing: mpsc::Sender<Outgoing>, reading: SpawnHandle },
+}
+
+/// What a connection holds as long as its socket is open.
+struct Lease {
+    _line: OwnedMutexGuard<()>,
+    _permit: OwnedSemaphorePermit,
+}
+
+type Dialed = Result<(LinkReader, LinkWriter, Lease), String>;
+
+impl Upstream {
+    pub fn new(plan: UpstreamPlan, now: Now) -> Self {
+        let uplink = Uplink::new(plan.feed.clone(), fastrand::Rng::new(), now);
+        Self { plan, uplink, line: Arc::default(), link: Link::None, counted: Counts::default() }
+    }
+
+    /// Answers with `opened` or `failed`.
+    pub fn connect(&mut self, context: &mut Context<Hub>) {
+        let (UpstreamPlan { feed, dialer, permits }, line) = (self.plan.clone(), self.line.clone());
+        let dial = async move {
+            // An upstream that counts its clients still counts the one before until its socket is closed.
+            let line = line.lock_owned().await;
+            let permit = permits.try_acquire_owned();
+            let permit = permit.map_err(|_| "all MAX_UPSTREAM_CONNECTIONS are in use".to_owned())?;
+            let dialed = dialer.dial(&feed.endpoint, None).await;
+            let (reader, writer) = dialed.map_err(|error| error.to_string())?;
+            Ok((reader, writer, Lease { _line: line, _permit: permit }))
+        };
+        let dial = actix::fut::wrap_future::<_, Hub>(dial);
+        self.link = Link::Dialing(context.spawn(dial.map(|dialed, hub, context| hub.dialed(dialed, context))));
+    }
+
+    /// `false`: the upstream does not read.
+    pub fn send(&self, frame: Outgoing) -> bool {
+        match &self.link {
+            Link::Open { outgoing, .. } => outgoing.try_send(frame).is_ok(),
+            _ => true,
+        }
+    }
+
+    /// Nothing more is heard of the connection. An open one is closed in good order, in a task of its own.
+    pub fn disconnect(&mut self, code: u16, context: &mut Context<Hub>) {
+        match std::mem::replace(&mut self.link, Link::None) {
+            Link::None => {}
+            Link::Dialing(dialing) => drop(context.cancel_future(dialing)),
+            Link::Open { outgoing, reading } => {
+                // If it does not fit, the upstream does not read anyway.
+                let _ = outgoing.try_send(Outgoing::Close(code, String::new()));
+                context.cancel_future(reading);
+            }
+        }
+    }
+
+    /// Shows what there is to see of it.
+    pub fn measure(&mut self, metrics: &HubMetrics, now: Now) {
+        let FeedStatus { state, attempt, fatal, .. } = self.uplink.status();
+        metrics.set_state(state, attempt, fatal);
+        metrics.upstream_connections.set(i64::from(matches!(self.link, Link::Open { .. })));
+        metrics.upstream_topics.set(self.uplink.upstream_topics() as i64);
+        let (before, counts) = (self.counted, self.uplink.counts());
+        metrics.unusable.inc_by(counts.unreadable + counts.unknown - before.unreadable - before.unknown);
+        metrics.gaps.inc_by(counts.gaps - before.gaps);
+        if let Some(heard) = self.uplink.last_heard() {
+            let age = now.instant.saturating_duration_since(heard);
+            metrics.heard(counts.values - before.values, now.unix_ms.saturating_sub(age.as_millis() as u64));
+        }
+        self.counted = counts;
+    }
+}
+
+impl Hub {
+    fn dialed(&mut self, dialed: Dialed, context: &mut Context<Self>) {
+        let now = Now::read();
+        let Source::Upstream(upstream) = &mut self.source else { return };
+        match dialed {
+            Ok((reader, writer, lease)) => {
+                let (outgoing, to_write) = mpsc::channel(MAX_OUTGOING);
+                let (forward, incoming) = mpsc::channel(MAX_INCOMING);
+                actix_rt::spawn(carry(reader, writer, to_write, forward, lease));
+                let reading = listen(incoming, context);
+                upstream.link = Link::Open { outgoing, reading };
+                upstream.uplink.opened(now);
+            }
+            Err(why) => {
+                upstream.link = Link::None;
+                upstream.uplink.failed(&why, now);
+            }
+        }
+        self.settle(now, context);
+    }
+
+    /// What came since the last time; nothing means that the connection is over.
+    fn heard(&mut self, incoming: mpsc::Receiver<Heard>, heard: Vec<Heard>, context: &mut Context<Self>) {
+        let now = Now::read();
+        let mut is_over = heard.is_empty();
+        let Source::Upstream(upstream) = &mut self.source else { return };
+        let uplink = &mut upstream.uplink;
+        for heard in heard {
+            match heard {
+                Ok(Incoming::Text(text)) => uplink.heard(&text, now),
+                // Some send JSON so.
+                Ok(Incoming::Binary(bytes)) => {
+                    if let Ok(text) = std::str::from_utf8(&bytes) {
+                        uplink.heard(text, now);
+                    }
+                }
+                Ok(Incoming::Pong) => uplink.ponged(),
+                Ok(Incoming::Close(close)) => {
+                    let (code, reason) = close.map_or((None, String::new()), |(code, reason)| (Some(code), reason));
+                    uplink.lost(code, &reason, now);
+                    is_over = true;
+                    break;
+                }
+                Err(error) => {
+                    uplink.lost(None, &error.to_string(), now);
+                    is_over = true;
+                    break;
+                }
+            }
+        }
+        if is_over {
+            // Means nothing to an uplink that knows already.
+            uplink.lost(None, "it ended without a close frame", now);
+            upstream.link = Link::None;
+        } else if let Link::Open { reading, .. } = &mut upstream.link {
+            *reading = listen(incoming, context);
+        }
+        self.settle(now, context);
+    }
+}
+
+/// Waits for what comes next; all that is there by then is handled together.
+fn listen(mut incoming: mpsc::Receiver<Heard>, context: &mut Context<Hub>) -> SpawnHandle {
+    let next = async move {
+        let mut heard = Vec::new();
+        incoming.recv_many(&mut heard, MAX_INCOMING).await;
+        (incoming, heard)
+    };
+    let next = actix::fut::wrap_future::<_, Hub>(next);
+    context.spawn(next.map(|(incoming, heard), hub, context| hub.heard(incoming, heard, context)))
+}
+
+/// One connection, until its socket is closed. The hub ends it by dropping its halves of the two queues.
+async fn carry(
+    mut reader: LinkReader,
+    mut writer: LinkWriter,
+    mut to_write: mpsc::Receiver<Outgoing>,
+    forward: mpsc::Sender<Heard>,
+    lease: Lease,
+) {
+    let writing = actix_rt::spawn(async move {
+        while let Some(frame) = to_write.recv().await {
+            // The reader notices, too.
+            if writer.send(frame).await.is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        let heard = tokio::select! {
+            heard = reader.next() => heard,
+            () = forward.closed() => break,
+        };
+        let Some(heard) = heard else { break };
+        if forward.send(heard).await.is_err() {
+            break;
+        }
+    }
+    drop(forward);
+    // The close frame goes out, and what the upstream still says is read until it closes too: a socket that is closed with
+    // something unread in it takes back what was written last.
+    let abort = writing.abort_handle();
+    let closing = async {
+        let _ = writing.await;
+        while let Some(Ok(_)) = reader.next().await {}
+    };
+    let _ = timeout(CLOSE_TIMEOUT, closing).await;
+    abort.abort();
+    drop((reader, lease));
+}
+
+/// A frame for the upstream.
+pub fn text(secret: &crate::config::Secret) -> Outgoing {
+    Outgoing::Text(ByteString::from(secret.expose()))
+}
