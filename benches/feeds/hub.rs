@@ -126,7 +126,7 @@ async fn watch(mut reader: Reader, tally: Rc<RefCell<Tally>>, clock: Instant) {
         tally.skipped += last.map_or(0, |last| seq.saturating_sub(last + 1));
         last = Some(seq);
         tally.delivered += 1;
-        if tally.delivered % SAMPLED == 0
+        if tally.delivered.is_multiple_of(SAMPLED)
             && let Some(sent) = after(frame, b"\"ns\":\"").and_then(|rest| number(&rest[..TIME_DIGITS]))
         {
             let now = clock.elapsed().as_nanos() as u64;

@@ -12,6 +12,7 @@ use actix::{
     WrapFuture as _,
 };
 use slog::{info, warn};
+use tokio::task::JoinHandle;
 
 use super::{
     branch::Branch,
@@ -47,8 +48,10 @@ pub struct Relay {
     path_and_query: String,
     started: Instant,
     upstream: Upstream,
-    /// The two pumps, while the upstream is open.
-    pumps: Vec<SpawnHandle>,
+    /// The two pumps, while the upstream is open; they hold its socket. The upward one is a task of its own: nothing else needs to be
+    /// looked at when a client says something.
+    downward: Option<SpawnHandle>,
+    upward: Option<JoinHandle<()>>,
     /// Why we closed the upstream.
     closed_for: Option<Cause>,
 }
@@ -76,7 +79,8 @@ impl Relay {
             path_and_query,
             started: Instant::now(),
             upstream: Upstream::Dialing,
-            pumps: Vec::new(),
+            downward: None,
+            upward: None,
             closed_for: None,
         };
         Handle { line, relay: Actor::start(relay) }
@@ -89,9 +93,8 @@ impl Relay {
             Ok((reader, writer)) => {
                 info!(plan.logger, "[Proxy {}] upstream opened", plan.id; "proxy" => %plan.id, "duration_ms" => duration_ms);
                 self.upstream = if self.closed_for.is_some() { Upstream::Closing } else { Upstream::Open };
-                let down = Self::add_stream(downward(self.line.clone(), reader), context);
-                let up = context.spawn(upward(self.line.clone(), writer).into_actor(self));
-                self.pumps = vec![down, up];
+                self.downward = Some(Self::add_stream(downward(self.line.clone(), reader), context));
+                self.upward = Some(actix_rt::spawn(upward(self.line.clone(), writer)));
             }
             Err(error) => {
                 warn!(
@@ -122,10 +125,8 @@ impl Relay {
         self.place = None;
         self.branch.plan().metrics.sessions.dec();
         self.line.forget_queue();
-        // They hold the socket.
-        for pump in self.pumps.drain(..) {
-            context.cancel_future(pump);
-        }
+        self.downward.take().map(|pump| context.cancel_future(pump));
+        self.upward.take().inspect(JoinHandle::abort);
         if self.closed_for.is_some() {
             context.stop();
             return;
@@ -280,6 +281,7 @@ impl Handler<HangUp> for Relay {
 /// The guard that notices the end, in good order or by a panic.
 impl Drop for Relay {
     fn drop(&mut self) {
+        self.upward.take().inspect(JoinHandle::abort);
         self.line.forget_queue();
         self.line.close_client(Cause::UpstreamFailed, None);
         self.branch.forget(self.number);

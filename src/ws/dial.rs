@@ -40,8 +40,8 @@ pub use self::{
 };
 use crate::config::feeds::EndpointConfig;
 
-/// What one read may return. Each read clears as much first, so more is not better.
-const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// What one read may return. Each attempt to read clears as much first, so more is not better.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
 /// Frames are collected up to this before they are written, unless they are flushed.
 const WRITE_BUFFER_BYTES: usize = 32 * 1024;
 /// How long a peer may say nothing before the kernel asks whether it is still there, and how often it asks then.

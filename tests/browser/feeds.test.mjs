@@ -71,12 +71,14 @@ test("a hub that goes down while clients wait is called out, in its row and abov
   await page.locator('[data-name="options"][data-state="down"][data-needy="true"]').waitFor();
   assert.equal(await alarm.textContent(), "Down while clients wait: options.");
   assert.equal(await page.getByRole("alert").filter({ visible: true }).textContent(), "Down while clients wait: options.");
-  // An alert is read out at each change: what counts up each second must not touch it.
+  // An alert is read out at each change: neither what counts up each second nor another attempt may touch it.
+  await page.exposeFunction("tryAgain", () => { state = "connecting"; });
   const touched = await page.evaluate(async () => {
     const seen = [], observer = new MutationObserver((records) => seen.push(...records));
     observer.observe(document.getElementById("hubs-alarm"), { childList: true, characterData: true, subtree: true });
-    const attempts = () => document.querySelector('[data-name="options"] [data-column=attempts] span').textContent, before = attempts();
-    while (attempts() === before) await new Promise((done) => setTimeout(done, 50));
+    const cell = (column) => document.querySelector(`[data-name="options"] [data-column=${column}]`).textContent, before = cell("attempts");
+    await globalThis.tryAgain();
+    while (cell("attempts") === before || cell("state") !== "connecting") await new Promise((done) => setTimeout(done, 50));
     return seen.length;
   });
   assert.equal(touched, 0);

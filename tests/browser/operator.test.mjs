@@ -2,9 +2,11 @@
 //! Run by scripts/test, or `INNKEEPER_BIN=… npm test` in this folder; settings are in support.mjs.
 
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { draw, joined, line, presence, say, strokes } from "./room.mjs";
-import { findings, jwt, open, picture, serverFor, startBrowser, until } from "./support.mjs";
+import { directory, findings, jwt, open, picture, serverFor, startBrowser, until } from "./support.mjs";
 
 const SECRET = "a secret of at least thirty-two bytes", OPERATOR = "an operator's secret of thirty-two bytes";
 const soon = () => Math.floor(Date.now() / 1000) + 3600;
@@ -89,31 +91,32 @@ test("e1 with tokens required it lets in the operator's secret and an admin's to
 });
 
 test("an event bus of the settings has its row: nobody there, then a subscriber, and what is published", async (t) => {
-  const { port } = await serverFor(t, { HUBS: "lobby=bus" }), page = await dashboard(t, port);
+  const file = join(await directory("config"), "config.yaml");
+  await writeFile(file, "hubs: { lobby: { publish: [player] } }\n");
+  const { port } = await serverFor(t, { HUBS: "lobby=bus", CONFIG_FILE: file }), page = await dashboard(t, port);
   const lobby = page.locator('#hubs-table tr[data-name="lobby"]'), value = async (column) => (await lobby.locator(`[data-column=${column}]`).textContent()).trim();
   await lobby.waitFor();
   await until("a rate", async () => (await value("rate")) !== "–");
   assert.deepEqual(await Promise.all(["provider", "state", "clients", "topics", "upstreams", "age", "rate", "gaps"].map(value)), ["bus", "live", "0", "0", "0", "–", "0", "0"]);
-  await page.evaluate(() => new Promise((done) => {
+  const socket = await page.evaluateHandle(() => new Promise((done) => {
     const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws/lobby`);
     socket.onmessage = ({ data }) => {
       const { type } = JSON.parse(data);
       if (type === "welcome") socket.send(JSON.stringify({ type: "subscribe", topics: ["weather"] }));
-      if (type === "subscribed") done();
+      if (type === "subscribed") done(socket);
     };
   }));
   await until("the subscriber", async () => (await value("clients")) === "1");
-  const publish = () => page.evaluate(async () => {
-    const answer = await fetch("/api/hubs/lobby/topics/weather", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ data: { sky: "clear" } }) });
-    return `${answer.status} ${await answer.text()}`;
-  });
-  assert.match(await publish(), /^200 /);
+  const publish = () => socket.evaluate((socket) => socket.send(JSON.stringify({ type: "publish", topic: "weather", data: { sky: "clear" } })));
+  await publish();
   await until("what was published", async () => (await value("topics")) === "1" && (await value("age")) !== "–");
   await until("its rate", async () => { await publish(); return Number.parseFloat(await value("rate")) > 0; });
-  assert.match(await page.locator("#hubs-count").textContent(), /1 live/);
+  assert.equal(await page.locator("#hubs-count").textContent(), "1 live");
   assert.ok(await page.locator("#hubs-alarm").isHidden());
   assert.deepEqual(await findings(page), []);
   await picture(page, "dashboard-real-hub", { fullPage: true });
+  await socket.evaluate((socket) => socket.close());
+  await until("nobody there", async () => (await value("clients")) === "0");
 });
 
 test("a server that dies and comes back: the dashboard says so and goes on, rates and all", async (t) => {

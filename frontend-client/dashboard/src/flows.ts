@@ -11,7 +11,7 @@ export type State = typeof STATES[number];
 /** `perSecond` is `null` until two values of one process are known, `idleMs` until something came from the upstream. */
 export interface HubRow {
   name: string; provider: string; state: State | ""; word: string; clients: number; topics: number; upstreams: number; attempts: number; idleMs: number | null; perSecond: number | null; gaps: number;
-  /** It has clients, and nothing to give them. */
+  /** It has clients, and nothing to give them: it is down, or it tries again after a failure. */
   needy: boolean;
 }
 export interface ProxyRow { name: string; state: "on" | "off"; word: string; sessions: number; sessionsSoFar: number; inPerSecond: number | null; outPerSecond: number | null; budgetCloses: number }
@@ -49,10 +49,12 @@ export class Flows {
   }
 
   #hub(name: string, fields: Fields): HubRow {
-    const { state, word } = stateOf(fields), clients = number(fields.clients);
+    const { state, word } = stateOf(fields), clients = number(fields.clients), attempts = number(fields.reconnect_attempts);
+    // Each new attempt is `connecting` for a while, up to its timeout: the alarm must not come and go with them.
+    const isDown = state === "down" || (state === "connecting" && attempts > 0);
     return {
-      name, provider: text(fields.provider), state, word, clients, topics: number(fields.topics), upstreams: number(fields.upstream_connections), attempts: number(fields.reconnect_attempts),
-      idleMs: typeof fields.last_message_age_ms === "number" ? fields.last_message_age_ms : null, perSecond: this.#rate(`messages ${name}`), gaps: number(fields.gaps), needy: state === "down" && clients > 0,
+      name, provider: text(fields.provider), state, word, clients, topics: number(fields.topics), upstreams: number(fields.upstream_connections), attempts,
+      idleMs: typeof fields.last_message_age_ms === "number" ? fields.last_message_age_ms : null, perSecond: this.#rate(`messages ${name}`), gaps: number(fields.gaps), needy: isDown && clients > 0,
     };
   }
 

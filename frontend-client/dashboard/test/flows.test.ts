@@ -32,14 +32,14 @@ test("h3 each state has its word: idle when nobody is there, off when it is swit
 });
 
 test("needy is who has clients and is down, and nobody else; the alarm names them in the list's order", () => {
-  const rows = hubs({ hub: "b", state: "down" }, { hub: "a", state: "down", clients: 0 }, { hub: "c", state: "stale" }, { hub: "d", state: "down", clients: 1 }, { hub: "e", state: "connecting" });
+  const rows = hubs({ hub: "b", state: "down" }, { hub: "a", state: "down", clients: 0 }, { hub: "c", state: "stale" }, { hub: "d", state: "down", clients: 1 }, { hub: "e", state: "connecting", reconnect_attempts: 0 });
   expect(rows.filter(({ needy }) => needy).map(({ name }) => name)).toEqual(["b", "d"]);
   expect(alarm(rows)).toBe("Down while clients wait: b, d.");
   expect(alarm(rows.filter(({ needy }) => !needy))).toBe("");
 });
 
 test("what changes every second does not change the alarm: a screen reader would say it again and again", () => {
-  const said = [1, 2, 3].map((n) => alarm(hubs({ state: "down", clients: n, reconnect_attempts: n, last_message_age_ms: n * 1000 })));
+  const said = [1, 2, 3].flatMap((n) => ["down", "connecting"].map((state) => alarm(hubs({ state, clients: n, reconnect_attempts: n, last_message_age_ms: n * 1000 }))));
   expect(new Set(said)).toEqual(new Set(["Down while clients wait: options."]));
 });
 

@@ -23,6 +23,7 @@ impl Pace {
     #[allow(clippy::manual_clamp)]
     pub fn new(per_second: f64) -> Self {
         // `max` and `min` take a number that is none for the other one; `clamp` does not.
+        #[expect(clippy::manual_clamp)]
         let frames = per_second.ceil().max(1.0).min(Self::MAX_FRAMES);
         let window = Duration::try_from_secs_f64(frames / per_second).unwrap_or(Duration::from_secs(1));
         let window = window.min(Self::MAX_WINDOW);
