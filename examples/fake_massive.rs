@@ -133,7 +133,7 @@ fn hear(
             say(socket, &answers)
         }
         Some("unsubscribe") => {
-            names.for_each(|name| drop(topics.remove(&name)));
+            names.for_each(|name| topics.retain(|topic| *topic != name));
             say(socket, &[status("success", &format!("unsubscribed to: {params}"))])
         }
         _ => say(socket, &[status("error", "unknown action")]),

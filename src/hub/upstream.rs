@@ -21,8 +21,9 @@ use crate::{
     ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing},
 };
 
-/// Frames that wait to be written; an uplink paces what it sends, so more than that means that the upstream does not read.
-const MAX_OUTGOING: usize = 256;
+/// Frames that wait to be written. An uplink sends 1000 in one turn at most, and paces them: more than that means that the
+/// upstream does not read.
+const MAX_OUTGOING: usize = 2048;
 /// Frames that were read and not looked at; past it nothing is read.
 const MAX_INCOMING: usize = 256;
 /// How long an upstream may take to answer our close frame before its socket is just closed.

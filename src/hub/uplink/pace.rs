@@ -20,7 +20,6 @@ impl Pace {
     const MAX_FRAMES: f64 = 1000.0;
     const MAX_WINDOW: Duration = Duration::from_secs(86_400);
 
-    #[allow(clippy::manual_clamp)]
     pub fn new(per_second: f64) -> Self {
         // `max` and `min` take a number that is none for the other one; `clamp` does not.
         #[expect(clippy::manual_clamp)]
