@@ -133,7 +133,9 @@ fn hear(
             say(socket, &answers)
         }
         Some("unsubscribe") => {
-            names.for_each(|name| topics.retain(|topic| *topic != name));
+            for name in names {
+                topics.remove(&name);
+            }
             say(socket, &[status("success", &format!("unsubscribed to: {params}"))])
         }
         _ => say(socket, &[status("error", "unknown action")]),
