@@ -5,6 +5,7 @@ mod admission;
 mod api;
 mod auth;
 mod drain;
+mod fakes;
 mod faults;
 mod frames;
 mod heartbeat;
