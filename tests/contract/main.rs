@@ -7,6 +7,7 @@ mod auth;
 mod drain;
 mod fakes;
 mod faults;
+mod feeds;
 mod frames;
 mod heartbeat;
 mod hostile;
