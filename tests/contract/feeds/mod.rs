@@ -2,6 +2,8 @@
 //! Run by `cargo test --test contract`.
 
 mod bus;
+mod churn;
+mod crowd;
 mod entry;
 mod gap;
 mod health;
