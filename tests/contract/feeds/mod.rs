@@ -74,9 +74,7 @@ impl Rig {
     /// Somebody who has these topics; the upstream has been asked for them, and the feed is live.
     fn subscriber(&self, topics: &[&str]) -> Client {
         let mut client = self.client();
-        if subscribe(&mut client, topics) != "live" {
-            feed(&mut client, "live");
-        }
+        subscribe_while(&mut client, topics, "live");
         for topic in topics {
             self.fake.wait(topic, |desk| desk.topics().contains(*topic).then_some(()));
         }
@@ -138,6 +136,14 @@ fn subscribe(client: &mut Client, topics: &[&str]) -> String {
     let state = answer["feed"]["state"].as_str().expect("a state").to_owned();
     assert_eq!(answer, json!({"type": "subscribed", "topics": topics, "feed": {"state": state}}));
     state
+}
+
+/// As `subscribe`, while the feed is in this state. One shard hears of it a moment (`flush_interval_ms`) later than another,
+/// and then its clients do.
+fn subscribe_while(client: &mut Client, topics: &[&str], state: &str) {
+    if subscribe(client, topics) != state {
+        feed(client, state);
+    }
 }
 
 fn unsubscribe(client: &mut Client, topics: &[&str]) {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, KEY, data, feed, of_type, subscribe, unsubscribe, up_to};
+use super::{Config, KEY, data, feed, of_type, subscribe, subscribe_while, unsubscribe, up_to};
 use crate::{
     fakes::{Alpaca, Binance, Fake, Finnhub, Kraken, Massive, Provider},
     support::{Client, Server},
@@ -20,9 +20,7 @@ fn start(provider: &str, settings: &[(&str, &str)]) -> Server {
 /// Subscribed to these, and the upstream was asked for them under the same names.
 fn subscriber<P: Provider>(server: &Server, fake: &Fake<P>, topics: &[&str]) -> Client {
     let mut client = server.connect("/ws/feed").welcomed();
-    if subscribe(&mut client, topics) != "live" {
-        feed(&mut client, "live");
-    }
+    subscribe_while(&mut client, topics, "live");
     fake.wait_for_topics(topics);
     client
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{COOL_DOWN, KEY, Rig, data, feed, subscribe, up_to};
+use super::{COOL_DOWN, KEY, Rig, data, feed, subscribe, subscribe_while, up_to};
 use crate::fakes::{Eviction, Fake, Massive};
 
 /// So short that what is waited for can only be a pause of another kind.
@@ -126,10 +126,7 @@ fn h5_the_close_code_1008_alone_means_a_cool_down_which_nobody_escapes_by_coming
     client.close();
     rig.wait_for_health("nobody is there", |health| health["connectionState"] == "disconnected");
     let mut client = rig.client();
-    // A shard that nobody was on does not know yet, and hears of it at once.
-    if subscribe(&mut client, &["T.O:B"]) != "down" {
-        feed(&mut client, "down");
-    }
+    subscribe_while(&mut client, &["T.O:B"], "down");
     let next = attempt(&rig.fake, 2);
     assert!(next - evicted >= PAUSE, "{:?}", next - evicted);
     rig.fake.wait_for_topics(&["T.O:B"]);

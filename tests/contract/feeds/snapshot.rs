@@ -26,7 +26,7 @@ fn h1_subscribed_comes_first_then_the_last_known_values_then_live_data() {
     late.send(&json!({"type": "subscribe", "topics": ["Q.O:A", "T.O:A"]}));
     let frames = up_to(&mut late, "T.O:A", 1);
     let frames: Vec<_> = frames.iter().filter(|frame| frame["type"] != "feed").collect();
-    assert_eq!(*frames[0], json!({"type": "subscribed", "topics": ["Q.O:A", "T.O:A"], "feed": {"state": "live"}}));
+    assert_eq!((&frames[0]["type"], &frames[0]["topics"]), (&json!("subscribed"), &json!(["Q.O:A", "T.O:A"])));
     let mut snapshot = live.clone();
     snapshot["snapshot"] = json!(true);
     assert_eq!(*frames[1], snapshot, "the same value under the same number");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{CLOCK_MS, Rig, data, feed, subscribe, unix_ms, unsubscribe, up_to};
+use super::{CLOCK_MS, Rig, data, feed, subscribe, subscribe_while, unix_ms, unsubscribe, up_to};
 use crate::fakes::Fake;
 
 /// In order, by the calendar's clock, and within this test's time.
@@ -38,7 +38,7 @@ fn h3_the_first_client_sees_the_feed_connect_and_come_alive_and_each_change_once
     assert_times(&told, begun);
     // One who comes later is told in the answer; nothing has changed since.
     let mut late = rig.client();
-    assert_eq!(subscribe(&mut late, &["T.O:A"]), "live");
+    subscribe_while(&mut late, &["T.O:A"], "live");
     assert!(late.drain().is_empty() && client.drain().is_empty());
 }
 
@@ -53,7 +53,7 @@ fn h3_silence_makes_the_feed_stale_for_everybody_and_the_next_value_alive_again(
         feed(&mut idle, "stale");
         rig.wait_for_health("stale", |health| health["connectionState"] == "stale");
         let mut late = rig.client();
-        assert_eq!(subscribe(&mut late, &["T.O:A"]), "stale");
+        subscribe_while(&mut late, &["T.O:A"], "stale");
         let published = unix_ms();
         rig.fake.publish("T.O:A", json!({"n": n}));
         let live = feed(&mut client, "live");
