@@ -1,0 +1,32 @@
+//! Owns the fake of Finnhub: the key in the URL, one symbol a request, no acknowledgements, trades in a list.
+//! Called by the tests of shipped descriptions.
+
+use serde_json::{Value, json};
+
+use super::{Peer, Provider, peer::with};
+
+pub struct Finnhub {
+    pub key: String,
+}
+
+impl Provider for Finnhub {
+    fn admit(&self, target: &str) -> Result<(), u16> {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let token = query.split('&').find_map(|pair| pair.strip_prefix("token="));
+        if token == Some(&self.key) { Ok(()) } else { Err(401) }
+    }
+
+    fn hear(&mut self, peer: &mut Peer, frame: &Value) {
+        match (frame["type"].as_str(), frame["symbol"].as_str()) {
+            (Some("subscribe"), Some(symbol)) => peer.subscribe(symbol),
+            (Some("unsubscribe"), Some(symbol)) => peer.unsubscribe(symbol),
+            _ => peer.say(&json!({"type": "error", "msg": "Invalid message"})),
+        }
+    }
+
+    /// All in one frame.
+    fn frames(&self, values: &[(&str, &Value)]) -> Vec<String> {
+        let trades: Value = values.iter().map(|(symbol, fields)| with(fields, &[("s", symbol)])).collect();
+        vec![json!({"type": "trade", "data": trades}).to_string()]
+    }
+}
