@@ -47,6 +47,7 @@ const PURE: &[&str] = &[
     "hub/lane.rs",
     "hub/update.rs",
     "hub/fanout.rs",
+    "hub/fanout/asking.rs",
     "hub/access.rs",
     "hub/news.rs",
     "hub/uplink/backoff.rs",

@@ -130,8 +130,10 @@ impl Connection {
             }
             Step::Enter(guest) => self.enter(guest.as_deref()),
             Step::Subscribe(topics) => {
-                if let Some(Place::Hub(hub)) = &self.place {
-                    hub.subscribe(&topics);
+                if let Some(Place::Hub(hub)) = &self.place
+                    && let Some(answer) = hub.subscribe(topics)
+                {
+                    context.wait(answer.into_actor(self));
                 }
             }
             Step::Unsubscribe(topics) => {

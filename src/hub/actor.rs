@@ -244,11 +244,14 @@ impl Hub {
         self.timer = Some((due, handle));
     }
 
-    /// A shard wants a topic, and hears what is known of it.
-    fn want(&mut self, topic: &Topic, shard: usize) {
+    /// A shard wants a topic, and hears what is known of it; or that it is not there, and why.
+    fn want(&mut self, topic: &Topic, shard: usize) -> Option<Refusal> {
         let is_nameless = matches!(&self.source, Source::Upstream(upstream) if !upstream.uplink.can_ask(topic));
-        let wanted = if is_nameless { Wanted::Refused } else { self.topics.want(topic, shard) };
-        let Some((_, lane)) = self.lanes.get_mut(&shard) else { return };
+        if is_nameless {
+            return Some(Refusal::Nameless);
+        }
+        let wanted = self.topics.want(topic, shard);
+        let (_, lane) = self.lanes.get_mut(&shard)?;
         match wanted {
             Wanted::New => {}
             Wanted::Known(last, gap) => {
@@ -257,11 +260,9 @@ impl Hub {
                     lane.push(News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
                 }
             }
-            Wanted::Refused => {
-                let why = if is_nameless { Refusal::Nameless } else { Refusal::Full };
-                lane.push(News::Refused(topic.clone(), why));
-            }
+            Wanted::Refused => return Some(Refusal::Full),
         }
+        None
     }
 }
 
@@ -291,9 +292,9 @@ impl Drop for Hub {
 }
 
 impl Handler<Wish> for Hub {
-    type Result = ();
+    type Result = Vec<(Topic, Refusal)>;
 
-    fn handle(&mut self, wish: Wish, context: &mut Self::Context) {
+    fn handle(&mut self, wish: Wish, context: &mut Self::Context) -> Self::Result {
         let now = Now::read();
         let Wish { shard, reply, wishes } = wish;
         let interval = self.handle.config().flush_interval;
@@ -313,10 +314,10 @@ impl Handler<Wish> for Hub {
         if wishes.clients == 0 {
             self.topics.set_clients(shard, 0, now.instant);
         }
-        for topic in &wishes.wanted {
-            self.want(topic, shard);
-        }
+        let want = |topic: Topic| self.want(&topic, shard).map(|why| (topic, why));
+        let refused = wishes.wanted.into_iter().filter_map(want).collect();
         self.settle(now, context);
+        refused
     }
 }
 

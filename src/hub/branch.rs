@@ -7,15 +7,18 @@ use std::{
     future::ready,
     pin::Pin,
     rc::Rc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::Recipient;
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 
 use super::{
     access,
-    fanout::{Fanout, TooMany},
+    fanout::{Fanout, Outlook, TooMany},
     handle::{HubHandle, PublishError},
     messages::{Deliver, Wish},
     news::News,
@@ -33,6 +36,9 @@ use crate::{
 /// values it would be a second otherwise, in which nobody's game goes on.
 const MAX_TOLD: usize = 20_000;
 
+/// How long a hub may take to hear what is wanted of it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Never leaves its shard's thread.
 pub struct Branch {
     hub: HubHandle,
@@ -42,6 +48,8 @@ pub struct Branch {
     fanout: RefCell<Fanout>,
     /// A wish is on its way to the hub.
     is_asking: Cell<bool>,
+    /// Rings when the hub has heard one.
+    is_heard: Notify,
     /// What the clients have not been told yet, in order.
     inbox: RefCell<VecDeque<Item>>,
 }
@@ -72,8 +80,8 @@ impl Branch {
     pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: Heartbeat) -> Rc<Self> {
         hub.attach(shard, reply.clone());
         let fanout = Fanout::new(hub.config().max_topics_per_client, hub.first_status());
-        let (is_asking, inbox) = (Cell::new(false), RefCell::default());
-        let branch = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking, inbox };
+        let (is_asking, is_heard, inbox) = (Cell::new(false), Notify::new(), RefCell::default());
+        let branch = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking, is_heard, inbox };
         let branch = Rc::new(branch);
         // So that the state of the feed is known here before the first client comes.
         branch.ask();
@@ -136,7 +144,12 @@ impl Branch {
                 Item::News(heard, news) => {
                     let mut fanout = self.fanout.borrow_mut();
                     told += 1 + fanout.audience(&news);
+                    let is_over = matches!(news, News::Ended);
                     fanout.tell(news, heard, now.instant, now.unix_ms);
+                    if is_over {
+                        // Whoever waits for the hub is closed now.
+                        self.is_heard.notify_waiters();
+                    }
                 }
                 Item::Done(done) => drop(done.send(())),
             }
@@ -156,9 +169,13 @@ impl Branch {
         self.is_asking.set(true);
         let branch = self.clone();
         actix_rt::spawn(async move {
+            let number = wishes.number;
             let wish = Wish { shard: branch.shard, reply: branch.reply.clone(), wishes };
             // A hub that failed is replaced, and then everything is asked again: see `News::Restarted`.
-            let _ = hub.send(wish).await;
+            if let Ok(refused) = hub.send(wish).await {
+                branch.fanout.borrow_mut().heard(number, refused, Instant::now());
+                branch.is_heard.notify_waiters();
+            }
             branch.is_asking.set(false);
             branch.ask();
         });
@@ -166,25 +183,45 @@ impl Branch {
 }
 
 impl Subscriber {
-    /// H1; all of the topics, or none and an `error`.
-    pub fn subscribe(&self, topics: &[Topic]) {
-        let now = Instant::now();
+    /// H1; all of the topics, or none and an `error`. `subscribed` promises that whatever comes from now on is told, so it waits
+    /// until the hub has heard of topics that nobody here had: then nothing more is to be read from this client until what is
+    /// returned resolves.
+    pub fn subscribe(&self, topics: Vec<Topic>) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
         let config = self.branch.hub.config();
         let patterns = access::patterns(&config.access, &self.role);
         if let Some(other) = topics.iter().find(|topic| !access::admits(patterns, topic)) {
             // The server's own topics are known, and everybody who gets in may have them all.
             let code = if self.role.is_empty() { error_code::UNKNOWN_TOPIC } else { error_code::FORBIDDEN };
             let message = format!("there is no topic {other:?} here for you; see the topics of the welcome");
-            self.outbox.push(error_frame(code, &message, None), now);
-            return;
+            refuse(&self.outbox, code, &message);
+            return None;
         }
-        let state = self.branch.fanout.borrow().state();
-        let subscribed = json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state } }.write(out));
-        if let Err(TooMany) = self.branch.fanout.borrow_mut().subscribe(self.connection, topics, subscribed, now) {
+        if let Err(TooMany) = self.branch.fanout.borrow_mut().expect(self.connection, &topics) {
             let message = format!("a subscriber may have {} topics", config.max_topics_per_client);
-            self.outbox.push(error_frame(error_code::TOO_MANY_TOPICS, &message, None), now);
+            refuse(&self.outbox, error_code::TOO_MANY_TOPICS, &message);
+            return None;
         }
+        let (branch, connection, outbox) = (self.branch.clone(), self.connection, self.outbox.clone());
+        let expected = Expected { branch, connection, outbox, topics };
         self.branch.ask();
+        if expected.settle() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let settled = async {
+                loop {
+                    // Asked for before it is looked at: it may ring in between.
+                    let is_heard = expected.branch.is_heard.notified();
+                    if expected.settle() {
+                        break;
+                    }
+                    is_heard.await;
+                }
+            };
+            if timeout(PATIENCE, settled).await.is_err() {
+                refuse(&expected.outbox, error_code::UNAVAILABLE, "the hub does not answer at the moment");
+            }
+        }))
     }
 
     /// Topics that the subscriber does not have are passed over. There is no answer; nothing of them follows.
@@ -219,6 +256,48 @@ impl Subscriber {
             }
         }
     }
+}
+
+/// A subscription that the hub may still have to hear of; given up when it is dropped.
+struct Expected {
+    branch: Rc<Branch>,
+    connection: u64,
+    outbox: Rc<Outbox>,
+    topics: Vec<Topic>,
+}
+
+impl Expected {
+    /// Answers the client if it can be known what; `false`: not yet.
+    fn settle(&self) -> bool {
+        if self.outbox.cause().is_some() {
+            return true;
+        }
+        let mut fanout = self.branch.fanout.borrow_mut();
+        match fanout.outlook(&self.topics) {
+            Outlook::Unknown => return false,
+            Outlook::Refused(topic, why) => {
+                let (code, reason) = why.words();
+                refuse(&self.outbox, code, &format!("{reason}: {topic:?}"));
+            }
+            Outlook::Known => {
+                let (topics, state) = (&self.topics[..], fanout.state());
+                let subscribed = json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state } }.write(out));
+                fanout.subscribe(self.connection, topics, subscribed, Instant::now());
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        self.branch.fanout.borrow_mut().expect_no_more(&self.topics);
+        self.branch.ask();
+    }
+}
+
+fn refuse(outbox: &Rc<Outbox>, code: &str, message: &str) {
+    outbox.push(error_frame(code, message, None), Instant::now());
 }
 
 impl Drop for Subscriber {

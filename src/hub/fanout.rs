@@ -1,5 +1,9 @@
 //! Owns the subscribers of a hub on one shard: who has which topics, their last values, and what each subscriber is told.
-//! Called by `branch`, on the shard's thread; knows outboxes and no actor.
+//! Called by `branch`, on the shard's thread; knows outboxes and no actor. `asking` is what the hub is told.
+
+mod asking;
+
+pub use asking::{Outlook, TooMany, Wishes};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -14,8 +18,8 @@ use super::{
     uplink::{FeedStatus, Gap},
 };
 use crate::{
-    protocol::{Cause, FeedState, ServerFrame, Topic, error_code},
-    ws::{Frame, Outbox, VolatileKey, error_frame, json_frame},
+    protocol::{Cause, FeedState, ServerFrame, Topic},
+    ws::{Frame, Outbox, VolatileKey, json_frame},
 };
 
 /// Invariants: a topic is listed while it has subscribers here, or the hub still has to be told that it has none. A client's
@@ -29,8 +33,9 @@ pub struct Fanout {
     status: FeedStatus,
     /// How many clients the hub knows of; `None` before it knows of this shard.
     told: Option<usize>,
-    /// Wishes so far.
+    /// Wishes so far, and the newest that the hub has heard.
     wishes: u64,
+    heard: u64,
     /// Since the hub was replaced: when that was (unix ms), and the topics of which values may have been missed.
     missed: Option<(u64, HashSet<Topic>)>,
 }
@@ -47,27 +52,16 @@ struct Listed {
     asked: Option<u64>,
     /// The hub may be one that does not.
     forgotten: bool,
+    /// The hub has heard that wish, and does not have the topic.
+    refused: Option<Refusal>,
+    /// Clients that will subscribe to it when the hub has heard of it.
+    expected: usize,
 }
 
 struct Client {
     outbox: Rc<Outbox>,
     topics: HashMap<Topic, usize>,
 }
-
-/// What the hub is to be told, in this order.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// From 1, in this shard's life.
-    pub number: u64,
-    pub unwanted: Vec<Topic>,
-    pub wanted: Vec<Topic>,
-    /// Connections of this shard.
-    pub clients: usize,
-}
-
-/// A subscriber would have more topics than it may.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooMany;
 
 impl Fanout {
     /// `status`: what the hub says before it has said anything.
@@ -80,6 +74,7 @@ impl Fanout {
             status,
             told: None,
             wishes: 0,
+            heard: 0,
             missed: None,
         }
     }
@@ -105,25 +100,12 @@ impl Fanout {
         }
     }
 
-    /// Notes the subscriptions and puts the answer `subscribed` into the outbox, then the last values that are known here;
-    /// the others follow as soon as the hub has sent them. Topics that it has already are told anew.
-    ///
-    /// # Errors
-    /// [`TooMany`]; nothing has changed.
-    pub fn subscribe(
-        &mut self,
-        connection: u64,
-        topics: &[Topic],
-        subscribed: Frame,
-        now: Instant,
-    ) -> Result<(), TooMany> {
-        let Some(client) = self.clients.get_mut(&connection) else { return Ok(()) };
+    /// Notes the subscriptions, which were expected, and puts the answer `subscribed` into the outbox, then the last values that are
+    /// known here; the others follow as soon as the hub has sent them. Topics that it has already are told anew.
+    pub fn subscribe(&mut self, connection: u64, topics: &[Topic], subscribed: Frame, now: Instant) {
+        let Some(client) = self.clients.get_mut(&connection) else { return };
         // A topic that is named twice is told once.
         let topics: BTreeSet<_> = topics.iter().collect();
-        let new = topics.iter().filter(|topic| !client.topics.contains_key(**topic)).count();
-        if client.topics.len() + new > self.max_topics_per_client {
-            return Err(TooMany);
-        }
         client.outbox.push(subscribed, now);
         let mut gaps: BTreeMap<(u64, u64), Vec<&Topic>> = BTreeMap::new();
         for topic in topics {
@@ -141,14 +123,10 @@ impl Fanout {
             if let Some(gap) = listed.gap.filter(|_| is_new) {
                 gaps.entry(gap).or_default().push(topic);
             }
-            if listed.asked.is_none() || listed.forgotten {
-                self.changed.insert(topic.clone());
-            }
         }
         for ((from, to), topics) in gaps {
             client.outbox.push_behind(gap_frame(&topics, from, to), now);
         }
-        Ok(())
     }
 
     /// Nothing of these topics goes to this subscriber any more but what is on the wire's edge already.
@@ -197,8 +175,6 @@ impl Fanout {
                 self.feed(status, now);
             }
             News::Gap(gap) => self.gap(&gap, now),
-            News::Refused(topic, _) if !self.has_asked(&topic, heard) => {}
-            News::Refused(topic, why) => self.refuse(&topic, why, now),
             News::Restarted(at) => self.ask_again(at),
             News::Ended => self.close(),
         }
@@ -219,10 +195,6 @@ impl Fanout {
         for client in self.clients.values() {
             client.outbox.close(Cause::RoomFailed, None);
         }
-    }
-
-    fn has_asked(&self, topic: &Topic, heard: u64) -> bool {
-        self.topics.get(topic).is_some_and(|listed| listed.asked.is_some_and(|asked| asked <= heard))
     }
 
     /// The frame is made once for all subscribers.
@@ -295,69 +267,22 @@ impl Fanout {
             client.outbox.push_behind(frame, now);
         }
     }
-
-    fn refuse(&mut self, topic: &Topic, why: Refusal, now: Instant) {
-        let Some(listed) = self.topics.get_mut(topic) else { return };
-        let (code, why) = match why {
-            Refusal::Full => (error_code::TOO_MANY_TOPICS, "the hub has as many topics as it may"),
-            Refusal::Nameless => (error_code::UNKNOWN_TOPIC, "the feed has no topics of such a name"),
-        };
-        let frame = error_frame(code, &format!("{why}; {topic:?} is not subscribed"), None);
-        for (connection, outbox) in listed.subscribers.drain(..) {
-            outbox.push(frame.clone(), now);
-            if let Some(client) = self.clients.get_mut(&connection) {
-                client.topics.remove(topic);
-            }
-        }
-        self.changed.insert(topic.clone());
-    }
-
-    /// The hub is another one.
-    fn ask_again(&mut self, at: u64) {
-        let (from, mut topics) = self.missed.take().unwrap_or((at, HashSet::new()));
-        for (topic, listed) in &mut self.topics {
-            listed.forgotten = true;
-            self.changed.insert(topic.clone());
-            topics.insert(topic.clone());
-        }
-        self.missed = Some((from, topics));
-        self.told = None;
-    }
-
-    /// What the hub does not know yet; from now on it counts as known.
-    pub fn wishes(&mut self) -> Option<Wishes> {
-        let clients = self.clients.len();
-        let number = self.wishes + 1;
-        let mut wishes = Wishes { number, clients, ..Wishes::default() };
-        for topic in std::mem::take(&mut self.changed) {
-            let Some(listed) = self.topics.get_mut(&topic) else { continue };
-            if listed.subscribers.is_empty() {
-                // A wish of the past may still be on its way to a new hub.
-                if listed.asked.is_some() {
-                    wishes.unwanted.push(topic.clone());
-                }
-                self.topics.remove(&topic);
-            } else if listed.asked.is_none() || listed.forgotten {
-                (listed.asked, listed.forgotten) = (Some(number), false);
-                wishes.wanted.push(topic);
-            }
-        }
-        // How many there are matters to the hub only where it is none.
-        let is_known = self.told.is_some_and(|told| (told == 0) == (clients == 0));
-        if is_known && wishes.wanted.is_empty() && wishes.unwanted.is_empty() {
-            return None;
-        }
-        self.told = Some(clients);
-        self.wishes = number;
-        Some(wishes)
-    }
 }
 
 impl Listed {
     fn new(topic: &Topic) -> Self {
         // A room's keys have a sender; a topic has none.
         let key = (topic.as_str().into(), "".into());
-        Self { key, subscribers: Vec::new(), last: None, gap: None, asked: None, forgotten: false }
+        Self {
+            key,
+            subscribers: Vec::new(),
+            last: None,
+            gap: None,
+            asked: None,
+            forgotten: false,
+            refused: None,
+            expected: 0,
+        }
     }
 }
 

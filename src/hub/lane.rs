@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{news::News, uplink::Gap};
+use super::{news::News, update::Update, uplink::Gap};
 use crate::protocol::Topic;
 
 /// News that wait in order, all of them; past either bound only the newest update of each topic is kept.
@@ -70,11 +70,8 @@ impl Lane {
             return;
         }
         let topics: HashSet<_> = topics.iter().collect();
-        self.waiting.retain(|news| match news {
-            News::Update(update) | News::Last(update) => !topics.contains(&update.topic),
-            News::Refused(topic, _) => !topics.contains(topic),
-            _ => true,
-        });
+        let is_of = |update: &Update| topics.contains(&update.topic);
+        self.waiting.retain(|news| !matches!(news, News::Update(update) | News::Last(update) if is_of(update)));
         self.bytes = self.waiting.iter().map(News::bytes).sum();
     }
 
@@ -112,13 +109,11 @@ impl Lane {
                 _ => {}
             }
         }
-        let mut refused = HashSet::new();
         for (place, news) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             match &news {
                 News::Update(update) | News::Last(update) if newest.get(&update.topic) != Some(&place) => {}
                 News::Feed(_) if newest_feed != Some(place) => {}
                 News::Gap(_) => self.waiting.extend(gap.take().map(News::Gap)),
-                News::Refused(topic, _) if !refused.insert(topic.clone()) => {}
                 _ => self.waiting.push(news),
             }
         }
@@ -138,7 +133,6 @@ mod tests {
     use super::*;
     use crate::{
         hub::{
-            news::Refusal,
             update::{Update, Value},
             uplink::FeedStatus,
         },
@@ -174,7 +168,6 @@ mod tests {
                 topics.sort_unstable();
                 format!("g{}{}-{}", topics.join(""), gap.from, gap.to)
             }
-            News::Refused(topic, _) => format!("!{}", topic.as_str()),
             News::Restarted(_) | News::Ended => "end".into(),
         };
         news.iter().map(name).collect()
@@ -217,12 +210,12 @@ mod tests {
         for news in [feed(1), gap(&["a"], 5, 6), update("c", 1, ""), gap(&["b"], 3, 4), feed(2)] {
             lane.push(news);
         }
-        lane.push(News::Refused(topic("x"), Refusal::Full));
+        lane.push(update("d", 1, ""));
         assert_eq!(lane.waiting.len(), MAX_NEWS);
-        lane.push(News::Refused(topic("x"), Refusal::Full));
+        lane.push(update("d", 2, ""));
         let last = MAX_NEWS - 7;
         let expected =
-            [format!("a{}", last - 1), format!("b{last}"), "gab3-6".into(), "c1".into(), "f2".into(), "!x".into()];
+            [format!("a{}", last - 1), format!("b{last}"), "gab3-6".into(), "c1".into(), "f2".into(), "d2".into()];
         assert_eq!(lane.next(now).map(|news| names(&news)), Some(expected.to_vec()));
         lane.arrived();
         (0..5).for_each(|seq| lane.push(update("a", seq, "")));

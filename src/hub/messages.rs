@@ -4,14 +4,19 @@
 use actix::{Message, Recipient};
 use serde::Serialize;
 
-use super::{fanout::Wishes, news::News, topics::Full};
+use super::{
+    fanout::Wishes,
+    news::{News, Refusal},
+    topics::Full,
+};
 use crate::protocol::{HubId, RawJson, Topic};
 
 // ---- commands
 
-/// Sent by a branch whose shard's wishes have changed; the next one only when this is answered. Mailbox full: it waits.
+/// Sent by a branch whose shard's wishes have changed; the next one only when this is answered, with those wanted topics that the
+/// hub does not have. Mailbox full: it waits.
 #[derive(Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Vec<(Topic, Refusal)>")]
 pub struct Wish {
     pub shard: usize,
     /// The shard itself.

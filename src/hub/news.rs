@@ -5,8 +5,6 @@ use super::{
     update::Update,
     uplink::{FeedStatus, Gap},
 };
-use crate::protocol::Topic;
-
 /// Crosses threads; cloning shares texts and sets.
 #[derive(Debug, Clone)]
 pub enum News {
@@ -17,8 +15,6 @@ pub enum News {
     Feed(FeedStatus),
     /// H4: before the first fresh value of these topics.
     Gap(Gap),
-    /// This topic is not among the hub's, and nothing of it will come.
-    Refused(Topic, Refusal),
     /// The hub ended abnormally at this moment (unix ms), and another has taken its place: it knows nothing of this shard.
     Restarted(u64),
     /// The hub ended abnormally too often of late: there is none now.

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Instant};
 use serde_json::{Value as Json, json};
 
 use super::{
-    fanout::{Fanout, TooMany, Wishes},
+    fanout::{Fanout, Outlook, TooMany, Wishes},
     news::{News, Refusal},
     update::{Update, Value},
     uplink::{FeedStatus, Gap},
@@ -71,7 +71,9 @@ fn subscribed(topics: &[Topic]) -> crate::ws::Frame {
 
 fn subscribe(fanout: &mut Fanout, connection: u64, names: &[&str]) {
     let topics: Vec<_> = names.iter().map(|name| topic(name)).collect();
-    fanout.subscribe(connection, &topics, subscribed(&topics), Instant::now()).expect("few topics");
+    fanout.expect(connection, &topics).expect("few topics");
+    fanout.subscribe(connection, &topics, subscribed(&topics), Instant::now());
+    fanout.expect_no_more(&topics);
 }
 
 fn update(name: &str, seq: u64, live: &str) -> News {
@@ -149,7 +151,12 @@ fn h6_a_subscriber_has_only_so_many_topics_and_one_too_many_changes_nothing() {
     fanout.enter(1, client.outbox.clone());
     let topics: Vec<_> = (0..MAX_TOPICS).map(|n| topic(&n.to_string())).collect();
     let (most, last) = topics.split_at(MAX_TOPICS - 1);
-    let mut subscribe = |topics: &[Topic]| fanout.subscribe(1, topics, subscribed(&[]), Instant::now());
+    let mut subscribe = |topics: &[Topic]| {
+        fanout.expect(1, topics)?;
+        fanout.subscribe(1, topics, subscribed(&[]), Instant::now());
+        fanout.expect_no_more(topics);
+        Ok(())
+    };
     assert_eq!(subscribe(most), Ok(()));
     assert_eq!(subscribe(&[last[0].clone(), topic("one more")]), Err(TooMany));
     assert_eq!(subscribe(last), Ok(()));
@@ -189,23 +196,62 @@ fn h4_each_subscriber_is_told_of_the_gap_in_its_own_topics_before_the_first_fres
 }
 
 #[test]
-fn a_topic_that_the_hub_refuses_is_taken_from_its_subscribers_with_an_error() {
+fn h1_a_subscription_waits_until_the_hub_has_heard_of_all_its_topics() {
+    let (mut fanout, client) = (fanout(), Client::new());
+    fanout.enter(1, client.outbox.clone());
+    let topics = ["a", "b"].map(topic);
+    fanout.expect(1, &topics[..1]).expect("few topics");
+    assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[..1].to_vec()));
+    fanout.expect(1, &topics).expect("few topics");
+    assert_eq!((fanout.outlook(&topics[..1]), fanout.outlook(&topics)), (Outlook::Unknown, Outlook::Unknown));
+    fanout.heard(1, Vec::new(), Instant::now());
+    assert_eq!((fanout.outlook(&topics[..1]), fanout.outlook(&topics)), (Outlook::Known, Outlook::Unknown));
+    assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[1..].to_vec()));
+    fanout.heard(2, Vec::new(), Instant::now());
+    assert_eq!(fanout.outlook(&topics), Outlook::Known);
+    // A hub that takes the place of this one has to hear of them, too.
+    deliver(&mut fanout, vec![News::Restarted(7)]);
+    assert_eq!(fanout.outlook(&topics), Outlook::Unknown);
+    // Whoever expected them has given up.
+    fanout.expect_no_more(&topics[..1]);
+    fanout.expect_no_more(&topics);
+    assert_eq!(fanout.wishes().map(|wishes| wishes.unwanted), Some(topics.to_vec()));
+}
+
+#[test]
+fn a_topic_that_the_hub_refuses_is_known_to_be_refused_until_somebody_asks_again() {
+    let (mut fanout, client) = (fanout(), Client::new());
+    fanout.enter(1, client.outbox.clone());
+    let topics = ["a", "b"].map(topic);
+    fanout.expect(1, &topics).expect("few topics");
+    fanout.wishes();
+    fanout.heard(1, vec![(topics[1].clone(), Refusal::Full)], Instant::now());
+    assert_eq!(fanout.outlook(&topics), Outlook::Refused(topics[1].clone(), Refusal::Full));
+    fanout.expect(1, &topics[1..]).expect("few topics");
+    assert_eq!(fanout.outlook(&topics[1..]), Outlook::Unknown);
+    assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[1..].to_vec()));
+    fanout.heard(2, Vec::new(), Instant::now());
+    assert_eq!(fanout.outlook(&topics), Outlook::Known);
+}
+
+#[test]
+fn a_topic_that_a_hub_s_successor_refuses_is_taken_from_its_subscribers_with_an_error() {
     let (mut fanout, client) = (fanout(), Client::new());
     fanout.enter(1, client.outbox.clone());
     subscribe(&mut fanout, 1, &["a", "b", "c"]);
     fanout.wishes();
-    let refused = |name, why| News::Refused(topic(name), why);
-    deliver(&mut fanout, vec![refused("a", Refusal::Full), refused("c", Refusal::Nameless), update("b", 1, "x")]);
+    fanout.heard(1, Vec::new(), Instant::now());
+    fanout.tell(News::Restarted(7), 0, Instant::now(), 1000);
+    assert_eq!(fanout.wishes().map(|wishes| (wishes.number, wishes.wanted.len())), Some((2, 3)));
+    fanout.heard(2, vec![(topic("a"), Refusal::Full), (topic("c"), Refusal::Nameless)], Instant::now());
     let told = client.told();
     let said = |frame: &Json| (frame["code"].clone(), frame["message"].as_str().unwrap_or_default().to_owned());
-    let (code, message) = said(&told[1]);
-    assert!(code == "too_many_topics" && message.contains("\"a\""), "{told:?}");
-    let (code, message) = said(&told[2]);
-    assert!(code == "unknown_topic" && message.contains("\"c\""), "{told:?}");
-    assert_eq!((told[3]["topic"].as_str(), told.len()), (Some("b"), 4));
-    deliver(&mut fanout, vec![update("a", 1, "x")]);
-    assert_eq!(client.told().len(), 4, "it is not subscribed");
-    subscribe(&mut fanout, 1, &["a"]);
-    let wishes = fanout.wishes().expect("wishes");
-    assert!(wishes.wanted.is_empty() || wishes.wanted == [topic("a")], "{wishes:?}");
+    for (frame, expected, name) in [(&told[1], "too_many_topics", "\"a\""), (&told[2], "unknown_topic", "\"c\"")] {
+        let (code, message) = said(frame);
+        assert!(code == expected && message.contains(name), "{told:?}");
+    }
+    let news = vec![update("a", 1, "x"), update("b", 1, "x"), update("c", 1, "x")];
+    deliver(&mut fanout, news);
+    let values: Vec<_> = client.told().into_iter().filter(|frame| frame["type"] == "data").collect();
+    assert_eq!((values.len(), &values[0]["topic"]), (1, &json!("b")), "the others are not subscribed");
 }

@@ -32,6 +32,7 @@ enum Happening {
     Pass(u64),
     /// A message of this shard reaches the hub, or the other way round.
     WishArrives(usize),
+    AnswerArrives(usize),
     NewsArrive(usize),
     /// A client's turn ends; its socket takes this much.
     Take(usize, usize),
@@ -50,6 +51,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         18 => name.prop_map(Happening::Publish),
         8 => prop_oneof![0u64..10, 10u64..60].prop_map(Happening::Pass),
         9 => shard.clone().prop_map(Happening::WishArrives),
+        9 => shard.clone().prop_map(Happening::AnswerArrives),
         12 => shard.prop_map(Happening::NewsArrive),
         12 => (client, prop_oneof![Just(0), 1usize..400]).prop_map(|(client, bytes)| Happening::Take(client, bytes)),
         2 => Just(Happening::Lose),
@@ -69,6 +71,10 @@ struct World {
     status: FeedStatus,
     fanouts: [Fanout; SHARDS],
     wishes: [Option<Wishes>; SHARDS],
+    /// The number of a wish that was heard, on its way back.
+    answers: [Option<u64>; SHARDS],
+    /// Subscriptions that wait for the hub.
+    expected: [Option<Topic>; CLIENTS],
     /// Each with the newest wish that was heard.
     news: [VecDeque<(u64, Vec<News>)>; SHARDS],
     clients: Vec<Client>,
@@ -96,6 +102,8 @@ impl World {
             status: status(FeedState::Live, 0),
             fanouts: [(); SHARDS].map(|()| fanout()),
             wishes: Default::default(),
+            answers: Default::default(),
+            expected: Default::default(),
             news: Default::default(),
             clients: (0..CLIENTS).map(|_| Client::new()).collect(),
             said: NAMES.map(|name| (name, Vec::new())).into(),
@@ -157,6 +165,7 @@ impl World {
 
     fn wish_arrives(&mut self, shard: usize) {
         let Some(wishes) = self.wishes[shard].take() else { return };
+        self.answers[shard] = Some(wishes.number);
         if self.lanes[shard].is_none() {
             self.lanes[shard] = Some(Lane::new(INTERVAL));
             self.push(shard, News::Feed(self.status));
@@ -215,11 +224,31 @@ impl World {
         }
     }
 
+    fn answer_arrives(&mut self, shard: usize) {
+        if let Some(number) = self.answers[shard].take() {
+            self.fanouts[shard].heard(number, Vec::new(), self.now);
+        }
+    }
+
+    /// Subscriptions of which the hub has heard are there.
+    fn subscribe_expected(&mut self) {
+        for (number, expected) in self.expected.iter_mut().enumerate() {
+            let Some(topic) = expected else { continue };
+            let (fanout, topics) = (&mut self.fanouts[number % SHARDS], [topic.clone()]);
+            if fanout.outlook(&topics) == Outlook::Known {
+                fanout.subscribe(number as u64, &topics, subscribed(&topics), self.now);
+                fanout.expect_no_more(&topics);
+                self.clients[number].topics.extend(expected.take());
+            }
+        }
+    }
+
     /// What may be sent is sent; it arrives later.
     fn send(&mut self) {
+        self.subscribe_expected();
         self.changes();
         for shard in 0..SHARDS {
-            if self.wishes[shard].is_none() {
+            if self.wishes[shard].is_none() && self.answers[shard].is_none() {
                 self.wishes[shard] = self.fanouts[shard].wishes();
             }
             if let Some(lane) = &mut self.lanes[shard]
@@ -232,9 +261,13 @@ impl World {
 
     fn carry_out(&mut self, happening: &Happening) {
         match *happening {
+            // Nothing is read from a client whose subscription waits.
+            Happening::Subscribe(number, _) | Happening::Unsubscribe(number, _) if self.expected[number].is_some() => {}
             Happening::Subscribe(number, name) => {
-                subscribe(&mut self.fanouts[number % SHARDS], number as u64, &[NAMES[name]]);
-                self.clients[number].topics.insert(topic(NAMES[name]));
+                let topic = topic(NAMES[name]);
+                let expected = self.fanouts[number % SHARDS].expect(number as u64, std::slice::from_ref(&topic));
+                expected.expect("few topics");
+                self.expected[number] = Some(topic);
             }
             Happening::Unsubscribe(number, name) => {
                 let topics = [topic(NAMES[name])];
@@ -253,6 +286,7 @@ impl World {
                 self.topics.tick(self.now);
             }
             Happening::WishArrives(shard) => self.wish_arrives(shard),
+            Happening::AnswerArrives(shard) => self.answer_arrives(shard),
             Happening::NewsArrive(shard) => {
                 if let Some((heard, news)) = self.news[shard].pop_front() {
                     for news in news {
@@ -276,12 +310,14 @@ impl World {
     fn settle(&mut self) {
         let is_waiting = |lane: &Lane| lane.next_deadline().is_some();
         while self.wishes.iter().any(Option::is_some)
+            || self.answers.iter().any(Option::is_some)
             || self.news.iter().any(|news| !news.is_empty())
             || self.lanes.iter().flatten().any(is_waiting)
         {
             self.carry_out(&Happening::Pass(INTERVAL.as_millis() as u64));
             for shard in 0..SHARDS {
                 self.carry_out(&Happening::WishArrives(shard));
+                self.carry_out(&Happening::AnswerArrives(shard));
                 self.carry_out(&Happening::NewsArrive(shard));
             }
         }
@@ -326,8 +362,8 @@ fn h6_a_subscriber_that_never_reads_holds_one_value_of_each_topic_however_much_i
     world.settle();
     for name in 0..NAMES.len() {
         world.carry_out(&Happening::Subscribe(0, name));
+        world.settle();
     }
-    world.settle();
     // The socket takes a little, then nothing: from now on the outbox knows.
     world.carry_out(&Happening::Take(0, 5));
     for round in 0..1000 {

@@ -1,0 +1,168 @@
+//! Owns what a shard asks its hub for: which topics are wanted here, and what the hub is known to have heard.
+//! Called by `branch`, which sends the wishes and hears the answers.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Instant,
+};
+
+use super::{Fanout, Listed, Refusal};
+use crate::{
+    protocol::{Topic, error_code},
+    ws::error_frame,
+};
+
+/// What the hub is to be told, in this order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// From 1, in this shard's life.
+    pub number: u64,
+    pub unwanted: Vec<Topic>,
+    pub wanted: Vec<Topic>,
+    /// Connections of this shard.
+    pub clients: usize,
+}
+
+/// A subscriber would have more topics than it may.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+/// What is known of topics that somebody wants to subscribe to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// The hub has heard of all of them: what comes from now on comes here.
+    Known,
+    /// It has not heard of some yet.
+    Unknown,
+    /// It does not have this one.
+    Refused(Topic, Refusal),
+}
+
+impl Refusal {
+    /// The code and the reason of an `error`.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Full => (error_code::TOO_MANY_TOPICS, "the hub has as many topics as it may"),
+            Self::Nameless => (error_code::UNKNOWN_TOPIC, "the feed has no topics of such a name"),
+        }
+    }
+}
+
+impl Fanout {
+    /// A client is going to subscribe to these: the hub is to hear of them. Call [`Fanout::expect_no_more`] once it has, or has
+    /// given up.
+    ///
+    /// # Errors
+    /// [`TooMany`]; nothing has changed.
+    pub fn expect(&mut self, connection: u64, topics: &[Topic]) -> Result<(), TooMany> {
+        let topics: BTreeSet<_> = topics.iter().collect();
+        if let Some(client) = self.clients.get(&connection) {
+            let new = topics.iter().filter(|topic| !client.topics.contains_key(**topic)).count();
+            if client.topics.len() + new > self.max_topics_per_client {
+                return Err(TooMany);
+            }
+        }
+        for topic in topics {
+            let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
+            listed.expected += 1;
+            // There may be room now.
+            listed.forgotten |= listed.refused.take().is_some();
+            if listed.asked.is_none() || listed.forgotten {
+                self.changed.insert(topic.clone());
+            }
+        }
+        Ok(())
+    }
+
+    pub fn expect_no_more(&mut self, topics: &[Topic]) {
+        for topic in topics.iter().collect::<BTreeSet<_>>() {
+            if let Some(listed) = self.topics.get_mut(topic) {
+                listed.expected -= 1;
+                if listed.expected == 0 && listed.subscribers.is_empty() {
+                    self.changed.insert(topic.clone());
+                }
+            }
+        }
+    }
+
+    /// Of topics that are expected.
+    pub fn outlook(&self, topics: &[Topic]) -> Outlook {
+        let mut outlook = Outlook::Known;
+        for topic in topics {
+            let Some(listed) = self.topics.get(topic) else { return Outlook::Unknown };
+            if let Some(why) = listed.refused {
+                return Outlook::Refused(topic.clone(), why);
+            }
+            if listed.forgotten || listed.asked.is_none_or(|asked| asked > self.heard) {
+                outlook = Outlook::Unknown;
+            }
+        }
+        outlook
+    }
+
+    /// What the hub does not know yet; from now on it counts as known.
+    pub fn wishes(&mut self) -> Option<Wishes> {
+        let clients = self.clients.len();
+        let number = self.wishes + 1;
+        let mut wishes = Wishes { number, clients, ..Wishes::default() };
+        for topic in std::mem::take(&mut self.changed) {
+            let Some(listed) = self.topics.get_mut(&topic) else { continue };
+            if listed.subscribers.is_empty() && listed.expected == 0 {
+                // A wish of the past may still be on its way to a new hub.
+                if listed.asked.is_some() {
+                    wishes.unwanted.push(topic.clone());
+                }
+                self.topics.remove(&topic);
+            } else if listed.asked.is_none() || listed.forgotten {
+                (listed.asked, listed.forgotten) = (Some(number), false);
+                wishes.wanted.push(topic);
+            }
+        }
+        // How many there are matters to the hub only where it is none.
+        let is_known = self.told.is_some_and(|told| (told == 0) == (clients == 0));
+        if is_known && wishes.wanted.is_empty() && wishes.unwanted.is_empty() {
+            return None;
+        }
+        self.told = Some(clients);
+        self.wishes = number;
+        Some(wishes)
+    }
+
+    /// The hub has heard the wish of this number, and does not have some of the topics that were wanted in it.
+    pub fn heard(&mut self, number: u64, refused: Vec<(Topic, Refusal)>, now: Instant) {
+        self.heard = self.heard.max(number);
+        for (topic, why) in refused {
+            let Some(listed) = self.topics.get_mut(&topic).filter(|listed| listed.asked == Some(number)) else {
+                continue;
+            };
+            listed.refused = Some(why);
+            // Of a hub that was replaced: the one before had it.
+            let (code, reason) = why.words();
+            let frame = error_frame(code, &format!("{reason}; {topic:?} is not subscribed any more"), None);
+            for (connection, outbox) in listed.subscribers.drain(..) {
+                outbox.push(frame.clone(), now);
+                if let Some(client) = self.clients.get_mut(&connection) {
+                    client.topics.remove(&topic);
+                }
+            }
+            self.changed.insert(topic);
+        }
+    }
+
+    /// Whether a value is of a time when this topic was wanted here: `heard` is the newest wish that the hub had heard by then.
+    pub(super) fn has_asked(&self, topic: &Topic, heard: u64) -> bool {
+        self.topics.get(topic).is_some_and(|listed| listed.asked.is_some_and(|asked| asked <= heard))
+    }
+
+    /// The hub is another one.
+    pub(super) fn ask_again(&mut self, at: u64) {
+        let (from, mut topics) = self.missed.take().unwrap_or((at, HashSet::new()));
+        for (topic, listed) in &mut self.topics {
+            listed.forgotten = true;
+            self.changed.insert(topic.clone());
+            topics.insert(topic.clone());
+        }
+        self.missed = Some((from, topics));
+        self.told = None;
+    }
+}
