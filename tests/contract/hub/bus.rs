@@ -123,6 +123,7 @@ fn a_bus_has_only_so_many_topics_and_a_subscriber_too() {
     assert_eq!((&full["code"], &full["id"]), (&json!("too_many_topics"), &json!(4)), "{full}");
     assert_eq!(published(&mut referee, 5, "a", &json!(1)), 2, "those that are there go on");
     subscribe(&mut referee, &["a"]);
+    assert_eq!(referee.next()["seq"], 2);
     error(&mut referee, &json!({"type": "subscribe", "topics": ["b", "c"]}), "too_many_topics");
     // Topics that nobody has published yet have a bound of their own, for all subscribers together.
     let mut players: Vec<_> = (0..2).map(|_| enter(&server, "player")).collect();
