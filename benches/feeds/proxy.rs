@@ -6,6 +6,11 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,6 +29,8 @@ const TIME_DIGITS: usize = 13;
 /// Bytes of a frame's payload, about what 20 ms of compressed speech take.
 const PAYLOAD_BYTES: usize = 400;
 const WARM_UP: Duration = Duration::from_secs(2);
+/// Between two looks at what is due.
+const PAUSE: Duration = Duration::from_micros(150);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -58,7 +65,6 @@ pub struct Figures {
 struct Tally {
     measuring: bool,
     latencies: Vec<u64>,
-    sent: u64,
     back: u64,
 }
 
@@ -90,20 +96,22 @@ async fn load(
     time: Duration,
 ) -> io::Result<Figures> {
     let (clock, tally) = (Instant::now(), Rc::new(RefCell::new(Tally::default())));
+    let sent = Arc::new(AtomicU64::new(0));
     let mut writers = Vec::new();
     for index in 0..sessions {
         let (reader, writer, _) = open(address, index, path).await?;
         tokio::task::spawn_local(watch(reader, tally.clone(), clock));
         writers.push(writer);
     }
-    tokio::task::spawn_local(send(writers, rate, tally.clone(), clock));
+    let counted = Arc::downgrade(&sent);
+    thread::spawn(move || send(writers, rate, &counted, clock));
     time::sleep(WARM_UP).await;
     let (before, own_before, begun) = (server.cpu()?, server::own_cpu()?, Instant::now());
     tally.borrow_mut().measuring = true;
     time::sleep(time).await;
     tally.borrow_mut().measuring = false;
     let (seconds, after, own_after) = (begun.elapsed().as_secs_f64(), server.cpu()?, server::own_cpu()?);
-    let sent = tally.borrow().sent;
+    let sent = sent.load(Ordering::Relaxed);
     let deadline = Instant::now() + Duration::from_secs(5);
     while tally.borrow().back < sent && Instant::now() < deadline {
         time::sleep(Duration::from_millis(10)).await;
@@ -123,24 +131,30 @@ async fn load(
     })
 }
 
-/// All sessions in turn, so that they are spread over time as they would be.
-async fn send(writers: Vec<OwnedWriteHalf>, rate: u64, tally: Rc<RefCell<Tally>>, clock: Instant) {
+/// All sessions in turn, so that they are spread over time as they would be: on a thread of its own, because the runtime's timers
+/// tick once a millisecond, and a burst of everything that is due by then is a load that nobody has.
+fn send(writers: Vec<OwnedWriteHalf>, rate: u64, sent: &Weak<AtomicU64>, clock: Instant) {
     let text = format!("{{\"type\":\"echo\",\"ns\":\"{0:0>TIME_DIGITS$}\",\"audio\":\"{0:x>PAYLOAD_BYTES$}\"}}", 0);
     let mut frame = masked_text(&text);
     let at = frame.len() - text.len() + text.find("ns\":\"").map_or(0, |at| at + 5);
     let (begun, mut made) = (Instant::now(), 0_u64);
     let pace = rate as f64 * writers.len() as f64;
-    let mut ticks = time::interval(Duration::from_millis(1));
-    loop {
-        ticks.tick().await;
+    // The measurement that counts holds it as long as it goes on.
+    while let Some(sent) = sent.upgrade() {
         let due = (begun.elapsed().as_secs_f64() * pace) as u64;
         while made < due {
             put(&mut frame[at..][..TIME_DIGITS], clock.elapsed().as_nanos() as u64);
-            // A frame that a socket does not take whole would break the framing: it is counted as lost by never coming back.
-            let written = writers[made as usize % writers.len()].try_write(&frame);
+            match writers[made as usize % writers.len()].try_write(&frame) {
+                Ok(written) if written == frame.len() => drop(sent.fetch_add(1, Ordering::Relaxed)),
+                // Half a frame would break the framing, and whatever came behind it.
+                Ok(_) => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
             made += 1;
-            tally.borrow_mut().sent += u64::from(written.is_ok());
         }
+        drop(sent);
+        thread::sleep(PAUSE);
     }
 }
 
