@@ -26,8 +26,9 @@ const REST_BYTES: i64 = 1 << 20;
 const MAX_PASSES: usize = 6;
 /// The WAL's bound: here the writer waits until all of it is in the database.
 const MAX_BYTES: i64 = 64 << 20;
-/// What the WAL's file keeps when it starts over: writing over a file is cheaper than making it longer.
-pub(super) const KEPT_WAL_BYTES: i64 = 32 << 20;
+/// What the WAL's file keeps when it starts over: writing over a file is cheaper than making it longer, and making it shorter
+/// costs the writer the time in which the disk is told what it may forget.
+pub(super) const KEPT_WAL_BYTES: i64 = MAX_BYTES;
 /// For how long it waits for the thread at most: on a disk that is this slow the WAL may be longer.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// The WAL is measured at every so many transactions.
