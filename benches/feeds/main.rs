@@ -16,7 +16,7 @@ use kit::figures::load_average;
 /// Subscribers of one topic, and its updates a second. The first two are the figure and half of it.
 const HUBS: [(usize, u64); 3] = [(2000, 200), (1000, 200), (2000, 20)];
 /// Sessions, and frames a second of each.
-const PROXIES: [(usize, u64); 2] = [(500, 50), (100, 50)];
+const PROXIES: [(usize, u64); 3] = [(500, 50), (250, 50), (100, 50)];
 
 fn main() -> ExitCode {
     // `cargo test --all-targets` runs this, too, but without the argument that `cargo bench` gives.
