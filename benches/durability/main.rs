@@ -13,6 +13,7 @@ mod recovery;
 use std::{env, io, path::Path, process::ExitCode, time::Duration};
 
 use kit::{
+    Wish,
     figures::{self, median},
     server::Server,
 };
@@ -44,19 +45,7 @@ const CASES: &[(&str, Case)] = &[
 ];
 
 fn main() -> ExitCode {
-    // `cargo test --all-targets` runs this, too, but without the argument that `cargo bench` gives.
-    if !env::args().any(|argument| argument == "--bench") {
-        println!("a benchmark: cargo bench --bench durability");
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(measure())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("durability: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    kit::main("durability", measure)
 }
 
 /// A server whose rooms are this durable, with its store here.
@@ -65,12 +54,8 @@ fn start(directory: &Path, durability: &str) -> io::Result<Server> {
     Server::start(&[("DURABILITY", durability), ("DATA_DIR", directory)])
 }
 
-async fn measure() -> io::Result<()> {
-    let is_quick = env::var_os("BENCH_QUICK").is_some();
-    let rounds = env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let wanted = env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+async fn measure(Wish { is_quick, rounds, wanted }: Wish) -> io::Result<()> {
     let (warm_up, time) = if is_quick { (500, 2000) } else { (2000, 10_000) };
-    rlimit::increase_nofile_limit(u64::MAX)?;
     // Not the system's directory for temporary files: that may be memory, and flushing it free.
     let parent = env::var_os("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
     let parent = Path::new(&parent);

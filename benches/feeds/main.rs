@@ -9,9 +9,9 @@ mod hub;
 mod kit;
 mod proxy;
 
-use std::{env, io, process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
-use kit::figures::load_average;
+use kit::{Wish, figures::load_average};
 
 /// Subscribers of one topic, and its updates a second. The first two are the figure and half of it.
 const HUBS: [(usize, u64); 3] = [(2000, 200), (1000, 200), (2000, 20)];
@@ -19,27 +19,11 @@ const HUBS: [(usize, u64); 3] = [(2000, 200), (1000, 200), (2000, 20)];
 const PROXIES: [(usize, u64); 3] = [(500, 50), (250, 50), (100, 50)];
 
 fn main() -> ExitCode {
-    // `cargo test --all-targets` runs this, too, but without the argument that `cargo bench` gives.
-    if !env::args().any(|argument| argument == "--bench") {
-        println!("a benchmark: cargo bench --bench feeds");
-        return ExitCode::SUCCESS;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(measure())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("feeds: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    kit::main("feeds", measure)
 }
 
-async fn measure() -> io::Result<()> {
-    let is_quick = env::var_os("BENCH_QUICK").is_some();
-    let rounds = env::var("BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let wanted = env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+async fn measure(Wish { is_quick, rounds, wanted }: Wish) -> io::Result<()> {
     let time = Duration::from_secs(if is_quick { 3 } else { 10 });
-    rlimit::increase_nofile_limit(u64::MAX)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{cores} cores, shared with the upstream and the load generator");
     if "hub".contains(&wanted) {

@@ -160,8 +160,7 @@ impl Connection {
         let branch = match self.local.hub(hub) {
             Ok(branch) => branch,
             Err(why) => {
-                let frame = error_frame(Cause::NoSuchHub.name(), why, None);
-                self.outbox.close(Cause::NoSuchHub, Some(frame));
+                self.outbox.refuse(Cause::NoSuchHub, why);
                 return;
             }
         };
@@ -234,8 +233,7 @@ impl Connection {
                     Cause::Unavailable => "the server cannot store anything at the moment; reconnect later",
                     _ => "the game's room keeps failing; reconnect later",
                 };
-                let frame = error_frame(cause.name(), message, None);
-                self.outbox.close(cause, Some(frame));
+                self.outbox.refuse(cause, message);
             }
         }
     }
@@ -360,8 +358,7 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
                 self.outbox.close(Cause::ConnectionLost, None);
             }
             Err(ReadError::Decode(error)) => {
-                let cause = error.cause();
-                self.outbox.close(cause, Some(error_frame(cause.name(), &error.to_string(), None)));
+                self.outbox.refuse(error.cause(), &error.to_string());
             }
         }
     }

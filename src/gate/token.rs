@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::rust_crypto, deco
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use crate::protocol::Role;
+use crate::{config::feeds::is_role, protocol::Role};
 
 /// The longest token that is looked at.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -150,10 +150,6 @@ impl OneOrMany {
     fn admits(&self, name: &str) -> bool {
         self.any(|admitted| admitted == "*" || admitted == name)
     }
-}
-
-fn is_role(text: &str) -> bool {
-    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
 impl Tokens {

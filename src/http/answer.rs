@@ -1,7 +1,13 @@
-//! Owns the shape of an HTTP error (A8, E1).
-//! Called by `upgrade` and `routes`.
+//! Owns the shape of an HTTP error (A8, E1), and of answers that are true for a moment only.
+//! Called by `upgrade`, `routes`, `ws_health` and the operators' API.
 
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+};
+use serde::Serialize;
 use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::protocol::Refusal;
 
@@ -12,4 +18,14 @@ pub fn error_body(code: &str, message: &str) -> Value {
 
 pub(super) fn refusal_body(refusal: &Refusal) -> Value {
     error_body(refusal.code(), &refusal.message())
+}
+
+/// JSON that nobody may keep.
+pub fn fresh(status: StatusCode, value: &impl Serialize) -> HttpResponse {
+    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(value)
+}
+
+/// This moment, as RFC 3339 has it.
+pub(super) fn timestamp() -> String {
+    OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }

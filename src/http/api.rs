@@ -123,7 +123,7 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
     let text = body(&site, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
     let event = match AppendBody::parse(&text)? {
         AppendBody::Message { data, .. } if data.as_str().len() > max_data => {
-            return Err(Problem::too_large("message_too_big", "data is longer than MAX_MESSAGE_BYTES"));
+            return Err(Problem::message_too_big());
         }
         AppendBody::Message { data, to } => ServerEvent::Message { data, to },
         AppendBody::Patch { patch, if_seq } => ServerEvent::Patch { patch, if_seq },

@@ -10,11 +10,10 @@ use actix_web::{
     web,
 };
 use serde_json::json;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::sync::watch;
 
 use super::{
-    answer::refusal_body,
+    answer::{fresh, refusal_body, timestamp},
     api,
     door::{Door, Knock, header_text, peer_address},
     pages,
@@ -73,16 +72,16 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
 
 async fn health(site: web::Data<Site>) -> HttpResponse {
     let metrics = &site.door.metrics;
-    let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+    let health = json!({
         "status": "healthy",
         "connections": metrics.connections.get(),
         "sessions": metrics.sessions.get(),
         "rooms": metrics.rooms.get(),
         "uptime_seconds": site.started.elapsed().as_secs(),
         "version": env!("CARGO_PKG_VERSION"),
-        "timestamp": timestamp,
-    }))
+        "timestamp": timestamp(),
+    });
+    fresh(StatusCode::OK, &health)
 }
 
 async fn ready(site: web::Data<Site>) -> HttpResponse {
@@ -91,7 +90,7 @@ async fn ready(site: web::Data<Site>) -> HttpResponse {
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
     };
-    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": name }))
+    fresh(status, &json!({ "status": name }))
 }
 
 async fn metrics(site: web::Data<Site>) -> HttpResponse {

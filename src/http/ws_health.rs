@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, http::StatusCode, http::header, web};
+use actix_web::{HttpResponse, http::StatusCode, web};
 use serde::Serialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::routes::Site;
+use super::{
+    answer::{fresh, timestamp},
+    routes::Site,
+};
 use crate::{clock::Now, observe::metrics::HubMetrics, protocol::FeedState};
 
 /// A feed that clients wait for: after so many attempts it is not going to be back in a moment.
@@ -72,7 +74,7 @@ pub async fn ws_health(site: web::Data<Site>) -> HttpResponse {
     let (hubs, unix_ms) = (site.door.metrics.hubs(), Now::read().unix_ms);
     let health = Health {
         healthy: hubs.values().all(|metrics| is_healthy(metrics)),
-        timestamp: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+        timestamp: timestamp(),
         metrics: hubs.iter().map(|(id, metrics)| (id.clone(), Feed::read(metrics, unix_ms))).collect(),
         limits: Limits {
             max_upstream_connections: config.upstream.max_connections,
@@ -80,7 +82,7 @@ pub async fn ws_health(site: web::Data<Site>) -> HttpResponse {
         },
     };
     let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(&health)
+    fresh(status, &health)
 }
 
 #[cfg(test)]

@@ -94,8 +94,7 @@ impl Branch {
     /// When the hub keeps failing; then the outbox is closed.
     pub fn enter(self: &Rc<Self>, connection: u64, outbox: &Rc<Outbox>, role: &str) -> Option<Subscriber> {
         if self.hub.address().is_none() {
-            let frame = error_frame(Cause::Overloaded.name(), "the hub keeps failing; reconnect later", None);
-            outbox.close(Cause::Overloaded, Some(frame));
+            outbox.refuse(Cause::Overloaded, "the hub keeps failing; reconnect later");
             return None;
         }
         let topics: Vec<_> =
@@ -237,7 +236,7 @@ impl Subscriber {
         let is_allowed = access::may_publish(&hub.config().access, &self.role);
         async move {
             let refuse = |code, message| outbox.push(error_frame(code, message, id), Instant::now());
-            if hub.has_upstream() {
+            if !hub.is_bus() {
                 return refuse(error_code::FORBIDDEN, "this hub's values come from its upstream");
             }
             if !is_allowed {

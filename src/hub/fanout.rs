@@ -245,8 +245,7 @@ impl Fanout {
     fn gap(&mut self, gap: &Gap, now: Instant) {
         for (topic, listed) in &mut self.topics {
             if gap.topics.contains(topic) && listed.last.is_some() {
-                let from = listed.gap.map_or(gap.from, |(from, _)| from.min(gap.from));
-                listed.gap = Some((from, gap.to));
+                listed.gap = Some(Gap::widen(gap.from, gap.to, listed.gap));
             }
         }
         let mut kept: Option<(Vec<&Topic>, Frame)> = None;

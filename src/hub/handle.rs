@@ -112,14 +112,15 @@ impl HubHandle {
         &self.0.plan.logger
     }
 
-    /// Whether its values come from somewhere else, so that nobody can publish.
-    pub fn has_upstream(&self) -> bool {
-        !matches!(self.origin(), Origin::Bus)
+    /// Whether its values are published; else they come from somewhere, and nobody can.
+    pub fn is_bus(&self) -> bool {
+        matches!(self.origin(), Origin::Bus)
     }
 
     /// What is true of the feed before the hub has said anything, and of one without upstream always.
     pub(super) fn first_status(&self) -> FeedStatus {
-        let state = if self.origin().has_upstream() { FeedState::Disconnected } else { FeedState::Live };
+        let state =
+            if matches!(self.origin(), Origin::Upstream(_)) { FeedState::Disconnected } else { FeedState::Live };
         FeedStatus { state, since: self.0.started, attempt: 0, fatal: false }
     }
 

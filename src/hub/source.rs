@@ -44,9 +44,3 @@ pub enum Source {
     Bus,
     Upstream(Box<Upstream>),
 }
-
-impl Origin {
-    pub fn has_upstream(&self) -> bool {
-        matches!(self, Self::Upstream(_))
-    }
-}

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::update::{Update, Value};
+use super::{
+    update::{Update, Value},
+    uplink::Gap,
+};
 use crate::protocol::Topic;
 
 /// What a hub's topics are bound to.
@@ -158,8 +161,7 @@ impl Topics {
     pub fn note_gap<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>, from: u64, to: u64) {
         for topic in topics {
             if let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.last.is_some()) {
-                let from = entry.gap.map_or(from, |(before, _)| before.min(from));
-                entry.gap = Some((from, to));
+                entry.gap = Some(Gap::widen(from, to, entry.gap));
             }
         }
     }

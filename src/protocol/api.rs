@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 
 use super::{
     MAX_SAFE_INTEGER, PlayerId,
-    client::{FrameError, decode, integer, object, players, present, string},
+    client::{FrameError, decode, integer, object, players, present},
     error_code,
-    json::RawJson,
+    json::{RawJson, string},
 };
 
 /// `POST /api/games/{game}/events`.
@@ -72,7 +72,7 @@ impl AppendBody {
 /// # Errors
 /// As [`AppendBody::parse`].
 pub fn parse_kick(text: &ByteString) -> Result<PlayerId, FrameError> {
-    let player = string(fields(text)?.player).and_then(|player| PlayerId::parse(&player).ok());
+    let player = fields(text)?.player.and_then(string).and_then(|player| PlayerId::parse(&player).ok());
     player.ok_or_else(|| invalid("player is a player's id"))
 }
 

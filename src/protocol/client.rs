@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     MAX_SAFE_INTEGER, PlayerId, Topic, error_code,
-    json::{RawJson, is_too_deep},
+    json::{RawJson, is_too_deep, string},
     topic::MAX_TOPICS,
 };
 
@@ -126,7 +126,8 @@ impl ClientFrame {
         let id = integer(envelope.id, 1, "id is a positive integer up to 2^53-1", None)?;
         let invalid = |message| FrameError { code: error_code::INVALID_FIELD, message, id };
         let bad_topics = || invalid("topics is a list of 1 to 256 names of 1 to 128 bytes");
-        let kind: Cow<'_, str> = string(envelope.kind).ok_or_else(|| invalid("type is missing or not a string"))?;
+        let kind: Cow<'_, str> =
+            envelope.kind.and_then(string).ok_or_else(|| invalid("type is missing or not a string"))?;
         match (&*kind, dialect) {
             ("send", Dialect::Game) => {
                 let data = envelope.data.ok_or_else(|| invalid("data is missing"))?;
@@ -138,7 +139,7 @@ impl ClientFrame {
                 let Some(raw) = envelope.volatile else {
                     return Ok(Self::Send { id, data, to });
                 };
-                let name = string(Some(raw))
+                let name = string(raw)
                     .filter(|name| (1..=MAX_VOLATILE_NAME_BYTES).contains(&name.len()))
                     .ok_or_else(|| invalid("volatile is a name of 1 to 64 bytes"))?;
                 Ok(Self::Volatile { name: name.into_owned(), data, to })
@@ -159,7 +160,7 @@ impl ClientFrame {
                 Ok(Self::Unsubscribe { topics: topics(envelope.topics).ok_or_else(bad_topics)? })
             }
             ("publish", Dialect::Hub) => {
-                let name = string(envelope.topic).and_then(|name| Topic::parse(&name));
+                let name = envelope.topic.and_then(string).and_then(|name| Topic::parse(&name));
                 let topic = name.ok_or_else(|| invalid("topic is a name of 1 to 128 bytes"))?;
                 let data = envelope.data.ok_or_else(|| invalid("data is missing"))?;
                 Ok(Self::Publish { id, topic, data: RawJson::within(text, data) })
@@ -205,21 +206,11 @@ pub(super) fn decode<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
     serde_json::from_str(raw.get()).ok()
 }
 
-pub(super) fn string<'a>(raw: Option<&'a RawValue>) -> Option<Cow<'a, str>> {
-    let text = raw?.get();
-    match text.as_bytes() {
-        // The common case, a plain string, needs no second parse.
-        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => Some(Cow::Borrowed(&text[1..text.len() - 1])),
-        [b'"', ..] => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
-        _ => None,
-    }
-}
-
 /// `Some(None)` when absent, `None` when present and not a string.
 fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
     match raw {
         None => Some(None),
-        some => string(some).map(|text| Some(text.into_owned())),
+        Some(raw) => string(raw).map(|text| Some(text.into_owned())),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Owns `RawJson`: text that is known to be one JSON value, shared without copying and written out as it came.
 //! Called by `client` (what players send), by room logics (what they emit) and by the frame writers in `server`.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use bytestring::ByteString;
 use serde_json::value::RawValue;
@@ -9,6 +9,17 @@ use serde_json::value::RawValue;
 /// How deep arrays and objects of one frame may nest, the frame itself included. One more level and common parsers,
 /// `serde_json` for one, refuse the frame that reaches the other clients.
 pub const MAX_DEPTH: usize = 127;
+
+/// What a JSON string says. `None` for every other value.
+pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let text = raw.get();
+    match text.as_bytes() {
+        // The common case, a plain string, needs no second parse.
+        [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => Some(Cow::Borrowed(&text[1..text.len() - 1])),
+        [b'"', ..] => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
+        _ => None,
+    }
+}
 
 /// One JSON value as its sender wrote it: numbers keep their digits, keys their order.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use serde::Serialize;
 use super::{ProxyId, server::Verdict};
 
 /// The first frame of a proxy connection, as R2's.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename = "welcome")]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct ProxyWelcome<'a> {
     /// 1, the version of the contract.
     pub protocol: u32,
@@ -31,18 +30,10 @@ pub struct ProxyWelcome<'a> {
     pub max_message_bytes: usize,
 }
 
-impl ProxyWelcome<'_> {
-    /// Appends the JSON text to `out`.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        // Writing to a Vec cannot fail, and every field serialises.
-        let written = serde_json::to_writer(out, self);
-        debug_assert!(written.is_ok());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ServerFrame;
 
     #[test]
     fn a_welcome_says_where_one_stands_and_leaves_out_what_there_is_not() {
@@ -62,7 +53,7 @@ mod tests {
         };
         let text = |welcome: &ProxyWelcome<'_>| {
             let mut out = Vec::new();
-            welcome.write(&mut out);
+            ServerFrame::ProxyWelcome(*welcome).write(&mut out);
             String::from_utf8(out).expect("text")
         };
         assert_eq!(

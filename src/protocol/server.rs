@@ -5,7 +5,7 @@ use std::{io::Write as _, time::Duration};
 
 use serde::{Serialize, Serializer};
 
-use super::{GameId, HubId, PlayerId, Topic, json::RawJson};
+use super::{GameId, HubId, PlayerId, Topic, json::RawJson, proxy::ProxyWelcome};
 
 /// What a player is to the others, in `welcome.players` (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -160,6 +160,9 @@ pub enum ServerFrame<'a> {
         topics: &'a [&'a str],
         heartbeat: Heartbeat,
     },
+    /// The first frame of a client of a proxy that it may come back to.
+    #[serde(rename = "welcome")]
+    ProxyWelcome(ProxyWelcome<'a>),
     /// H1.
     Subscribed {
         topics: &'a [Topic],

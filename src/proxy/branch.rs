@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::ProxyConfig,
     observe::metrics::{Metrics, ProxyMetrics},
-    protocol::{ProxyId, proxy::ProxyWelcome, server::Verdict},
+    protocol::{ProxyId, ServerFrame, proxy::ProxyWelcome, server::Verdict},
     ws::{Dialer, Outbox, json_frame},
 };
 
@@ -205,7 +205,7 @@ impl Branch {
         handle.line.attach(visit.connection, visit.outbox, visit.seen.filter(|_| begun.is_none()), |reception| {
             let (verdict, reason) = judge(begun, reception);
             decided = verdict;
-            let welcome = ProxyWelcome {
+            let welcome = ServerFrame::ProxyWelcome(ProxyWelcome {
                 protocol: 1,
                 proxy: &self.plan.id,
                 session: secret,
@@ -217,7 +217,7 @@ impl Branch {
                 last_id: reception.last_id,
                 resume_ms: config.resume.as_millis() as u64,
                 max_message_bytes: config.max_client_message_bytes,
-            };
+            });
             (!config.resume.is_zero()).then(|| json_frame(|out| welcome.write(out)))
         });
         Entered { handle, verdict: decided }

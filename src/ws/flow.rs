@@ -4,6 +4,7 @@
 //! The two directions never wait for each other: a paused reader still writes, a full outbox still lets read.
 
 use std::{
+    cell::RefCell,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -60,18 +61,23 @@ impl Outbox {
         self.poll_relayed(waiting == 0, 0, context)
     }
 
+    fn flow(&self) -> &RefCell<Flow> {
+        self.flow.get_or_init(Box::default)
+    }
+
     fn poll_relayed(&self, is_ready: bool, wanted: usize, context: &mut Context<'_>) -> Poll<()> {
         if is_ready || self.cause().is_some() {
             return Poll::Ready(());
         }
-        self.flow.borrow_mut().waiting = Some((wanted, context.waker().clone()));
+        self.flow().borrow_mut().waiting = Some((wanted, context.waker().clone()));
         Poll::Pending
     }
 
     /// Something was written, or the connection is over.
     pub(super) fn wake_upstream(&self) {
+        let Some(flow) = self.flow.get() else { return };
         let waiting = self.queue.borrow().relayed_bytes;
-        let mut flow = self.flow.borrow_mut();
+        let mut flow = flow.borrow_mut();
         let is_over = self.cause().is_some();
         if let Some((_, waker)) = flow.waiting.take_if(|(wanted, _)| is_over || waiting <= *wanted) {
             drop(flow);
@@ -81,7 +87,7 @@ impl Outbox {
 
     /// Nothing more is read from the client, or it is read again.
     pub fn pause_reading(&self, pause: bool) {
-        let mut flow = self.flow.borrow_mut();
+        let mut flow = self.flow().borrow_mut();
         match flow.paused_since {
             None if pause => flow.paused_since = Some(Instant::now()),
             Some(since) if !pause => {
@@ -95,12 +101,12 @@ impl Outbox {
     }
 
     pub(super) fn is_reading_paused(&self) -> bool {
-        self.flow.borrow().paused_since.is_some()
+        self.flow.get().is_some_and(|flow| flow.borrow().paused_since.is_some())
     }
 
     /// For how long the client was not read since the last call. `None`: it was read all the time.
     pub fn take_pause(&self, now: Instant) -> Option<Duration> {
-        let mut flow = self.flow.borrow_mut();
+        let mut flow = self.flow.get()?.borrow_mut();
         let mut paused = std::mem::take(&mut flow.paused_for);
         let is_paused = flow.paused_since.is_some();
         if let Some(since) = &mut flow.paused_since {

@@ -2,7 +2,7 @@
 //! Called by `room` and `connection`, which push and close; emptied by the shard's `Flusher` and the connection's `Reader`.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     io::{self, IoSlice},
     rc::Rc,
     task::Waker,
@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     conflated::VolatileKey,
+    error_frame,
     flow::Flow,
     flush::Flusher,
     frame::{self, Frame},
@@ -34,8 +35,8 @@ pub struct Outbox {
     latency: Cell<u32>,
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
     reader: RefCell<Option<Waker>>,
-    /// Of a proxy's connection.
-    pub(super) flow: RefCell<Flow>,
+    /// Of a proxy's connection, once it is needed: players and subscribers, of whom there are many, have none.
+    pub(super) flow: OnceCell<Box<RefCell<Flow>>>,
 }
 
 /// No pong has come yet.
@@ -68,7 +69,7 @@ impl Outbox {
             cause: Cell::new(None),
             latency: Cell::new(UNKNOWN),
             reader: RefCell::new(None),
-            flow: RefCell::default(),
+            flow: OnceCell::new(),
         })
     }
 
@@ -199,6 +200,11 @@ impl Outbox {
     /// The first cause wins. Returns whether this was the first.
     pub fn close(self: &Rc<Self>, cause: Cause, last: Option<Frame>) -> bool {
         self.close_with(cause, cause.name(), last)
+    }
+
+    /// As `close`, behind an `error` frame whose code is the cause's name (A8). `message` is for people.
+    pub fn refuse(self: &Rc<Self>, cause: Cause, message: &str) -> bool {
+        self.close(cause, Some(error_frame(cause.name(), message, None)))
     }
 
     /// As `close`, with a reason that is not ours: that of a proxy's upstream.

@@ -6,6 +6,7 @@ use super::{
     expand::Place,
     feed,
     fields::{At, Entry, Fields, Scope, is_empty, texts},
+    is_role,
     keys::{self, Key},
     off,
 };
@@ -67,17 +68,16 @@ fn publish(fields: &mut Fields, is_feed: bool, scope: &mut Scope<'_>) -> Vec<Str
     if is_feed && !roles.is_empty() {
         scope.complain(&at, "does nothing in a hub with a url: its topics come from there");
     }
-    roles.into_iter().filter(|role| is_role(&at, role, scope)).collect()
+    roles.into_iter().filter(|role| checked_role(&at, role, scope)).collect()
 }
 
 /// Complains of what is no role.
-pub(super) fn is_role(at: &At, role: &str, scope: &mut Scope<'_>) -> bool {
-    let is_role = (1..=32).contains(&role.len())
-        && role.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if !is_role {
+pub(super) fn checked_role(at: &At, role: &str, scope: &mut Scope<'_>) -> bool {
+    let is_one = is_role(role);
+    if !is_one {
         scope.complain(at, "has a role that is none; allowed: 1 to 32 letters, digits, _ and -");
     }
-    is_role
+    is_one
 }
 
 fn subscribe(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<TopicPattern>)> {
@@ -94,7 +94,7 @@ fn subscribe(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<Top
     }
     for (role, line, node) in entries {
         let at = At { line: at.line.map(|_| line), ..at.clone() };
-        if role != "*" && !is_role(&at, &role, scope) {
+        if role != "*" && !checked_role(&at, &role, scope) {
             continue;
         }
         if access.iter().any(|(known, _)| *known == role) {

@@ -58,6 +58,11 @@ pub struct TopicAccess {
     pub publish: Vec<String>,
 }
 
+/// Whether a text may be the role of a guest: 1 to 32 letters, digits, `_` and `-`.
+pub fn is_role(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
 /// A topic's name with any number of `*`, each for any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPattern(pub String);

@@ -7,7 +7,7 @@ use super::{
     Budget, EndpointConfig, ProxyConfig, endpoint,
     expand::Place,
     fields::{Fields, Scope, is_empty, texts},
-    hub::is_role,
+    hub::checked_role,
     keys, off,
 };
 use crate::config::Secret;
@@ -93,7 +93,7 @@ fn roles(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<String> {
         scope.complain(&at, "is empty; leave it out for the default");
     }
     let roles = texts(&at, &keys::ROLES, node, Place::Plain, scope).unwrap_or_default();
-    roles.into_iter().filter(|role| is_role(&at, role, scope)).collect()
+    roles.into_iter().filter(|role| checked_role(&at, role, scope)).collect()
 }
 
 fn budget(fields: &mut Fields, scope: &mut Scope<'_>) -> Budget {

@@ -29,7 +29,8 @@ impl Connection {
         // One that is sent away already must not open an upstream.
         let (Target::Proxy { proxy, query }, None) = (self.machine.target(), self.outbox.cause()) else { return };
         let Some(branch) = self.local.proxy(proxy) else {
-            return self.refuse(Cause::NoSuchProxy, Cause::NoSuchProxy.name(), "there is no such proxy");
+            self.outbox.refuse(Cause::NoSuchProxy, "there is no such proxy");
+            return;
         };
         let visit = Visit {
             connection: self.number,
@@ -54,19 +55,17 @@ impl Connection {
                 };
                 security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
             }
-            Err(Refused::Off(why)) => self.refuse(Cause::NoSuchProxy, Cause::NoSuchProxy.name(), &why),
+            Err(Refused::Off(why)) => {
+                self.outbox.refuse(Cause::NoSuchProxy, &why);
+            }
             Err(Refused::Role) => {
                 let message = format!("the role {:?} may not use this proxy", guest.role);
-                self.refuse(Cause::AuthFailed, error_code::FORBIDDEN, &message);
+                self.outbox.close(Cause::AuthFailed, Some(error_frame(error_code::FORBIDDEN, &message, None)));
             }
             Err(Refused::Budget(exceeded)) => {
-                self.refuse(Cause::BudgetExceeded, Cause::BudgetExceeded.name(), &exceeded.to_string());
+                self.outbox.refuse(Cause::BudgetExceeded, &exceeded.to_string());
             }
         }
-    }
-
-    fn refuse(&self, cause: Cause, code: &str, message: &str) {
-        self.outbox.close(cause, Some(error_frame(code, message, None)));
     }
 
     pub(super) fn relay(&mut self, message: Message, context: &mut Context<Self>) {
@@ -84,7 +83,7 @@ impl Connection {
                 self.carry_out(step, context);
             }
             Taken::Exceeded(exceeded) => {
-                self.refuse(Cause::BudgetExceeded, Cause::BudgetExceeded.name(), &exceeded.to_string());
+                self.outbox.refuse(Cause::BudgetExceeded, &exceeded.to_string());
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::{
         credentials::{find_token, query_value},
     },
     http::{
-        answer::error_body,
+        answer::{error_body, fresh},
         door::{header_text, peer_address},
         routes::Site,
     },
@@ -51,6 +51,11 @@ impl Problem {
 
     pub fn too_large(code: &'static str, message: &str) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, message)
+    }
+
+    /// Of what every client may receive.
+    pub fn message_too_big() -> Self {
+        Self::too_large("message_too_big", "data is longer than MAX_MESSAGE_BYTES")
     }
 
     pub fn unavailable() -> Self {
@@ -145,9 +150,14 @@ pub fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
 
 /// The game in the path (P1).
 pub fn game(request: &HttpRequest) -> Result<GameId, Problem> {
+    id(request, GameId::parse)
+}
+
+/// The id behind `/api/games/` or `/api/hubs/` (P1).
+pub fn id<I>(request: &HttpRequest, parse: impl FnOnce(&str) -> Result<I, InvalidId>) -> Result<I, Problem> {
     // As it came: `match_info` would decode what P1 does not allow.
     let name = request.uri().path().split('/').nth(3).unwrap_or_default();
-    GameId::parse(name).map_err(|InvalidId| Problem::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
+    parse(name).map_err(|InvalidId| Problem::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
 }
 
 pub fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
@@ -190,7 +200,7 @@ pub async fn within_patience<R>(work: impl Future<Output = Result<R, Problem>>) 
 }
 
 pub fn json(value: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(value)
+    fresh(StatusCode::OK, value)
 }
 
 pub fn json_text(text: String) -> HttpResponse {

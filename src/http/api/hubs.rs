@@ -13,7 +13,7 @@ use crate::{
     http::routes::Site,
     hub::{HubHandle, PublishError, TopicLine},
     observe::{metrics::HubMetrics, stats::HubStats},
-    protocol::{HubId, Topic, api::parse_publish, error_code, ids::InvalidId},
+    protocol::{HubId, Topic, api::parse_publish, error_code},
 };
 
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -50,7 +50,7 @@ fn line<'a>(site: &'a Site, id: String, metrics: &HubMetrics) -> HubLine<'a> {
     HubLine {
         stats,
         off: hub.and_then(|hub| hub.as_ref().err()).map(String::as_str),
-        has_upstream: running.map(HubHandle::has_upstream),
+        has_upstream: running.map(|hub| !hub.is_bus()),
     }
 }
 
@@ -63,7 +63,7 @@ async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
 
 async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
     guard(&site, &request)?;
-    let id = hub_id(&request)?;
+    let id = ask::id(&request, HubId::parse)?;
     let metrics = site.door.metrics.hubs().remove(id.as_str()).ok_or_else(no_such_hub)?;
     let topic_list = match site.hubs.get(&id) {
         Some(Ok(hub)) => {
@@ -76,20 +76,14 @@ async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
 
 async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
     guard(&site, &request)?;
-    let (hub, topic) = (bus(&site, &hub_id(&request)?)?, topic(&request)?);
+    let (hub, topic) = (bus(&site, &ask::id(&request, HubId::parse)?)?, topic(&request)?);
     let max_data = site.door.config.connection.max_message_bytes;
     let data = parse_publish(&body(&site, payload, max_data + ENVELOPE_BYTES).await?)?;
     if data.as_str().len() > max_data {
-        return Err(Problem::too_large("message_too_big", "data is longer than MAX_MESSAGE_BYTES"));
+        return Err(Problem::message_too_big());
     }
     let seq = within_patience(async { hub.publish(topic, data).await.map_err(refused) }).await?;
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
-}
-
-/// The hub in the path (P1), as it came: `match_info` would decode what P1 does not allow.
-fn hub_id(request: &HttpRequest) -> Result<HubId, Problem> {
-    let name = request.uri().path().split('/').nth(3).unwrap_or_default();
-    HubId::parse(name).map_err(|InvalidId| Problem::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
 }
 
 /// The topic in the path: everything behind `topics/`, percent-decoded.
@@ -120,7 +114,7 @@ fn bus<'a>(site: &'a Site, id: &HubId) -> Result<&'a HubHandle, Problem> {
     match site.hubs.get(id) {
         None => Err(no_such_hub()),
         Some(Err(off)) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "hub_off", off)),
-        Some(Ok(hub)) if hub.has_upstream() => {
+        Some(Ok(hub)) if !hub.is_bus() => {
             let message = "this hub's values come from its upstream; publish to a hub without one";
             Err(Problem::new(StatusCode::CONFLICT, "has_upstream", message))
         }

@@ -9,7 +9,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::config::feeds::{Expected, Matcher, Pointer};
+use crate::{
+    config::feeds::{Expected, Matcher, Pointer},
+    protocol::json::string,
+};
 
 /// One JSON value of a frame. Its fields are found once, whatever the number of readings.
 pub struct Node<'a> {
@@ -109,8 +112,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     match raw.get().as_bytes().first()? {
         b'{' | b'[' => None,
-        b'"' if !raw.get().contains('\\') => raw.get().get(1..raw.get().len() - 1).map(Cow::Borrowed),
-        b'"' => serde_json::from_str::<Text<'_>>(raw.get()).ok().map(|text| text.0),
+        b'"' => string(raw),
         _ => Some(raw.get().into()),
     }
 }

@@ -54,6 +54,13 @@ pub struct Gap {
     pub to: u64,
 }
 
+impl Gap {
+    /// What may have been missed of a topic since its last value, this gap included, when `known` was known before.
+    pub fn widen(from: u64, to: u64, known: Option<(u64, u64)>) -> (u64, u64) {
+        (known.map_or(from, |(before, _)| before.min(from)), to)
+    }
+}
+
 /// Sums since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
