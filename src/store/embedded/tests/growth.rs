@@ -20,7 +20,6 @@ fn a_room_that_lives_long_and_takes_snapshots_keeps_a_bounded_file() {
     let mut store = open(dir.path());
     write(&mut store, &[begin("g", "s", &[])]);
     let record = "x".repeat(1000);
-    let mut largest = [0, 0];
     for position in 0..30_000u64 {
         let batch = match position % 100 {
             99 => snapshot("g", position, &[&record], &"s".repeat(5000), position.saturating_sub(200)),
@@ -29,13 +28,13 @@ fn a_room_that_lives_long_and_takes_snapshots_keeps_a_bounded_file() {
         write(&mut store, &[batch]);
         if position % 1000 == 0 {
             store.tend().unwrap();
-            let size = fs::metadata(db(dir.path())).unwrap().len() + fs::metadata(wal(dir.path())).unwrap().len();
-            let half = usize::from(position >= 15_000);
-            largest[half] = largest[half].max(size);
         }
     }
     assert!(count(&store, "parts") < 100 && count(&store, "groups") < 6000);
-    assert!(largest[1] < 60 << 20, "30 MB of records, of which 300 KB are kept, take {} bytes", largest[1]);
+    // How long the WAL gets depends on how fast the disk is, up to a bound that has its own test below.
+    checkpoint(&store);
+    let size = fs::metadata(db(dir.path())).unwrap().len();
+    assert!(size < 2 << 20, "30 MB of records, of which 300 KB are kept, take {size} bytes");
     let log = read(&mut store, "g").unwrap();
     assert_eq!((log.end(), log.snapshot_position, log.is_intact), (30_000, 30_000, true));
 }
