@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 
+mod bare;
 mod echo;
 mod hub;
 #[path = "../kit/mod.rs"]
@@ -45,10 +46,12 @@ async fn measure(Wish { is_quick, rounds, wanted }: Wish) -> io::Result<()> {
         }
     }
     if "proxy".contains(&wanted) {
-        println!("\nround trips to an echo, straight and through a proxy (target at 500 x 50: 1 ms more at p99)");
+        println!(
+            "\nround trips to an echo: straight, through a bare relay of bytes, through a proxy (target at 500 x 50: 1 ms more at p99)"
+        );
         println!("way      sessions frames/s  frames/s  p50 ms  p99 ms CPU us/frame server client  lost  load");
         for (sessions, rate) in PROXIES.repeat(rounds) {
-            for way in [proxy::Way::Straight, proxy::Way::Proxied] {
+            for way in [proxy::Way::Straight, proxy::Way::Bare, proxy::Way::Proxied] {
                 let figures = proxy::run(way, sessions, rate, time).await?;
                 println!(
                     "{:8} {sessions:8} {rate:8} {:9.0} {:7.2} {:7.2} {:12.1} {:6.2} {:6.2} {:5} {:>5}",

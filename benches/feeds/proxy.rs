@@ -1,4 +1,4 @@
-//! Owns the measurement of a proxy: sessions that send to an echo at a steady pace, straight or through the server.
+//! Owns the measurement of a proxy: sessions that send to an echo at a steady pace, straight, through a bare relay, or through the server.
 //! Called by `main`, once for each way, case and round.
 
 use std::{
@@ -17,7 +17,7 @@ use std::{
 use tokio::{net::tcp::OwnedWriteHalf, task::LocalSet, time};
 
 use super::{
-    echo,
+    bare, echo,
     kit::{
         figures::percentile,
         server::{self, Server},
@@ -35,6 +35,7 @@ const PAUSE: Duration = Duration::from_micros(150);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Straight,
+    Bare,
     Proxied,
 }
 
@@ -42,6 +43,7 @@ impl Way {
     pub fn name(self) -> &'static str {
         match self {
             Self::Straight => "straight",
+            Self::Bare => "bare",
             Self::Proxied => "proxied",
         }
     }
@@ -81,15 +83,18 @@ pub async fn run(way: Way, sessions: usize, rate: u64, time: Duration) -> io::Re
     let settings =
         [("DURABILITY", "memory"), ("OPENAI_API_KEY", "bench"), ("OPENAI_REALTIME_URL", &url), ("CONFIG_FILE", path)];
     let server = Server::start(&settings)?;
-    let address = if way == Way::Straight { echo } else { server.address };
-    let path = if way == Way::Straight { "/v1/realtime" } else { "/proxy/openai" };
+    let (addresses, path) = match way {
+        Way::Straight => (vec![echo], "/v1/realtime"),
+        Way::Bare => (bare::start(echo)?, "/v1/realtime"),
+        Way::Proxied => (vec![server.address], "/proxy/openai"),
+    };
     let local = LocalSet::new();
-    local.run_until(load(&server, address, path, sessions, rate, time)).await
+    local.run_until(load(&server, &addresses, path, sessions, rate, time)).await
 }
 
 async fn load(
     server: &Server,
-    address: SocketAddr,
+    addresses: &[SocketAddr],
     path: &str,
     sessions: usize,
     rate: u64,
@@ -99,7 +104,7 @@ async fn load(
     let sent = Arc::new(AtomicU64::new(0));
     let mut writers = Vec::new();
     for index in 0..sessions {
-        let (reader, writer, _) = open(address, index, path).await?;
+        let (reader, writer, _) = open(addresses[index % addresses.len()], index, path).await?;
         tokio::task::spawn_local(watch(reader, tally.clone(), clock));
         writers.push(writer);
     }
