@@ -182,7 +182,7 @@ async fn serve(
     let (numbers, has_store) = (metrics.clone(), journal.is_some());
     let server_feed =
         move || ServerFeed::new(numbers.clone(), recent.clone(), env!("CARGO_PKG_VERSION"), started, has_store);
-    let hubs = start_hubs(&config, &metrics, &logger, &dialer, server_feed)?;
+    let hubs = start_hubs(&config, &metrics, &logger, &dialer, journal.as_ref(), server_feed)?;
     let proxies = proxies(&config, &dialer, &metrics, &logger)?;
     let plan = |registry| ShardPlan {
         config: config.clone(),

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use crate::{
     clock::Now,
+    hub,
     protocol::GameId,
     room::inspect::{RoomReport, event_lines},
     store::{Log, Store},
@@ -108,7 +109,14 @@ fn list(store: &mut dyn Store, out: &mut dyn Write) -> Result<(), InspectError> 
 
 fn verify(store: &mut dyn Store, out: &mut dyn Write) -> Result<(), InspectError> {
     let (mut rooms, mut damaged) = (0, 0);
-    each(store, |game, log| {
+    each_log(store, |game, log| {
+        if let Some(bus) = game.bus() {
+            if !hub::is_whole(&log) {
+                damaged += 1;
+                writeln!(out, "damaged: the event bus {bus}")?;
+            }
+            return Ok(());
+        }
         rooms += 1;
         if !RoomReport::new(game.clone(), &log, Now::read()).is_some_and(|room| room.is_intact) {
             damaged += 1;
@@ -136,6 +144,14 @@ fn find(store: &mut dyn Store, name: &str) -> Result<(GameId, Log), InspectError
 
 /// Every room's log, one at a time, by name.
 fn each(
+    store: &mut dyn Store,
+    mut visit: impl FnMut(GameId, Log) -> Result<(), InspectError>,
+) -> Result<(), InspectError> {
+    each_log(store, |game, log| if game.bus().is_none() { visit(game, log) } else { Ok(()) })
+}
+
+/// Those of event buses, too.
+fn each_log(
     store: &mut dyn Store,
     mut visit: impl FnMut(GameId, Log) -> Result<(), InspectError>,
 ) -> Result<(), InspectError> {

@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["connection", "registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    ("inspect", &["room", "store", "protocol", "clock"]),
+    ("inspect", &["room", "hub", "store", "protocol", "clock"]),
     ("connection", &["registry", "room", "hub", "proxy", "ws", "gate", "protocol", "config", "observe", "clock"]),
     ("registry", &["room", "hub", "proxy", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),
     // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
     ("room", &["store", "ws", "protocol", "config", "observe", "clock"]),
     // As rooms: outboxes and frames, no socket.
-    ("hub", &["ws", "protocol", "config", "observe", "budget", "clock"]),
+    ("hub", &["store", "ws", "protocol", "config", "observe", "budget", "clock"]),
     // As rooms: outboxes and frames, and the upstream's messages; no socket.
     ("proxy", &["ws", "protocol", "config", "observe", "clock"]),
     ("store", &["protocol", "observe"]),

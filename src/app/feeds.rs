@@ -9,13 +9,14 @@ use tokio::sync::Semaphore;
 use super::StartError;
 use crate::{
     config::{
-        Config, HubConfig,
+        Config, Durability, HubConfig,
         feeds::{TopicAccess, TopicPattern},
     },
-    hub::{HubHandle, HubPlan, Origin, ServerFeed, UpstreamPlan},
+    hub::{BusHome, HubHandle, HubPlan, Origin, ServerFeed, UpstreamPlan},
     observe::metrics::Metrics,
     protocol::HubId,
     registry::Hubs,
+    store::Journal,
     ws::Dialer,
 };
 
@@ -26,6 +27,7 @@ pub(super) fn start_hubs(
     metrics: &Arc<Metrics>,
     logger: &Logger,
     dialer: &Dialer,
+    journal: Option<&Journal>,
     server_feed: impl Fn() -> ServerFeed + Send + Sync + 'static,
 ) -> Result<Hubs, StartError> {
     let permits = Arc::new(Semaphore::new(config.upstream.max_connections));
@@ -33,6 +35,9 @@ pub(super) fn start_hubs(
         let metrics = metrics.hub(id.as_str(), &config.provider, true);
         HubHandle::start(HubPlan { id: id.clone(), config, origin, metrics, logger: logger.clone() })
     };
+    let durability = config.store.default;
+    let kept = journal.filter(|_| durability != Durability::Memory).cloned();
+    let buses = BusHome::new(kept, durability == Durability::Sync);
     let desk = HubId::server();
     let polled = Origin::Polled(Box::new(move || Box::new(server_feed())));
     let mut hubs = BTreeMap::from([(desk.clone(), Ok(start(&desk, desk_config(), polled)))]);
@@ -45,7 +50,7 @@ pub(super) fn start_hubs(
                 metrics.hub(id.as_str(), &config.provider, false);
                 Err(off.clone())
             }
-            (None, None) => Ok(start(&id, config.clone(), Origin::Bus)),
+            (None, None) => Ok(start(&id, config.clone(), Origin::Bus(buses.clone()))),
             (None, Some(feed)) => {
                 let (feed, dialer, permits) = (Arc::new(feed.clone()), dialer.clone(), permits.clone());
                 Ok(start(&id, config.clone(), Origin::Upstream(UpstreamPlan { feed, dialer, permits })))

@@ -14,17 +14,20 @@ use actix::{
 use slog::{info, warn};
 
 use super::{
+    bus::Bus,
     handle::HubHandle,
     lane::Lane,
-    messages::{Deliver, ListTopics, Publish, TopicLine, Wish},
+    messages::{Deliver, ListTopics, TopicLine, Wish},
     news::{News, Refusal},
     source::{Origin, Source},
-    topics::{Change, Full, Rules, Topics, Wanted},
+    topics::{Change, Rules, Topics, Wanted},
     update::{Update, Value},
     uplink::{FeedStatus, Gap, Note, Output},
     upstream::{self, Upstream},
 };
 use crate::{clock::Now, protocol::Topic, ws::Outgoing};
+
+mod publish;
 
 /// What branches and publishers may have on its way.
 const MAILBOX_CAPACITY: usize = 1024;
@@ -52,11 +55,11 @@ impl Hub {
         let config = handle.config();
         let source = match handle.origin() {
             Origin::Polled(make) => Source::Polled(make()),
-            Origin::Bus => Source::Bus,
+            Origin::Bus(home) => Source::Bus(Box::new(Bus::new(handle.id(), home, config.max_topics))),
             Origin::Upstream(plan) => Source::Upstream(Box::new(Upstream::new(plan.clone(), Now::read()))),
         };
         let rules =
-            Rules { linger: config.linger, max_topics: config.max_topics, keeps: matches!(source, Source::Bus) };
+            Rules { linger: config.linger, max_topics: config.max_topics, keeps: matches!(source, Source::Bus(_)) };
         let (topics, status) = (Topics::new(rules, HubHandle::floor(life)), handle.first_status());
         Self { handle, life, source, topics, status, lanes: BTreeMap::new(), timer: None, polling: None }
     }
@@ -85,7 +88,7 @@ impl Hub {
             (Source::Upstream(upstream), Change::Watch(topic)) => upstream.uplink.want(topic, now),
             (Source::Upstream(upstream), Change::Unwatch(topic)) => upstream.uplink.unwant(topic, now),
             (Source::Upstream(upstream), Change::Active(is_active)) => upstream.uplink.set_active(*is_active, now),
-            (Source::Polled(_), Change::Active(_)) | (Source::Bus, _) => {}
+            (Source::Polled(_), Change::Active(_)) | (Source::Bus(_), _) => {}
         }
     }
 
@@ -210,7 +213,7 @@ impl Hub {
         metrics.topics.set(self.topics.len() as i64);
         match &mut self.source {
             Source::Upstream(upstream) => upstream.measure(metrics, now),
-            Source::Polled(_) | Source::Bus => metrics.set_state(self.status.state, 0, false),
+            Source::Polled(_) | Source::Bus(_) => metrics.set_state(self.status.state, 0, false),
         }
     }
 
@@ -218,7 +221,7 @@ impl Hub {
     fn arm(&mut self, now: Now, context: &mut Context<Self>) {
         let uplink = match &self.source {
             Source::Upstream(upstream) => upstream.uplink.next_deadline(),
-            Source::Polled(_) | Source::Bus => None,
+            Source::Polled(_) | Source::Bus(_) => None,
         };
         let lanes = self.lanes.values().filter_map(|(_, lane)| lane.next_deadline());
         let due = lanes.chain(uplink).chain(self.topics.next_deadline()).min();
@@ -281,6 +284,7 @@ impl Actor for Hub {
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_CAPACITY);
         self.measure(Now::read());
+        self.open_bus(context);
     }
 }
 
@@ -318,20 +322,6 @@ impl Handler<Wish> for Hub {
         let refused = wishes.wanted.into_iter().filter_map(want).collect();
         self.settle(now, context);
         refused
-    }
-}
-
-impl Handler<Publish> for Hub {
-    type Result = Result<u64, Full>;
-
-    fn handle(&mut self, publish: Publish, context: &mut Self::Context) -> Self::Result {
-        let now = Now::read();
-        let (update, shards) = self.topics.put(&publish.topic, Value { live: publish.data, whole: None })?;
-        push(&mut self.lanes, &update, shards);
-        let seq = update.seq;
-        self.handle.metrics().heard(1, now.unix_ms);
-        self.settle(now, context);
-        Ok(seq)
     }
 }
 

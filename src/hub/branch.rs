@@ -2,7 +2,7 @@
 //! Called by `connection`, which enters and gets a `Subscriber`, and by the shard with what the hub delivers.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     future::ready,
     pin::Pin,
@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     access,
+    answers::Answers,
     fanout::{Fanout, Outlook, TooMany},
     handle::{HubHandle, PublishError},
     messages::{Deliver, Wish},
@@ -73,6 +74,8 @@ pub struct Subscriber {
     outbox: Rc<Outbox>,
     /// Empty: an operator's.
     role: String,
+    /// Of one who has published.
+    answers: OnceCell<Rc<Answers>>,
 }
 
 impl Branch {
@@ -105,7 +108,8 @@ impl Branch {
         self.fanout.borrow_mut().enter(connection, outbox.clone());
         self.hub.client_entered();
         self.ask();
-        Some(Subscriber { branch: self.clone(), connection, outbox: outbox.clone(), role: role.to_owned() })
+        let (branch, outbox, role) = (self.clone(), outbox.clone(), role.to_owned());
+        Some(Subscriber { branch, connection, outbox, role, answers: OnceCell::new() })
     }
 
     /// The hub has news. Resolves when the clients have been told: only then does it send more.
@@ -230,9 +234,10 @@ impl Subscriber {
     }
 
     /// Publishes to an event bus, and answers with `published` or `error`; without an `id` only with an error. Nothing more is
-    /// to be read from this client until it resolves: what it publishes keeps its order.
+    /// to be read from this client until it resolves: what it publishes keeps its order. The answer may come later.
     pub fn publish(&self, id: Option<u64>, topic: Topic, data: RawJson) -> impl Future<Output = ()> + use<> {
         let (hub, outbox) = (self.branch.hub.clone(), self.outbox.clone());
+        let answers = self.answers.get_or_init(Rc::default).clone();
         let is_allowed = access::may_publish(&hub.config().access, &self.role);
         async move {
             let refuse = |code, message| outbox.push(error_frame(code, message, id), Instant::now());
@@ -242,17 +247,12 @@ impl Subscriber {
             if !is_allowed {
                 return refuse(error_code::FORBIDDEN, "this role may not publish here");
             }
-            match hub.publish(topic.clone(), data).await {
-                Ok(seq) => {
-                    if let Some(id) = id {
-                        let topic = &topic;
-                        let published = json_frame(|out| ServerFrame::Published { id, topic, seq }.write(out));
-                        outbox.push(published, Instant::now());
-                    }
-                }
-                Err(PublishError::Full) => refuse(error_code::TOO_MANY_TOPICS, PublishError::FULL),
-                Err(PublishError::Gone) => refuse(error_code::UNAVAILABLE, PublishError::GONE),
-            }
+            let receipt = match hub.publish(topic.clone(), data).await {
+                Ok(receipt) => receipt,
+                Err(PublishError::Full) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::FULL),
+                Err(PublishError::Gone) => return refuse(error_code::UNAVAILABLE, PublishError::GONE),
+            };
+            answers.push(receipt, id, topic, outbox);
         }
     }
 }

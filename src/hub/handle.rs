@@ -11,13 +11,13 @@ use std::{
 
 use actix::{Actor as _, Addr, Arbiter, ArbiterHandle, Recipient};
 use slog::{Logger, debug, error, info};
+use tokio::sync::oneshot;
 
 use super::{
     actor::Hub,
     messages::{Deliver, ListTopics, Publish, TopicLine},
     news::News,
     source::Origin,
-    topics::Full,
     uplink::FeedStatus,
 };
 use crate::{
@@ -77,6 +77,19 @@ impl PublishError {
     pub const GONE: &str = "the hub cannot do that at the moment; nothing is known to be published";
 }
 
+/// What a publisher gets first: its value has a place in the order of all values.
+pub struct Receipt(pub(super) oneshot::Receiver<Result<u64, PublishError>>);
+
+impl Receipt {
+    /// The topic's new number, once the value is stored, as `DURABILITY` says (D1).
+    ///
+    /// # Errors
+    /// [`PublishError::Gone`]: whether the value is kept is not known.
+    pub async fn seq(self) -> Result<u64, PublishError> {
+        self.0.await.unwrap_or(Err(PublishError::Gone))
+    }
+}
+
 impl HubHandle {
     /// Starts it on a thread of its own.
     pub fn start(plan: HubPlan) -> Self {
@@ -114,7 +127,7 @@ impl HubHandle {
 
     /// Whether its values are published; else they come from somewhere, and nobody can.
     pub fn is_bus(&self) -> bool {
-        matches!(self.origin(), Origin::Bus)
+        matches!(self.origin(), Origin::Bus(_))
     }
 
     /// What is true of the feed before the hub has said anything, and of one without upstream always.
@@ -214,16 +227,13 @@ impl HubHandle {
         }
     }
 
-    /// Publishes to an event bus; answers the topic's new number.
+    /// Publishes to an event bus, behind everything for which there is a receipt already.
     ///
     /// # Errors
     /// [`PublishError`]; nobody has seen it.
-    pub async fn publish(&self, topic: Topic, data: RawJson) -> Result<u64, PublishError> {
+    pub async fn publish(&self, topic: Topic, data: RawJson) -> Result<Receipt, PublishError> {
         let hub = self.address().ok_or(PublishError::Gone)?;
-        match hub.send(Publish { topic, data }).await {
-            Ok(published) => published.map_err(|Full| PublishError::Full),
-            Err(_) => Err(PublishError::Gone),
-        }
+        hub.send(Publish { topic, data }).await.unwrap_or(Err(PublishError::Gone))
     }
 
     /// The topics that are there, by name. `None` while there is no hub.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{
     fanout::Wishes,
+    handle::{PublishError, Receipt},
     news::{News, Refusal},
-    topics::Full,
 };
 use crate::protocol::{HubId, RawJson, Topic};
 
@@ -24,10 +24,10 @@ pub struct Wish {
     pub wishes: Wishes,
 }
 
-/// Sent for a connection or a back end that may publish; answers the topic's new number, or that there are as many topics as
-/// there may be. Mailbox full: the publisher waits, and nothing more is read from it.
+/// Sent for a connection or a back end that may publish; answers with a receipt: where the topic's new number will come when the
+/// value is stored. Mailbox full: the publisher waits, and nothing more is read from it.
 #[derive(Message)]
-#[rtype(result = "Result<u64, Full>")]
+#[rtype(result = "Result<Receipt, PublishError>")]
 pub struct Publish {
     pub topic: Topic,
     pub data: RawJson,

@@ -7,7 +7,9 @@
 
 mod access;
 mod actor;
+mod answers;
 mod branch;
+mod bus;
 mod fanout;
 mod handle;
 mod lane;
@@ -23,6 +25,7 @@ mod uplink;
 mod upstream;
 
 pub use branch::{Branch, Subscriber};
+pub use bus::{BusHome, is_whole};
 pub use handle::{HubHandle, HubPlan, PublishError};
 pub use messages::{Deliver, TopicLine};
 pub use server_feed::ServerFeed;

@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{update::Value, upstream::Upstream};
+use super::{
+    bus::{Bus, BusHome},
+    update::Value,
+    upstream::Upstream,
+};
 use crate::{clock::Now, config::feeds::FeedConfig, protocol::Topic, ws::Dialer};
 
 /// What a hub is made from, each time it begins.
 pub enum Origin {
     /// A source within the server.
     Polled(Box<dyn Fn() -> Box<dyn Polled> + Send + Sync>),
-    /// Nothing but what is published: an event bus.
-    Bus,
+    /// Nothing but what is published: an event bus, which keeps it here.
+    Bus(BusHome),
     Upstream(UpstreamPlan),
 }
 
@@ -41,6 +45,6 @@ pub trait Polled: 'static {
 /// One life's source.
 pub enum Source {
     Polled(Box<dyn Polled>),
-    Bus,
+    Bus(Box<Bus>),
     Upstream(Box<Upstream>),
 }

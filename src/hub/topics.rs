@@ -17,7 +17,7 @@ use crate::protocol::Topic;
 pub struct Rules {
     /// From the last subscriber's leaving to the end of a topic, and from the last client's leaving to that of the feed.
     pub linger: Duration,
-    /// Distinct topics at once. Of an event bus: those with a value, and as many again without one.
+    /// Distinct topics at once; of an event bus those without a value: it has a bound of its own for the others.
     pub max_topics: usize,
     /// Of an event bus: a topic that has a value is kept though nobody wants it.
     pub keeps: bool,
@@ -53,6 +53,7 @@ pub struct Topics {
     changes: Vec<Change>,
 }
 
+#[derive(Default)]
 struct Entry {
     shards: BTreeSet<usize>,
     seq: u64,
@@ -73,10 +74,6 @@ pub enum Wanted {
     /// There are as many topics as there may be.
     Refused,
 }
-
-/// There are as many topics as there may be.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Full;
 
 impl Topics {
     /// Numbers begin above `floor`.
@@ -123,10 +120,10 @@ impl Topics {
             let (seq, last) = (entry.seq, entry.last.clone());
             return Wanted::Known(last.map(|value| Update { topic: topic.clone(), seq, value }), entry.gap);
         }
-        if !self.has_place(false) {
+        if !self.has_place() {
             return Wanted::Refused;
         }
-        self.entries.insert(topic.clone(), Entry { shards: [shard].into(), ..self.entry() });
+        self.entries.insert(topic.clone(), Entry { shards: [shard].into(), seq: self.floor, ..Entry::default() });
         self.changes.push(Change::Watch(topic.clone()));
         Wanted::New
     }
@@ -166,23 +163,17 @@ impl Topics {
         }
     }
 
-    /// As `publish`, for an event bus: the topic is there from now on.
-    ///
-    /// # Errors
-    /// [`Full`]; nothing has changed.
-    pub fn put(&mut self, topic: &Topic, value: Value) -> Result<(Update, impl Iterator<Item = usize>), Full> {
-        let is_valued = self.entries.get(topic).is_some_and(|entry| entry.last.is_some());
-        if !is_valued && !self.has_place(true) {
-            return Err(Full);
+    /// As `publish`, for an event bus, which numbers its values itself: the topic is there from now on.
+    pub fn put(&mut self, topic: &Topic, seq: u64, value: Value) -> (Update, impl Iterator<Item = usize>) {
+        let entry = self.entries.entry(topic.clone()).or_default();
+        if let Some(ends) = entry.ends.take() {
+            self.lingering.remove(&(ends, topic.clone()));
         }
-        if let Some(entry) = self.entries.get_mut(topic) {
-            if let Some(ends) = entry.ends.take() {
-                self.lingering.remove(&(ends, topic.clone()));
-            }
-        } else {
-            self.entries.insert(topic.clone(), self.entry());
+        if entry.last.replace(value.clone()).is_none() {
+            self.valued += 1;
         }
-        self.publish(topic, value).ok_or(Full)
+        entry.seq = seq;
+        (Update { topic: topic.clone(), seq, value }, entry.shards.iter().copied())
     }
 
     /// Something may be over.
@@ -221,24 +212,16 @@ impl Topics {
         list
     }
 
-    fn entry(&self) -> Entry {
-        Entry { shards: BTreeSet::new(), seq: self.floor, last: None, gap: None, ends: None }
-    }
-
-    /// Whether there may be another topic, with or without a value. What lingers makes room.
-    fn has_place(&mut self, valued: bool) -> bool {
+    /// Whether there may be another topic without a value. What lingers makes room.
+    fn has_place(&mut self) -> bool {
         let Rules { keeps, max_topics, .. } = self.rules;
         loop {
-            let count = match (keeps, valued) {
-                (false, _) => self.entries.len(),
-                (true, true) => self.valued,
-                // Or subscribers of topics that do not exist could keep the back end from publishing.
-                (true, false) => self.entries.len() - self.valued,
-            };
+            // Subscribers of a bus cannot keep the back end from publishing, nor it them from subscribing.
+            let count = self.entries.len() - if keeps { self.valued } else { 0 };
             if count < max_topics {
                 return true;
             }
-            if (keeps && valued) || self.lingering.is_empty() {
+            if self.lingering.is_empty() {
                 return false;
             }
             self.end_first();

@@ -100,6 +100,29 @@ id_type! {
     ProxyId
 }
 
+/// Before the name of a bus, where its log stands among those of games: an underscore begins no game's name (P1).
+const BUS_PREFIX: &str = "_hub.";
+
+impl GameId {
+    /// Where the log of an event bus is kept.
+    pub fn of_bus(hub: &HubId) -> Self {
+        Self(format!("{BUS_PREFIX}{hub}").into())
+    }
+
+    /// The bus whose log this is; `None`: it is a game's.
+    pub fn bus(&self) -> Option<&str> {
+        self.0.strip_prefix(BUS_PREFIX)
+    }
+
+    /// A name as a store has written it down: a game's or a bus's. Never of anything that came from a client.
+    ///
+    /// # Errors
+    /// [`InvalidId`] when it is neither.
+    pub fn from_store(text: &str) -> Result<Self, InvalidId> {
+        if is_valid_id(text.strip_prefix(BUS_PREFIX).unwrap_or(text)) { Ok(Self(text.into())) } else { Err(InvalidId) }
+    }
+}
+
 impl HubId {
     /// The operators' feed: a name that no client can make (P1).
     pub fn server() -> Self {
@@ -123,6 +146,18 @@ mod tests {
         for id in ["", ".", "..", "_server", "-a", "~a", "a/b", "a%2fb", "a b", "é", "a\0", "@server", &"x".repeat(65)]
         {
             assert!(!is_valid_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn p1_a_buss_log_has_a_name_that_no_game_can_have() {
+        let lobby = HubId::parse("lobby").expect("a hub");
+        let log = GameId::of_bus(&lobby);
+        assert_eq!((log.bus(), GameId::parse(log.as_str())), (Some("lobby"), Err(InvalidId)));
+        assert_eq!(GameId::from_store(log.as_str()), Ok(log));
+        assert_eq!(GameId::from_store("lobby").as_ref().map(GameId::bus), Ok(None));
+        for wrong in ["_hub.", "_hub", "_hub._server", "_other.a", ""] {
+            assert_eq!(GameId::from_store(wrong), Err(InvalidId), "{wrong:?}");
         }
     }
 }

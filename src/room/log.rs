@@ -11,55 +11,36 @@ use super::{
 };
 use crate::{
     protocol::GameId,
-    store::{Appended, Appender, Batch, Change, Records, Snapshot},
+    store::{Appended, Appender, LogWriter, Records, Snapshot},
     ws::frame::payload,
 };
 
-/// A snapshot follows when the records since the last one weigh this much, and twice as much as it did: so folding a log
-/// is bounded, and snapshots never cost more than the records.
-const SNAPSHOT_BYTES: usize = 64 * 1024;
-
 /// The way of one room to its home.
-pub struct RoomLog {
-    game: GameId,
-    home: Rc<Appender<Deferred>>,
-    /// `DURABILITY=sync` (D1).
-    flush: bool,
-    /// Where the next record goes.
-    position: u64,
-    bytes_since_snapshot: usize,
-    snapshot_bytes: usize,
-    /// [`SNAPSHOT_BYTES`], less in tests.
-    min_bytes: usize,
-}
+pub struct RoomLog(LogWriter<Deferred>);
 
 impl RoomLog {
     /// A log that ends at `position`.
     pub fn new(game: GameId, home: Rc<Appender<Deferred>>, flush: bool, position: u64) -> Self {
-        let min_bytes = SNAPSHOT_BYTES;
-        Self { game, home, flush, position, bytes_since_snapshot: 0, snapshot_bytes: 0, min_bytes }
+        Self(LogWriter::new(game, home, flush, position))
     }
 
     #[cfg(test)]
     pub fn with_snapshots_after(self, min_bytes: usize) -> Self {
-        Self { min_bytes, ..self }
+        Self(self.0.with_snapshots_after(min_bytes))
     }
 
     pub fn home(&self) -> &Rc<Appender<Deferred>> {
-        &self.home
+        self.0.home()
     }
 
     /// Begins a log with a room as it is; `replace`: whatever is there under its name goes.
     pub fn begin(&mut self, image: &Image<'_>, replace: bool) -> Appended {
-        let snapshot = image.to_bytes();
-        self.position = 0;
-        (self.bytes_since_snapshot, self.snapshot_bytes) = (0, snapshot.len());
-        self.append(Change::Begin { snapshot, records: Records::default(), replace })
+        self.0.begin(image.to_bytes(), replace)
     }
 
     /// Writes what has to be kept of these effects. `None`: nothing had to be.
     pub fn write(&mut self, effects: &mut [Effect], snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
-        let position = self.position;
+        let position = self.0.position();
         let mut records = Records::default();
         for effect in effects {
             match effect {
@@ -71,27 +52,12 @@ impl RoomLog {
                 _ => {}
             }
         }
-        if records.is_empty() {
-            return None;
-        }
-        self.position += records.len();
-        self.bytes_since_snapshot += records.as_bytes().len();
-        let is_due = self.bytes_since_snapshot >= self.min_bytes.max(2 * self.snapshot_bytes);
-        let snapshot = is_due.then(|| {
-            let snapshot = snapshot();
-            (self.bytes_since_snapshot, self.snapshot_bytes) = (0, snapshot.body.len());
-            snapshot
-        });
-        Some(self.append(Change::Append { position, records, snapshot }))
+        self.0.write(records, snapshot)
     }
 
     /// The room is over, and its log goes with it (R6).
     pub fn remove(&mut self) -> Appended {
-        self.append(Change::Remove { position: self.position })
-    }
-
-    fn append(&self, change: Change) -> Appended {
-        self.home.append(Batch { game: self.game.clone(), change }, self.flush)
+        self.0.remove()
     }
 }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{history::Audience, keys::AppliedKey, lineage::Life, seats::SecretHash};
-use crate::protocol::PlayerId;
+use crate::{protocol::PlayerId, store::encode};
 
 /// One record of a room's log.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ pub struct Image<'a> {
 
 impl Record<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
-        append(self, out);
+        encode(self, out);
     }
 
     /// `None` when the bytes are no record.
@@ -86,7 +86,7 @@ const IMAGE_VERSION: u8 = 1;
 impl Image<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![IMAGE_VERSION];
-        append(self, &mut bytes);
+        encode(self, &mut bytes);
         bytes
     }
 
@@ -95,13 +95,6 @@ impl Image<'_> {
         let (version, fields) = bytes.split_first()?;
         if *version == IMAGE_VERSION { postcard::from_bytes(fields).ok() } else { None }
     }
-}
-
-fn append(value: &impl Serialize, out: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail, and every length here is known.
-    let written = postcard::to_extend(value, std::mem::take(out));
-    debug_assert!(written.is_ok());
-    *out = written.unwrap_or_default();
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Owns the journal: one thread that writes what all rooms have to say, in groups, and tells the shards what is stored.
+//! Owns the journal: one thread that writes what all rooms and event buses have to say, in groups, and tells the shards what is stored.
 //! Called by `appender`, for the rooms of a shard, by the shard that opens a room, and by `app` to start and to close it.
 
 use std::{

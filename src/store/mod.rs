@@ -1,13 +1,14 @@
 //! Owns the log's homes: one trait, the values it speaks of, and the journal that groups what all rooms write.
-//! Called by `room`, which writes logs and reads them back, `app`, which opens a home, and the `rooms` command.
+//! Called by `room` and `hub`, which write logs and read them back, `app`, which opens a home, and the `rooms` command.
 //!
-//! A log belongs to a game. Its records are opaque here and have positions, 0, 1, 2 …, without a gap. A snapshot at
+//! A log belongs to a game, or to an event bus. Its records are opaque here and have positions, 0, 1, 2 …, without a gap. A snapshot at
 //! position p stands for all records before p. Every write says at which position it belongs: a writer whose idea of a
 //! log is outdated is rejected, never merged (fencing).
 
 mod appender;
 mod embedded;
 mod journal;
+mod log_writer;
 mod memory;
 mod records;
 
@@ -24,8 +25,9 @@ pub use self::{
     appender::{Appended, Appender, Outcome, Ticket},
     embedded::{EmbeddedStore, OpenError, Opened},
     journal::{Journal, JournalSetting},
+    log_writer::LogWriter,
     memory::MemoryStore,
-    records::Records,
+    records::{Records, encode},
 };
 use crate::protocol::GameId;
 

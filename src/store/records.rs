@@ -1,6 +1,8 @@
 //! Owns `Records`: consecutive records of a log in one buffer, each behind its length.
 //! Called by `room`, which writes and reads records, and by the homes, which keep the buffer as it is.
 
+use serde::Serialize;
+
 /// Consecutive records, oldest first. At most 4 GiB each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
@@ -71,6 +73,14 @@ impl Records {
         self.bytes.drain(..gone);
         self.count -= count.min(self.count);
     }
+}
+
+/// Appends a value in the format of all records and images: postcard's, whose bytes are stable.
+pub fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
+    // Writing to a Vec cannot fail, and every length of what is kept is known.
+    let written = postcard::to_extend(value, std::mem::take(out));
+    debug_assert!(written.is_ok());
+    *out = written.unwrap_or_default();
 }
 
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -5,6 +5,7 @@ mod bus;
 mod entry;
 mod health;
 mod publish;
+mod stored;
 mod yaml;
 
 use serde_json::{Value, json};

@@ -82,7 +82,8 @@ async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payl
     if data.as_str().len() > max_data {
         return Err(Problem::message_too_big());
     }
-    let seq = within_patience(async { hub.publish(topic, data).await.map_err(refused) }).await?;
+    let seq = within_patience(async { hub.publish(topic, data).await.map_err(refused)?.seq().await.map_err(refused) })
+        .await?;
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
 }
 

@@ -52,7 +52,7 @@ impl Entry<'_> {
             },
             Kind::Remove { position } => Change::Remove { position: *position },
         };
-        Some(Batch { game: GameId::parse(self.game).ok()?, change })
+        Some(Batch { game: GameId::from_store(self.game).ok()?, change })
     }
 }
 

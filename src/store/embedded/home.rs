@@ -185,7 +185,7 @@ impl Home {
         while known < limit
             && let Some(row) = rows.next()?
         {
-            let Ok(game) = GameId::parse(row.get_ref(0)?.as_str()?) else { continue };
+            let Ok(game) = GameId::from_store(row.get_ref(0)?.as_str()?) else { continue };
             if self.tails.get(&game).is_none_or(|tail| !tail.is_removed) {
                 known += 1;
                 games.insert(game);
@@ -230,7 +230,7 @@ impl Home {
         while games.len() < limit
             && let Some(row) = rows.next()?
         {
-            let Ok(game) = GameId::parse(row.get_ref(0)?.as_str()?) else { continue };
+            let Ok(game) = GameId::from_store(row.get_ref(0)?.as_str()?) else { continue };
             if self.tails.get(&game).is_none() {
                 games.push(game);
             }

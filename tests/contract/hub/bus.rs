@@ -207,3 +207,20 @@ fn the_log_tells_of_the_first_and_the_last_client_of_a_hub() {
     second.cut();
     assert_eq!(line("left", 0)["level"], "info");
 }
+
+#[test]
+fn h1_d1_what_one_connection_publishes_without_waiting_is_stored_and_answered_in_its_order() {
+    let mut server = lobby();
+    let mut referee = enter(&server, "referee");
+    (1..=500).for_each(|id| publish(&mut referee, id, "score.a", &json!(id)));
+    for id in 1..=500 {
+        let expected = json!({"type": "published", "id": id, "topic": "score.a", "seq": id});
+        assert_eq!(referee.next(), expected);
+    }
+    server.kill();
+    server.restart();
+    let mut late = enter(&server, "player");
+    subscribe(&mut late, &["score.a"]);
+    let last = late.next();
+    assert_eq!((&last["seq"], &last["data"], &last["snapshot"]), (&json!(500), &json!(500), &json!(true)), "{last}");
+}

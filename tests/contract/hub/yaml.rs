@@ -1,7 +1,10 @@
 //! Owns a server whose hubs a config.yaml describes.
 //! Called by the tests of hubs.
 
-use std::{io::Write as _, ops::Deref};
+use std::{
+    io::Write as _,
+    ops::{Deref, DerefMut},
+};
 
 use tempfile::NamedTempFile;
 
@@ -20,6 +23,12 @@ pub fn start(yaml: &str, settings: &[(&str, &str)]) -> HubServer {
     let path = file.path().to_str().expect("a path in UTF-8").to_owned();
     let server = Server::start(&[&[("CONFIG_FILE", &*path)], settings].concat());
     HubServer { server, _file: file }
+}
+
+impl DerefMut for HubServer {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.server
+    }
 }
 
 impl Deref for HubServer {

@@ -1,0 +1,117 @@
+//! Owns what a `Hub` does as an event bus: it opens its log, writes what is published, and shows it when it is stored.
+//! Called by the `Hub` actor's start and by publishers, through `HubHandle`.
+
+use std::time::Duration;
+
+use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
+use slog::warn;
+use tokio::{sync::oneshot, time::sleep};
+
+use super::{Hub, push};
+use crate::{
+    clock::Now,
+    hub::{
+        bus::Written,
+        handle::{PublishError, Receipt},
+        messages::Publish,
+        source::Source,
+        update::Value,
+    },
+    store::{Appended, Log, Outcome},
+};
+
+/// How often a log that cannot be read is tried again (D5).
+const READ_RETRY: Duration = Duration::from_millis(200);
+
+impl Hub {
+    /// A bus hears nobody before it knows what it knew.
+    pub(super) fn open_bus(&mut self, context: &mut Context<Self>) {
+        let Source::Bus(bus) = &self.source else { return };
+        let (home, game, handle) = (bus.home().clone(), bus.game().clone(), self.handle.clone());
+        let reading = async move {
+            let mut is_told = false;
+            loop {
+                match home.read(game.clone()).await {
+                    Ok(log) => return log,
+                    Err(error) if !is_told => {
+                        let id = handle.id();
+                        warn!(handle.logger(), "[WS {id}] the bus's log cannot be read now"; "hub" => %id, "error" => %error);
+                        is_told = true;
+                    }
+                    Err(_) => {}
+                }
+                sleep(READ_RETRY).await;
+            }
+        };
+        context.wait(reading.into_actor(self).map(|log, hub, context| hub.opened(log.as_ref(), context)));
+    }
+
+    fn opened(&mut self, log: Option<&Log>, context: &mut Context<Self>) {
+        let Source::Bus(bus) = &mut self.source else { return };
+        if !bus.open(log) {
+            let id = self.handle.id();
+            warn!(
+                self.handle.logger(), "[WS {id}] the bus's log is damaged; values may be missing or old"; "hub" => %id
+            );
+        }
+        for (topic, seq, data) in bus.values() {
+            // No shard has said yet what it wants.
+            let _ = self.topics.put(topic, seq, Value { live: data.clone(), whole: None });
+        }
+        self.listen(context);
+        self.settle(Now::read(), context);
+    }
+
+    /// Shows what has been stored, for as long as the hub lives.
+    fn listen(&mut self, context: &mut Context<Self>) {
+        let Source::Bus(bus) = &self.source else { return };
+        let home = bus.home().clone();
+        let stored = async move { home.settled().await }.into_actor(self);
+        context.spawn(stored.map(|(), hub, context| {
+            while let Source::Bus(bus) = &hub.source
+                && let Some((outcome, written)) = bus.home().next()
+            {
+                hub.show(outcome, written, context);
+            }
+            hub.settle(Now::read(), context);
+            hub.listen(context);
+        }));
+    }
+
+    fn show(&mut self, outcome: Outcome, written: Written, context: &mut Context<Self>) {
+        let Written { topic, seq, data, answer } = written;
+        if outcome == Outcome::Rejected {
+            // Somebody else has begun the log anew: the next life sees what is there. The answer is dropped: not known.
+            context.stop();
+            return;
+        }
+        let (update, shards) = self.topics.put(&topic, seq, Value { live: data, whole: None });
+        push(&mut self.lanes, &update, shards);
+        self.handle.metrics().heard(1, Now::read().unix_ms);
+        // Whoever published may be gone.
+        let _ = answer.send(Ok(seq));
+    }
+}
+
+impl Handler<Publish> for Hub {
+    type Result = Result<Receipt, PublishError>;
+
+    fn handle(&mut self, Publish { topic, data }: Publish, context: &mut Self::Context) -> Self::Result {
+        let Source::Bus(bus) = &mut self.source else { return Err(PublishError::Gone) };
+        let (answer, answered) = oneshot::channel();
+        match bus.write(topic, data, answer)? {
+            (Appended::Pending(ticket), written) => bus.home().defer(ticket, written),
+            (Appended::Settled(outcome), written) => {
+                self.show(outcome, written, context);
+                self.settle(Now::read(), context);
+            }
+        }
+        // When the store is slow, publishers feel it: the mailbox fills up, and they wait.
+        if let Source::Bus(bus) = &self.source
+            && let Some(journal) = bus.home().congested()
+        {
+            context.wait(async move { journal.space().await }.into_actor(self));
+        }
+        Ok(Receipt(answered))
+    }
+}

@@ -1,0 +1,188 @@
+//! Owns what an event bus knows: the last value and number of each topic that was ever published, in a log of its own.
+//! Called by the `Hub` actor, which shows a value when it is stored (D1), as a room does with its events.
+
+use std::{
+    collections::BTreeMap,
+    rc::Rc,
+    sync::{Arc, Mutex},
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use super::handle::PublishError;
+use crate::{
+    protocol::{GameId, HubId, RawJson, Topic},
+    store::{Appended, Appender, Journal, Log, LogWriter, MemoryStore, Records, Snapshot, encode},
+};
+
+/// Numbers behind a log that is damaged begin so far above those that are left: more than can have been lost.
+const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
+const IMAGE_VERSION: u8 = 1;
+
+/// Where buses keep their logs. What is kept in memory outlives a hub that fails, and not the process.
+#[derive(Clone)]
+pub struct BusHome {
+    journal: Option<Journal>,
+    memory: Arc<Mutex<MemoryStore>>,
+    flush: bool,
+}
+
+impl BusHome {
+    /// Without a journal in memory; `flush`: `DURABILITY=sync` (D1).
+    pub fn new(journal: Option<Journal>, flush: bool) -> Self {
+        Self { journal, memory: Arc::default(), flush }
+    }
+}
+
+/// The numbers and values of one bus as they are written, which is ahead of what has been shown.
+pub struct Bus {
+    log: LogWriter<Written>,
+    game: GameId,
+    values: BTreeMap<Topic, (u64, RawJson)>,
+    /// Every new number is above it.
+    floor: u64,
+    max_topics: usize,
+}
+
+/// A value on its way to the store.
+#[derive(Debug)]
+pub struct Written {
+    pub topic: Topic,
+    pub seq: u64,
+    pub data: RawJson,
+    /// For whoever published it.
+    pub answer: oneshot::Sender<Result<u64, PublishError>>,
+}
+
+/// What a log of a bus consists of. As a room's records: postcard's bytes, and variants only join at the end.
+#[derive(Serialize, Deserialize)]
+enum Record<'a> {
+    Value { topic: &'a str, seq: u64, data: &'a str },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Image<'a> {
+    floor: u64,
+    #[serde(borrow)]
+    values: Vec<Record<'a>>,
+}
+
+impl Bus {
+    /// Knows nothing until [`Bus::open`].
+    pub fn new(id: &HubId, home: &BusHome, max_topics: usize) -> Self {
+        let appender = match &home.journal {
+            Some(journal) => Appender::journal(journal.clone()),
+            None => Appender::memory(home.memory.clone()),
+        };
+        let game = GameId::of_bus(id);
+        let log = LogWriter::new(game.clone(), appender, home.flush, 0);
+        Self { log, game, values: BTreeMap::new(), floor: 0, max_topics }
+    }
+
+    pub fn game(&self) -> &GameId {
+        &self.game
+    }
+
+    pub fn home(&self) -> &Rc<Appender<Written>> {
+        self.log.home()
+    }
+
+    /// Takes over what there is, and begins the log anew with it: nobody can write behind the old one any more, and the store
+    /// sees that the bus is in use. `false`: the log was damaged, and values may be older than they should be, or missing.
+    pub fn open(&mut self, log: Option<&Log>) -> bool {
+        let is_whole = log.is_none_or(|log| {
+            let is_read = self.fold(log);
+            log.is_intact && is_read
+        });
+        if !is_whole {
+            let highest = self.values.values().map(|(seq, _)| *seq).max().unwrap_or(0);
+            self.floor = self.floor.max(highest) + NUMBERS_OF_A_LIFE;
+        }
+        self.log.begin(self.image(), true);
+        is_whole
+    }
+
+    /// The values, by topic.
+    pub fn values(&self) -> impl Iterator<Item = (&Topic, u64, &RawJson)> {
+        self.values.iter().map(|(topic, (seq, data))| (topic, *seq, data))
+    }
+
+    /// Numbers a value and writes it.
+    ///
+    /// # Errors
+    /// The bus has as many topics as it may, or the store does not take anything now (D5); nothing has changed.
+    pub fn write(
+        &mut self,
+        topic: Topic,
+        data: RawJson,
+        answer: oneshot::Sender<Result<u64, PublishError>>,
+    ) -> Result<(Appended, Written), PublishError> {
+        if self.home().is_failing() {
+            return Err(PublishError::Gone);
+        }
+        let known = self.values.get(&topic);
+        if known.is_none() && self.values.len() >= self.max_topics {
+            return Err(PublishError::Full);
+        }
+        let seq = known.map_or(0, |(seq, _)| *seq).max(self.floor) + 1;
+        self.values.insert(topic.clone(), (seq, data.clone()));
+        let mut records = Records::default();
+        let record = Record::Value { topic: topic.as_str(), seq, data: data.as_str() };
+        records.push_with(|out| encode(&record, out));
+        let (values, floor) = (&self.values, self.floor);
+        let keep_from = self.log.position() + 1;
+        let snapshot = || Snapshot { body: image(values, floor), keep_from };
+        let appended = self.log.write(records, snapshot).ok_or(PublishError::Gone)?;
+        Ok((appended, Written { topic, seq, data, answer }))
+    }
+
+    fn image(&self) -> Vec<u8> {
+        image(&self.values, self.floor)
+    }
+
+    /// Whether all of it could be read.
+    fn fold(&mut self, log: &Log) -> bool {
+        let Some(image) = read_image(&log.snapshot) else { return false };
+        self.floor = image.floor;
+        let mut is_read = image.values.iter().all(|record| self.take(record));
+        let since = log.snapshot_position.saturating_sub(log.first) as usize;
+        for record in log.records.iter().skip(since) {
+            is_read &= postcard::from_bytes(record).is_ok_and(|record| self.take(&record));
+        }
+        is_read
+    }
+
+    fn take(&mut self, record: &Record<'_>) -> bool {
+        let Record::Value { topic, seq, data } = record;
+        let (Some(topic), Ok(data)) = (Topic::parse(topic), RawJson::parse(data)) else { return false };
+        self.values.insert(topic, (*seq, data));
+        true
+    }
+}
+
+/// Whether all of a bus's log can be read.
+pub fn is_whole(log: &Log) -> bool {
+    let readable = |record: &[u8]| postcard::from_bytes::<Record<'_>>(record).is_ok();
+    log.is_intact && read_image(&log.snapshot).is_some() && log.records.iter().all(readable)
+}
+
+fn image(values: &BTreeMap<Topic, (u64, RawJson)>, floor: u64) -> Vec<u8> {
+    let records = values.iter().map(|(topic, (seq, data))| Record::Value {
+        topic: topic.as_str(),
+        seq: *seq,
+        data: data.as_str(),
+    });
+    let mut body = vec![IMAGE_VERSION];
+    encode(&Image { floor, values: records.collect() }, &mut body);
+    body
+}
+
+fn read_image(snapshot: &[u8]) -> Option<Image<'_>> {
+    let (version, body) = snapshot.split_first()?;
+    if *version == IMAGE_VERSION { postcard::from_bytes(body).ok() } else { None }
+}
+
+#[cfg(test)]
+#[path = "bus_tests.rs"]
+mod tests;

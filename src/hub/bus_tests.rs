@@ -1,0 +1,116 @@
+//! Owns the tests of a bus's log: what is written comes back, with numbers that never fall.
+//! Run by `cargo test`; `tests/contract/hub/stored.rs` kills real servers.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::store::{Batch, Change, Store as _};
+
+fn topic(number: usize) -> Topic {
+    Topic::parse(&format!("topic {number}")).expect("a name")
+}
+
+/// A bus with its log in `home`, opened as a server does it that starts.
+fn open(home: &BusHome, max_topics: usize) -> (Bus, bool) {
+    let id = HubId::parse("lobby").expect("an id");
+    let mut bus = Bus::new(&id, home, max_topics);
+    let log = home.memory.lock().expect("a lock").read(&GameId::of_bus(&id), 0).expect("a log");
+    let is_whole = bus.open(log.as_ref());
+    (bus, is_whole)
+}
+
+fn write(bus: &mut Bus, number: usize, data: &str) -> Result<u64, PublishError> {
+    let (answer, _) = oneshot::channel();
+    bus.write(topic(number), RawJson::from_serialize(&data), answer).map(|(_, written)| written.seq)
+}
+
+fn values(bus: &Bus) -> Vec<(Topic, u64, RawJson)> {
+    bus.values().map(|(topic, seq, data)| (topic.clone(), seq, data.clone())).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn h1_d1_whatever_was_written_is_there_after_each_start_and_numbers_go_on(
+        steps in prop::collection::vec((0..8_usize, 0..3000_usize), 1..200),
+        starts in prop::collection::btree_set(0..200_usize, 0..5),
+    ) {
+        let home = BusHome::new(None, false);
+        let (mut bus, _) = open(&home, 5);
+        let mut model = BTreeMap::new();
+        for (at, (number, length)) in steps.into_iter().enumerate() {
+            if starts.contains(&at) {
+                let before = values(&bus);
+                let (opened, is_whole) = open(&home, 5);
+                prop_assert!(is_whole);
+                prop_assert_eq!(values(&opened), before);
+                bus = opened;
+            }
+            let data = "x".repeat(length);
+            if !model.contains_key(&number) && model.len() == 5 {
+                prop_assert_eq!(write(&mut bus, number, &data), Err(PublishError::Full));
+                continue;
+            }
+            let (seq, last) = model.entry(number).or_insert((0, String::new()));
+            *seq += 1;
+            prop_assert_eq!(write(&mut bus, number, &data), Ok(*seq));
+            *last = data;
+        }
+        let (bus, _) = open(&home, 5);
+        let found: BTreeMap<_, _> = values(&bus).into_iter().map(|(topic, seq, data)| (topic, (seq, data))).collect();
+        let expected: BTreeMap<_, _> =
+            model.into_iter().map(|(number, (seq, data))| (topic(number), (seq, RawJson::from_serialize(&data)))).collect();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn h1_numbers_rise_above_those_that_a_damaged_log_may_have_lost() {
+    let home = BusHome::new(None, false);
+    let (mut bus, _) = open(&home, 5);
+    (0..3).for_each(|_| drop(write(&mut bus, 1, "x")));
+    let mut log = home.memory.lock().expect("a lock").read(bus.game(), 0).expect("a log").expect("a log");
+    log.is_intact = false;
+    log.records.drop_first(2);
+    log.first += 2;
+    assert!(!is_whole(&log));
+    let (mut after, _) = open(&BusHome::new(None, false), 5);
+    assert!(!after.open(Some(&log)));
+    assert_eq!(values(&after), [(topic(1), 3, RawJson::from_serialize(&"x"))]);
+    let known = write(&mut after, 1, "y").expect("a number");
+    let new = write(&mut after, 2, "z").expect("a number");
+    assert!(known > NUMBERS_OF_A_LIFE && new > NUMBERS_OF_A_LIFE);
+    let junk = Log { snapshot: b"junk".to_vec(), is_intact: true, ..log };
+    assert!(!is_whole(&junk) && !after.open(Some(&junk)));
+}
+
+#[test]
+fn d1_whoever_wrote_before_the_log_was_begun_anew_is_rejected() {
+    let home = BusHome::new(None, false);
+    let (mut old, _) = open(&home, 5);
+    assert_eq!(write(&mut old, 1, "a"), Ok(1));
+    let (mut new, _) = open(&home, 5);
+    let (answer, _) = oneshot::channel();
+    let (appended, _) = old.write(topic(1), RawJson::from_serialize(&"lost"), answer).expect("written");
+    assert_eq!(appended, Appended::Settled(crate::store::Outcome::Rejected));
+    assert_eq!(write(&mut new, 1, "b"), Ok(2));
+    assert_eq!(values(&open(&home, 5).0), [(topic(1), 2, RawJson::from_serialize(&"b"))]);
+}
+
+/// What older versions have written must be read for ever: these bytes may not change.
+#[test]
+fn the_format_is_what_it_was() {
+    let home = BusHome::new(None, false);
+    let (mut bus, _) = open(&home, 5);
+    drop(write(&mut bus, 7, "x"));
+    let log = home.memory.lock().expect("a lock").read(bus.game(), 0).expect("a log").expect("a log");
+    assert_eq!(log.snapshot, b"\x01\x00\x00");
+    assert_eq!(log.records.iter().collect::<Vec<_>>(), [&b"\x00\x07topic 7\x01\x03\"x\""[..]]);
+    let snapshot = bus.image();
+    assert_eq!(snapshot, b"\x01\x00\x01\x00\x07topic 7\x01\x03\"x\"");
+    let change = Change::Begin { snapshot, records: Records::default(), replace: true };
+    let batch = Batch { game: bus.game().clone(), change };
+    home.memory.lock().expect("a lock").append(&[batch], false).expect("written");
+    assert_eq!(values(&open(&home, 5).0), values(&bus));
+}

@@ -1,0 +1,150 @@
+//! Owns the tests of what an event bus keeps: its values and numbers survive what rooms survive (H1, D1, D4, D5).
+//! Run by `cargo test --test contract`; examples/faulty_store.rs is the server whose store can be made to fail.
+
+use std::{fs, thread};
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, Response, Server};
+
+/// Without secrets, so whoever is at the machine may publish.
+const BUS: [(&str, &str); 2] = [("HUBS", "lobby=bus,other=bus"), ("MAX_MESSAGE_BYTES", "100000")];
+
+fn start(settings: &[(&str, &str)]) -> Server {
+    Server::start(&[&BUS, settings].concat())
+}
+
+fn post(server: &Server, topic: &str, data: &Value) -> Response {
+    let path = format!("/api/hubs/lobby/topics/{topic}");
+    server.request("POST", &path, &[], Some(&json!({"data": data}).to_string()))
+}
+
+fn publish(server: &Server, topic: &str, data: &Value) -> u64 {
+    let answer = post(server, topic, data);
+    answer.json()["seq"].as_u64().unwrap_or_else(|| panic!("{answer:?}"))
+}
+
+fn subscribe(server: &Server, topics: &[&str]) -> Client {
+    let mut client = server.connect("/ws/lobby").welcomed();
+    client.send(&json!({"type": "subscribe", "topics": topics}));
+    client.until_type("subscribed");
+    client
+}
+
+fn assert_value(frame: &Value, topic: &str, seq: u64, data: &Value) {
+    assert_eq!((&frame["topic"], &frame["seq"], &frame["data"]), (&json!(topic), &json!(seq), data), "{frame}");
+}
+
+#[test]
+fn h1_d1_values_and_numbers_of_a_bus_survive_kill_9_again_and_again() {
+    for durability in ["journal", "sync"] {
+        let mut server = start(&[("DURABILITY", durability)]);
+        let large = json!("x".repeat(90_000));
+        for life in 0..3 {
+            let mut watching = subscribe(&server, &["a", "large"]);
+            if life > 0 {
+                let known = [watching.next(), watching.next()];
+                let of = |topic: &str| known.iter().find(|frame| frame["topic"] == topic).expect("its last value");
+                assert_value(of("a"), "a", life * 10, &json!(life * 10));
+                assert_value(of("large"), "large", life, &large);
+                assert!(known.iter().all(|frame| frame["snapshot"] == true), "{durability}");
+            }
+            for n in life * 10 + 1..=life * 10 + 10 {
+                assert_eq!(publish(&server, "a", &json!(n)), n, "{durability}");
+            }
+            assert_eq!(publish(&server, "large", &large), life + 1, "{durability}");
+            server.kill();
+            server.restart();
+        }
+        // Each bus has a log of its own, and neither is a room.
+        let other = server.request("GET", "/api/hubs/other", &[], None).json();
+        assert_eq!((&other["topics"], &other["topic_list"]), (&json!(0), &json!([])), "{durability}");
+        let lobby = server.request("GET", "/api/hubs/lobby", &[], None).json();
+        assert_eq!(lobby["topic_list"].as_array().map(Vec::len), Some(2), "{durability}");
+        assert_eq!(server.get("/api/games").json()["games"], json!([]), "{durability}");
+    }
+}
+
+#[test]
+fn d1_a_bus_in_memory_is_empty_after_a_restart() {
+    let mut server = start(&[("DURABILITY", "memory")]);
+    assert_eq!([publish(&server, "a", &json!(1)), publish(&server, "a", &json!(2))], [1, 2]);
+    server.kill();
+    server.restart();
+    assert_eq!(server.request("GET", "/api/hubs/lobby", &[], None).json()["topic_list"], json!([]));
+    assert_eq!(publish(&server, "a", &json!(3)), 1);
+}
+
+#[test]
+fn d4_a_bus_survives_deploys_and_the_sweep_of_rooms_that_nobody_came_back_to() {
+    let mut server = start(&[("RECONNECT_GRACE", "1"), ("ROOM_LINGER", "0")]);
+    assert_eq!(publish(&server, "a", &json!("kept")), 1);
+    server.signal("TERM");
+    assert!(server.wait().success());
+    server.restart();
+    let _left = server.connect("/ws/left/alice").welcomed();
+    server.kill();
+    server.restart();
+    // Nobody has touched the bus since, either.
+    server.wait_for_log(|line| line["message"] == "removed rooms that nobody came back to" && line["rooms"] == 1);
+    server.kill();
+    server.restart();
+    assert_value(&subscribe(&server, &["a"]).next(), "a", 1, &json!("kept"));
+}
+
+#[test]
+fn d1_of_values_published_at_once_each_has_a_number_of_its_own_and_the_last_one_stays() {
+    let mut server = start(&[]);
+    let numbers = thread::scope(|scope| {
+        let both = [0, 1].map(|_| scope.spawn(|| (1..=100).map(|n| publish(&server, "a", &json!(n))).collect()));
+        both.map(|one| one.join().expect("published"))
+    });
+    assert!(numbers.iter().all(|one: &Vec<u64>| one.is_sorted()), "{numbers:?}");
+    let mut all = numbers.concat();
+    all.sort_unstable();
+    assert_eq!(all, (1..=200).collect::<Vec<_>>());
+    server.kill();
+    server.restart();
+    assert_value(&subscribe(&server, &["a"]).next(), "a", 200, &json!(100));
+}
+
+#[test]
+fn d5_while_the_store_fails_nothing_is_published_or_shown_and_then_it_goes_on() {
+    let server = Server::start_example("faulty_store", &BUS);
+    let mut watching = subscribe(&server, &["a"]);
+    assert_eq!(publish(&server, "a", &json!("before")), 1);
+    assert_value(&watching.next(), "a", 1, &json!("before"));
+    fs::write(server.data().file("fail"), "").expect("a file");
+    thread::scope(|scope| {
+        // The first one finds out that the store fails; it waits, and may be kept.
+        let caught = scope.spawn(|| post(&server, "a", &json!("caught")));
+        server.wait_for_metric("innkeeper_store_failing", 1.0);
+        let refused = post(&server, "a", &json!("refused"));
+        assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("unavailable")), "{refused:?}");
+        fs::remove_file(server.data().file("fail")).expect("it was broken");
+        assert_eq!(caught.join().expect("answered").json()["seq"], 2);
+    });
+    assert_value(&watching.next(), "a", 2, &json!("caught"));
+    server.wait_for_metric("innkeeper_store_failing", 0.0);
+    assert_eq!(publish(&server, "a", &json!("after")), 3);
+    assert_value(&watching.next(), "a", 3, &json!("after"));
+}
+
+#[test]
+fn a_server_that_does_not_run_has_its_buses_verified_but_they_are_no_rooms() {
+    let mut server = start(&[]);
+    publish(&server, "a", &json!(1));
+    server.connect("/ws/g/alice").welcomed().cut();
+    server.kill();
+    let run = |command: &str| {
+        let mut program = Server::command(env!("CARGO_BIN_EXE_innkeeper"), &[("DATA_DIR", server.data().path())]);
+        let output = program.args(["rooms", command]).output().expect("it runs");
+        (output.status.success(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let (is_well, text) = run("verify");
+    assert!(is_well && text.contains("1 rooms, 0 damaged"), "{text}");
+    for command in ["list", "export"] {
+        let (is_well, text) = run(command);
+        assert!(is_well && !text.contains("lobby"), "{command}: {text}");
+    }
+}
