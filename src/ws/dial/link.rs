@@ -17,7 +17,7 @@ use tokio_tungstenite::{
             CloseFrame,
             frame::{
                 Frame,
-                coding::{Data, OpCode},
+                coding::{CloseCode, Data, OpCode},
             },
         },
     },
@@ -33,7 +33,7 @@ pub enum Incoming {
     /// May share memory with its neighbours; whoever keeps it for long copies it.
     Binary(Bytes),
     Pong,
-    /// The last one. `None`: the peer gave no code. It has been answered.
+    /// The last one. `None`: the peer gave no code, or one that must not be sent. It has been answered.
     Close(Option<(u16, String)>),
 }
 
@@ -84,7 +84,11 @@ impl LinkReader {
                 Message::Close(frame) => {
                     self.is_over = true;
                     self.answer_close().await;
-                    Incoming::Close(frame.map(|frame| (frame.code.into(), frame.reason.to_string())))
+                    Incoming::Close(
+                        frame
+                            .filter(|frame| !is_stand_in(frame))
+                            .map(|frame| (frame.code.into(), frame.reason.to_string())),
+                    )
                 }
                 Message::Ping(_) | Message::Frame(_) => continue,
             }));
@@ -101,6 +105,11 @@ impl LinkReader {
         })
         .await;
     }
+}
+
+/// A close frame whose code must not be sent, 1006 for example: the library puts these words in its place.
+fn is_stand_in(frame: &CloseFrame) -> bool {
+    frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation"
 }
 
 pub struct LinkWriter {

@@ -2,7 +2,7 @@
 //! Run by `cargo test --test contract`.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write as _},
     net::{Shutdown, TcpStream},
     time::{Duration, Instant},
 };
@@ -54,6 +54,19 @@ fn x4_a_close_without_a_code_and_a_lost_upstream_become_1011() {
     leg.socket.get_ref().shutdown(Shutdown::Both).expect("cut");
     let (code, _, last) = client.ended();
     assert_eq!((code, last.as_str()), (1011, "last"));
+}
+
+#[test]
+fn x4_a_close_code_that_must_not_be_sent_becomes_1011() {
+    let upstream = Upstream::start();
+    let server = serve(&upstream, &[]);
+    for code in [0_u16, 999, 1004, 1005, 1006, 1015, 2999, 5000] {
+        let mut client = Peer::enter(&server, "/proxy/openai");
+        let mut leg = upstream.leg();
+        let [high, low] = code.to_be_bytes();
+        leg.socket.get_mut().write_all(&[0x88, 3, high, low, b'x']).expect("sent");
+        assert_eq!(client.ended().0, 1011, "{code}");
+    }
 }
 
 #[test]
