@@ -1,9 +1,12 @@
 //! Owns the judgement of a client's messages: which of them the proxy passes on (X3).
 //! Called by `line` with each message.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 
 use crate::{
     config::ProxyConfig,
@@ -16,10 +19,7 @@ use crate::{
 /// What the client is told; the connection lives on (P2).
 pub fn text(text: &str, config: &ProxyConfig) -> Result<(), FrameError> {
     let Some(allowed) = &config.allowed_types else { return Ok(()) };
-    // Read as a whole: what an upstream makes of text that is not quite JSON, or of a field that comes twice, nobody knows.
-    // An array would do for serde, too.
-    let is_object = text.trim_ascii_start().starts_with('{');
-    let kind = serde_json::from_str::<Typed<'_>>(text).ok().filter(|_| is_object).map(|typed| typed.kind);
+    let kind = serde_json::from_str::<Typed<'_>>(text).ok().map(|Typed(kind)| kind);
     if kind.is_some_and(|kind| allowed.iter().any(|allowed| *allowed == kind)) {
         return Ok(());
     }
@@ -38,10 +38,42 @@ fn refuse(code: &'static str, message: &'static str) -> FrameError {
     FrameError { code, message, id: None }
 }
 
+/// The `type` of a JSON object, which is read as a whole: what an upstream makes of text that is not quite JSON, or of a field
+/// that comes twice, nobody knows. Some do not even tell `Type` from `type` (Go's `encoding/json`).
+struct Typed<'a>(Cow<'a, str>);
+
 #[derive(Deserialize)]
-struct Typed<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Typed<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TypedVisitor)
+    }
+}
+
+struct TypedVisitor;
+
+impl<'de> Visitor<'de> for TypedVisitor {
+    type Value = Typed<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with one type")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut kind = None;
+        while let Some(Text(name)) = map.next_key()? {
+            if !name.eq_ignore_ascii_case("type") {
+                map.next_value::<IgnoredAny>()?;
+            } else if name == "type" && kind.is_none() {
+                let Text(value) = map.next_value()?;
+                kind = Some(value);
+            } else {
+                return Err(A::Error::custom("two types"));
+            }
+        }
+        kind.map(Typed).ok_or_else(|| A::Error::missing_field("type"))
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +89,7 @@ mod tests {
             r#" {"x":[{"type":"other"}],"type":"response.create","y":1} "#,
             r#"{"type":"response\u002ecreate"}"#,
             r#"{"typ\u0065":"a\"b"}"#,
+            r#"{"types":[],"type":"response.create"}"#,
         ] {
             assert!(text(allowed, &config).is_ok(), "{allowed}");
         }
@@ -70,6 +103,8 @@ mod tests {
             r#"[{"type":"response.create"}]"#,
             r#"["response.create"]"#,
             r#"{"Type":"response.create"}"#,
+            r#"{"type":"response.create","Type":"session.update"}"#,
+            r#"{"TYPE":"session.update","type":"response.create"}"#,
             r#""response.create""#,
             "{}",
             "",

@@ -168,7 +168,7 @@ groups! {
         ALLOWED_TYPES "allowed_types" = "", Kind::Text("a list of texts"),
             "What `type` may say in text frames of a client; unset: any text is passed on";
         BINARY "binary" = "true", Kind::Flag,
-            "Whether a client may send binary frames";
+            "Whether a client may send binary frames, which allowed_types does not look into; unset with allowed_types: false";
         MAX_CLIENT_MESSAGE_BYTES "max_client_message_bytes" = "1m", Kind::Bytes { min: 64, max: 16 * M },
             "Longest message that is taken from a client";
         PROXY_MAX_MESSAGE_BYTES "max_message_bytes" = "16m", Kind::Bytes { min: 64, max: 64 * M },

@@ -23,7 +23,9 @@ pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Op
     let (query, query_defaults) = query(&mut fields, scope);
     let roles = roles(&mut fields, scope);
     let allowed_types = fields.texts(&keys::ALLOWED_TYPES, Place::Plain, scope).map(|(_, types)| types);
-    let binary = fields.flag(&keys::BINARY, scope);
+    // Many an upstream reads the same JSON out of a binary frame, where nobody looks at its type.
+    let may_default = allowed_types.is_none() || fields.is_set(&keys::BINARY);
+    let binary = fields.flag(&keys::BINARY, scope) && may_default;
     let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
     let budget = budget(&mut fields, scope);
     let resume = fields.time(&keys::RESUME_MS, scope);

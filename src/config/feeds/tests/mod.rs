@@ -197,6 +197,12 @@ fn what_is_left_out_has_the_defaults_of_the_table() {
     let session = Some(Duration::from_secs(3600));
     assert_eq!(proxy.budget, Budget { session, bytes: None, messages: None, sessions_per_player: 2, sessions: 100 });
     assert_eq!((proxy.roles.join(","), proxy.binary, proxy.allowed_types.is_none()), ("player".to_owned(), true, true));
+    for (keys, binary) in
+        [("allowed_types: [a]", false), ("allowed_types: [a], binary: true", true), ("binary: false", false)]
+    {
+        let config = good(&[], &format!("proxies: {{ a: {{ url: wss://h, {keys} }} }}"));
+        assert_eq!(config.proxies[0].binary, binary, "{keys}");
+    }
     let none = good(&[], "proxies: { a: { url: wss://h, budget: { session_s: 0, bytes: 0 } } }");
     assert!(none.proxies[0].budget.session.is_none(), "0 is no bound");
 }
