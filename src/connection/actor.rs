@@ -344,6 +344,7 @@ impl StreamHandler<Result<Message, ReadError>> for Connection {
             Ok(message) => {
                 let now = Now::read();
                 self.excuse(now);
+                self.acknowledge(&message);
                 match self.machine.hear(message, now) {
                     Step::Reply(frame) if matches!(self.place, Some(Place::Room(..))) => {
                         self.act(Action::Answer(SendWrapper::new(frame)), context)

@@ -93,7 +93,7 @@ pub struct Machine {
     heartbeat: Heartbeat,
     rate: TokenBucket,
     errors: Vec<Instant>,
-    /// Frames that are not counted (S5): the client could have sent them while it was not read.
+    /// Frames that are not counted (S5): the client could have sent them while it was not read, or was asked for them.
     owed: u64,
     /// When the token runs out, in unix ms, and whether that was announced (A13).
     expiry: Option<(u64, bool)>,
@@ -175,8 +175,12 @@ impl Machine {
     /// what it sent meanwhile comes all at once.
     pub fn excuse(&mut self, paused: Duration) {
         self.heartbeat.alive();
-        let owed = paused.as_millis() as u64 * u64::from(self.terms.connection.message_rate) / 1000;
-        self.owed = self.owed.saturating_add(owed);
+        self.owe(paused.as_millis() as u64 * u64::from(self.terms.connection.message_rate) / 1000);
+    }
+
+    /// So many of the next frames are not counted (S5).
+    pub fn owe(&mut self, frames: u64) {
+        self.owed = self.owed.saturating_add(frames);
     }
 
     /// Something may be due. Call until it returns `Step::Nothing`.

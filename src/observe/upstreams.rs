@@ -31,6 +31,7 @@ pub(super) struct Upstreams {
     proxy_bytes_in: IntCounterVec,
     proxy_bytes_out: IntCounterVec,
     proxy_budget_closes: IntCounterVec,
+    proxy_history_bytes: IntGaugeVec,
     hubs: Mutex<BTreeMap<String, Arc<HubMetrics>>>,
     proxies: Mutex<BTreeMap<String, Arc<ProxyMetrics>>>,
 }
@@ -77,6 +78,8 @@ pub struct ProxyMetrics {
     pub bytes_out: IntCounter,
     /// X3.
     pub budget_closes: IntCounter,
+    /// Frames that are kept for clients that may come back; up to 32 KiB a session behind.
+    pub history_bytes: IntGauge,
 }
 
 impl Upstreams {
@@ -106,6 +109,11 @@ impl Upstreams {
                 "proxy",
                 "innkeeper_proxy_budget_closes_total",
                 "Sessions ended because a budget was reached (X3).",
+            ),
+            proxy_history_bytes: gauges(
+                "proxy",
+                "innkeeper_proxy_history_bytes",
+                "Bytes of frames kept for clients that may come back.",
             ),
             hubs: Mutex::default(),
             proxies: Mutex::default(),
@@ -150,6 +158,7 @@ impl Upstreams {
                 bytes_in: self.proxy_bytes_in.with_label_values(label),
                 bytes_out: self.proxy_bytes_out.with_label_values(label),
                 budget_closes: self.proxy_budget_closes.with_label_values(label),
+                history_bytes: self.proxy_history_bytes.with_label_values(label),
             })
         };
         proxies.entry(id.to_owned()).or_insert_with(new).clone()

@@ -26,6 +26,11 @@ impl Handle {
         self.line.take(connection, message)
     }
 
+    /// A pong of the client. Whether a ping of the session asked for it.
+    pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
+        self.line.acknowledge(connection, payload)
+    }
+
     /// The client closes: the upstream gets code and reason behind everything that was sent before. To be followed by `leave`.
     pub fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
         if self.line.is_client(connection) {

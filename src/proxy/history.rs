@@ -12,6 +12,8 @@ pub struct History {
     bytes: usize,
     /// The number of the newest frame; 0 before the first.
     newest: u64,
+    /// The number up to which the client is known to have received everything.
+    received: u64,
     max_bytes: usize,
 }
 
@@ -43,10 +45,43 @@ impl History {
         }
     }
 
-    /// Drops frames that the client's socket has taken, up to number `written`. Half of the room is kept for what comes while
-    /// the client is away; what has not been written stays, whatever its size.
+    /// Bytes that are kept.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether anything is kept at all.
+    pub fn keeps(&self) -> bool {
+        self.max_bytes > 0
+    }
+
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// The client has everything up to this number. To be followed by [`History::trim`].
+    pub fn receive(&mut self, number: u64) {
+        self.received = self.received.max(number.min(self.newest));
+    }
+
+    /// The client comes and gets everything behind this number, perhaps once more: that it was received before is no help.
+    pub fn give_again(&mut self, behind: u64) {
+        self.received = self.received.min(behind);
+    }
+
+    /// Drops frames. Of what was received an eighth of the room is kept: a page that is loaded again may know less than its
+    /// browser had received. Of what the client's socket has taken, up to number `written`, half is kept, and the other half
+    /// is for what comes while the client is away. What has not been written stays, whatever its size.
     pub fn trim(&mut self, written: u64) {
-        while self.bytes > self.max_bytes / 2 && self.oldest() <= written {
+        loop {
+            let kept = match self.oldest() {
+                oldest if oldest <= self.received => self.max_bytes / 8,
+                oldest if oldest <= written => self.max_bytes / 2,
+                _ => break,
+            };
+            if self.bytes <= kept {
+                break;
+            }
             let Some(frame) = self.frames.pop_front() else { break };
             self.bytes -= frame.len();
         }
@@ -99,21 +134,64 @@ mod tests {
         assert_eq!(history.missed_since(3), Missed { lost: None, next: 4 });
     }
 
+    #[test]
+    fn of_what_was_received_a_small_part_is_kept_and_of_what_was_only_written_half() {
+        let mut history = History::new(800);
+        (1..=20).for_each(|number| history.push(frame(number, 42)));
+        history.trim(0);
+        assert_eq!(history.bytes(), 1000, "what was not written stays");
+        history.trim(20);
+        assert_eq!(history.bytes(), 400);
+        history.receive(16);
+        history.trim(20);
+        assert_eq!(history.missed_since(0).next, 17, "4 frames, more than an eighth, are not known to be received");
+        history.receive(99);
+        history.trim(20);
+        assert_eq!((history.bytes(), history.received()), (100, 20));
+        assert_eq!(numbers(history.from(19)), [19, 20]);
+        history.receive(3);
+        assert_eq!(history.received(), 20);
+        history.give_again(19);
+        history.push(frame(21, 92));
+        history.trim(19);
+        assert_eq!(numbers(history.from(0)), [20, 21], "what goes out again stays until it is written");
+    }
+
+    /// What happens behind each frame.
+    #[derive(Debug, Clone, Copy)]
+    enum Then {
+        Nothing,
+        /// The socket has taken everything.
+        Written,
+        /// The client has received everything that was written.
+        Received,
+    }
+
     proptest! {
         #[test]
         fn whatever_was_not_written_is_there_and_nothing_is_named_both_lost_and_kept(
-            steps in prop::collection::vec((0usize..60, any::<bool>()), 1..80),
+            steps in prop::collection::vec(
+                (0usize..60, prop::sample::select(&[Then::Nothing, Then::Written, Then::Received][..])), 1..80),
             seen in any::<prop::sample::Index>(),
         ) {
             let mut history = History::new(400);
-            let mut written = 0;
-            for (length, is_written) in steps {
+            let (mut written, mut received, mut longest) = (0, 0, 0);
+            for (length, then) in steps {
                 history.push(frame(history.newest() + 1, length));
-                if is_written {
-                    written = history.newest();
+                longest = longest.max(8 + length);
+                match then {
+                    Then::Nothing => {}
+                    Then::Written => written = history.newest(),
+                    Then::Received => {
+                        received = written;
+                        history.receive(written);
+                    }
                 }
                 history.trim(written);
                 prop_assert!(history.bytes <= 200 || history.oldest() > written);
+                prop_assert!(history.bytes <= 50 || history.oldest() > received);
+                prop_assert!(history.oldest() == 1 || history.bytes + longest > 50, "the tail stays");
+                prop_assert_eq!(history.bytes, history.frames.iter().map(|frame| frame.len()).sum::<usize>());
             }
             let seen = seen.index(history.newest() as usize + 1) as u64;
             let missed = history.missed_since(seen);

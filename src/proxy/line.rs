@@ -14,6 +14,7 @@ use actix_web_actors::ws::Message;
 
 use super::{
     budget::{Exceeded, Spending},
+    client::{ASK_BYTES, Client},
     filter,
     history::{History, Missed},
     queue::Queue,
@@ -74,6 +75,8 @@ struct State {
     /// The client's last connection, while it is away.
     previous: Option<Client>,
     history: History,
+    /// What the metric knows of the history's bytes.
+    counted: usize,
     /// Data frames of the client, those included that were refused.
     last_id: u64,
     spending: Spending,
@@ -82,16 +85,14 @@ struct State {
     waiting: Option<Waker>,
 }
 
-struct Client {
-    connection: u64,
-    outbox: Rc<Outbox>,
-    /// The number of the last frame before the first that this outbox got.
-    base: u64,
-}
-
-impl Client {
-    fn written(&self) -> u64 {
-        self.base + self.outbox.relayed_written()
+impl State {
+    /// Tells the metric how much is kept, if that is further than `slack` from what it knows.
+    fn count(&mut self, metrics: &ProxyMetrics, slack: usize) {
+        let bytes = self.history.bytes();
+        if bytes.abs_diff(self.counted) > slack {
+            metrics.history_bytes.add(bytes as i64 - self.counted as i64);
+            self.counted = bytes;
+        }
     }
 }
 
@@ -108,6 +109,7 @@ impl Line {
             visits: 0,
             previous: None,
             history,
+            counted: 0,
             last_id: 0,
             spending: Spending::default(),
             ending: None,
@@ -141,11 +143,15 @@ impl Line {
         if let Some(frame) = welcome(&reception) {
             outbox.push_catch_up(frame, now);
         }
+        let mut client = Client::new(connection, outbox.clone(), next);
         for frame in state.history.from(next) {
-            outbox.push_relayed(frame.clone(), now);
+            client.give(frame.clone(), now);
         }
+        client.ask_when_due(newest, now);
+        state.history.give_again(next - 1);
+        state.count(&self.metrics, 0);
         outbox.pause_reading(state.queue.is_full());
-        state.client = Some(Client { connection, outbox: outbox.clone(), base: next - 1 });
+        state.client = Some(client);
         state.visits += 1;
         let waiting = state.waiting.take();
         drop(state);
@@ -180,6 +186,20 @@ impl Line {
         outbox.inspect(|outbox| {
             outbox.close(cause, last);
         });
+    }
+
+    /// The client's WebSocket library answers a ping; a ping of ours if this is true: all that went before it has arrived. Each is
+    /// answered once.
+    pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
+        let mut state = self.state.borrow_mut();
+        let State { client, history, .. } = &mut *state;
+        let Some(client) = client.as_ref().filter(|client| client.connection == connection) else { return false };
+        let Some(number) = client.answered(payload, history.received()) else { return false };
+        let written = client.written();
+        history.receive(number.min(written));
+        history.trim(written);
+        state.count(&self.metrics, 0);
+        true
     }
 
     /// A text or binary message of the client.
@@ -295,12 +315,17 @@ impl Line {
         let mut state = self.state.borrow_mut();
         state.spending.spend(length, &self.config.budget)?;
         self.metrics.bytes_out.inc_by(length as u64);
-        state.history.push(frame.clone());
-        if let Some(client) = &state.client {
-            client.outbox.push_relayed(frame, Instant::now());
-            let written = client.written();
-            state.history.trim(written);
+        let State { client, history, .. } = &mut *state;
+        history.push(frame.clone());
+        if let Some(client) = client {
+            let now = Instant::now();
+            client.give(frame, now);
+            if history.keeps() {
+                client.ask_when_due(history.newest(), now);
+            }
+            history.trim(client.written());
         }
+        state.count(&self.metrics, ASK_BYTES);
         Ok(())
     }
 
@@ -330,5 +355,11 @@ impl Line {
     pub fn spent(&self) -> (u64, u64) {
         let state = self.state.borrow();
         (state.spending.bytes, state.spending.messages)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.metrics.history_bytes.sub(self.state.get_mut().counted as i64);
     }
 }

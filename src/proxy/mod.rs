@@ -8,6 +8,7 @@
 
 mod branch;
 mod budget;
+mod client;
 mod codes;
 mod filter;
 mod handle;

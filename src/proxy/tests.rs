@@ -10,7 +10,6 @@ use std::{
 
 use actix_web_actors::ws::Message;
 use bytestring::ByteString;
-use proptest::prelude::*;
 
 use super::line::{Ending, Line, Taken};
 use crate::{
@@ -18,10 +17,12 @@ use crate::{
         ProxyConfig, Secret,
         feeds::{Budget, EndpointConfig},
     },
-    observe::metrics::Metrics,
+    observe::metrics::{Metrics, ProxyMetrics},
     protocol::Cause,
     ws::{Flusher, Frame, Incoming, Outbox, Outgoing, frame, valve::Valve},
 };
+
+mod resume;
 
 const QUEUE_BYTES: usize = 100;
 const OUTBOX_BYTES: usize = 100;
@@ -53,6 +54,8 @@ pub fn config() -> ProxyConfig {
 struct World {
     line: Rc<Line>,
     flusher: Rc<Flusher>,
+    metrics: Arc<ProxyMetrics>,
+    outbox_bytes: usize,
 }
 
 struct Client {
@@ -65,13 +68,14 @@ impl World {
     fn new(config: ProxyConfig) -> Self {
         let metrics = Metrics::new("test");
         let line = Line::new(Arc::new(config), metrics.proxy("test", true), QUEUE_BYTES);
-        Self { line, flusher: Flusher::new(metrics.shard()) }
+        let (flusher, metrics) = (Flusher::new(metrics.shard()), metrics.proxy("test", true));
+        Self { line, flusher, metrics, outbox_bytes: OUTBOX_BYTES }
     }
 
     /// A client that reads, with no welcome.
     fn attach(&self, connection: u64, seen: Option<u64>) -> Client {
         let valve = Valve::open();
-        let outbox = Outbox::new(Box::new(valve.clone()), self.flusher.clone(), OUTBOX_BYTES);
+        let outbox = Outbox::new(Box::new(valve.clone()), self.flusher.clone(), self.outbox_bytes);
         self.line.attach(connection, &outbox, seen, |_| None);
         Client { connection, outbox, valve }
     }
@@ -228,109 +232,6 @@ fn x4_the_end_of_the_upstream_comes_behind_its_last_frame_also_for_a_client_that
     assert_eq!(back.got(), frames(&["last"]));
     assert!(world.ended());
     assert_eq!(back.got(), frame::close(4321, "enough").to_vec());
-}
-
-/// What happens to a line.
-#[derive(Debug, Clone)]
-enum Happening {
-    /// The upstream has one more message of this length.
-    Tell(usize),
-    /// The client's socket takes this much.
-    Take(usize),
-    Cut,
-    /// The client comes (back), or takes over; it may know less than what was written.
-    Come {
-        forgets: u64,
-        says_seq: bool,
-    },
-}
-
-fn happening() -> impl Strategy<Value = Happening> {
-    prop_oneof![
-        8 => (1usize..60).prop_map(Happening::Tell),
-        6 => (0usize..200).prop_map(Happening::Take),
-        1 => Just(Happening::Cut),
-        2 => (0u64..3, any::<bool>()).prop_map(|(forgets, says_seq)| Happening::Come { forgets, says_seq }),
-    ]
-}
-
-/// Complete frames at the start of `bytes`, each a number and filling; the rest stays.
-fn numbers(bytes: &mut Vec<u8>) -> Vec<u64> {
-    let mut numbers = Vec::new();
-    while let Some([first, length]) = bytes.first_chunk().copied() {
-        let end = 2 + usize::from(length);
-        let Some(payload) = bytes.get(2..end) else { break };
-        // Behind them a close frame may come.
-        if first == 0x81 {
-            let payload = std::str::from_utf8(payload).expect("text");
-            numbers.push(payload.trim_end_matches('.').parse().expect("a number"));
-        }
-        bytes.drain(..end);
-    }
-    numbers
-}
-
-proptest! {
-    /// A client that counts what it has gets every number once and in order, over all its connections, as long as it does not
-    /// claim less than it has; and what waits for it is bounded.
-    #[test]
-    fn whatever_happens_a_client_gets_every_frame_once_in_order(happenings in prop::collection::vec(happening(), 1..120)) {
-        let world = World::new(ProxyConfig { resume_bytes: 300, ..config() });
-        let mut client = world.attach(1, None);
-        let (mut told, mut seen, mut connection, mut bytes) = (0_u64, 0_u64, 1, Vec::new());
-        for happening in happenings {
-            match happening {
-                Happening::Tell(length) => {
-                    let number = (told + 1).to_string();
-                    if world.tell(&format!("{number:.<length$}")) {
-                        told += 1;
-                    }
-                }
-                Happening::Take(room) => {
-                    client.valve.room.set(room);
-                    bytes.extend(client.got());
-                    client.valve.room.set(0);
-                    for number in numbers(&mut bytes) {
-                        prop_assert_eq!(number, seen + 1);
-                        seen = number;
-                    }
-                    prop_assert!(client.outbox.backlog().0 <= 300 + OUTBOX_BYTES + 130);
-                }
-                Happening::Cut => {
-                    client.outbox.close(Cause::ConnectionLost, None);
-                    world.line.detach(connection);
-                }
-                Happening::Come { forgets, says_seq } => {
-                    connection += 1;
-                    // Without a seq the line has to know itself; a frame that was begun is none that the client has.
-                    let is_whole = bytes.is_empty();
-                    let claim = (says_seq || !is_whole).then(|| seen.saturating_sub(forgets));
-                    let (mut missed, mut newest) = (0, 0);
-                    let valve = Rc::<Valve>::default();
-                    let outbox = Outbox::new(Box::new(valve.clone()), world.flusher.clone(), OUTBOX_BYTES);
-                    world.line.attach(connection, &outbox, claim, |reception| {
-                        (missed, newest) = (reception.missed.next, reception.newest);
-                        None
-                    });
-                    prop_assert_eq!(newest, told);
-                    let from = claim.unwrap_or(seen) + 1;
-                    prop_assert!(missed >= from && missed <= seen + 1, "{} for {:?} of {}", missed, claim, seen);
-                    client = Client { connection, outbox, valve };
-                    bytes.clear();
-                    seen = missed - 1;
-                }
-            }
-        }
-        client.valve.room.set(usize::MAX);
-        if client.outbox.cause().is_none() {
-            bytes.extend(client.got());
-            for number in numbers(&mut bytes) {
-                prop_assert_eq!(number, seen + 1);
-                seen = number;
-            }
-            prop_assert_eq!(seen, told);
-        }
-    }
 }
 
 #[test]

@@ -88,6 +88,15 @@ impl Connection {
         }
     }
 
+    /// A pong may say what the client has received. One that the relay asked for is no frame of the client's own (S5).
+    pub(super) fn acknowledge(&mut self, message: &Message) {
+        if let (Message::Pong(payload), Some(Place::Proxy(relay))) = (message, &self.place)
+            && relay.acknowledge(self.number, payload)
+        {
+            self.machine.owe(1);
+        }
+    }
+
     /// While the upstream takes nothing, the client is not read; that must not count against it.
     pub(super) fn excuse(&mut self, now: Now) {
         if let (Some(Place::Proxy(_)), Some(paused)) = (&self.place, self.outbox.take_pause(now.instant)) {
