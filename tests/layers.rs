@@ -68,6 +68,7 @@ const PURE: &[&str] = &[
     "proxy/codes.rs",
     "proxy/filter.rs",
     "proxy/history.rs",
+    "proxy/places.rs",
     "proxy/query.rs",
     "proxy/queue.rs",
     "connection/machine.rs",
@@ -84,8 +85,8 @@ const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("room/outlet.rs", 1, "a room learns once that its log is somebody else's"),
     (
         "proxy/handle.rs",
-        2,
-        "a connection leaves its relay once, and a relay is ended once; losing it would keep an upstream",
+        3,
+        "a connection leaves its relay once, and a relay is ended once, by a drain or for a newcomer; losing it would keep an upstream",
     ),
     ("room/handle.rs", 1, "a connection leaves its room once; losing it would leak a seat"),
 ];

@@ -168,7 +168,7 @@ impl Branch {
         let line = Line::new(config.clone(), self.plan.metrics.clone(), self.plan.queue_bytes);
         let path_and_query = path_and_query(config, visit.query);
         self.running.set(self.running.get() + 1);
-        let handle = Relay::start(number, self.clone(), line, place, path_and_query);
+        let handle = Relay::start(number, self.clone(), line, Rc::new(place), path_and_query);
         let secret = self.secret(number);
         let session = Session { secret: secret.clone(), owner, handle: handle.clone() };
         if !config.resume.is_zero() {
@@ -178,14 +178,15 @@ impl Branch {
         Ok(self.welcome(visit, &secret, handle, Some(begun)))
     }
 
-    /// The session of this secret, if it is this owner's. An address is no owner: it changes under way.
+    /// The session of this secret, if it is this owner's and its place was not given to a newcomer. An address is no owner: it
+    /// changes under way.
     fn find(&self, secret: &str, owner: &Owner) -> Option<(String, Handle)> {
         let number = secret.split_once('.').and_then(|(number, _)| u64::from_str_radix(number, 16).ok())?;
         let sessions = self.sessions.borrow();
         let session = sessions.get(&number)?;
         let is_right = bool::from(session.secret.as_bytes().ct_eq(secret.as_bytes()));
         let is_theirs = matches!(owner, Owner::Address(_)) || session.owner == *owner;
-        (is_right && is_theirs).then(|| (session.secret.clone(), session.handle.clone()))
+        (is_right && is_theirs && session.handle.place.back()).then(|| (session.secret.clone(), session.handle.clone()))
     }
 
     /// `number.random`, such that whoever shows it is brought to this shard.

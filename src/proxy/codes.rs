@@ -1,5 +1,7 @@
 //! Owns the translation of close codes between the two legs of a relay (X4); some must not be sent (RFC 6455 section 7.4.1).
-//! Called by `relay` for both directions.
+//! Called by `relay` and `handle`, for both directions.
+
+use crate::protocol::Cause;
 
 /// What a client is closed with when the upstream closed with `code`; `None`: without a code.
 pub fn to_client(code: Option<u16>) -> u16 {
@@ -10,6 +12,19 @@ pub fn to_client(code: Option<u16>) -> u16 {
 pub fn to_upstream(code: Option<u16>) -> u16 {
     // 1010 and up are a server's words or nobody's; a client that gave no code has simply finished.
     code.filter(|code| matches!(code, 1000..=1003 | 1007..=1010 | 3000..=4999)).unwrap_or(1000)
+}
+
+/// Whether a client may come back after this: it did not mean to go, and was not told to stop (section 4).
+pub fn was_an_accident(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::ConnectionLost
+            | Cause::HeartbeatTimeout
+            | Cause::TokenExpired
+            | Cause::RateExceeded
+            | Cause::TooSlow
+            | Cause::RoomFailed
+    )
 }
 
 fn may_be_sent(code: u16) -> bool {

@@ -10,6 +10,7 @@ use super::{
     codes,
     line::{Line, Taken},
     messages::{ClientLeft, HangUp},
+    places::Place,
     relay::Relay,
 };
 use crate::protocol::Cause;
@@ -17,6 +18,7 @@ use crate::protocol::Cause;
 #[derive(Clone)]
 pub struct Handle {
     pub(super) line: Rc<Line>,
+    pub(super) place: Rc<Place>,
     pub(super) relay: Addr<Relay>,
 }
 
@@ -44,12 +46,17 @@ impl Handle {
     pub fn leave(&self, connection: u64, cause: Cause) {
         if self.line.is_client(connection) {
             self.line.detach(connection);
-            self.relay.do_send(ClientLeft(cause));
+            let may_come_back = self.line.is_resumable() && codes::was_an_accident(cause);
+            if may_come_back {
+                let relay = self.relay.clone();
+                self.place.away(Box::new(move || relay.do_send(HangUp(cause))));
+            }
+            self.relay.do_send(ClientLeft { cause, may_come_back });
         }
     }
 
-    /// The session is over, whether or not its client is there.
+    /// The server stops: the session is over, whether or not its client is there.
     pub(super) fn end(&self) {
-        self.relay.do_send(HangUp);
+        self.relay.do_send(HangUp(Cause::Draining));
     }
 }

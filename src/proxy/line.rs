@@ -169,6 +169,11 @@ impl Line {
         }
     }
 
+    /// Whether a client that drops may come back.
+    pub fn is_resumable(&self) -> bool {
+        !self.config.resume.is_zero()
+    }
+
     /// Whether this connection is the client's.
     pub fn is_client(&self, connection: u64) -> bool {
         self.state.borrow().client.as_ref().is_some_and(|client| client.connection == connection)

@@ -1,7 +1,8 @@
 //! Owns how many sessions a proxy has, in total and for each player, on all shards together (X3).
-//! Called by `branch` when a session begins; its relay holds the place until its upstream is closed.
+//! Called by `branch` when a session begins or its client is back; its relay holds the place until its upstream is closed.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,25 +21,43 @@ pub enum Owner {
 }
 
 /// The places of one proxy.
-#[derive(Debug)]
 pub struct Places {
     per_player: usize,
     total: usize,
     taken: Mutex<Taken>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Taken {
     total: usize,
-    /// Invariant: no entry is 0.
-    by_owner: HashMap<Owner, usize>,
+    /// Counts places that were taken, and moments at which a client went away.
+    last: u64,
+    /// Invariant: no entry is empty; all together are `total`.
+    by_owner: HashMap<Owner, Vec<Held>>,
 }
 
+struct Held {
+    id: u64,
+    /// Only while its client is away.
+    away: Option<Away>,
+}
+
+struct Away {
+    since: u64,
+    end: End,
+}
+
+/// Ends a session, from whatever thread.
+pub type End = Box<dyn FnOnce() + Send>;
+
 /// One session's place; given back when it is dropped.
-#[derive(Debug)]
+///
+/// Invariant: once it was given to somebody else, [`Place::back`] is false for ever.
 pub struct Place {
     places: Arc<Places>,
     owner: Owner,
+    id: u64,
+    is_released: Cell<bool>,
 }
 
 impl Places {
@@ -47,20 +66,29 @@ impl Places {
         Arc::new(Self { per_player, total, taken: Mutex::default() })
     }
 
+    /// Where the owner has no more places, that of its session whose client has been away for longest goes to the newcomer: a
+    /// page that was loaded again does not know the secret any more. Sessions whose clients are there, and those of others, stay.
+    ///
     /// # Errors
     /// The limit that is reached; nothing was taken then.
     pub fn take(self: &Arc<Self>, owner: Owner) -> Result<Place, Exceeded> {
         let mut taken = self.taken();
-        let held = taken.by_owner.get(&owner).copied().unwrap_or(0);
-        if held >= self.per_player {
-            return Err(Exceeded::SessionsPerPlayer(self.per_player));
-        }
-        if taken.total >= self.total {
+        let held = taken.by_owner.get_mut(&owner);
+        let left = if let Some(held) = held.filter(|held| held.len() >= self.per_player) {
+            Some(take_longest_away(held).ok_or(Exceeded::SessionsPerPlayer(self.per_player))?)
+        } else if taken.total >= self.total {
             return Err(Exceeded::Sessions(self.total));
+        } else {
+            taken.total += 1;
+            None
+        };
+        let id = taken.next();
+        taken.by_owner.entry(owner.clone()).or_default().push(Held { id, away: None });
+        drop(taken);
+        if let Some(end) = left {
+            end();
         }
-        taken.total += 1;
-        taken.by_owner.insert(owner.clone(), held + 1);
-        Ok(Place { places: self.clone(), owner })
+        Ok(Place { places: self.clone(), owner, id, is_released: Cell::new(false) })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -68,36 +96,148 @@ impl Places {
     }
 }
 
+fn take_longest_away(held: &mut Vec<Held>) -> Option<End> {
+    let since = |held: &Held| held.away.as_ref().map(|away| away.since);
+    let (at, _) =
+        held.iter().enumerate().filter_map(|(at, held)| Some((at, since(held)?))).min_by_key(|(_, since)| *since)?;
+    held.swap_remove(at).away.map(|away| away.end)
+}
+
+impl Taken {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// `None`: the place is somebody else's by now.
+    fn find(&mut self, place: &Place) -> Option<&mut Held> {
+        self.by_owner.get_mut(&place.owner)?.iter_mut().find(|held| held.id == place.id)
+    }
+}
+
+impl Place {
+    /// The session's client is away: until it is back, `end` may be called, once, to make room. The place is not this session's
+    /// any more then.
+    pub fn away(&self, end: End) {
+        let mut taken = self.places.taken();
+        let since = taken.next();
+        // What it replaces is dropped behind the lock: it holds the session.
+        let before = taken.find(self).and_then(|held| held.away.replace(Away { since, end }));
+        drop(taken);
+        drop(before);
+    }
+
+    /// The client is back. False: too late, the session is ending, because its place went to another.
+    pub fn back(&self) -> bool {
+        let mut taken = self.places.taken();
+        let found = taken.find(self).map(|held| held.away.take());
+        drop(taken);
+        self.is_released.get() || found.is_some()
+    }
+
+    /// Gives the place back before the session ends.
+    pub fn release(&self) {
+        self.is_released.set(true);
+        let mut taken = self.places.taken();
+        let Some(held) = taken.by_owner.get_mut(&self.owner) else { return };
+        let Some(at) = held.iter().position(|held| held.id == self.id) else { return };
+        let own = held.swap_remove(at);
+        if held.is_empty() {
+            taken.by_owner.remove(&self.owner);
+        }
+        taken.total -= 1;
+        drop(taken);
+        drop(own);
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
-        taken.total -= 1;
-        if let Some(held) = taken.by_owner.get_mut(&self.owner) {
-            *held -= 1;
-            if *held == 0 {
-                taken.by_owner.remove(&self.owner);
-            }
-        }
+        self.release();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
     use super::*;
+
+    fn player(name: &str) -> Owner {
+        Owner::Player(name.to_owned())
+    }
 
     #[test]
     fn x3_places_are_limited_per_player_and_in_total_and_come_back() {
         let places = Places::new(&Budget { sessions_per_player: 2, sessions: 3, ..Budget::default() });
-        let player = |name: &str| Owner::Player(name.to_owned());
-        let first = places.take(player("a")).expect("a place");
+        let refusal = |owner| places.take(owner).err();
+        let first = places.take(player("a")).ok();
         let _second = places.take(player("a")).expect("a place");
-        assert_eq!(places.take(player("a")).expect_err("full"), Exceeded::SessionsPerPlayer(2));
-        let third = places.take(Owner::Address([127, 0, 0, 1].into())).expect("a place");
-        assert_eq!(places.take(player("b")).expect_err("full"), Exceeded::Sessions(3));
+        assert_eq!(refusal(player("a")), Some(Exceeded::SessionsPerPlayer(2)));
+        let third = places.take(Owner::Address([127, 0, 0, 1].into())).ok();
+        assert_eq!(refusal(player("b")), Some(Exceeded::Sessions(3)));
         drop(third);
+        first.as_ref().expect("a place").release();
         drop(first);
         let _fourth = places.take(player("a")).expect("a place");
         let _fifth = places.take(player("b")).expect("a place");
+        assert_eq!(refusal(player("b")), Some(Exceeded::Sessions(3)));
         assert_eq!(places.taken().by_owner.len(), 2, "who holds none is forgotten");
+    }
+
+    #[test]
+    fn x3_a_newcomer_gets_the_place_of_the_players_own_session_that_is_away_for_longest() {
+        let places = Places::new(&Budget { sessions_per_player: 2, sessions: 3, ..Budget::default() });
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let end = |name: &'static str| -> End {
+            let ended = ended.clone();
+            Box::new(move || ended.lock().expect("no panic").push(name))
+        };
+        let take = |name: &str| places.take(player(name));
+        let [first, second, other] = ["a", "a", "b"].map(|name| take(name).expect("a place"));
+        other.away(end("other"));
+        assert_eq!(take("a").err(), Some(Exceeded::SessionsPerPlayer(2)), "nobody else's session is taken");
+        assert_eq!(take("b").err(), Some(Exceeded::Sessions(3)), "nor is one taken for the total limit");
+        second.away(end("second"));
+        first.away(end("first"));
+        assert!(second.back());
+        second.away(end("second again"));
+        let third = take("a").expect("the place of the first");
+        assert_eq!(*ended.lock().expect("no panic"), ["first"]);
+        assert!(!first.back() && second.back() && other.back() && third.back());
+        assert_eq!(take("a").err(), Some(Exceeded::SessionsPerPlayer(2)), "both are there");
+        drop(first);
+        assert_eq!(take("a").err(), Some(Exceeded::SessionsPerPlayer(2)), "a place is given back once");
+        third.away(end("third"));
+        third.release();
+        assert!(third.back(), "it was given back, not taken away");
+        assert_eq!(ended.lock().expect("no panic").len(), 1);
+        drop((second, third, other));
+        assert!(places.taken().by_owner.is_empty() && places.taken().total == 0);
+    }
+
+    #[test]
+    fn x3_a_place_is_its_sessions_or_a_newcomers_never_both_whatever_threads_do() {
+        let places = Places::new(&Budget { sessions_per_player: 2, sessions: 100, ..Budget::default() });
+        let (given, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        let Ok(place) = places.take(player("a")) else { continue };
+                        // Ends it, that is: away, not back, and nobody asks again.
+                        let ended_here = ended.clone();
+                        place.away(Box::new(move || {
+                            ended_here.fetch_add(1, SeqCst);
+                        }));
+                        std::thread::yield_now();
+                        given.fetch_add(usize::from(!place.back()), SeqCst);
+                        assert!(places.taken().by_owner.values().all(|held| held.len() <= 2));
+                    }
+                });
+            }
+        });
+        assert_eq!(given.load(SeqCst), ended.load(SeqCst), "who is not let back has been ended, and nobody else");
+        assert!(places.taken().by_owner.is_empty() && places.taken().total == 0);
     }
 }

@@ -43,8 +43,8 @@ pub struct Relay {
     number: u64,
     branch: Rc<Branch>,
     line: Rc<Line>,
-    /// Until the upstream is gone, or only its answer to our close frame is waited for: whoever hangs up may come again at once.
-    place: Option<Place>,
+    /// Released when the upstream is gone, or only its answer to our close frame is waited for: whoever hangs up may come again at once.
+    place: Rc<Place>,
     path_and_query: String,
     started: Instant,
     upstream: Upstream,
@@ -67,7 +67,7 @@ enum Upstream {
 
 impl Relay {
     /// Starts dialing. `number` is the session's in its branch.
-    pub fn start(number: u64, branch: Rc<Branch>, line: Rc<Line>, place: Place, path_and_query: String) -> Handle {
+    pub fn start(number: u64, branch: Rc<Branch>, line: Rc<Line>, place: Rc<Place>, path_and_query: String) -> Handle {
         let metrics = &branch.plan().metrics;
         metrics.sessions.inc();
         metrics.sessions_total.inc();
@@ -75,7 +75,7 @@ impl Relay {
             number,
             branch,
             line: line.clone(),
-            place: Some(place),
+            place: place.clone(),
             path_and_query,
             started: Instant::now(),
             upstream: Upstream::Dialing,
@@ -83,7 +83,7 @@ impl Relay {
             upward: None,
             closed_for: None,
         };
-        Handle { line, relay: Actor::start(relay) }
+        Handle { line, place, relay: Actor::start(relay) }
     }
 
     fn dialed(&mut self, dialed: Result<(LinkReader, LinkWriter), DialError>, context: &mut Context<Self>) {
@@ -122,7 +122,7 @@ impl Relay {
         if was == Upstream::Open || was == Upstream::Closing {
             self.log_end(ending.cause);
         }
-        self.place = None;
+        self.place.release();
         self.branch.plan().metrics.sessions.dec();
         self.line.forget_queue();
         self.downward.take().map(|pump| context.cancel_future(pump));
@@ -140,7 +140,7 @@ impl Relay {
     /// Closes the upstream for good; whoever comes back later finds nothing.
     fn hang_up(&mut self, code: u16, cause: Cause, context: &mut Context<Self>) {
         self.branch.forget(self.number);
-        self.place = None;
+        self.place.release();
         // What the client said before it went is still delivered, if there is time.
         let has_words = self.line.has_messages();
         self.line.close_upstream(code, "");
@@ -176,19 +176,6 @@ impl Relay {
             "duration_ms" => self.started.elapsed().as_millis() as u64, "messages" => messages, "bytes" => bytes
         );
     }
-}
-
-/// Whether the client may come back after this: it did not mean to go, and was not told to stop (section 4).
-fn was_an_accident(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::ConnectionLost
-            | Cause::HeartbeatTimeout
-            | Cause::TokenExpired
-            | Cause::RateExceeded
-            | Cause::TooSlow
-            | Cause::RoomFailed
-    )
 }
 
 impl Actor for Relay {
@@ -252,17 +239,16 @@ impl Relay {
 impl Handler<ClientLeft> for Relay {
     type Result = ();
 
-    fn handle(&mut self, ClientLeft(cause): ClientLeft, context: &mut Self::Context) {
+    fn handle(&mut self, ClientLeft { cause, may_come_back }: ClientLeft, context: &mut Self::Context) {
         let (visit, is_there) = self.line.visit();
         if is_there {
             return;
         }
-        let resume = self.branch.plan().config.resume;
-        if resume.is_zero() || !was_an_accident(cause) {
+        if !may_come_back {
             self.hang_up(CLIENT_GONE, cause, context);
             return;
         }
-        context.run_later(resume, move |relay, context| {
+        context.run_later(self.branch.plan().config.resume, move |relay, context| {
             if relay.line.visit() == (visit, false) {
                 relay.hang_up(CLIENT_GONE, cause, context);
             }
@@ -273,8 +259,8 @@ impl Handler<ClientLeft> for Relay {
 impl Handler<HangUp> for Relay {
     type Result = ();
 
-    fn handle(&mut self, _: HangUp, context: &mut Self::Context) {
-        self.hang_up(CLIENT_GONE, Cause::Draining, context);
+    fn handle(&mut self, HangUp(cause): HangUp, context: &mut Self::Context) {
+        self.hang_up(CLIENT_GONE, cause, context);
     }
 }
 
@@ -282,6 +268,7 @@ impl Handler<HangUp> for Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.upward.take().inspect(JoinHandle::abort);
+        self.place.release();
         self.line.forget_queue();
         self.line.close_client(Cause::UpstreamFailed, None);
         self.branch.forget(self.number);

@@ -189,7 +189,7 @@ groups! {
         MESSAGES "messages" = "0", Kind::Count { min: 0, max: 1_000_000_000_000 },
             "Messages of a session, both ways together; 0: without bound";
         SESSIONS_PER_PLAYER "sessions_per_player" = "2", Kind::Count { min: 1, max: 1_000_000 },
-            "Sessions that one player may have at once";
+            "Sessions that one player may have at once; past it, one whose client is away makes room";
         SESSIONS "sessions" = "100", Kind::Count { min: 1, max: 1_000_000 },
             "Sessions of all players together";
     }

@@ -94,6 +94,55 @@ fn x3_sessions_are_limited_per_player_and_in_total_across_shards() {
 }
 
 #[test]
+fn x3_a_player_whose_client_was_lost_gets_in_anew_and_the_session_that_was_away_ends() {
+    let upstream = Upstream::start();
+    let keys = ["budget: { sessions_per_player: 2, sessions: 3 }", "resume_ms: 60000"];
+    let (server, _file) = serve_described(&upstream, &keys, &[("JWT_SECRET", SECRET), ("SHARDS", "3")]);
+    let jwt = |name: &str| token(SECRET, &json!({"sub": name, "exp": unix_secs(600)}));
+    let path = |name: &str| format!("/proxy/test?token={}", jwt(name));
+    let enter = |name: &str| (Peer::enter(&server, &path(name)), upstream.leg());
+    let lost = || server.log_text().matches("\"cause\":\"connection_lost\"").count();
+    let cut = |client: Peer| {
+        let way_back = format!("{}&token={}", client.way_back(0), jwt("a"));
+        let before = lost();
+        client.cut();
+        server.wait_until(|| lost() > before, "the loss is noticed");
+        way_back
+    };
+    let (first, mut first_leg) = enter("a");
+    let (second, mut second_leg) = enter("a");
+    let (other, mut other_leg) = enter("b");
+    Peer::connect(&server, &path("a")).refused(1008, "budget_exceeded");
+
+    // Whoever went first goes; the total limit, and others, make no difference.
+    let first = cut(first);
+    let second = cut(second);
+    cut(other);
+    Peer::connect(&server, &path("c")).refused(1008, "budget_exceeded");
+    let (mut third, mut third_leg) = enter("a");
+    assert_eq!(first_leg.ended(), Some((1001, String::new())));
+    // It came too late, and has no place of its own either: the one that is away goes.
+    let late = Peer::enter(&server, &first);
+    assert_eq!((&late.welcome["resume"], &late.welcome["reason"]), (&json!("reset"), &json!("session_expired")));
+    let mut late_leg = upstream.leg();
+    assert_eq!(second_leg.ended(), Some((1001, String::new())));
+    let message = Peer::connect(&server, &second).refused(1008, "budget_exceeded");
+    assert!(message.starts_with("sessions_per_player"), "both are there: {message}");
+    for (leg, client) in [(&mut third_leg, &mut third), (&mut late_leg, &mut { late })] {
+        leg.send("alive");
+        assert_eq!(client.text(), "alive");
+    }
+    // Who came back is not away any more.
+    let third = cut(third);
+    let mut back = Peer::enter(&server, &third);
+    assert_eq!(back.welcome["resume"], "continuous");
+    other_leg.send("while away");
+    third_leg.send("still");
+    assert_eq!((back.text(), back.text()), ("alive".to_owned(), "still".to_owned()));
+    server.wait_for_metric("innkeeper_proxy_sessions{proxy=\"test\"}", 3.0);
+}
+
+#[test]
 fn x3_in_development_mode_sessions_are_limited_per_address() {
     let upstream = Upstream::start();
     let (server, _file) = serve_described(&upstream, &["budget: { sessions_per_player: 1 }"], &[]);
