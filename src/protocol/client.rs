@@ -125,7 +125,7 @@ impl ClientFrame {
         let envelope: Envelope<'_> = object(text, bad_json, bad_json)?;
         let id = integer(envelope.id, 1, "id is a positive integer up to 2^53-1", None)?;
         let invalid = |message| FrameError { code: error_code::INVALID_FIELD, message, id };
-        let bad_topics = || invalid("topics is a list of 1 to 256 names of 1 to 128 bytes");
+        let bad_topics = || invalid("topics is a list of 1 to 1000 names of 1 to 128 bytes");
         let kind: Cow<'_, str> =
             envelope.kind.and_then(string).ok_or_else(|| invalid("type is missing or not a string"))?;
         match (&*kind, dialect) {

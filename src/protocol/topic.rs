@@ -8,8 +8,8 @@ use serde::{Serialize, Serializer};
 /// The longest name, in bytes.
 pub const MAX_TOPIC_BYTES: usize = 128;
 
-/// Topics one frame may name.
-pub const MAX_TOPICS: usize = 256;
+/// Topics one frame may name: as many as a subscriber may have by default.
+pub const MAX_TOPICS: usize = 1000;
 
 /// 1 to 128 bytes without control characters; upstreams have names of many shapes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -30,6 +30,10 @@ const CLOSE_NORMAL: u16 = 1000;
 /// The upstream did not do its part.
 const CLOSE_PROTOCOL: u16 = 1002;
 
+/// How long a new connection that has been asked for everything may be without a value before the gap is told anyway: whose
+/// topic is quiet is to know, too. One that is evicted right behind its subscriptions does not live that long.
+const GAP_DELAY: Duration = Duration::from_secs(1);
+
 pub struct Uplink {
     feed: Arc<FeedConfig>,
     rules: Arc<Rules>,
@@ -77,6 +81,8 @@ struct Live {
     quiet_since: Instant,
     /// Unix ms of the last frame, or of the beginning.
     heard: u64,
+    /// When everything that was wanted had been asked for.
+    complete: Option<Instant>,
 }
 
 /// Why there is no connection any more.
@@ -267,7 +273,7 @@ impl Uplink {
     fn go_live(&mut self, now: Now) {
         let heartbeat = self.feed.heartbeat.as_ref();
         let heartbeat = heartbeat.map(|it| Heartbeat::new(it.interval, it.timeout, now.instant));
-        self.phase = Phase::Live(Live { heartbeat, quiet_since: now.instant, heard: now.unix_ms });
+        self.phase = Phase::Live(Live { heartbeat, quiet_since: now.instant, heard: now.unix_ms, complete: None });
         self.retry.live(now.instant);
         self.note(Note::Live { after: now.instant.saturating_duration_since(self.dialled) });
         self.show(FeedState::Live, now);

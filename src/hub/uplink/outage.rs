@@ -1,12 +1,12 @@
 //! Owns what is remembered of lost connections until subscribers can be told (H4): which topics, and since when.
-//! Called by `machine` when a connection is lost, and before the first value of the next one.
+//! Called by `machine` when a connection is lost, and when the next one has a value or has stood for a while.
 
 use std::{collections::HashSet, sync::Arc};
 
 use super::output::Gap;
 use crate::protocol::Topic;
 
-/// Of all losses since the last value: they make one gap, which begins with the first.
+/// Of all losses since the last value or the last gap: they make one gap, which begins with the first.
 #[derive(Default)]
 pub struct Outage {
     /// Unix ms.
@@ -33,7 +33,12 @@ impl Outage {
         self.topics.clear();
     }
 
-    /// A value came: what is to be told before it.
+    /// Whether anything is to be told.
+    pub fn is_open(&self) -> bool {
+        !self.topics.is_empty()
+    }
+
+    /// It is over: what is to be told, before any value.
     pub fn end(&mut self, to: u64) -> Option<Gap> {
         if self.topics.is_empty() {
             return None;

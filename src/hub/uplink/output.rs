@@ -23,7 +23,7 @@ pub enum Output {
     Disconnect(u16),
     /// H3: the state changed, or the count of attempts while there is no connection.
     Feed(FeedStatus),
-    /// H4: always right before a `Data`.
+    /// H4: before the first `Data` of a new connection.
     Gap(Gap),
     /// A value of a topic that is wanted, as the upstream wrote it.
     Data(Topic, RawJson),

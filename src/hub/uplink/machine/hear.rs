@@ -107,11 +107,16 @@ impl Uplink {
             return;
         };
         let topic = topic.clone();
+        self.tell_gap(now);
+        self.counts.values += 1;
+        self.out.push(Output::Data(topic, data.into()));
+    }
+
+    /// H4: of what was lost before this connection, once.
+    pub(super) fn tell_gap(&mut self, now: Now) {
         if let Some(gap) = self.outage.end(now.unix_ms) {
             self.counts.gaps += 1;
             self.out.push(Output::Gap(gap));
         }
-        self.counts.values += 1;
-        self.out.push(Output::Data(topic, data.into()));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Fall, Live, Phase, Uplink};
+use super::{Fall, GAP_DELAY, Live, Phase, Uplink};
 use crate::{
     clock::Now,
     hub::uplink::{note::Note, output::Output, wanted::Change},
@@ -37,12 +37,16 @@ impl Uplink {
             Phase::Live(live) => {
                 let wish = self.wanted.next().map(|_| self.pace.next().unwrap_or(self.wished_at));
                 let heartbeat = live.heartbeat.as_ref().map(|heartbeat| heartbeat.deadline());
-                [wish, heartbeat, self.renewal_at(), self.stale_at(live), self.retry.stable_at()]
+                [wish, heartbeat, self.gap_at(live), self.renewal_at(), self.stale_at(live), self.retry.stable_at()]
                     .into_iter()
                     .flatten()
                     .min()
             }
         }
+    }
+
+    fn gap_at(&self, live: &Live) -> Option<Instant> {
+        live.complete.filter(|_| self.outage.is_open()).map(|since| since + GAP_DELAY)
     }
 
     fn renewal_at(&self) -> Option<Instant> {
@@ -75,6 +79,11 @@ impl Uplink {
         }
         self.retry.notice_stable(now.instant);
         self.ask(now);
+        if let Phase::Live(live) = &self.phase
+            && self.gap_at(live).is_some_and(|at| at <= now.instant)
+        {
+            self.tell_gap(now);
+        }
         if let Phase::Live(live) = &self.phase
             && self.stale_at(live).is_some_and(|at| at <= now.instant)
         {
@@ -109,6 +118,9 @@ impl Uplink {
         }
         if before == 0 {
             live.quiet_since = now.instant;
+        }
+        if self.wanted.next().is_none() {
+            live.complete.get_or_insert(now.instant);
         }
         if self.wanted.asked() == 0 && self.state == FeedState::Stale {
             self.show(FeedState::Live, now);

@@ -1,4 +1,4 @@
-//! Owns the tests of gaps (H4): once, before the first value, from the first loss on, for those whom it concerns.
+//! Owns the tests of gaps (H4): once, before the first value or without one, from the first loss on, for whom it concerns.
 //! Run by `cargo test`.
 
 use super::{Rig, feeds::*};
@@ -21,6 +21,33 @@ fn h4_a_gap_comes_once_right_before_the_first_value_of_the_new_connection() {
     assert_eq!(rig.hear(A), ["gap a,b 100..1170", "a = 1"]);
     assert_eq!(rig.hear(A), ["a = 1"]);
     assert_eq!(rig.uplink.counts().gaps, 1);
+}
+
+#[test]
+fn h4_where_no_value_comes_the_gap_is_told_once_the_connection_has_stood_for_a_second_with_all_asked_for() {
+    let mut feed = plain();
+    (feed.batch, feed.messages_per_second) = (1, 1.0);
+    let mut rig = Rig::live(feed, &["a"]);
+    rig.run(5000);
+    rig.want("b");
+    rig.settle();
+    rig.lose(None);
+    rig.run(2000);
+    // The second topic waits for its turn, and the second that is waited begins behind it.
+    assert_eq!(rig.open(), ["live 1", "+a"]);
+    assert_eq!(rig.run(1000), ["+b"]);
+    assert!(rig.run(999).is_empty());
+    assert_eq!(rig.run(1), ["gap a,b 0..9000"]);
+    assert!(rig.run(2000).is_empty() && rig.hear(A) == ["a = 1"], "once");
+    // One that is lost before has told nothing, and what it missed belongs to the next gap.
+    rig.lose(None);
+    rig.run(2000);
+    rig.open();
+    rig.run(1500);
+    rig.lose(None);
+    rig.run(30_000);
+    rig.open();
+    assert_eq!(rig.hear(A), ["gap a,b 11000..44500", "a = 1"]);
 }
 
 #[test]
