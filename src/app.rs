@@ -18,7 +18,7 @@ use tokio::{sync::watch, time::timeout_at};
 
 use self::{
     durable::{WrapStore, close, open_journal, sweep},
-    feeds::start_hubs,
+    feeds::{start_hubs, stop_hubs},
 };
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports, ProxyConfig},
@@ -230,7 +230,8 @@ async fn serve(
     let signal = signals.first().await;
     info!(logger, "draining"; "signal" => signal, "connections" => metrics.connections.get());
     let deadline = tokio::time::Instant::now() + config.drain.timeout;
-    let drained = timeout_at(deadline, registry.send(Drain)).await.is_ok();
+    let drain = async { tokio::join!(registry.send(Drain), stop_hubs(&hubs)) };
+    let drained = timeout_at(deadline, drain).await.is_ok();
     let flushed = match journal {
         Some(journal) => {
             timeout_at(deadline.max(tokio::time::Instant::now() + MIN_FLUSH), close(journal)).await.is_ok()

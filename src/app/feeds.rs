@@ -1,5 +1,5 @@
 //! Owns the way from the settings to running hubs: the server's own, event buses, and those with an upstream.
-//! Called by `app` at the start.
+//! Called by `app` at the start and at the end.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -66,6 +66,19 @@ pub(super) fn start_hubs(
             "hubs" => upstreams, "connections" => config.upstream.max_connections);
     }
     Ok(Arc::new(hubs))
+}
+
+/// Closes the connections to all upstreams (D4), at once and all together: to a provider that counts them, the process that comes
+/// next is to be the only one. Resolves when they are closed.
+pub(super) async fn stop_hubs(hubs: &Hubs) {
+    let stop = |hub: &HubHandle| {
+        let hub = hub.clone();
+        actix_rt::spawn(async move { hub.stop().await })
+    };
+    let stopping: Vec<_> = hubs.values().flatten().map(stop).collect();
+    for stopped in stopping {
+        let _ = stopped.await;
+    }
 }
 
 /// The operators' feed, as if somebody had configured it.

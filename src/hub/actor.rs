@@ -3,13 +3,14 @@
 
 use std::{
     collections::BTreeMap,
+    future::ready,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix::{
-    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient, SpawnHandle,
-    WrapFuture as _,
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture,
+    SpawnHandle, WrapFuture as _,
 };
 use slog::{info, warn};
 
@@ -17,7 +18,7 @@ use super::{
     bus::Bus,
     handle::HubHandle,
     lane::Lane,
-    messages::{Deliver, ListTopics, TopicLine, Wish},
+    messages::{Deliver, ListTopics, Stop, TopicLine, Wish},
     news::{News, Refusal},
     source::{Origin, Source},
     topics::{Change, Rules, Topics, Wanted},
@@ -48,6 +49,8 @@ pub struct Hub {
     timer: Option<(Instant, SpawnHandle)>,
     /// Runs while anything is wanted of a polled source.
     polling: Option<SpawnHandle>,
+    /// The server stops: whoever still comes finds no upstream.
+    is_stopping: bool,
 }
 
 impl Hub {
@@ -61,7 +64,8 @@ impl Hub {
         let rules =
             Rules { linger: config.linger, max_topics: config.max_topics, keeps: matches!(source, Source::Bus(_)) };
         let (topics, status) = (Topics::new(rules, HubHandle::floor(life)), handle.first_status());
-        Self { handle, life, source, topics, status, lanes: BTreeMap::new(), timer: None, polling: None }
+        let (lanes, is_stopping) = (BTreeMap::new(), false);
+        Self { handle, life, source, topics, status, lanes, timer: None, polling: None, is_stopping }
     }
 
     /// Carries out everything that has changed, and sees to it that what falls due later is done then.
@@ -87,7 +91,9 @@ impl Hub {
             (Source::Polled(source), Change::Unwatch(topic)) => source.unwatch(topic),
             (Source::Upstream(upstream), Change::Watch(topic)) => upstream.uplink.want(topic, now),
             (Source::Upstream(upstream), Change::Unwatch(topic)) => upstream.uplink.unwant(topic, now),
-            (Source::Upstream(upstream), Change::Active(is_active)) => upstream.uplink.set_active(*is_active, now),
+            (Source::Upstream(upstream), Change::Active(is_active)) => {
+                upstream.uplink.set_active(*is_active && !self.is_stopping, now);
+            }
             (Source::Polled(_), Change::Active(_)) | (Source::Bus(_), _) => {}
         }
     }
@@ -322,6 +328,20 @@ impl Handler<Wish> for Hub {
         let refused = wishes.wanted.into_iter().filter_map(want).collect();
         self.settle(now, context);
         refused
+    }
+}
+
+impl Handler<Stop> for Hub {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) -> Self::Result {
+        let now = Now::read();
+        self.is_stopping = true;
+        let Source::Upstream(upstream) = &mut self.source else { return Box::pin(ready(())) };
+        upstream.uplink.stop(now);
+        let closed = upstream.closed();
+        self.settle(now, context);
+        Box::pin(closed)
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::Hub,
-    messages::{Deliver, ListTopics, Publish, TopicLine},
+    messages::{Deliver, ListTopics, Publish, Stop, TopicLine},
     news::News,
     source::Origin,
     uplink::FeedStatus,
@@ -234,6 +234,15 @@ impl HubHandle {
     pub async fn publish(&self, topic: Topic, data: RawJson) -> Result<Receipt, PublishError> {
         let hub = self.address().ok_or(PublishError::Gone)?;
         hub.send(Publish { topic, data }).await.unwrap_or(Err(PublishError::Gone))
+    }
+
+    /// The server stops: closes the connection to the upstream. Resolves when that is done, or there is none. A bus is not
+    /// asked: it may wait for a store that fails.
+    pub async fn stop(&self) {
+        let hub = self.lock().address.clone().filter(|_| matches!(self.origin(), Origin::Upstream(_)));
+        if let Some(hub) = hub {
+            let _ = hub.send(Stop).await;
+        }
     }
 
     /// The topics that are there, by name. `None` while there is no hub.

@@ -33,6 +33,12 @@ pub struct Publish {
     pub data: RawJson,
 }
 
+/// Sent when the server stops (D4); answered when the upstream's connection is closed, a second later at most, and there will be
+/// none any more. Mailbox full: it waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
 // ---- queries
 
 /// Sent for an operator; answers the topics that are there, by name. Mailbox full: the request waits.

@@ -98,6 +98,12 @@ impl Upstream {
         }
     }
 
+    /// Resolves when the socket of the connection that was given up is closed, which takes a second at most.
+    pub fn closed(&self) -> impl Future<Output = ()> + use<> {
+        let line = self.line.clone();
+        async move { drop(line.lock().await) }
+    }
+
     /// Shows what there is to see of it.
     pub fn measure(&mut self, metrics: &HubMetrics, now: Now) {
         let FeedStatus { state, attempt, fatal, .. } = self.uplink.status();

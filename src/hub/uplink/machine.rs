@@ -27,6 +27,8 @@ use crate::{
 
 /// Nobody is there, or the connection is old.
 const CLOSE_NORMAL: u16 = 1000;
+/// The server stops.
+const CLOSE_GOING_AWAY: u16 = 1001;
 /// The upstream did not do its part.
 const CLOSE_PROTOCOL: u16 = 1002;
 
@@ -150,19 +152,30 @@ impl Uplink {
                     None => self.connect(now),
                 }
             }
-            (Phase::Idle, false) | (_, true) => {}
-            (phase, false) => {
-                if !matches!(phase, Phase::Down(_)) {
-                    self.out.push(Output::Disconnect(CLOSE_NORMAL));
-                    self.out.push(Output::Note(Note::Closed));
-                }
-                self.retry.ended(now.instant);
-                self.phase = Phase::Idle;
-                self.wanted.forget_asked();
-                self.outage.forget();
-                self.show(FeedState::Disconnected, now);
+            (_, true) => {}
+            (_, false) => self.leave(CLOSE_NORMAL, "nobody is there", now),
+        }
+    }
+
+    /// The server stops: as when nobody is there any more. Nobody may come after that.
+    pub fn stop(&mut self, now: Now) {
+        self.leave(CLOSE_GOING_AWAY, "the server stops", now);
+    }
+
+    fn leave(&mut self, code: u16, why: &'static str, now: Now) {
+        match self.phase {
+            Phase::Idle => return,
+            Phase::Down(_) => {}
+            _ => {
+                self.out.push(Output::Disconnect(code));
+                self.note(Note::Closed { why });
             }
         }
+        self.retry.ended(now.instant);
+        self.phase = Phase::Idle;
+        self.wanted.forget_asked();
+        self.outage.forget();
+        self.show(FeedState::Disconnected, now);
     }
 
     /// The endpoint answered.

@@ -44,8 +44,8 @@ pub enum Note {
     Refused { said: String },
     /// The next connection comes after this pause.
     Retry { after: Duration, attempt: u32 },
-    /// Nobody is there any more.
-    Closed,
+    /// By this side, which needs it no more.
+    Closed { why: &'static str },
     /// Frames that are no JSON or nest too deep, since the last such note.
     Unreadable { why: &'static str, frames: u64 },
     /// Items that no rule knows, since the last such note, and the newest of them.
@@ -56,8 +56,8 @@ impl Note {
     /// Whether an operator should look: the upstream, the network or the description is at fault.
     pub fn is_trouble(&self) -> bool {
         match self {
-            Self::Connecting { .. } | Self::Live { .. } | Self::Recovered | Self::Aged { .. } | Self::Closed => false,
-            Self::Retry { .. } | Self::Littered { .. } => false,
+            Self::Connecting { .. } | Self::Live { .. } | Self::Recovered | Self::Aged { .. } => false,
+            Self::Retry { .. } | Self::Littered { .. } | Self::Closed { .. } => false,
             Self::Stale { .. } | Self::Failed { .. } | Self::Lost { .. } | Self::Silent { .. } => true,
             Self::CoolDown { .. } | Self::Refused { .. } | Self::Unreadable { .. } | Self::Unknown { .. } => true,
         }
@@ -85,7 +85,7 @@ impl fmt::Display for Note {
             Self::Retry { after, attempt } => {
                 write!(f, "next connection in {} ms, after {attempt} failures", after.as_millis())
             }
-            Self::Closed => write!(f, "upstream connection is closed: nobody is there"),
+            Self::Closed { why } => write!(f, "upstream connection is closed: {why}"),
             Self::Unreadable { why, frames } => write!(f, "{frames} frames of the upstream could not be read: {why}"),
             Self::Unknown { said, items } => {
                 write!(f, "{items} items of the upstream are neither data nor ignored, for instance {said}")

@@ -14,6 +14,7 @@ mod secrecy;
 mod slow;
 mod snapshot;
 mod state;
+mod stop;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
