@@ -147,7 +147,7 @@ fn written(frame: &Value) -> Vec<u8> {
         "ping" => ServerFrame::Ping { time: need("time") }.write(&mut out),
         "error" => {
             let (code, message) = (text("code").expect("code"), text("message").expect("message"));
-            ServerFrame::Error { code, message, id: number("id") }.write(&mut out);
+            ServerFrame::Error { code, message, id: number("id"), topic: None }.write(&mut out);
         }
         "token_expiring" => ServerFrame::TokenExpiring { in_ms: need("in_ms") }.write(&mut out),
         "going_away" => {

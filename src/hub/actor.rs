@@ -141,6 +141,10 @@ impl Hub {
                 self.publish(&topic, Value { live, whole: None });
                 true
             }
+            Output::Rejected(rejected) => {
+                self.tell(&News::Rejected(rejected));
+                true
+            }
             Output::Note(note) => {
                 self.log(&note);
                 true
@@ -254,7 +258,7 @@ impl Hub {
     }
 
     /// A shard wants a topic, and hears what is known of it; or that it is not there, and why.
-    fn want(&mut self, topic: &Topic, shard: usize) -> Option<Refusal> {
+    fn want(&mut self, topic: &Topic, shard: usize, now: Now) -> Option<Refusal> {
         let is_nameless = matches!(&self.source, Source::Upstream(upstream) if !upstream.uplink.can_ask(topic));
         if is_nameless {
             return Some(Refusal::Nameless);
@@ -264,6 +268,10 @@ impl Hub {
         match wanted {
             Wanted::New => {}
             Wanted::Known(last, gap) => {
+                // It may have been rejected.
+                if let Source::Upstream(upstream) = &mut self.source {
+                    upstream.uplink.want(topic, now);
+                }
                 last.into_iter().for_each(|last| lane.push(News::Last(last)));
                 if let Some((from, to)) = gap {
                     lane.push(News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
@@ -324,7 +332,7 @@ impl Handler<Wish> for Hub {
         if wishes.clients == 0 {
             self.topics.set_clients(shard, 0, now.instant);
         }
-        let want = |topic: Topic| self.want(&topic, shard).map(|why| (topic, why));
+        let want = |topic: Topic| self.want(&topic, shard, now).map(|why| (topic, why));
         let refused = wishes.wanted.into_iter().filter_map(want).collect();
         self.settle(now, context);
         refused

@@ -15,10 +15,10 @@ use std::{
 use super::{
     news::{News, Refusal},
     update::Update,
-    uplink::{FeedStatus, Gap},
+    uplink::{FeedStatus, Gap, Rejected},
 };
 use crate::{
-    protocol::{Cause, FeedState, ServerFrame, Topic},
+    protocol::{Cause, FeedState, ServerFrame, Topic, error_code},
     ws::{Frame, Outbox, VolatileKey, json_frame},
 };
 
@@ -54,6 +54,8 @@ struct Listed {
     forgotten: bool,
     /// The hub has heard that wish, and does not have the topic.
     refused: Option<Refusal>,
+    /// What the upstream said no with, since somebody last asked for it.
+    rejected: Option<Frame>,
     /// Clients that will subscribe to it when the hub has heard of it.
     expected: usize,
 }
@@ -119,6 +121,9 @@ impl Fanout {
                 let whole = last.whole_frame();
                 hold(&client.outbox, &listed.key, &whole, || whole.clone(), now);
             }
+            if let Some(frame) = &listed.rejected {
+                client.outbox.push_behind(frame.clone(), now);
+            }
             // Of those it had, it has been told.
             if let Some(gap) = listed.gap.filter(|_| is_new) {
                 gaps.entry(gap).or_default().push(topic);
@@ -159,7 +164,7 @@ impl Fanout {
     /// `now`.
     pub fn tell(&mut self, news: News, heard: u64, now: Instant, unix_ms: u64) {
         match news {
-            News::Update(update) | News::Last(update) if !self.has_asked(&update.topic, heard) => {}
+            _ if news.topic().is_some_and(|topic| !self.has_asked(topic, heard)) => {}
             News::Update(update) => {
                 self.own_up_to(&update.topic, now, unix_ms);
                 self.update(update, false, now);
@@ -175,6 +180,7 @@ impl Fanout {
                 self.feed(status, now);
             }
             News::Gap(gap) => self.gap(&gap, now),
+            News::Rejected(rejected) => self.rejected(&rejected, now),
             News::Restarted(at) => self.ask_again(at),
             News::Ended => self.close(),
         }
@@ -182,11 +188,9 @@ impl Fanout {
 
     /// How many clients will be told.
     pub fn audience(&self, news: &News) -> usize {
-        match news {
-            News::Update(update) | News::Last(update) => {
-                self.topics.get(&update.topic).map_or(0, |listed| listed.subscribers.len())
-            }
-            _ => self.clients.len(),
+        match news.topic() {
+            Some(topic) => self.topics.get(topic).map_or(0, |listed| listed.subscribers.len()),
+            None => self.clients.len(),
         }
     }
 
@@ -212,6 +216,19 @@ impl Fanout {
         }
         listed.last = Some(update);
         listed.gap = None;
+    }
+
+    /// Its subscribers stay: the upstream may have the topic on the next connection.
+    fn rejected(&mut self, rejected: &Rejected, now: Instant) {
+        let Rejected { topic, said } = rejected;
+        let Some(listed) = self.topics.get_mut(topic) else { return };
+        let (code, message) = (error_code::TOPIC_REJECTED, format!("the upstream does not have this topic: {said}"));
+        let (code, message, id, topic) = (code, message.as_str(), None, Some(topic));
+        let frame = json_frame(|out| ServerFrame::Error { code, message, id, topic }.write(out));
+        for (_, outbox) in &listed.subscribers {
+            outbox.push_behind(frame.clone(), now);
+        }
+        listed.rejected = Some(frame);
     }
 
     /// Says what may have been missed since the hub was replaced, before what is new.
@@ -280,6 +297,7 @@ impl Listed {
             asked: None,
             forgotten: false,
             refused: None,
+            rejected: None,
             expected: 0,
         }
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{news::News, update::Update, uplink::Gap};
+use super::{news::News, uplink::Gap};
 use crate::protocol::Topic;
 
 /// News that wait in order, all of them; past either bound only the newest update of each topic is kept.
@@ -70,8 +70,7 @@ impl Lane {
             return;
         }
         let topics: HashSet<_> = topics.iter().collect();
-        let is_of = |update: &Update| topics.contains(&update.topic);
-        self.waiting.retain(|news| !matches!(news, News::Update(update) | News::Last(update) if is_of(update)));
+        self.waiting.retain(|news| !news.topic().is_some_and(|topic| topics.contains(topic)));
         self.bytes = self.waiting.iter().map(News::bytes).sum();
     }
 
@@ -96,24 +95,24 @@ impl Lane {
         self.sent.filter(|_| is_held).map(|sent| sent + self.interval)
     }
 
-    /// Of each topic the newest update stays, in its place, and the newest state of the feed. Several gaps become one, where the
+    /// Of each topic the newest update and the newest rejection stay, in their place, and the newest state of the feed. Several gaps become one, where the
     /// first was: it says more than is true of the values between them, and never less.
     fn conflate(&mut self) {
+        let key = |news: &News| Some((news.topic()?.clone(), matches!(news, News::Rejected(_))));
         let mut newest = HashMap::new();
         let (mut newest_feed, mut gap) = (None, None);
         for (place, news) in self.waiting.iter().enumerate() {
             match news {
-                News::Update(update) | News::Last(update) => drop(newest.insert(update.topic.clone(), place)),
                 News::Feed(_) => newest_feed = Some(place),
                 News::Gap(next) => gap = Some(gap.map_or_else(|| next.clone(), |gap| united(&gap, next))),
-                _ => {}
+                news => newest.extend(key(news).map(|key| (key, place))),
             }
         }
         for (place, news) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
             match &news {
-                News::Update(update) | News::Last(update) if newest.get(&update.topic) != Some(&place) => {}
                 News::Feed(_) if newest_feed != Some(place) => {}
                 News::Gap(_) => self.waiting.extend(gap.take().map(News::Gap)),
+                news if key(news).is_some_and(|key| newest.get(&key) != Some(&place)) => {}
                 _ => self.waiting.push(news),
             }
         }
@@ -134,7 +133,7 @@ mod tests {
     use crate::{
         hub::{
             update::{Update, Value},
-            uplink::FeedStatus,
+            uplink::{FeedStatus, Rejected},
         },
         protocol::{FeedState, RawJson},
     };
@@ -158,6 +157,10 @@ mod tests {
         News::Feed(FeedStatus { state: FeedState::Live, since: 0, attempt, fatal: false })
     }
 
+    fn rejected(name: &str) -> News {
+        News::Rejected(Rejected { topic: topic(name), said: "no".into() })
+    }
+
     /// Short names: `a1` an update, `f` the feed, `g[a b]1-2` a gap, `!a` a refusal.
     fn names(news: &[News]) -> Vec<String> {
         let name = |news: &News| match news {
@@ -168,6 +171,7 @@ mod tests {
                 topics.sort_unstable();
                 format!("g{}{}-{}", topics.join(""), gap.from, gap.to)
             }
+            News::Rejected(rejected) => format!("!{}", rejected.topic.as_str()),
             News::Restarted(_) | News::Ended => "end".into(),
         };
         news.iter().map(name).collect()
@@ -230,6 +234,14 @@ mod tests {
             lane.push(update("a", seq, &long));
         }
         assert!(lane.bytes <= MAX_BYTES && lane.waiting.len() <= MAX_BYTES / long.len(), "{}", lane.bytes);
+        // What is rejected again and again.
+        let mut lane = Lane::new(INTERVAL);
+        (0..MAX_NEWS).for_each(|number| lane.push(rejected(["a", "b"][number % 2])));
+        lane.push(update("a", 1, ""));
+        assert_eq!(
+            lane.next(Instant::now()).map(|news| names(&news)),
+            Some(["!a", "!b", "a1"].map(str::to_owned).to_vec())
+        );
         // Many more topics than the bound: twice the newest of each at most, and it is not gone through each time.
         let mut lane = Lane::new(INTERVAL);
         for round in 0..20 {
@@ -251,11 +263,15 @@ mod tests {
     #[test]
     fn h2_nothing_of_a_topic_that_is_not_wanted_any_more_is_sent() {
         let mut lane = Lane::new(INTERVAL);
-        for news in [update("a", 1, ""), update("b", 1, ""), feed(0), update("a", 2, "")] {
+        for news in [update("a", 1, ""), update("b", 1, ""), feed(0), update("a", 2, ""), rejected("a"), rejected("b")]
+        {
             lane.push(news);
         }
         lane.hear(7, &[topic("a"), topic("c")]);
         assert_eq!(lane.heard(), 7);
-        assert_eq!(lane.next(Instant::now()).map(|news| names(&news)), Some(vec!["b1".into(), "f0".into()]));
+        assert_eq!(
+            lane.next(Instant::now()).map(|news| names(&news)),
+            Some(vec!["b1".into(), "f0".into(), "!b".into()])
+        );
     }
 }

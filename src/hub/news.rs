@@ -3,8 +3,10 @@
 
 use super::{
     update::Update,
-    uplink::{FeedStatus, Gap},
+    uplink::{FeedStatus, Gap, Rejected},
 };
+use crate::protocol::Topic;
+
 /// Crosses threads; cloning shares texts and sets.
 #[derive(Debug, Clone)]
 pub enum News {
@@ -15,6 +17,8 @@ pub enum News {
     Feed(FeedStatus),
     /// H4: before the first fresh value of these topics.
     Gap(Gap),
+    /// The upstream does not have a topic that is wanted.
+    Rejected(Rejected),
     /// The hub ended abnormally at this moment (unix ms), and another has taken its place: it knows nothing of this shard.
     Restarted(u64),
     /// The hub ended abnormally too often of late: there is none now.
@@ -31,10 +35,20 @@ pub enum Refusal {
 }
 
 impl News {
+    /// The one topic that it is of, which is nobody's business whom it does not matter to.
+    pub fn topic(&self) -> Option<&Topic> {
+        match self {
+            Self::Update(update) | Self::Last(update) => Some(&update.topic),
+            Self::Rejected(rejected) => Some(&rejected.topic),
+            _ => None,
+        }
+    }
+
     /// The memory it takes, roughly.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Update(update) | Self::Last(update) => update.bytes(),
+            Self::Rejected(rejected) => rejected.topic.as_str().len() + rejected.said.len(),
             _ => size_of::<Self>(),
         }
     }

@@ -12,7 +12,7 @@ use super::{
     fanout::{Fanout, Outlook, TooMany, Wishes},
     news::{News, Refusal},
     update::{Update, Value},
-    uplink::{FeedStatus, Gap},
+    uplink::{FeedStatus, Gap, Rejected},
 };
 use crate::{
     observe::metrics::Metrics,
@@ -83,6 +83,10 @@ fn update(name: &str, seq: u64, live: &str) -> News {
 
 fn gap(names: &[&str], from: u64, to: u64) -> News {
     News::Gap(Gap { topics: Arc::new(names.iter().map(|name| topic(name)).collect()), from, to })
+}
+
+fn rejected(name: &str, said: &str) -> News {
+    News::Rejected(Rejected { topic: topic(name), said: said.into() })
 }
 
 fn deliver(fanout: &mut Fanout, news: Vec<News>) {
@@ -254,4 +258,35 @@ fn a_topic_that_a_hub_s_successor_refuses_is_taken_from_its_subscribers_with_an_
     deliver(&mut fanout, news);
     let values: Vec<_> = client.told().into_iter().filter(|frame| frame["type"] == "data").collect();
     assert_eq!((values.len(), &values[0]["topic"]), (1, &json!("b")), "the others are not subscribed");
+}
+
+#[test]
+fn h2_who_has_a_topic_that_the_upstream_rejects_is_told_and_stays_and_who_comes_makes_the_hub_ask_again() {
+    let (mut fanout, clients) = (fanout(), [(); 3].map(|()| Client::new()));
+    for (number, client) in (0..).zip(&clients) {
+        fanout.enter(number, client.outbox.clone());
+    }
+    subscribe(&mut fanout, 0, &["a", "b"]);
+    subscribe(&mut fanout, 1, &["b"]);
+    deliver(&mut fanout, vec![rejected("a", "no \"a\""), rejected("x", "no")]);
+    let error = |said: &str| json!({"type": "error", "code": "topic_rejected", "topic": "a", "message": format!("the upstream does not have this topic: {said}")});
+    assert_eq!(clients[0].told()[1..], [error("no \"a\"")]);
+    assert_eq!((clients[1].told().len(), fanout.wishes()), (1, None), "of b nothing was said");
+    // Whoever comes now is told when the upstream has said it again, also if that is sooner than its `subscribed`.
+    let topics = [topic("a")];
+    fanout.expect(2, &topics).expect("few topics");
+    let wishes = fanout.wishes().expect("the hub is asked again");
+    assert_eq!((&wishes.wanted[..], fanout.outlook(&topics)), (&topics[..], Outlook::Unknown));
+    fanout.tell(rejected("a", "earlier"), wishes.number - 1, Instant::now(), 1000);
+    fanout.heard(wishes.number, Vec::new(), Instant::now());
+    fanout.tell(rejected("a", "again"), wishes.number, Instant::now(), 1000);
+    fanout.subscribe(2, &topics, subscribed(&topics), Instant::now());
+    fanout.expect_no_more(&topics);
+    assert_eq!(clients[2].told()[1..], [error("again")]);
+    assert_eq!(clients[0].told()[2..], [error("again")]);
+    // It has it after all.
+    deliver(&mut fanout, vec![update("a", 1, "x")]);
+    for client in [&clients[0], &clients[2]] {
+        assert_eq!(client.told().last().expect("a value")["type"], "data");
+    }
 }

@@ -112,6 +112,7 @@ impl Upstream {
         metrics.upstream_topics.set(self.uplink.upstream_topics() as i64);
         let (before, counts) = (self.counted, self.uplink.counts());
         metrics.unusable.inc_by(counts.unreadable + counts.unknown - before.unreadable - before.unknown);
+        metrics.rejected.inc_by(counts.rejected - before.rejected);
         metrics.gaps.inc_by(counts.gaps - before.gaps);
         if let Some(heard) = self.uplink.last_heard() {
             let age = now.instant.saturating_duration_since(heard);

@@ -25,6 +25,7 @@ pub(super) struct Upstreams {
     hub_messages: IntCounterVec,
     hub_gaps: IntCounterVec,
     hub_unusable: IntCounterVec,
+    hub_rejected: IntCounterVec,
     hub_restarts: IntCounterVec,
     proxy_sessions: IntGaugeVec,
     proxy_sessions_total: IntCounterVec,
@@ -56,6 +57,8 @@ pub struct HubMetrics {
     pub gaps: IntCounter,
     /// Frames of the upstream that cannot be read, and items of which no rule of the description knows what they are.
     pub unusable: IntCounter,
+    /// Topics that the upstream rejected.
+    pub rejected: IntCounter,
     /// How often the hub ended abnormally and was started again.
     pub restarts: IntCounter,
     live: IntGauge,
@@ -100,6 +103,7 @@ impl Upstreams {
             hub_messages: counters("hub", "innkeeper_hub_messages_total", "Values from the upstream, or published."),
             hub_gaps: counters("hub", "innkeeper_hub_gaps_total", "Times that values may have been missed (H4)."),
             hub_unusable: counters("hub", "innkeeper_hub_unusable_total", "Frames and items of no known kind."),
+            hub_rejected: counters("hub", "innkeeper_hub_rejected_total", "Topics that the upstream rejected."),
             hub_restarts: counters("hub", "innkeeper_hub_restarts_total", "Hubs started again after a failure."),
             proxy_sessions: gauges("proxy", "innkeeper_proxy_sessions", "Upstream connections of a proxy."),
             proxy_sessions_total: counters("proxy", "innkeeper_proxy_sessions_total", "Upstream connections opened."),
@@ -135,6 +139,7 @@ impl Upstreams {
                 messages: self.hub_messages.with_label_values(label),
                 gaps: self.hub_gaps.with_label_values(label),
                 unusable: self.hub_unusable.with_label_values(label),
+                rejected: self.hub_rejected.with_label_values(label),
                 restarts: self.hub_restarts.with_label_values(label),
                 live: self.hub_live.with_label_values(label),
                 state: AtomicU8::new(0),

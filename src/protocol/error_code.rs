@@ -23,5 +23,7 @@ pub const AUTH_REQUIRED: &str = "auth_required";
 pub const UNAVAILABLE: &str = "unavailable";
 /// A hub does not have this topic, or its upstream cannot be asked for it.
 pub const UNKNOWN_TOPIC: &str = "unknown_topic";
+/// The upstream of a hub does not have this topic, or does not give it to us.
+pub const TOPIC_REJECTED: &str = "topic_rejected";
 /// A subscriber, or a hub, has as many topics as it may.
 pub const TOO_MANY_TOPICS: &str = "too_many_topics";

@@ -142,6 +142,9 @@ pub enum ServerFrame<'a> {
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<u64>,
+        /// Of a hub, where the error is about one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<&'a Topic>,
     },
     TokenExpiring {
         in_ms: u64,

@@ -25,5 +25,5 @@ use crate::protocol::ServerFrame;
 
 /// An `error` frame (3.2): `code` is stable, `message` is for people, `id` names the request that failed.
 pub fn error_frame(code: &str, message: &str, id: Option<u64>) -> Frame {
-    json_frame(|out| ServerFrame::Error { code, message, id }.write(out))
+    json_frame(|out| ServerFrame::Error { code, message, id, topic: None }.write(out))
 }

@@ -10,6 +10,8 @@ export class InnkeeperError extends Error {
     message: string,
     /** The WebSocket's close code, when this ended a connection. */
     readonly closeCode?: number,
+    /** The topic of a feed that this is about: `topic_rejected`. */
+    readonly topic?: string,
   ) {
     super(message);
   }

@@ -75,7 +75,7 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
           emit("gap", frame);
           break;
         case "error":
-          emit("error", new InnkeeperError(frame.code, frame.message));
+          emit("error", new InnkeeperError(frame.code, frame.message, undefined, frame.topic));
       }
     },
     changed,

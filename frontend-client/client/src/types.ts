@@ -128,7 +128,7 @@ export type ServerFrame =
   | { type: "ack"; id: number; seq: number | null }
   | { type: "ping"; time: number }
   | { type: "pong"; nonce?: Json; time: number }
-  | { type: "error"; code: string; message: string; id?: number }
+  | { type: "error"; code: string; message: string; id?: number; topic?: string }
   | { type: "token_expiring"; in_ms: number }
   | { type: "going_away"; code: number; reconnect_after_ms: number }
   | HubWelcome

@@ -103,13 +103,14 @@ it("tells of the upstream, of gaps and of errors", async () => {
   const told: unknown[] = [];
   feed.on("feed", ({ state }) => told.push(state));
   feed.on("gap", ({ topics, from, to }) => told.push([topics, from, to]));
-  feed.on("error", ({ code }) => told.push(code));
+  feed.on("error", ({ code, topic }) => told.push(topic ? [code, topic] : code));
   socket
     .say({ type: "subscribed", topics: ["a"], feed: { state: "live" } })
     .say({ type: "feed", state: "down", since: 1, attempt: 2 })
     .say({ type: "gap", topics: ["a"], from: 1, to: 2 })
+    .say({ type: "error", code: "topic_rejected", message: "", topic: "a" })
     .say({ type: "error", code: "forbidden", message: "" });
-  expect(told).toEqual(["live", "down", [["a"], 1, 2], "forbidden"]);
+  expect(told).toEqual(["live", "down", [["a"], 1, 2], ["topic_rejected", "a"], "forbidden"]);
 });
 
 it("stops when the server says so, and when it is closed", async () => {

@@ -86,7 +86,7 @@ const SERVER: Table<ServerFrame> = {
   ack: { id: must(count), seq: must(or(count, either(null))) },
   ping: { time: must(count) },
   pong: { nonce: may(any), time: must(count) },
-  error: { code: must(text), message: must(text), id: may(count) },
+  error: { code: must(text), message: must(text), id: may(count), topic: may(text) },
   token_expiring: { in_ms: must(count) },
   going_away: { code: must(count), reconnect_after_ms: must(count) },
   subscribed: { topics: must(texts), feed: may(object) },

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    AuthExchange, Backoff, CoolDown, FeedConfig, FeedHeartbeat, TopicRule, Unwrap, endpoint,
+    AuthExchange, Backoff, CoolDown, FeedConfig, FeedHeartbeat, Pointer, Rejection, Template, TopicRule, Unwrap,
+    endpoint,
     expand::Place,
     fields::{Fields, Scope},
     keys::{self, Key},
@@ -28,6 +29,7 @@ pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedCon
         on_open: frames(fields, &keys::ON_OPEN, scope),
         ready: matchers(fields, &keys::READY, scope),
         auth: auth(fields, scope),
+        rejected: rejected(fields, subscribe.as_ref(), scope),
         subscribe,
         unsubscribe,
         batch,
@@ -89,6 +91,28 @@ fn topic(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<TopicRule> {
     let names = topic.pairs(&keys::NAMES, scope).into_iter().map(|(_, text, name)| (text, name)).collect();
     topic.finish(scope);
     Some(TopicRule { parts, separator, overrides, names })
+}
+
+fn rejected(fields: &mut Fields, subscribe: Option<&Template>, scope: &mut Scope<'_>) -> Option<Rejection> {
+    let mut map = fields.map(&keys::REJECTED_MAP, scope)?;
+    if !map.is_set(&keys::REJECTED_WHEN) {
+        scope.complain(&map.at, "has no when");
+    }
+    let ways = [&keys::REJECTED_ID, &keys::REJECTED_TOPIC, &keys::REJECTED_NAME];
+    if !ways.iter().any(|key| map.is_set(key)) {
+        scope.complain(&map.at, "has neither id, topic nor name, which say what is rejected");
+    }
+    if map.is_set(&keys::REJECTED_ID) && !subscribe.is_some_and(|template| template.0.contains("{id}")) {
+        scope.complain(&map.place(&keys::REJECTED_ID), "needs {id} in subscribe");
+    }
+    let when = matchers(&mut map, &keys::REJECTED_WHEN, scope);
+    let mut pointer = |key: &Key| -> Option<Pointer> {
+        let (at, text) = map.text(key, Place::Plain, scope)?;
+        pointer(&at, &text, true, scope)
+    };
+    let [id, topic, name] = ways.map(&mut pointer);
+    map.finish(scope);
+    Some(Rejection { when, id, topic, name })
 }
 
 fn heartbeat(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedHeartbeat> {

@@ -35,6 +35,7 @@ macro_rules! groups {
 const M: u64 = 1024 * 1024;
 const DAY: u64 = 86_400_000;
 const FRAME: Kind = Kind::Text("the text of a frame");
+const POINTER: Kind = Kind::Text("a pointer such as /sym or ^/channel");
 const MATCHERS: Kind = Kind::Text("a matcher or a list of them");
 
 groups! {
@@ -87,6 +88,8 @@ groups! {
             "What of an item subscribers get; unset: all of it";
         TOPIC_MAP "topic" = "", Kind::Text("a map"),
             "How an item says which topic it is of. Needed";
+        REJECTED_MAP "rejected" = "", Kind::Text("a map"),
+            "How the upstream says no to a topic; unset: its subscribers wait in vain";
         IGNORE "ignore" = "", MATCHERS,
             "Items that say nothing to subscribers. What has no topic is passed over anyhow";
         HEARTBEAT_MAP "heartbeat" = "", Kind::Text("a map"),
@@ -125,6 +128,17 @@ groups! {
             "By what the first part says: other parts in place of those above";
         NAMES "names" = "", Kind::Text("a map from texts to texts"),
             "By what the first part says: what it is called in topics";
+    }
+
+    REJECTED "rejected" "rejected" {
+        REJECTED_WHEN "when" = "", MATCHERS,
+            "What means it. Needed";
+        REJECTED_ID "id" = "", POINTER,
+            "Where the {id} of the frame stands that asked for the topic: all topics of that frame, unless topic or name says which";
+        REJECTED_TOPIC "topic" = "", POINTER,
+            "Where the topic stands, alone or at the end of a sentence";
+        REJECTED_NAME "name" = "", POINTER,
+            "The same for the {name} of the topic, where its channel is not told";
     }
 
     HEARTBEAT "heartbeat" "heartbeat" {
@@ -196,4 +210,5 @@ groups! {
 }
 
 /// In the order of the documents.
-pub const GROUPS: &[Group] = &[HUB, ENDPOINT, FEED, AUTH, TOPIC, HEARTBEAT, COOL_DOWN, BACKOFF, PROXY, BUDGET];
+pub const GROUPS: &[Group] =
+    &[HUB, ENDPOINT, FEED, AUTH, TOPIC, REJECTED, HEARTBEAT, COOL_DOWN, BACKOFF, PROXY, BUDGET];

@@ -98,6 +98,7 @@ pub struct FeedConfig {
     pub messages_per_second: f64,
     pub unwrap: Unwrap,
     pub topic: TopicRule,
+    pub rejected: Option<Rejection>,
     /// Frames (or their items) that say nothing to subscribers.
     pub ignore: Vec<Matcher>,
     pub heartbeat: Option<FeedHeartbeat>,
@@ -180,6 +181,18 @@ pub struct TopicRule {
     pub overrides: Vec<(String, Vec<Pointer>)>,
     /// What the first part says, and what it is called in topics.
     pub names: Vec<(String, String)>,
+}
+
+/// How an item says no to topics that were asked for. What is there of the last three says to which: all of it must fit.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    pub when: Vec<Matcher>,
+    /// Where the `{id}` of the frame stands that asked for them.
+    pub id: Option<Pointer>,
+    /// Where the topic stands, alone or at the end of a sentence.
+    pub topic: Option<Pointer>,
+    /// The same for its `{name}`.
+    pub name: Option<Pointer>,
 }
 
 #[derive(Debug, Clone)]

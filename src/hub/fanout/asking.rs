@@ -65,8 +65,8 @@ impl Fanout {
         for topic in topics {
             let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
             listed.expected += 1;
-            // There may be room now.
-            listed.forgotten |= listed.refused.take().is_some();
+            // There may be room now, or the upstream may have it.
+            listed.forgotten |= listed.refused.take().is_some() | listed.rejected.take().is_some();
             if listed.asked.is_none() || listed.forgotten {
                 self.changed.insert(topic.clone());
             }

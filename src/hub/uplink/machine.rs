@@ -59,6 +59,7 @@ pub struct Uplink {
     counts: Counts,
     unreadable: Throttle,
     unknown: Throttle,
+    rejected: Throttle,
     /// Where topics are written; kept for its memory.
     name: String,
     out: Vec<Output>,
@@ -115,6 +116,7 @@ impl Uplink {
             counts: Counts::default(),
             unreadable: Throttle::default(),
             unknown: Throttle::default(),
+            rejected: Throttle::default(),
             name: String::new(),
             out: Vec::new(),
             rules: Arc::new(rules),

@@ -13,6 +13,7 @@ mod note;
 mod outage;
 mod output;
 mod pace;
+mod rejection;
 mod rules;
 mod template;
 #[cfg(test)]
@@ -21,4 +22,4 @@ mod wanted;
 
 pub use machine::Uplink;
 pub use note::Note;
-pub use output::{Counts, FeedStatus, Gap, Output};
+pub use output::{Counts, FeedStatus, Gap, Output, Rejected};

@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,6 +51,8 @@ pub enum Note {
     Unreadable { why: &'static str, frames: u64 },
     /// Items that no rule knows, since the last such note, and the newest of them.
     Unknown { said: String, items: u64 },
+    /// Times that the upstream said no to topics, since the last such note, and what it said last.
+    Rejected { said: Arc<str>, times: u64 },
 }
 
 impl Note {
@@ -58,6 +61,8 @@ impl Note {
         match self {
             Self::Connecting { .. } | Self::Live { .. } | Self::Recovered | Self::Aged { .. } => false,
             Self::Retry { .. } | Self::Littered { .. } | Self::Closed { .. } => false,
+            // A client's fault, as a rule.
+            Self::Rejected { .. } => false,
             Self::Stale { .. } | Self::Failed { .. } | Self::Lost { .. } | Self::Silent { .. } => true,
             Self::CoolDown { .. } | Self::Refused { .. } | Self::Unreadable { .. } | Self::Unknown { .. } => true,
         }
@@ -87,6 +92,9 @@ impl fmt::Display for Note {
             }
             Self::Closed { why } => write!(f, "upstream connection is closed: {why}"),
             Self::Unreadable { why, frames } => write!(f, "{frames} frames of the upstream could not be read: {why}"),
+            Self::Rejected { said, times } => {
+                write!(f, "upstream has rejected topics {times} times, for instance: {said}")
+            }
             Self::Unknown { said, items } => {
                 write!(f, "{items} items of the upstream are neither data nor ignored, for instance {said}")
             }

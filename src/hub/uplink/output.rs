@@ -27,8 +27,18 @@ pub enum Output {
     Gap(Gap),
     /// A value of a topic that is wanted, as the upstream wrote it.
     Data(Topic, RawJson),
+    /// The upstream does not have a topic that is wanted.
+    Rejected(Rejected),
     /// Worth a line in the log.
     Note(Note),
+}
+
+/// What the upstream says no to. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    pub topic: Topic,
+    /// Its own words, cut and without secrets.
+    pub said: Arc<str>,
 }
 
 /// H3.
@@ -74,6 +84,8 @@ pub struct Counts {
     pub unknown: u64,
     /// Frames that are no JSON, or nest too deep.
     pub unreadable: u64,
+    /// Topics that the upstream rejected.
+    pub rejected: u64,
     /// Gaps put out.
     pub gaps: u64,
 }

@@ -88,11 +88,8 @@ impl Template {
         !(self.has(&[Place::Topics, Place::Names]) && topic.as_str().contains(is_odd))
     }
 
-    /// Channel and name: the two sides of the first separator. A topic without one has no channel.
     fn split<'t>(&self, topic: &'t Topic) -> (&'t str, &'t str) {
-        let topic = topic.as_str();
-        let parts = if self.separator.is_empty() { None } else { topic.split_once(self.separator.as_str()) };
-        parts.unwrap_or(("", topic))
+        split(&self.separator, topic)
     }
 
     /// The frame that names these topics, of one group; with [`Template::is_single`] there is one.
@@ -118,6 +115,13 @@ impl Template {
         }
         Secret::new(out)
     }
+}
+
+/// Channel and name: the two sides of the first separator. A topic without one has no channel.
+pub fn split<'t>(separator: &str, topic: &'t Topic) -> (&'t str, &'t str) {
+    let topic = topic.as_str();
+    let parts = if separator.is_empty() { None } else { topic.split_once(separator) };
+    parts.unwrap_or(("", topic))
 }
 
 fn quoted(text: &str) -> String {

@@ -5,6 +5,7 @@ mod feeds;
 mod model;
 mod outages;
 mod phases;
+mod rejections;
 mod shapes;
 mod wishes;
 
@@ -54,7 +55,7 @@ impl Rig {
     }
 
     /// What the machine wants done, a word each: `connect`, `ping`, `disconnect 1000`, `live 0` (state and attempt),
-    /// `gap a,b 0..30` (ms since the start), `topic = data`, or a frame's text. Notes are kept apart.
+    /// `gap a,b 0..30` (ms since the start), `topic = data`, `rejected topic: words`, or a frame's text. Notes are kept apart.
     fn drain(&mut self) -> Vec<String> {
         let mut words = Vec::new();
         for output in self.uplink.drain() {
@@ -70,6 +71,7 @@ impl Rig {
                     format!("gap {} {}..{}", topics.join(","), gap.from - START, gap.to - START)
                 }
                 Output::Data(topic, data) => format!("{} = {}", topic.as_str(), data.as_str()),
+                Output::Rejected(rejected) => format!("rejected {}: {}", rejected.topic.as_str(), rejected.said),
                 Output::Note(note) => {
                     self.notes.push(note);
                     continue;

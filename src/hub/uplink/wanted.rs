@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use crate::protocol::Topic;
 
 /// Invariants: a topic has an entry when it is wanted or asked for; it has a turn when what is wanted and what is asked for
-/// differ and a frame can change that; each turn stands in the queue of what is to be done at it.
+/// differ and a frame can change that, unless the upstream has rejected it; each turn stands in the queue of what is to be done
+/// at it.
 pub struct Wanted {
     topics: HashMap<Topic, Entry>,
     /// In the order of the wishes, so that none waits for ever behind newer ones.
@@ -21,8 +22,16 @@ pub struct Wanted {
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
     is_wanted: bool,
-    is_asked: bool,
+    /// The number of the frame that asked for it.
+    asked: Option<u64>,
     turn: Option<u64>,
+}
+
+impl Entry {
+    /// The upstream said no, on this connection and since somebody last began to want it.
+    fn is_rejected(&self) -> bool {
+        self.is_wanted && self.asked.is_none() && self.turn.is_none()
+    }
 }
 
 /// What a frame does with the topics in it.
@@ -37,9 +46,16 @@ impl Wanted {
         Self { topics: HashMap::new(), queues: Default::default(), next_turn: 0, wanted: 0, asked: 0, can_drop }
     }
 
-    /// `false`: it was wanted already.
+    /// `false`: it was wanted already. One that the upstream rejected is asked for again.
     pub fn want(&mut self, topic: &Topic) -> bool {
-        self.wish(topic, true)
+        match self.topics.get(topic).copied() {
+            Some(entry) if entry.is_rejected() => {
+                let turn = Some(self.queue(Change::Ask, topic));
+                self.put(topic, Entry { turn, ..entry });
+                true
+            }
+            _ => self.wish(topic, true),
+        }
     }
 
     /// `false`: it was not wanted.
@@ -61,8 +77,10 @@ impl Wanted {
         match entry.turn.take() {
             // The opposite wish was not sent yet: together they are nothing.
             Some(turn) => self.queues.iter_mut().for_each(|queue| drop(queue.remove(&turn))),
-            None if is_wanted && !entry.is_asked => entry.turn = Some(self.queue(Change::Ask, topic)),
-            None if !is_wanted && entry.is_asked && self.can_drop => entry.turn = Some(self.queue(Change::Drop, topic)),
+            None if is_wanted && entry.asked.is_none() => entry.turn = Some(self.queue(Change::Ask, topic)),
+            None if !is_wanted && entry.asked.is_some() && self.can_drop => {
+                entry.turn = Some(self.queue(Change::Drop, topic))
+            }
             None => {}
         }
         self.put(topic, entry);
@@ -70,7 +88,7 @@ impl Wanted {
     }
 
     fn put(&mut self, topic: &Topic, entry: Entry) {
-        if entry.is_wanted || entry.is_asked {
+        if entry.is_wanted || entry.asked.is_some() {
             self.topics.insert(topic.clone(), entry);
         } else {
             self.topics.remove(topic);
@@ -88,8 +106,9 @@ impl Wanted {
         self.topics.get_key_value(name).filter(|(_, entry)| entry.is_wanted).map(|(topic, _)| topic)
     }
 
+    /// Those that are wanted, without what the upstream rejected.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.topics.iter().filter(|(_, entry)| entry.is_wanted).map(|(topic, _)| topic)
+        self.topics.iter().filter(|(_, entry)| entry.is_wanted && !entry.is_rejected()).map(|(topic, _)| topic)
     }
 
     /// Topics that the upstream was asked for on this connection.
@@ -113,8 +132,8 @@ impl Wanted {
         }
     }
 
-    /// The longest waiting topics, at most `max`, all of the first one's group. They count as done.
-    pub fn take(&mut self, change: Change, max: usize, group: impl Fn(&Topic) -> &str) -> Vec<Topic> {
+    /// The longest waiting topics, at most `max`, all of the first one's group. They count as done, by the frame of this number.
+    pub fn take(&mut self, change: Change, max: usize, group: impl Fn(&Topic) -> &str, frame: u64) -> Vec<Topic> {
         let queue = &mut self.queues[change as usize];
         let Some((_, first)) = queue.first_key_value() else { return Vec::new() };
         let common = group(first).to_owned();
@@ -124,8 +143,8 @@ impl Wanted {
         for topic in &taken {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
             entry.turn = None;
-            entry.is_asked = change == Change::Ask;
-            if entry.is_asked {
+            entry.asked = (change == Change::Ask).then_some(frame);
+            if entry.asked.is_some() {
                 self.asked += 1
             } else {
                 self.asked -= 1
@@ -133,6 +152,24 @@ impl Wanted {
             self.put(topic, entry);
         }
         taken
+    }
+
+    /// The upstream says no to those of which this holds, by the number of the frame that asked for them: they are asked for
+    /// again on the next connection, or when somebody begins to want them. Returns which these are.
+    pub fn reject(&mut self, is_meant: impl Fn(&Topic, u64) -> bool) -> Vec<Topic> {
+        let is_meant = |(topic, entry): &(&Topic, &Entry)| entry.asked.is_some_and(|frame| is_meant(topic, frame));
+        let rejected: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
+        for topic in &rejected {
+            let mut entry = self.topics.get(topic).copied().unwrap_or_default();
+            // It need not be taken back any more.
+            if let Some(turn) = entry.turn.take() {
+                self.queues[Change::Drop as usize].remove(&turn);
+            }
+            entry.asked = None;
+            self.asked -= 1;
+            self.put(topic, entry);
+        }
+        rejected
     }
 
     /// The connection is gone, and everything is to be asked for again on the next one, in the order of names.
@@ -143,7 +180,7 @@ impl Wanted {
         let mut topics: Vec<Topic> = self.topics.keys().cloned().collect();
         topics.sort_unstable();
         for topic in topics {
-            let entry = Entry { is_wanted: true, is_asked: false, turn: Some(self.queue(Change::Ask, &topic)) };
+            let entry = Entry { is_wanted: true, asked: None, turn: Some(self.queue(Change::Ask, &topic)) };
             self.topics.insert(topic, entry);
         }
     }
@@ -159,7 +196,7 @@ mod tests {
 
     fn take(wanted: &mut Wanted, max: usize) -> Option<(Change, Vec<String>)> {
         let change = wanted.next()?;
-        let taken = wanted.take(change, max, |topic| topic.as_str().split('.').next().unwrap_or_default());
+        let taken = wanted.take(change, max, |topic| topic.as_str().split('.').next().unwrap_or_default(), 7);
         Some((change, taken.iter().map(|topic| topic.as_str().to_owned()).collect()))
     }
 
@@ -224,5 +261,27 @@ mod tests {
         wanted.want(&topic("a"));
         assert_eq!((take(&mut wanted, 1), wanted.litter()), (None, 0));
         assert!(wanted.get("a").is_some());
+    }
+
+    #[test]
+    fn h2_what_the_upstream_rejects_is_asked_for_again_when_somebody_begins_to_want_it_or_on_the_next_connection() {
+        let mut wanted = Wanted::new(true);
+        for name in ["a", "b", "c"] {
+            wanted.want(&topic(name));
+        }
+        while take(&mut wanted, 1).is_some() {}
+        wanted.unwant(&topic("c"));
+        assert_eq!(wanted.reject(|_, frame| frame == 8), []);
+        assert_eq!(wanted.reject(|topic, frame| frame == 7 && topic.as_str() != "b").len(), 2);
+        assert_eq!((take(&mut wanted, 9), wanted.asked()), (None, 1), "c need not be taken back");
+        assert!(wanted.reject(|topic, _| topic.as_str() == "a").is_empty(), "it is not asked for");
+        assert!(wanted.topics().eq([&topic("b")]) && wanted.get("a").is_some(), "a is wanted all the same");
+        assert!(wanted.want(&topic("a")) && !wanted.want(&topic("a")));
+        assert_eq!((take(&mut wanted, 9), wanted.asked()), (Some((Change::Ask, names(&["a"]))), 2));
+        wanted.reject(|topic, _| topic.as_str() == "a");
+        assert!(wanted.unwant(&topic("a")) && take(&mut wanted, 9).is_none() && wanted.get("a").is_none());
+        wanted.reject(|topic, _| topic.as_str() == "b");
+        wanted.forget_asked();
+        assert_eq!(take(&mut wanted, 9), Some((Change::Ask, names(&["b"]))));
     }
 }

@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 
 use super::{Peer, Provider, peer::with};
 
+#[derive(Default)]
 pub struct Finnhub {
     pub key: String,
+    /// Symbols that it does not have, for the time being.
+    pub unlisted: Vec<String>,
 }
 
 impl Provider for Finnhub {
@@ -18,6 +21,9 @@ impl Provider for Finnhub {
 
     fn hear(&mut self, peer: &mut Peer, frame: &Value) {
         match (frame["type"].as_str(), frame["symbol"].as_str()) {
+            (Some("subscribe"), Some(symbol)) if self.unlisted.iter().any(|unlisted| unlisted == symbol) => {
+                peer.say(&json!({"type": "error", "msg": format!("Invalid symbol {symbol}")}));
+            }
             (Some("subscribe"), Some(symbol)) => peer.subscribe(symbol),
             (Some("unsubscribe"), Some(symbol)) => peer.unsubscribe(symbol),
             _ => peer.say(&json!({"type": "error", "msg": "Invalid message"})),

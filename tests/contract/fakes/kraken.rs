@@ -15,6 +15,8 @@ const TIMES: [(&str, &str); 2] =
 pub struct Kraken {
     /// Whether a `ping` gets its `pong`.
     pub deaf_to_pings: bool,
+    /// Pairs that it does not have, for the time being.
+    pub unlisted: Vec<String>,
 }
 
 impl Provider for Kraken {
@@ -31,9 +33,10 @@ impl Provider for Kraken {
             "subscribe" | "unsubscribe" => {
                 let channel = params["channel"].as_str().unwrap_or_default();
                 for symbol in texts(&params["symbol"]) {
-                    if !symbol.contains('/') {
+                    if self.unlisted.iter().any(|unlisted| unlisted == symbol) {
                         let error = format!("Currency pair not supported {symbol}");
-                        let answer = json!({"method": method, "error": error, "success": false, "symbol": symbol});
+                        let answer = json!({"method": method, "error": error, "success": false, "symbol": symbol,
+                            "req_id": frame["req_id"]});
                         peer.say(&with(&answer, &TIMES));
                         continue;
                     }

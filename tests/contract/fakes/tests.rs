@@ -197,7 +197,7 @@ fn the_fake_alpaca_wants_key_and_secret_and_tells_all_subscriptions_after_each_c
 
 #[test]
 fn the_fake_finnhub_has_its_key_in_the_url_and_acknowledges_nothing() {
-    let fake = Fake::start(Finnhub { key: "k".into() });
+    let fake = Fake::start(Finnhub { key: "k".into(), ..Finnhub::default() });
     for target in ["/", "/?token=wrong", "/?key=k"] {
         assert!(
             matches!(tungstenite::connect(fake.url(target)), Err(tungstenite::Error::Http(answer)) if answer.status() == 401)
@@ -214,7 +214,7 @@ fn the_fake_finnhub_has_its_key_in_the_url_and_acknowledges_nothing() {
 
 #[test]
 fn the_fake_kraken_answers_each_symbol_and_sends_a_snapshot_behind_it() {
-    let fake = Fake::start(Kraken::default());
+    let fake = Fake::start(Kraken { unlisted: vec!["X".into()], ..Kraken::default() });
     let mut socket = dial(&fake, "/v2");
     assert_eq!(hear(&mut socket)["channel"], "status");
     say(
@@ -224,7 +224,8 @@ fn the_fake_kraken_answers_each_symbol_and_sends_a_snapshot_behind_it() {
     let answers: Vec<_> = (0..5).map(|_| hear(&mut socket)).collect();
     assert_eq!((&answers[0]["success"], &answers[0]["req_id"]), (&json!(true), &json!(7)));
     assert_eq!(answers[1], json!({"channel": "ticker", "type": "snapshot", "data": [{"symbol": "A/B", "last": 1.0}]}));
-    assert_eq!((&answers[2]["success"], &answers[2]["symbol"]), (&json!(false), &json!("X")));
+    let refusal = (&answers[2]["success"], &answers[2]["symbol"], &answers[2]["req_id"]);
+    assert_eq!(refusal, (&json!(false), &json!("X"), &json!(7)));
     assert_eq!(answers[4]["data"][0]["symbol"], "C/D");
     fake.publish("ticker:A/B", json!({"last": 2.0}));
     assert_eq!(hear(&mut socket)["data"], json!([{"last": 2.0, "symbol": "A/B"}]));

@@ -9,6 +9,7 @@ mod gap;
 mod health;
 mod linger;
 mod providers;
+mod rejected;
 mod retry;
 mod secrecy;
 mod slow;

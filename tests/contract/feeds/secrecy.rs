@@ -72,7 +72,7 @@ fn a12_the_key_in_a_frame_is_never_seen_whatever_goes_wrong() {
 
 #[test]
 fn a12_the_key_in_a_url_is_never_seen_whatever_goes_wrong() {
-    let mut fake = Fake::start(Finnhub { key: "another-key-0123456789abcdef".to_owned() });
+    let mut fake = Fake::start(Finnhub { key: "another-key-0123456789abcdef".to_owned(), ..Finnhub::default() });
     let config = Config::new(&[(
         "feed",
         &["provider: finnhub", "backoff: { base_ms: 2, max_ms: 20, stable_after_ms: 600000 }"],

@@ -14,10 +14,15 @@ fn yaml(group: &keys::Group, key: &str, value: &str) -> String {
         ("backoff", "base_ms") => format!("backoff: {{ {key}: {value}, max_ms: 86400000 }}"),
         ("backoff", "max_ms") => format!("backoff: {{ {key}: {value}, base_ms: 1 }}"),
         ("topic", "separator" | "overrides" | "names") => format!("topic: {{ {key}: {value}, parts: /t }}"),
+        ("rejected", "when") => format!("rejected: {{ {key}: {value}, name: /t }}"),
+        ("rejected", "id") => {
+            format!("rejected: {{ {key}: {value}, when: {{ /r: x }} }}, subscribe: '{{id}}{{topic}}'")
+        }
+        ("rejected", _) => format!("rejected: {{ {key}: {value}, when: {{ /r: x }} }}"),
         (map, _) => format!("{map}: {{ {key}: {value} }}"),
     };
     let url = if key == "url" { "" } else { "url: wss://h, " };
-    let topic = if group.map == "topic" || key == "topic" { "" } else { "topic: { parts: /t }, " };
+    let topic = if group.map == "topic" || (group.map, key) == ("", "topic") { "" } else { "topic: { parts: /t }, " };
     if matches!(group.title, "Every proxy, besides where to connect" | "budget") {
         format!("proxies: {{ p: {{ {url}{pair} }} }}")
     } else {

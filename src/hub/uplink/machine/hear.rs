@@ -1,13 +1,15 @@
 //! Owns what the machine makes of what comes from the upstream: verdicts on the connection, signs of life, and values.
 //! Called by the hub's actor for every frame.
 
+use std::sync::Arc;
+
 use super::{Fall, Live, Phase, Uplink};
 use crate::{
     clock::Now,
     hub::uplink::{
         matcher::{Place, Test},
         note::Note,
-        output::Output,
+        output::{Output, Rejected},
         rules::Rules,
     },
     protocol::FeedState,
@@ -88,12 +90,33 @@ impl Uplink {
             Phase::Greeting(_) if Test::any(&rules.ready, place) => self.greeted(now),
             Phase::Authenticating(_) if Test::any(&rules.success, place) => self.go_live(now),
             Phase::Live(_) if Test::any(&rules.expect, place) => self.answered(),
-            Phase::Live(_) if !Test::any(&rules.ignore, place) => self.value(rules, place, now),
+            Phase::Live(_) => self.value(rules, place, now),
             _ => {}
         }
     }
 
+    /// `false`: the item says no to none of the topics that were asked for.
+    fn reject(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) -> bool {
+        let Some(is_meant) = rules.rejected.as_ref().and_then(|rejected| rejected.read(place)) else { return false };
+        let topics = self.wanted.reject(is_meant);
+        if topics.is_empty() {
+            return false;
+        }
+        let said: Arc<str> = self.censor.said(place.item.raw().get()).into();
+        self.counts.rejected += topics.len() as u64;
+        if let Some(times) = self.rejected.count(now.instant) {
+            self.note(Note::Rejected { said: said.clone(), times });
+        }
+        // Of what is not wanted any more nobody needs to hear.
+        let wanted = topics.into_iter().filter(|topic| self.wanted.get(topic.as_str()).is_some());
+        self.out.extend(wanted.map(|topic| Output::Rejected(Rejected { topic, said: said.clone() })));
+        true
+    }
+
     fn value(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) {
+        if self.reject(rules, place, now) || Test::any(&rules.ignore, place) {
+            return;
+        }
         let has_topic = rules.codec.topic(place, &mut self.name);
         let Some(data) = rules.codec.data(place).filter(|_| has_topic) else {
             self.counts.unknown += 1;

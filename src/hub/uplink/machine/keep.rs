@@ -104,15 +104,15 @@ impl Uplink {
             };
             let Some(template) = template else {
                 // The upstream sends everything unasked.
-                self.wanted.take(change, usize::MAX, |_| "");
+                self.wanted.take(change, usize::MAX, |_| "", self.last_frame_id);
                 continue;
             };
             if !self.pace.is_due(now.instant) {
                 break;
             }
             let batch = if template.is_single() { 1 } else { self.feed.batch };
-            let topics = self.wanted.take(change, batch, |topic| template.group(topic));
             self.last_frame_id += 1;
+            let topics = self.wanted.take(change, batch, |topic| template.group(topic), self.last_frame_id);
             self.pace.sent(now.instant);
             self.out.push(Output::Send(template.frame(&topics, self.last_frame_id)));
         }

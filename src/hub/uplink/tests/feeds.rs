@@ -5,7 +5,10 @@ use std::{collections::HashMap, time::Duration};
 
 use crate::config::{
     Config, Overrides, Secret,
-    feeds::{Backoff, CoolDown, EndpointConfig, Expected, FeedConfig, Matcher, Pointer, Template, TopicRule, Unwrap},
+    feeds::{
+        Backoff, CoolDown, EndpointConfig, Expected, FeedConfig, Matcher, Pointer, Rejection, Template, TopicRule,
+        Unwrap,
+    },
 };
 
 pub const KEY: &str = "key-1234567890";
@@ -49,6 +52,12 @@ pub fn plain() -> FeedConfig {
         messages_per_second: 1000.0,
         unwrap: Unwrap { items: String::new(), data: "/data".into() },
         topic: TopicRule { parts: pointers(&["/topic"]), separator: ".".into(), ..TopicRule::default() },
+        rejected: Some(Rejection {
+            when: vec![matcher(&[("/rejected", "*")])],
+            id: None,
+            topic: Some(pointer("/rejected")),
+            name: None,
+        }),
         ignore: vec![matcher(&[("/ignore", "*")])],
         heartbeat: None,
         fatal: vec![matcher(&[("/fatal", "*")])],

@@ -32,6 +32,8 @@ enum Happening {
     Lost(Option<u16>),
     /// A value, if the upstream has a subscription to it.
     Value(usize),
+    /// The upstream says no to a topic, if it has a subscription to it.
+    Reject(usize),
     Frame(&'static str),
     Pong,
     /// So many ms, with a tick at every deadline, or with one late tick.
@@ -57,6 +59,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Failed),
         2 => prop::sample::select(&[None, Some(1006), Some(1008)][..]).prop_map(Happening::Lost),
         8 => (0..NAMES.len()).prop_map(Happening::Value),
+        2 => (0..NAMES.len()).prop_map(Happening::Reject),
         // The greeting and the welcome more often than what ends a connection.
         6 => prop::sample::select(&[0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 5, 6][..]).prop_map(|n| Happening::Frame(FRAMES[n])),
         1 => Just(Happening::Pong),
@@ -103,6 +106,10 @@ struct World {
     /// The upstream's own book of this connection.
     subscribed: BTreeSet<String>,
     wanted: BTreeSet<String>,
+    /// Of those that are wanted.
+    rejected: BTreeSet<String>,
+    /// On this connection.
+    ever_rejected: BTreeSet<String>,
     is_active: bool,
     status: FeedStatus,
     /// Unix ms.
@@ -128,6 +135,8 @@ impl World {
             socket: Socket::None,
             subscribed: BTreeSet::new(),
             wanted: BTreeSet::new(),
+            rejected: BTreeSet::new(),
+            ever_rejected: BTreeSet::new(),
             is_active: false,
             heard: 0,
             live_at: now.instant,
@@ -153,10 +162,12 @@ impl World {
             }
             Happening::Want(name) => {
                 self.wanted.insert(NAMES[*name].to_owned());
+                self.rejected.remove(NAMES[*name]);
                 self.uplink.want(&topic(NAMES[*name]), now);
             }
             Happening::Unwant(name) => {
                 self.wanted.remove(NAMES[*name]);
+                self.rejected.remove(NAMES[*name]);
                 self.missed.remove(NAMES[*name]);
                 self.uplink.unwant(&topic(NAMES[*name]), now);
             }
@@ -176,6 +187,11 @@ impl World {
                 let is_wanted = self.wanted.contains(NAMES[*name]);
                 self.hear(&format!(r#"{{"topic":"{}","data":1}}"#, NAMES[*name]));
                 assert_eq!(self.values - before, usize::from(is_wanted), "told once, to whom it concerns");
+            }
+            Happening::Reject(name) if self.subscribed.remove(NAMES[*name]) => {
+                self.ever_rejected.insert(NAMES[*name].to_owned());
+                self.hear(&format!(r#"{{"rejected":"{}"}}"#, NAMES[*name]));
+                assert_eq!(self.rejected.contains(NAMES[*name]), self.wanted.contains(NAMES[*name]), "it is told");
             }
             Happening::Frame(text) if self.socket == Socket::Open => self.hear(text),
             // A straggler of a connection that was given up.
@@ -218,8 +234,10 @@ impl World {
             if self.missed.is_empty() {
                 self.missed_from = self.heard;
             }
-            self.missed.extend(self.wanted.iter().cloned());
+            self.missed.extend(self.wanted.difference(&self.rejected).cloned());
         }
+        self.rejected.clear();
+        self.ever_rejected.clear();
         self.socket = Socket::None;
         self.subscribed.clear();
     }
@@ -247,6 +265,10 @@ impl World {
                     assert!(self.wanted.contains(topic.as_str()) && self.status.state == FeedState::Live);
                     self.values += 1;
                     self.check_gap();
+                }
+                Output::Rejected(rejected) => {
+                    assert!(self.wanted.contains(rejected.topic.as_str()) && !rejected.said.is_empty());
+                    assert!(self.rejected.insert(rejected.topic.as_str().to_owned()), "once");
                 }
                 Output::Note(note) => assert!(!note.to_string().is_empty()),
             }
@@ -279,7 +301,8 @@ impl World {
     /// Without a value, it comes when the connection has stood for a while.
     fn check_lone_gap(&mut self) {
         assert!(self.socket == Socket::Open && self.now.instant >= self.live_at + ms(1000), "too soon");
-        assert!(self.missed.iter().all(|name| self.subscribed.contains(name)), "before all was asked for again");
+        let was_asked = |name| self.subscribed.contains(name) || self.ever_rejected.contains(name);
+        assert!(self.missed.iter().all(was_asked), "before all was asked for again");
         self.check_gap();
     }
 
@@ -311,12 +334,18 @@ impl World {
         assert!(recent as f64 <= self.feed.messages_per_second.ceil(), "{recent} in a second");
     }
 
+    /// What the upstream is to have.
+    fn expected(&self) -> BTreeSet<String> {
+        self.wanted.difference(&self.rejected).cloned().collect()
+    }
+
     /// Everything is well for as long as it takes: the connection stands, and the wishes are carried out.
     fn rest(&mut self) {
         self.carry_out(&Happening::Active(true));
         for _ in 0..200 {
-            let calm = self.wanted == self.subscribed || self.feed.unsubscribe.is_none();
-            if self.socket == Socket::Open && calm && self.wanted.is_subset(&self.subscribed) {
+            let expected = self.expected();
+            let calm = expected == self.subscribed || self.feed.unsubscribe.is_none();
+            if self.socket == Socket::Open && calm && expected.is_subset(&self.subscribed) {
                 return;
             }
             match self.socket {
@@ -350,9 +379,9 @@ proptest! {
             world.carry_out(happening);
         }
         world.rest();
-        prop_assert!(world.wanted.is_subset(&world.subscribed));
+        prop_assert!(world.expected().is_subset(&world.subscribed));
         if world.feed.unsubscribe.is_some() {
-            prop_assert_eq!(&world.wanted, &world.subscribed);
+            prop_assert_eq!(&world.expected(), &world.subscribed);
         }
         prop_assert_eq!(world.uplink.upstream_topics(), world.subscribed.len());
         for name in 0..NAMES.len() {

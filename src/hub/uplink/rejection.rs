@@ -1,0 +1,43 @@
+//! Owns the reading of rejections: which of the topics that were asked for the upstream says no to.
+//! Called by `machine` for what comes while the connection is live.
+
+use super::{
+    matcher::{Path, Place, Test, scalar},
+    template::split,
+};
+use crate::{config::feeds, protocol::Topic};
+
+/// A [`feeds::Rejection`] made ready for use.
+pub struct Rejection {
+    when: Vec<Test>,
+    id: Option<Path>,
+    topic: Option<Path>,
+    name: Option<Path>,
+    separator: String,
+}
+
+impl Rejection {
+    pub fn new(rejection: &feeds::Rejection, separator: &str) -> Self {
+        let feeds::Rejection { when, id, topic, name } = rejection;
+        let [id, topic, name] = [id, topic, name].map(|pointer| pointer.as_ref().map(Path::new));
+        Self { when: Test::all(when), id, topic, name, separator: separator.to_owned() }
+    }
+
+    /// Whether a topic that was asked for in the frame of this number is rejected by the item. `None`: the item is no rejection.
+    pub fn read<'a>(&self, place: Place<'a, '_>) -> Option<impl Fn(&Topic, u64) -> bool + use<'_, 'a>> {
+        // What should say it and is not there says no topic.
+        let text =
+            |path: &Option<Path>| path.as_ref().map(|path| path.read(place).and_then(scalar).unwrap_or_default());
+        let (id, topic, name) = (text(&self.id), text(&self.topic), text(&self.name));
+        Test::any(&self.when, place).then_some(move |asked: &Topic, frame: u64| {
+            id.as_ref().is_none_or(|id| id.parse() == Ok(frame))
+                && topic.as_ref().is_none_or(|text| ends_in(text, asked.as_str()))
+                && name.as_ref().is_none_or(|text| ends_in(text, split(&self.separator, asked).1))
+        })
+    }
+}
+
+/// `Invalid symbol AAPL` ends in `AAPL`, and so does `AAPL`.
+fn ends_in(text: &str, name: &str) -> bool {
+    text.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with(' '))
+}
