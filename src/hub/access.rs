@@ -16,7 +16,7 @@ pub fn patterns<'a>(access: &'a TopicAccess, role: &str) -> &'a [TopicPattern] {
 }
 
 pub fn may_publish(access: &TopicAccess, role: &str) -> bool {
-    access.publish.iter().any(|listed| listed == role || listed == ANYBODY)
+    access.publish.iter().any(|listed| listed == role)
 }
 
 pub fn admits(patterns: &[TopicPattern], topic: &Topic) -> bool {
@@ -82,7 +82,7 @@ mod tests {
         }
         assert!(!admits(&of(&[("desk", &["*"])], &[]), "player", "a"));
         assert!(may_publish(&access, "desk") && !may_publish(&access, "player"));
-        assert!(may_publish(&of(&[], &["*"]), "player") && !may_publish(&of(&[], &[]), "player"));
+        assert!(!may_publish(&of(&[], &[]), "player"));
     }
 
     /// What `fits` is to be, as short as it can be said.

@@ -114,45 +114,24 @@ impl Hub {
 
     fn do_one(&mut self, output: Output, now: Now, context: &mut Context<Self>) {
         let Source::Upstream(upstream) = &mut self.source else { return };
-        let is_read = match output {
-            Output::Connect => {
-                upstream.connect(context);
-                true
-            }
-            Output::Send(frame) => upstream.send(upstream::text(&frame)),
-            Output::Ping => upstream.send(Outgoing::Ping),
-            Output::Disconnect(code) => {
-                upstream.disconnect(code, context);
-                true
-            }
+        match output {
+            Output::Connect => upstream.connect(context),
+            Output::Send(frame) => upstream.send(upstream::text(&frame), now, context),
+            Output::Ping => upstream.send(Outgoing::Ping, now, context),
+            Output::Disconnect(code) => upstream.disconnect(code, context),
             Output::Feed(status) => {
                 self.status = status;
                 self.tell(&News::Feed(status));
-                true
             }
             Output::Gap(gap) => {
                 info!(self.handle.logger(), "[WS {}] gap: values may have been missed", self.handle.id();
                     "hub" => %self.handle.id(), "topics" => gap.topics.len(), "from" => gap.from, "to" => gap.to);
                 self.topics.note_gap(gap.topics.iter(), gap.from, gap.to);
                 self.tell(&News::Gap(gap));
-                true
             }
-            Output::Data(topic, live) => {
-                self.publish(&topic, Value { live, whole: None });
-                true
-            }
-            Output::Rejected(rejected) => {
-                self.tell(&News::Rejected(rejected));
-                true
-            }
-            Output::Note(note) => {
-                self.log(&note);
-                true
-            }
-        };
-        if !is_read && let Source::Upstream(upstream) = &mut self.source {
-            upstream.disconnect(1008, context);
-            upstream.uplink.lost(None, "it does not read what it is sent", now);
+            Output::Data(topic, live) => self.publish(&topic, Value { live, whole: None }),
+            Output::Rejected(rejected) => self.tell(&News::Rejected(rejected)),
+            Output::Note(note) => self.log(&note),
         }
     }
 

@@ -77,11 +77,12 @@ impl Upstream {
         self.link = Link::Dialing(context.spawn(dial.map(|dialed, hub, context| hub.dialed(dialed, context))));
     }
 
-    /// `false`: the upstream does not read.
-    pub fn send(&self, frame: Outgoing) -> bool {
-        match &self.link {
-            Link::Open { outgoing, .. } => outgoing.try_send(frame).is_ok(),
-            _ => true,
+    /// An upstream that does not read is given up.
+    pub fn send(&mut self, frame: Outgoing, now: Now, context: &mut Context<Hub>) {
+        let Link::Open { outgoing, .. } = &self.link else { return };
+        if outgoing.try_send(frame).is_err() {
+            self.disconnect(1008, context);
+            self.uplink.lost(None, "it does not read what it is sent", now);
         }
     }
 

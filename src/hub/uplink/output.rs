@@ -74,12 +74,8 @@ impl Gap {
 /// Sums since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Frames that came.
-    pub frames: u64,
     /// Values put out.
     pub values: u64,
-    /// Values of topics that nobody wanted.
-    pub unwanted: u64,
     /// Items without topic or data that no rule knows.
     pub unknown: u64,
     /// Frames that are no JSON, or nest too deep.

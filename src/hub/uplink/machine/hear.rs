@@ -27,7 +27,6 @@ impl Uplink {
                 live.heard = now.unix_ms;
             }
         }
-        self.counts.frames += 1;
         self.last_heard = Some(now.instant);
         if self.rules.expect.is_empty() {
             self.answered();
@@ -125,11 +124,7 @@ impl Uplink {
             }
             return;
         };
-        let Some(topic) = self.wanted.get(&self.name) else {
-            self.counts.unwanted += 1;
-            return;
-        };
-        let topic = topic.clone();
+        let Some(topic) = self.wanted.get(&self.name).cloned() else { return };
         self.tell_gap(now);
         self.counts.values += 1;
         self.out.push(Output::Data(topic, data.into()));

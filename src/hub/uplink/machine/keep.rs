@@ -79,15 +79,14 @@ impl Uplink {
         }
         self.retry.notice_stable(now.instant);
         self.ask(now);
-        if let Phase::Live(live) = &self.phase
-            && self.gap_at(live).is_some_and(|at| at <= now.instant)
-        {
+        let Phase::Live(live) = &self.phase else { return };
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
+        let (is_gap_due, is_stale) = (is_due(self.gap_at(live)), is_due(self.stale_at(live)));
+        let after = now.instant.saturating_duration_since(live.quiet_since);
+        if is_gap_due {
             self.tell_gap(now);
         }
-        if let Phase::Live(live) = &self.phase
-            && self.stale_at(live).is_some_and(|at| at <= now.instant)
-        {
-            let after = now.instant.saturating_duration_since(live.quiet_since);
+        if is_stale {
             self.note(Note::Stale { after });
             self.show(FeedState::Stale, now);
         }
