@@ -6,6 +6,7 @@ mod entry;
 mod health;
 mod publish;
 mod stored;
+mod storm;
 mod yaml;
 
 use serde_json::{Value, json};
