@@ -29,7 +29,8 @@ fn the_defaults_have_no_problem_and_are_the_documented_ones() {
     assert_eq!((config.gate.max_connections_per_ip, config.gate.max_connections), (10, 10_000));
     assert_eq!((config.gate.rate_limit_max_requests, config.gate.rate_limit_window), (100, Duration::from_secs(60)));
     assert!(matches!(config.gate.auth.mode, AuthMode::Open));
-    assert_eq!(config.connection.ping_interval, Duration::from_secs(30));
+    let heartbeat = (config.connection.ping_interval, config.connection.ping_timeout);
+    assert_eq!(heartbeat, (Duration::from_secs(30), Duration::from_secs(10)));
     assert_eq!((config.connection.max_message_bytes, config.connection.outbox_bytes), (65_536, 1_048_576));
     let history = HistoryConfig { max_events: 10_000, max_bytes: 1_048_576, max_age: Duration::from_secs(300) };
     assert_eq!(config.room.history, history);

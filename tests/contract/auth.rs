@@ -22,7 +22,7 @@ fn good(player: &str) -> String {
 
 #[test]
 fn a7_no_token_in_time_is_accepted_then_closed_with_4001_whatever_else_is_said() {
-    let server = Server::start(&[("JWT_SECRET", SECRET), ("AUTH_TIMEOUT_MS", "300")]);
+    let server = Server::start(&[("JWT_SECRET", SECRET), ("AUTH_TIMEOUT_MS", "1500")]);
     assert_ended(server.connect("/ws/g/silent"), 4001, "auth_timeout");
     let event = server.wait_for_event("WS_CONNECTION_BLOCKED_AUTH_TIMEOUT");
     assert_eq!((&event["cause"], &event["code"]), (&json!("auth_timeout"), &json!(4001)), "{event}");

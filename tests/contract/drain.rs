@@ -3,10 +3,10 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    fs,
     io::{Read as _, Write as _},
     net::TcpStream,
     thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -19,6 +19,24 @@ fn assert_sent_away(client: &mut Client) -> u64 {
     assert_eq!((&last["type"], &last["code"]), (&json!("going_away"), &json!(1012)), "{last} {ended:?}");
     assert_eq!(ended.code, 1012);
     last["reconnect_after_ms"].as_u64().expect("a slot")
+}
+
+/// A server that drains until `let_go`: its store fails, and it has something to store, from a player on this path.
+pub fn held_in_its_drain(path: &str, settings: &[(&str, &str)]) -> Server {
+    let server = Server::start_example("faulty_store", &[settings, &[("DRAIN_TIMEOUT", "600")]].concat());
+    let mut player = server.connect(path).welcomed();
+    fs::write(server.data().file("fail"), "").expect("a file");
+    player.send(&json!({"type": "send", "data": "what the drain waits for"}));
+    server.wait_for_metric("innkeeper_store_failing", 1.0);
+    server.signal("TERM");
+    assert_sent_away(&mut player);
+    server
+}
+
+/// The store works again: the drain ends, and the process as it should.
+pub fn let_go(server: &mut Server) {
+    fs::remove_file(server.data().file("fail")).expect("it failed");
+    assert!(server.wait().success());
 }
 
 #[test]
@@ -79,16 +97,11 @@ fn d4_what_was_sent_before_the_signal_arrives_before_the_farewell() {
 
 #[test]
 fn d4_ready_is_503_while_draining_and_health_is_not() {
-    let mut server = Server::start(&[("DRAIN_TIMEOUT", "15")]);
-    // It never closes its side: the drain waits a little for it.
-    let stalled = server.raw().upgrade("/ws/g/stalled");
-    server.wait_for_metric("innkeeper_connections", 1.0);
-    server.signal("TERM");
-    server.wait_until(|| server.get("/ready").status == 503, "503");
-    assert_eq!(server.get("/ready").json(), json!({"status": "draining"}));
+    let mut server = held_in_its_drain("/ws/g/alice", &[]);
+    let ready = server.get("/ready");
+    assert_eq!((ready.status, ready.json()), (503, json!({"status": "draining"})));
     assert_eq!(server.get("/health").status, 200, "a platform must not kill what is draining");
-    assert!(server.wait().success());
-    drop(stalled);
+    let_go(&mut server);
 }
 
 /// A client whose socket takes nothing more, in a room that has a lot for it.
@@ -96,10 +109,10 @@ fn never_reads(server: &Server) -> RawSocket {
     let stalled = server.raw().upgrade("/ws/g/stalled");
     let mut talker = server.connect("/ws/g/talker").welcomed();
     let data = "x".repeat(60_000);
-    // More than both kernels hold for one socket.
-    for _ in 0..300 {
-        talker.send(&json!({"type": "send", "data": data}));
-        talker.until_type("message");
+    // More than both kernels hold for one socket; several at a time, each of which would wait for the disk otherwise.
+    for _ in 0..15 {
+        (0..20).for_each(|_| talker.send(&json!({"type": "send", "data": data})));
+        (0..20).for_each(|_| drop(talker.until_type("message")));
     }
     server.wait_until(|| server.metric("innkeeper_outbox_bytes") > 0.0, "a backlog");
     stalled
@@ -107,12 +120,10 @@ fn never_reads(server: &Server) -> RawSocket {
 
 #[test]
 fn d4_a_client_that_never_reads_does_not_hold_the_exit() {
-    let mut server = Server::start(&[("DRAIN_TIMEOUT", "15"), ("OUTBOX_BYTES", "64m"), ("MESSAGE_BURST", "10000")]);
+    let mut server = Server::start(&[("DRAIN_TIMEOUT", "600"), ("OUTBOX_BYTES", "64m"), ("MESSAGE_BURST", "10000")]);
     let stalled = never_reads(&server);
-    let started = Instant::now();
     server.signal("TERM");
-    assert_eq!(server.wait().code(), Some(0));
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert_eq!(server.wait().code(), Some(0), "long before the drain's end");
     assert_eq!(server.wait_for_log(|line| line["message"] == "stopped")["drained"], true);
     drop(stalled);
 }

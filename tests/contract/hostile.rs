@@ -61,22 +61,8 @@ fn relay(sender: &mut Client, other: &mut Client, id: u64, bytes: usize) {
     }
 }
 
-/// How many files the server has open when nobody new is connected, once its threads have opened their own.
-fn files_at_rest(server: &Server) -> usize {
-    assert_eq!(server.get("/health").status, 200);
-    let (mut count, mut since) = (server.open_files(), Instant::now());
-    while since.elapsed() < Duration::from_millis(200) {
-        thread::sleep(Duration::from_millis(10));
-        let now = server.open_files();
-        if now != count {
-            (count, since) = (now, Instant::now());
-        }
-    }
-    count
-}
-
-fn wait_for_files(server: &Server, count: usize) {
-    server.wait_until(|| server.open_files() <= count, &format!("{count} open files"));
+fn wait_for_sockets(server: &Server, count: usize) {
+    server.wait_until(|| server.open_sockets() <= count, &format!("{count} open sockets"));
 }
 
 fn is_unharmed(server: &mut Server) {
@@ -133,7 +119,7 @@ fn s6_a_peer_that_never_reads_again_is_dropped_with_all_it_held() {
     let mut server = Server::start(BUSY);
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let mut bob = server.connect("/ws/g/bob").welcomed();
-    let files = files_at_rest(&server);
+    let sockets = server.open_sockets();
     let mut slow = small_window(&server).upgrade("/ws/g/slow");
     slow.until_type("welcome");
     let mut sent = 0;
@@ -143,7 +129,7 @@ fn s6_a_peer_that_never_reads_again_is_dropped_with_all_it_held() {
         relay(&mut alice, &mut bob, sent, 4096);
     }
     // It neither reads nor closes: the linger time ends it.
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     server.wait_for_metric("innkeeper_outbox_bytes", 0.0);
     server.wait_for_metric("innkeeper_outbox_frames", 0.0);
     server.wait_for_metric("innkeeper_connections", 2.0);
@@ -215,7 +201,7 @@ fn s8_distinct_volatile_names_neither_close_a_peer_that_does_not_read_nor_fill_t
 #[test]
 fn a_client_that_ignores_the_close_frame_is_dropped_whether_it_is_silent_or_sends_on() {
     let mut server = Server::start(&[]);
-    let files = files_at_rest(&server);
+    let sockets = server.open_sockets();
     let mut silent = server.raw().upgrade("/ws/g/silent");
     let mut talker = server.raw().upgrade("/ws/g/talker");
     for socket in [&mut silent, &mut talker] {
@@ -228,7 +214,7 @@ fn a_client_that_ignores_the_close_frame_is_dropped_whether_it_is_silent_or_send
         assert!(start.elapsed() < PATIENCE, "the server still takes what comes behind its close frame");
         thread::sleep(Duration::from_millis(5));
     }
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     is_unharmed(&mut server);
     drop(silent);
 }
@@ -244,24 +230,26 @@ fn is_ended(mut socket: RawSocket, status: &[u16]) {
 
 #[test]
 fn a_request_that_never_finishes_is_ended() {
-    let mut server = Server::start(&[("REQUEST_TIMEOUT_MS", "100")]);
-    let files = files_at_rest(&server);
-    for part in ["G", "GET /ws/g/alice HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nX: "] {
+    let mut server = Server::start(&[("REQUEST_TIMEOUT_MS", "1500")]);
+    let sockets = server.open_sockets();
+    let parts = ["G", "GET /ws/g/alice HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nX: "];
+    let unfinished = parts.map(|part| {
         let mut socket = server.raw();
         socket.write(part.as_bytes());
-        is_ended(socket, &[408]);
-    }
+        socket
+    });
     // A body nobody asked for, promised and never sent.
     let mut socket = server.raw();
     socket.write(b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\nabc");
+    unfinished.into_iter().for_each(|socket| is_ended(socket, &[408]));
     is_ended(socket, &[404, 405, 408]);
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     is_unharmed(&mut server);
 }
 
 #[test]
 fn a_head_that_trickles_in_byte_by_byte_is_ended() {
-    let mut server = Server::start(&[("REQUEST_TIMEOUT_MS", "200")]);
+    let mut server = Server::start(&[("REQUEST_TIMEOUT_MS", "1500")]);
     let socket = server.raw();
     let mut writer = socket.0.try_clone().expect("a second handle");
     let trickle = thread::spawn(move || {
@@ -283,7 +271,7 @@ fn a_head_that_trickles_in_byte_by_byte_is_ended() {
 #[test]
 fn a_head_without_end_is_refused_and_costs_no_memory() {
     let mut server = Server::start(&[]);
-    let files = files_at_rest(&server);
+    let sockets = server.open_sockets();
     server.get("/health");
     let before = server.resident_bytes();
     for line in ["GET / HTTP/1.1\r\nX-Long: ", "GET /", "GET / HTTP/1.1\r\n"] {
@@ -304,14 +292,14 @@ fn a_head_without_end_is_refused_and_costs_no_memory() {
     }
     let grown = server.resident_bytes().saturating_sub(before);
     assert!(grown < 16 << 20, "grew by {grown} bytes");
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     is_unharmed(&mut server);
 }
 
 #[test]
 fn connections_that_never_say_a_word_are_ended_and_keep_nobody_out() {
-    let mut server = Server::start(&[("REQUEST_TIMEOUT_MS", "300"), ("MAX_CONNECTIONS_PER_IP", "3")]);
-    let files = files_at_rest(&server);
+    let mut server = Server::start(&[("REQUEST_TIMEOUT_MS", "1500"), ("MAX_CONNECTIONS_PER_IP", "3")]);
+    let sockets = server.open_sockets();
     let silent: Vec<_> = (0..200).map(|_| server.raw()).collect();
     // They are no connections of the game: they take nobody's place.
     let alice = server.connect("/ws/g/alice").welcomed();
@@ -319,7 +307,7 @@ fn connections_that_never_say_a_word_are_ended_and_keep_nobody_out() {
         is_ended(socket, &[408]);
     }
     alice.close();
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     is_unharmed(&mut server);
 }
 
@@ -329,7 +317,7 @@ fn connections_that_never_say_a_word_are_ended_and_keep_nobody_out() {
 fn r4_a_reset_in_the_middle_of_a_frame_is_a_lost_connection_and_nothing_more() {
     let mut server = Server::start(&[]);
     let mut bob = server.connect("/ws/g/bob").welcomed();
-    let files = files_at_rest(&server);
+    let sockets = server.open_sockets();
     let frame = text(&json!({"type": "send", "data": "x".repeat(1000)}));
     for (number, cut) in [1, 3, 5, 8, 500, frame.len() - 1].into_iter().enumerate() {
         let name = format!("cut-{number}");
@@ -352,7 +340,7 @@ fn r4_a_reset_in_the_middle_of_a_frame_is_a_lost_connection_and_nothing_more() {
         socket.write(part.as_bytes());
         reset_on_drop(&socket.0);
     }
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     assert!(bob.drain().iter().all(|frame| frame["type"] == "presence"));
     is_unharmed(&mut server);
 }
@@ -389,14 +377,14 @@ fn come_and_go_often(server: &Server, times: usize) {
 #[test]
 fn r6_after_10_000_connects_and_disconnects_the_server_is_as_it_was() {
     let mut server = Server::start(&[("ROOM_LINGER", "0.05"), ("RECONNECT_GRACE", "0.05")]);
-    let files = files_at_rest(&server);
+    let sockets = server.open_sockets();
     // What is allocated once, by any traffic, is no leak.
     come_and_go_often(&server, 1000);
     let before = server.resident_bytes();
     come_and_go_often(&server, 10_000);
     let grown = server.resident_bytes().saturating_sub(before);
     assert!(grown < 16 << 20, "grew by {grown} bytes");
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     assert_eq!(server.metric("innkeeper_connections_total"), 11_000.0);
     is_unharmed(&mut server);
 }
@@ -424,14 +412,14 @@ fn r6_a_thousand_rooms_that_are_left_are_disposed_of() {
 fn a5_a_peer_that_floods_refused_connections_gets_its_1008_each_time_and_leaks_nothing() {
     let mut server = Server::start(&[("MAX_CONNECTIONS_PER_IP", "1")]);
     let holder = server.connect("/ws/g/holder").welcomed();
-    let files = files_at_rest(&server);
+    let sockets = server.open_sockets();
     for number in 0..300 {
         let mut socket = server.raw().upgrade(&format!("/ws/g/refused-{number}"));
         assert_eq!(socket.close_code(), 1008);
         let mut rest = Vec::new();
         assert!(socket.0.read_to_end(&mut rest).is_ok() && rest.is_empty());
     }
-    wait_for_files(&server, files);
+    wait_for_sockets(&server, sockets);
     server.wait_for_metric("innkeeper_connections", 1.0);
     holder.close();
     server.wait_for_metric("innkeeper_connections", 0.0);

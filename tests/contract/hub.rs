@@ -54,9 +54,9 @@ fn line(client: &mut Client, fits: impl Fn(&Value) -> bool) -> Value {
 
 #[test]
 fn h1_a_subscriber_is_welcomed_then_gets_subscribed_the_last_values_and_what_follows() {
-    let server = Server::start(&[]);
+    let server = Server::start(&[("WS_PING_INTERVAL", "29")]);
     let mut ops = subscriber(&server);
-    let heartbeat = json!({"interval_ms": 30000, "timeout_ms": 10000});
+    let heartbeat = json!({"interval_ms": 29000, "timeout_ms": 10000});
     let expected = json!({"type": "welcome", "protocol": 1, "hub": "_server", "topics": ["stats", "security"],
         "heartbeat": heartbeat});
     assert_eq!(ops.welcome, expected);
@@ -276,7 +276,7 @@ fn h6_a_subscriber_that_does_not_read_is_kept_and_then_gets_the_newest_with_no_l
 #[test]
 fn b1_a_subscriber_is_pinged_and_its_silence_closes_with_4009() {
     let fast = [("MESSAGE_RATE", "1000000"), ("MESSAGE_BURST", "1000000")];
-    let server = Server::start(&[("WS_PING_INTERVAL", "0.1"), ("WS_PING_TIMEOUT", "2"), fast[0], fast[1]]);
+    let server = Server::start(&[("WS_PING_INTERVAL", "0.1"), ("WS_PING_TIMEOUT", "3"), fast[0], fast[1]]);
     let mut alive = subscriber(&server);
     let mut silent = server.raw().upgrade("/ws/_server");
     silent.write(&RawSocket::frame(0x81, br#"{"type":"subscribe","topics":["stats"]}"#));

@@ -47,7 +47,7 @@ fn r4_a_close_frame_is_a_dropped_connection_too_only_leave_gives_the_seat_up() {
 
 #[test]
 fn r4_a_player_who_comes_back_in_time_does_not_time_out_for_the_earlier_absence() {
-    let server = Server::start(&[("RECONNECT_GRACE", "0.5")]);
+    let server = Server::start(&[("RECONNECT_GRACE", "3")]);
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let bob = server.connect("/ws/g/bob").welcomed();
     let path = format!("/ws/g/bob?session={}&seq=2", bob.session());

@@ -98,7 +98,7 @@ fn x1_the_upstream_sees_the_servers_credentials_and_nothing_of_the_clients() {
 #[test]
 fn x1_any_player_with_a_token_gets_in_and_nobody_else() {
     let upstream = Upstream::start();
-    let server = serve(&upstream, &[("JWT_SECRET", SECRET), ("AUTH_TIMEOUT_MS", "500")]);
+    let server = serve(&upstream, &[("JWT_SECRET", SECRET), ("AUTH_TIMEOUT_MS", "1500")]);
     let jwt = |more: serde_json::Value| {
         let mut claims = json!({"sub": "alice", "exp": unix_secs(600)});
         claims.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -129,7 +129,7 @@ fn x1_any_player_with_a_token_gets_in_and_nobody_else() {
 fn a13_at_its_tokens_expiry_a_client_is_closed_with_4005_and_may_come_back_with_a_new_one() {
     let upstream = Upstream::start();
     let server = serve(&upstream, &[("JWT_SECRET", SECRET)]);
-    let jwt = token(SECRET, &json!({"sub": "alice", "exp": unix_secs(2)}));
+    let jwt = token(SECRET, &json!({"sub": "alice", "exp": unix_secs(4)}));
     let mut client = Peer::enter(&server, &format!("/proxy/openai?token={jwt}"));
     let mut leg = upstream.leg();
     client.refused(4005, "token_expired");

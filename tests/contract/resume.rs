@@ -22,7 +22,7 @@ fn speak(alice: &mut Client, count: u64) {
 
 #[test]
 fn r2_a_welcome_says_everything_the_contract_lists() {
-    let server = Server::start(&[("MAX_MESSAGE_BYTES", "5000"), ("RECONNECT_GRACE", "7")]);
+    let server = Server::start(&[("MAX_MESSAGE_BYTES", "5000"), ("RECONNECT_GRACE", "7"), ("WS_PING_INTERVAL", "29")]);
     let alice = server.connect("/ws/test-game/alice").welcomed();
     let mut welcome = alice.welcome.clone();
     let epoch = welcome["epoch"].take();
@@ -32,7 +32,7 @@ fn r2_a_welcome_says_everything_the_contract_lists() {
         json!({
             "type": "welcome", "protocol": 1, "game": "test-game", "player": "alice", "role": "player",
             "epoch": null, "session": null, "resume": "new", "seq": 1, "last_id": 0,
-            "players": {"alice": "joined"}, "heartbeat": {"interval_ms": 30000, "timeout_ms": 10000},
+            "players": {"alice": "joined"}, "heartbeat": {"interval_ms": 29000, "timeout_ms": 10000},
             "grace_ms": 7000, "max_message_bytes": 5000, "state": {},
         })
     );

@@ -182,12 +182,12 @@ fn config_yaml_of_the_working_directory_is_read_and_the_environment_wins_over_it
 fn config_file_names_another_file_and_its_problems_are_listed_with_the_others() {
     let directory = Directory::new();
     directory.write("config.yaml", "this is not even: [yaml");
-    directory.write("inn.yaml", "prot: 8080\nws_ping_interval: often\njwt_secret: [hunter2]\n");
+    directory.write("inn.yaml", "prot: 8080\nws_ping_timeout: often\njwt_secret: [hunter2]\n");
     let mut command = Server::command(PROGRAM, &[("CONFIG_FILE", "inn.yaml"), ("LOG_LEVEL", "loud")]);
     command.current_dir(&directory.0);
     let (code, text) = refused(command);
     assert_eq!(code, 64, "{text}");
-    for part in ["did you mean port?", "WS_PING_INTERVAL:", "JWT_SECRET:", "LOG_LEVEL:"] {
+    for part in ["did you mean port?", "WS_PING_TIMEOUT:", "JWT_SECRET:", "LOG_LEVEL:"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("hunter2"), "{text}");

@@ -5,14 +5,14 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{BackEnd, SECRET, assert_error, seq};
-use crate::support::{Response, Server, Witness};
+use super::{BackEnd, SECRET, assert_error};
+use crate::{
+    drain::{held_in_its_drain, let_go},
+    support::{Response, Server, Witness},
+};
 
 fn start() -> Server {
-    Server::start_example(
-        "faulty_store",
-        &[("HTTP_API_SECRET", SECRET), ("SHARDS", "1"), ("RECONNECT_GRACE", "600"), ("DRAIN_TIMEOUT", "15")],
-    )
+    Server::start_example("faulty_store", &[("HTTP_API_SECRET", SECRET), ("SHARDS", "1"), ("RECONNECT_GRACE", "600")])
 }
 
 fn break_store(server: &Server) {
@@ -113,15 +113,8 @@ fn s3_a_room_is_closed_when_its_log_is_gone_and_not_before() {
 
 #[test]
 fn d4_while_the_server_stops_every_call_is_refused_with_503() {
-    let mut server = start();
-    seq(&BackEnd(&server).ask("POST", "/api/games/g/events", Some(&json!({"data": 1})), &[]));
-    // It never closes its side: the drain waits a little for it.
-    let stalled = server.raw().upgrade("/ws/g/stalled");
-    server.wait_for_metric("innkeeper_connections", 1.0);
-    server.signal("TERM");
-    server.wait_until(|| server.get("/ready").status == 503, "503");
+    let mut server = held_in_its_drain("/ws/g/alice", &[("HTTP_API_SECRET", SECRET)]);
     assert_error(&BackEnd(&server).ask("GET", "/api/games", None, &[]), 503, "draining");
     assert_error(&server.get("/api/games"), 401, "unauthorized");
-    assert!(server.wait().success());
-    drop(stalled);
+    let_go(&mut server);
 }

@@ -99,7 +99,7 @@ fn h4_values_that_were_skipped_leave_no_hole_in_the_numbers_and_the_newest_is_kn
 
 #[test]
 fn h4_a_gap_begins_where_the_silence_began_however_late_it_was_noticed() {
-    let rig = Rig::with(&["heartbeat: { interval_ms: 200, timeout_ms: 600 }"], &[]);
+    let rig = Rig::with(&["heartbeat: { interval_ms: 200, timeout_ms: 2500 }"], &[]);
     let mut client = rig.subscriber(&["T.O:A"]);
     rig.fake.publish("T.O:A", json!({"n": 1}));
     data(&mut client, "T.O:A");
@@ -245,7 +245,7 @@ fn h4_the_gap_reaches_every_shard_and_every_subscriber_exactly_once() {
 
 #[test]
 fn h4_a_connection_that_is_replaced_for_its_age_is_a_gap_like_any_other() {
-    let rig = Rig::with(&["max_age_ms: 1500"], &[]);
+    let rig = Rig::with(&["max_age_ms: 3000"], &[]);
     let mut client = rig.subscriber(&["T.O:A"]);
     rig.fake.publish("T.O:A", json!({"n": 1}));
     data(&mut client, "T.O:A");

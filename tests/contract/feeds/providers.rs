@@ -101,7 +101,7 @@ fn h1_h2_h4_binance_combined_streams() {
 
 #[test]
 fn h1_h4_binance_ends_a_connection_after_its_day_and_so_does_the_hub_before() {
-    let keys = ["provider: binance", "max_age_ms: 1200", "backoff: { base_ms: 2, max_ms: 20 }"];
+    let keys = ["provider: binance", "max_age_ms: 3000", "backoff: { base_ms: 2, max_ms: 20 }"];
     let config = Config::new(&[("feed", &keys)]);
     let fake = Fake::start(Binance);
     let server = config.start(&[("BINANCE_WS_URL", &fake.url(""))]);
@@ -187,7 +187,7 @@ fn h1_h2_h4_kraken_with_an_answer_to_each_symbol_and_a_snapshot_behind_it() {
     let keys = [
         "provider: kraken",
         "backoff: { base_ms: 2, max_ms: 20 }",
-        r#"heartbeat: { interval_ms: 50, timeout_ms: 1500, send: '{"method":"ping"}', expect: { ^/method: pong } }"#,
+        r#"heartbeat: { interval_ms: 50, timeout_ms: 3000, send: '{"method":"ping"}', expect: { ^/method: pong } }"#,
     ];
     let config = Config::new(&[("feed", &keys)]);
     let server = config.start(&[("KRAKEN_WS_URL", &fake.url(""))]);

@@ -32,7 +32,7 @@ fn a7_where_nothing_is_a_token_is_asked_for_first_and_then_it_is_4004() {
     let server = Server::start(&[]);
     assert_ended(server.connect("/ws/no-such"), 4004, "no_such_hub");
     assert_ended(server.connect("/proxy/no-such"), 4004, "no_such_proxy");
-    let server = Server::start(&[SECRETS[0], ("AUTH_TIMEOUT_MS", "300")]);
+    let server = Server::start(&[SECRETS[0], ("AUTH_TIMEOUT_MS", "1500")]);
     let of = |claims: Value| token(JWT_SECRET, &claims);
     for (path, claim) in [("/ws/no-such", "hub"), ("/proxy/no-such", "proxy")] {
         let name = if claim == "hub" { "no_such_hub" } else { "no_such_proxy" };
@@ -88,7 +88,7 @@ fn a2_a5_origins_and_limits_hold_for_subscribers_as_for_players() {
 
 #[test]
 fn a7_without_an_operators_token_in_time_a_subscriber_is_closed_with_4001() {
-    let server = Server::start(&[SECRETS[1], ("AUTH_TIMEOUT_MS", "300")]);
+    let server = Server::start(&[SECRETS[1], ("AUTH_TIMEOUT_MS", "1500")]);
     let mut client = server.connect("/ws/_server");
     client.send(&json!({"type": "subscribe", "topics": ["stats"]}));
     client.send(&json!({"type": "ping", "nonce": 1}));
@@ -172,10 +172,10 @@ fn a12_no_secret_is_among_the_security_lines_or_in_the_log() {
 #[test]
 fn a13_a_subscriber_ends_with_its_token_unless_it_brings_a_new_one_and_the_secret_does_not_end() {
     let server = Server::start(&SECRETS);
-    let expiring = server.connect(&format!("/ws/_server?token={}", admin(2)));
-    let mut renewed = server.connect(&format!("/ws/_server?token={}", admin(2))).welcomed();
+    let expiring = server.connect(&format!("/ws/_server?token={}", admin(4)));
+    let mut renewed = server.connect(&format!("/ws/_server?token={}", admin(4))).welcomed();
     let mut by_secret = server.connect(&format!("/ws/_server?token={API_SECRET}")).welcomed();
-    assert!(renewed.until_type("token_expiring")["in_ms"].as_u64() <= Some(2000));
+    assert!(renewed.until_type("token_expiring")["in_ms"].as_u64() <= Some(4000));
     renewed.send(&json!({"type": "auth", "token": admin(3600)}));
     assert_ended(expiring, 4005, "token_expired");
     assert!(renewed.drain().is_empty() && by_secret.drain().is_empty());

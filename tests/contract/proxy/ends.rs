@@ -15,8 +15,8 @@ use crate::support::Server;
 
 /// X4.
 const BOUND: Duration = Duration::from_secs(2);
-/// What this machine may be late.
-const SLACK: Duration = Duration::from_millis(1500);
+/// What a slow machine may be late. Any other bound that could end a session in these tests is 10 s or more.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// How the upstream ended, and that it did within X4's 2 s of `since`.
 fn ended_in_time(leg: &mut Leg, since: Instant) -> Option<(u16, String)> {
@@ -170,7 +170,7 @@ fn x4_a_client_that_goes_while_the_upstream_is_being_opened_leaves_nothing_behin
 #[test]
 fn d4_while_draining_clients_get_1012_and_every_upstream_is_closed_also_that_of_one_who_is_away() {
     let upstream = Upstream::start();
-    let mut server = serve(&upstream, &[("DRAIN_TIMEOUT", "8")]);
+    let mut server = serve(&upstream, &[("DRAIN_TIMEOUT", "60")]);
     let mut present = Peer::enter(&server, "/proxy/openai");
     let mut its_leg = upstream.leg();
     let absent = Peer::enter(&server, "/proxy/openai");

@@ -185,7 +185,8 @@ fn x4_after_resume_ms_the_upstream_is_closed_within_2_s_and_not_before() {
     client.cut();
     assert_eq!(leg.ended(), Some((1001, String::new())));
     let took = since.elapsed();
-    assert!(took > Duration::from_millis(990) && took < Duration::from_millis(4500), "{took:?}");
+    // X4's 2 s behind it, and 5 s by which a slow machine may be late: the usual `resume_ms` is 10 s.
+    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(8), "{took:?}");
     let back = Peer::enter(&server, &way_back);
     assert_eq!((&back.welcome["resume"], &back.welcome["reason"]), (&"reset".into(), &"session_expired".into()));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Server, Witness};
 use serde_json::json;
 
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(6);
 
 #[test]
 fn r4_the_grace_of_the_absent_goes_on_after_a_restart_and_that_of_the_connected_begins() {

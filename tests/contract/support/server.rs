@@ -2,6 +2,7 @@
 //! Called by integration tests through `Server`.
 
 use std::{
+    collections::HashSet,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -47,13 +48,15 @@ impl Server {
         Self::start_program(program.to_str().expect("a path in UTF-8"), settings)
     }
 
-    /// A program with these settings over quiet defaults, not started yet: for arguments, or another directory.
+    /// A program with these settings over quiet defaults, not started yet: for arguments, or another directory. Nobody is
+    /// pinged: a test on a slow machine may let a client wait for longer than the usual heartbeat allows.
     pub fn command(program: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
             .envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("MAX_CONNECTIONS_PER_IP", "1000")])
             .envs([("RATE_LIMIT_MAX_REQUESTS", "100000"), ("SHARDS", "2"), ("CONFIG_FILE", "")])
+            .env("WS_PING_INTERVAL", "600")
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -204,9 +207,13 @@ impl Server {
         pages * 4096
     }
 
-    /// How many files and sockets the process has open (Linux).
-    pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("fd").count()
+    /// How many sockets the process has open (Linux). Its own, which are few, are there when it listens: what its threads
+    /// open later are no sockets, or other handles of the same.
+    pub fn open_sockets(&self) -> usize {
+        let handles = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("fd").map_while(Result::ok);
+        let targets = handles.filter_map(|handle| std::fs::read_link(handle.path()).ok());
+        let sockets: HashSet<_> = targets.filter(|target| target.to_string_lossy().starts_with("socket:")).collect();
+        sockets.len()
     }
 
     /// The log line with which this player's connection ended; waits for it.
