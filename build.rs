@@ -4,7 +4,13 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, SystemTime},
 };
+
+/// How often the pages are read anew while scripts/pages replaces them, a pause before each time.
+const TRIES: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(10);
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -16,31 +22,55 @@ fn main() -> io::Result<()> {
         println!("cargo:rerun-if-changed={}", watched.display());
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("pages.rs"), table(&dist)?)
+    fs::write(out.join("pages.rs"), table(&dist, &out)?)
 }
 
-/// The Rust text of a list of files, in the order of their paths; an empty one when the folder is not there.
-pub fn table(dist: &Path) -> io::Result<String> {
-    let mut files = Vec::new();
-    if dist.is_dir() {
-        collect(dist, "", &mut files)?;
-    }
-    files.sort();
+/// The Rust text of a list of files, in the order of their paths; an empty one when the folder is not there. What the
+/// compiler reads are copies below `out`: the pages may be built anew before it gets to them, under other names.
+pub fn table(dist: &Path, out: &Path) -> io::Result<String> {
+    let copies = out.join("pages");
+    fs::create_dir_all(&copies)?;
     let mut text = String::from("&[\n");
-    for (path, file) in files {
-        let bytes = fs::read(&file)?;
+    for (number, (path, bytes)) in of_one_build(dist)?.into_iter().enumerate() {
+        let copy = copies.join(number.to_string());
+        fs::write(&copy, &bytes)?;
         let (content_type, etag) = (content_type(&path), format!("\"{:016x}\"", fnv1a(&bytes)));
         text.push_str(&format!(
             "    Page {{ path: {path:?}, content_type: {content_type:?}, etag: {etag:?}, bytes: include_bytes!({:?}) }},\n",
-            file.display().to_string()
+            copy.display().to_string()
         ));
     }
     text.push_str("]\n");
     Ok(text)
 }
 
+/// Every file with its path, in order. scripts/pages renames the folder to `dist.old`, another one to `dist`, and removes
+/// the old one: while it does, all is read anew, so that it is of one build.
+fn of_one_build(dist: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut tries = 0;
+    loop {
+        let before = modified(dist);
+        let mut files = Vec::new();
+        let read = if dist.is_dir() { collect(dist, "", &mut files) } else { Ok(()) };
+        let is_replaced = dist.with_extension("old").exists() || modified(dist) != before;
+        let is_whole = read.is_ok() && !is_replaced;
+        tries += 1;
+        if is_whole || tries == TRIES {
+            read?;
+            files.sort();
+            return Ok(files);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Differs from one build of the pages to the next.
+fn modified(dist: &Path) -> Option<SystemTime> {
+    fs::metadata(dist).and_then(|folder| folder.modified()).ok()
+}
+
 /// Files whose names begin with a dot are not meant for anybody.
-fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -50,7 +80,7 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> i
         } else if entry.path().is_dir() {
             collect(&entry.path(), &path, files)?;
         } else {
-            files.push((path, entry.path()));
+            files.push((path, fs::read(entry.path())?));
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::fs;
 #[test]
 fn without_built_pages_the_table_is_empty() {
     let folder = tempfile::tempdir().expect("a folder");
-    assert_eq!(build_script::table(&folder.path().join("dist")).expect("a table"), "&[\n]\n");
+    assert_eq!(build_script::table(&folder.path().join("dist"), folder.path()).expect("a table"), "&[\n]\n");
 }
 
 #[test]
@@ -28,7 +28,8 @@ fn every_built_file_is_in_the_table_once_by_path_with_its_type() {
         fs::create_dir_all(file.parent().expect("a parent")).expect("a folder");
         fs::write(file, text).expect("a file");
     }
-    let table = build_script::table(dist.path()).expect("a table");
+    let out = tempfile::tempdir().expect("a folder");
+    let table = build_script::table(dist.path(), out.path()).expect("a table");
     let field = |line: &str, name: &str| {
         let (_, rest) = line.split_once(&format!("{name}: \"")).expect("the field");
         rest[..rest.find("\", ").expect("its end")].to_owned()
@@ -43,7 +44,44 @@ fn every_built_file_is_in_the_table_once_by_path_with_its_type() {
         ("/index.html", "text/html; charset=utf-8"),
     ];
     assert_eq!(listed, expected.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
-    assert!(rows[4].contains(&format!("include_bytes!({:?})", dist.path().join("index.html"))), "{table}");
+    // The compiler reads copies, whatever becomes of the pages meanwhile.
+    drop(dist);
+    let (_, copy) = rows[4].split_once("include_bytes!(\"").expect("a file");
+    let copy = std::path::Path::new(&copy[..copy.find('"').expect("its end")]);
+    assert!(copy.starts_with(out.path()), "{table}");
+    assert_eq!(fs::read_to_string(copy).expect("a copy"), "<p>");
     let tags: Vec<_> = rows.iter().map(|row| field(row, "etag")).collect();
     assert!(tags[2] == tags[4] && tags[1] != tags[4], "the content decides: {tags:?}");
+}
+
+#[test]
+fn pages_that_are_replaced_meanwhile_are_all_of_one_build() {
+    const FILES: usize = 20;
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let build = |name: &str, number: usize| {
+        fs::create_dir(at(name)).expect("a folder");
+        for file in 0..FILES {
+            fs::write(at(name).join(format!("{file}-{number}.js")), number.to_string()).expect("a file");
+        }
+    };
+    build("dist", 0);
+    std::thread::scope(|scope| {
+        // As scripts/pages does it.
+        let building = scope.spawn(|| {
+            for number in 1..=100 {
+                build("dist.new", number);
+                fs::rename(at("dist"), at("dist.old")).expect("away");
+                fs::rename(at("dist.new"), at("dist")).expect("in place");
+                fs::remove_dir_all(at("dist.old")).expect("gone");
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        });
+        while !building.is_finished() {
+            let table = build_script::table(&at("dist"), &at("out")).expect("a table");
+            let tags: std::collections::HashSet<_> =
+                table.lines().filter_map(|line| line.split_once("etag: ")).map(|(_, rest)| &rest[..20]).collect();
+            assert_eq!((table.lines().count(), tags.len()), (FILES + 2, 1), "{table}");
+        }
+    });
 }

@@ -1,4 +1,4 @@
-//! Owns how the dashboard is built: into frontend-client/dist/dashboard, its assets beside the demo's.
+//! Owns how the dashboard is built: into frontend-client/dist/dashboard (PAGES_FOLDER for `dist`), its assets beside the demo's.
 //! Read by `vite build` and `vite`; in development everything that is no page goes to a server on port 8080.
 
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,7 @@ export default defineConfig({
   base: "/",
   publicDir: false,
   build: {
-    outDir: "dist", emptyOutDir: false, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false },
+    outDir: process.env.PAGES_FOLDER ?? "dist", emptyOutDir: false, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false },
     rolldownOptions: { input: `${root}dashboard/index.html` },
   },
   server: { proxy: { "/api": server, "/ws": { target: server, ws: true } } },
