@@ -11,5 +11,5 @@ export default defineConfig({
     rolldownOptions: { output: { minify: true } },
     sourcemap: true,
   },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000 },
+  test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 },
 });

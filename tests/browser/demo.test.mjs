@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { draw, fact, isTrue, joined, line, lines, online, painted, presence, say, settled, status, stranger, strokes } from "./room.mjs";
-import { open, startBrowser, startServer, until } from "./support.mjs";
+import { open, startBrowser, startRelay, startServer, until } from "./support.mjs";
 
 let server, browser, stop;
 before(async () => { server = await startServer(); ({ browser, stop } = await startBrowser()); });
@@ -167,7 +167,7 @@ test("r5 a reloaded page has its seat, its board and its chat again, in the room
 });
 
 test("a second player opens beside the first, and leaves when it is closed", async (t) => {
-  const alice = await enter(t, "beside", "alice");
+  const relay = await startRelay(t, server.port), alice = await joined(t, browser, relay.port, "beside", "alice");
   await alice.locator("#second").click();
   const frame = alice.frameLocator("#beside iframe");
   await frame.locator("#status[data-status=online]").waitFor();
@@ -175,11 +175,13 @@ test("a second player opens beside the first, and leaves when it is closed", asy
   await frame.locator("#text").press("Enter");
   await line(alice, "hello from beside").waitFor();
   assert.equal(await alice.locator("#people li").count(), 2);
+  // She is away for as long as it takes to see it.
+  relay.shut();
   await alice.locator("#cut").click();
-  await status(alice, "cut");
   // Its connection is its own.
   await frame.locator("#people li[data-player=alice][data-status=away]").waitFor();
   assert.equal(await frame.locator("#status").getAttribute("data-status"), "online");
+  relay.open();
   await status(alice, "online");
   await alice.locator("#beside button").click();
   await until("one is left", async () => (await alice.locator("#people li").count()) === 1);

@@ -11,13 +11,15 @@ before(async () => { ({ browser, stop } = await startBrowser()); });
 after(() => stop?.());
 
 test("r5 a page that is cut for 5 s resumes: what both wrote and drew meanwhile is there once, in one order", async (t) => {
-  const { port } = await serverFor(t), alice = await joined(t, browser, port, "cut", "alice"), bob = await joined(t, browser, port, "cut", "bob");
+  const { port } = await serverFor(t), relay = await startRelay(t, port);
+  const alice = await joined(t, browser, port, "cut", "alice"), bob = await joined(t, browser, relay.port, "cut", "bob");
   await say(alice, "before");
   await line(bob, "before").waitFor();
   for (const round of [1, 2]) {
     const began = Date.now();
+    // However long it takes what happens meanwhile, the cut is not over before it.
+    relay.shut();
     await bob.locator("#cut").click();
-    await status(bob, "cut");
     await presence(alice, "bob", "away");
     for (const word of ["one", "two", "three"]) await say(alice, `${word} ${round}`);
     await draw(alice, [[0.1 * round, 0.2], [0.1 * round, 0.7]]);
@@ -26,6 +28,7 @@ test("r5 a page that is cut for 5 s resumes: what both wrote and drew meanwhile 
     await draw(bob, [[0.5 + 0.1 * round, 0.2], [0.5 + 0.1 * round, 0.7]]);
     assert.equal(await bob.locator("#sheet").getAttribute("data-pending"), "1");
     assert.equal(await bob.locator("#log .pending .body").textContent(), `written offline ${round}`);
+    relay.open();
     await bob.locator("#log .resume.continuous").nth(round - 1).waitFor();
     assert.ok(Date.now() - began >= 5000, "nothing gets through for 5 s");
     await presence(alice, "bob", "joined");

@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { draw, joined, line, presence, say, strokes } from "./room.mjs";
-import { directory, findings, jwt, open, picture, serverFor, startBrowser, until } from "./support.mjs";
+import { directory, findings, jwt, open, picture, serverFor, startBrowser, startRelay, until } from "./support.mjs";
 
 const SECRET = "a secret of at least thirty-two bytes", OPERATOR = "an operator's secret of thirty-two bytes";
 const soon = () => Math.floor(Date.now() / 1000) + 3600;
@@ -20,7 +20,8 @@ const row = (page, game) => page.locator(`.body .tr[data-key="${game}"]`);
 const figure = async (page, column) => (await page.locator(`dd[data-column="${column}"]`).textContent()).trim();
 
 test("in development mode the dashboard is open on this machine, and shows who is connected, what they do, and who left", async (t) => {
-  const { port } = await serverFor(t), alice = await joined(t, browser, port, "seen", "alice"), bob = await joined(t, browser, port, "seen", "bob");
+  const { port } = await serverFor(t), relay = await startRelay(t, port);
+  const alice = await joined(t, browser, port, "seen", "alice"), bob = await joined(t, browser, relay.port, "seen", "bob");
   const page = await dashboard(t, port);
   // Two players, each with the room and the game, and the dashboard itself.
   await until("five connections", async () => (await figure(page, "connections")) === "5");
@@ -32,6 +33,8 @@ test("in development mode the dashboard is open on this machine, and shows who i
   await say(alice, "is anybody watching?");
   await page.locator("#events .what", { hasText: "is anybody watching?" }).waitFor();
   await page.locator("#state summary", { hasText: "strokes" }).waitFor();
+  // He is away until the end.
+  relay.shut();
   await bob.locator("#cut").click();
   await page.locator('#players tr[data-player="bob"] [data-status=away]').waitFor();
   assert.deepEqual(await findings(page), []);

@@ -4,11 +4,13 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { fact, isTrue, joined, line, lines, online, say, status } from "./room.mjs";
-import { jwt, open, serverFor, startBrowser } from "./support.mjs";
+import { jwt, open, serverFor, startBrowser, until } from "./support.mjs";
 
 const SECRET = "a secret of at least thirty-two bytes";
 const now = () => Math.floor(Date.now() / 1000);
 const tokenOf = (player, seconds) => jwt(SECRET, { sub: player, exp: now() + seconds });
+/** Seconds until a token runs out that is waited for: long enough for a slow machine to open the page and type. */
+const SOON = 12;
 
 let browser, stop;
 before(async () => { ({ browser, stop } = await startBrowser()); });
@@ -66,7 +68,7 @@ test("c1 a name that is taken stops the page with the reason, and another name g
 });
 
 test("a7 a server that wants a token says so, a wrong one is refused, and a good one gets in", async (t) => {
-  const { port } = await serverFor(t, { JWT_SECRET: SECRET, AUTH_TIMEOUT_MS: "300" });
+  const { port } = await serverFor(t, { JWT_SECRET: SECRET, AUTH_TIMEOUT_MS: "3000" });
   const page = await refused(t, port, "alice", /wants a token.*\(auth_timeout\)/);
   await page.locator("#token").fill("not.a.token");
   await page.locator("#go").click();
@@ -79,13 +81,14 @@ test("a7 a server that wants a token says so, a wrong one is refused, and a good
 
 test("a13 a token about to expire is refreshed in place: the connection never ends", async (t) => {
   const { port } = await serverFor(t, { JWT_SECRET: SECRET });
-  const alice = await joined(t, browser, port, "fresh", "alice", { hash: `#token=${tokenOf("alice", 5)}` });
+  const end = now() + SOON + 1;
+  const alice = await joined(t, browser, port, "fresh", "alice", { hash: `#token=${tokenOf("alice", SOON)}` });
   await alice.locator("#ask-token[open]").waitFor();
   assert.match(await alice.locator("#ask-why").textContent(), /expires in \d+ s/);
   await alice.locator("#fresh").fill(tokenOf("alice", 3600));
   await alice.locator("#fresh").press("Enter");
   // What is waited for is the clock: the first token's end.
-  await new Promise((done) => setTimeout(done, 6000));
+  await until("the first token's end", () => now() > end);
   await say(alice, "still here");
   await line(alice, "still here").waitFor();
   assert.equal(await fact(alice, "resumed"), "0×");
@@ -94,7 +97,7 @@ test("a13 a token about to expire is refreshed in place: the connection never en
 test("a13 an expired token: the page says so, and with a fresh one nothing was lost", async (t) => {
   const { port } = await serverFor(t, { JWT_SECRET: SECRET });
   const bob = await joined(t, browser, port, "expired", "bob", { hash: `#token=${tokenOf("bob", 3600)}` });
-  const alice = await joined(t, browser, port, "expired", "alice", { hash: `#token=${tokenOf("alice", 3)}` });
+  const alice = await joined(t, browser, port, "expired", "alice", { hash: `#token=${tokenOf("alice", SOON)}` });
   await status(alice, "reconnecting");
   assert.match(await alice.locator("#status").getAttribute("data-why"), /token has expired/);
   await say(bob, "while you were out");

@@ -19,7 +19,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-export const PATIENCE = Number(process.env.PATIENCE_MS ?? 20_000);
+export const PATIENCE = Number(process.env.PATIENCE_MS ?? 60_000);
 const binary = process.env.INNKEEPER_BIN;
 assert.ok(binary, "set INNKEEPER_BIN to the server's binary, e.g. ../../target/debug/innkeeper");
 const pages = process.env.INNKEEPER_PAGES && resolve(process.env.INNKEEPER_PAGES);
@@ -67,12 +67,15 @@ export async function serverFor(t, settings) {
   return server;
 }
 
-/** A line to the server that can be frozen: both ends stay open, nothing gets through. What was open then is cut by `thaw`. */
+/**
+ * A line to the server that can be frozen: both ends stay open, nothing gets through. What was open then is cut by `thaw`.
+ * Or shut: what is open stays as it is, and nobody else gets through until `open`; whoever was cut is away for as long.
+ */
 export async function startRelay(t, port) {
   const pairs = new Set();
-  let isFrozen = false;
+  let isFrozen = false, isShut = false;
   const relay = createServer((near) => {
-    if (isFrozen) { near.destroy(); return; }
+    if (isFrozen || isShut) { near.destroy(); return; }
     const far = connect(port, "127.0.0.1"), pair = [near, far];
     pairs.add(pair);
     for (const [from, to] of [[near, far], [far, near]]) {
@@ -83,7 +86,10 @@ export async function startRelay(t, port) {
   await new Promise((done) => relay.listen(0, "127.0.0.1", done));
   const cut = () => pairs.forEach((pair) => pair.forEach((socket) => socket.destroy()));
   t.after(() => { cut(); relay.close(); });
-  return { port: relay.address().port, freeze: () => { isFrozen = true; }, thaw: () => { cut(); isFrozen = false; } };
+  return {
+    port: relay.address().port, freeze: () => { isFrozen = true; }, thaw: () => { cut(); isFrozen = false; },
+    shut: () => { isShut = true; }, open: () => { isShut = false; },
+  };
 }
 
 export async function startBrowser() {

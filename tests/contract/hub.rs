@@ -224,7 +224,7 @@ fn security_lines_come_as_they_are_logged_numbered_and_without_what_was_seen_bef
 #[test]
 fn h6_a_subscriber_that_does_not_read_is_kept_and_then_gets_the_newest_with_no_line_missed_unseen() {
     // The lines of 1200 connections are more than the kernel holds for a small window, and than what is kept.
-    let server = Server::start(&[("OUTBOX_BYTES", "256k"), ("WS_PING_INTERVAL", "600")]);
+    let server = Server::start(&[("OUTBOX_BYTES", "256k")]);
     let mut slow = subscriber(&server);
     socket2::SockRef::from(slow.stream()).set_recv_buffer_size(4096).expect("a smaller buffer");
     subscribe(&mut slow, &["security", "stats"]);

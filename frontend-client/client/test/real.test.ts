@@ -224,10 +224,12 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     const server = await Server.start({ JWT_SECRET: SECRET });
     let asked = 0;
     // Expiry is announced at once: 30 s before.
-    const token = () => jwt(SECRET, { sub: "alice", exp: Math.floor(Date.now() / 1000) + 2 + 60 * asked++ });
+    const end = Math.floor(Date.now() / 1000) + 5;
+    const token = () => jwt(SECRET, { sub: "alice", exp: end + 600 * asked++ });
     const alice = await enter(server.url, "alice", { token });
     await until(() => asked === 2);
-    await sleep(2_500);
+    // What is waited for is the clock: the first token's end.
+    await until(() => Date.now() > end * 1000 + 500);
     expect(alice.counters.resumed).toBe(0);
     await alice.send("with the new token");
     const mallory = enter(server.url, "mallory", { token: jwt(SECRET, { sub: "bob", exp: 4e9 }) });
@@ -255,7 +257,7 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
   it("a network that is silent is noticed, and left", async () => {
     const server = await Server.start();
     const network = await Network.before(server);
-    const alice = await enter(network.url, "alice", { pingIntervalMs: 100, pingTimeoutMs: 200, connectTimeoutMs: 300 });
+    const alice = await enter(network.url, "alice", { pingIntervalMs: 200, pingTimeoutMs: 2_000, connectTimeoutMs: 5_000 });
     network.clog(true);
     await until(() => alice.status === "reconnecting");
     expect(alice.reason?.code).toBe("heartbeat_timeout");

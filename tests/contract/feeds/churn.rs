@@ -22,7 +22,7 @@ const LOSS: u64 = 5;
 #[test]
 fn h2_the_upstream_has_what_2000_clients_hold_whatever_they_do_over_one_connection() {
     let mut rng = Rng::with_seed(seed());
-    let rig = Rig::with(&["batch: 50", "messages_per_second: 200", "max_topics: 300"], &[("WS_PING_INTERVAL", "600")]);
+    let rig = Rig::with(&["batch: 50", "messages_per_second: 200", "max_topics: 300"], &[]);
     let mut topics: Vec<_> = (0..TOPICS).map(|n| format!("T.O:{n:03}")).collect();
     topics.sort();
     let mut crowd = Crowd::new(CLIENTS, &mut rng);

@@ -21,7 +21,7 @@ fn names() -> Vec<String> {
 }
 
 fn rig() -> Rig {
-    Rig::with(&[], &[("OUTBOX_BYTES", "256k"), ("WS_PING_INTERVAL", "600")])
+    Rig::with(&[], &[("OUTBOX_BYTES", "256k")])
 }
 
 /// A client whose kernel keeps little for it, from the start: it does not read until it is told to.
