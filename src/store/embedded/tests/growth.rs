@@ -101,7 +101,8 @@ fn the_wal_starts_over_while_rooms_write_on() {
         write(&mut store, &[snapshot("g", position, &[&record], "s", position)]);
         longest = longest.max(fs::metadata(wal(dir.path())).unwrap().len());
     }
-    assert!(longest < 80 << 20, "the WAL was {longest} bytes long");
+    // Past 64 MiB the writer waits for the disk, but not for ever; the records alone are 150 MB.
+    assert!(longest < 100 << 20, "the WAL was {longest} bytes long");
     let log = read(&mut store, "g").unwrap();
     assert_eq!((log.end(), log.is_intact), (1500, true));
 }
