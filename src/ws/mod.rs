@@ -19,7 +19,7 @@ pub use dial::{DialError, Dialer, Incoming, LinkError, LinkReader, LinkWriter, O
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
-pub use socket::{Limits, ReadError, Socket, Traffic};
+pub use socket::{Limits, PROBE_INTERVAL, ReadError, Socket, Traffic};
 
 use crate::protocol::ServerFrame;
 

@@ -32,8 +32,8 @@ use super::{
     outbox::{Outbox, Sink},
 };
 
-/// How often a socket that is not read is looked at. Twice this and closing the upstream are less than 2 s (X4).
-const PROBE_INTERVAL: Duration = Duration::from_millis(400);
+/// How often a socket that is not read is looked at: after twice this it is known whether the peer is there.
+pub const PROBE_INTERVAL: Duration = Duration::from_millis(400);
 /// What one read may return; one buffer per shard, so that an idle connection holds none.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
