@@ -10,14 +10,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::handle::PublishError;
+use super::handle::{NUMBERS_OF_A_LIFE, PublishError};
 use crate::{
     protocol::{GameId, HubId, RawJson, Topic},
     store::{Appended, Appender, Journal, Log, LogWriter, MemoryStore, Records, Snapshot, encode},
 };
 
-/// Numbers behind a log that is damaged begin so far above those that are left: more than can have been lost.
-const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
 const IMAGE_VERSION: u8 = 1;
 
 /// Where buses keep their logs. What is kept in memory outlives a hub that fails, and not the process.
@@ -38,7 +36,6 @@ impl BusHome {
 /// The numbers and values of one bus as they are written, which is ahead of what has been shown.
 pub struct Bus {
     log: LogWriter<Written>,
-    game: GameId,
     values: BTreeMap<Topic, (u64, RawJson)>,
     /// Every new number is above it.
     floor: u64,
@@ -75,13 +72,12 @@ impl Bus {
             Some(journal) => Appender::journal(journal.clone()),
             None => Appender::memory(home.memory.clone()),
         };
-        let game = GameId::of_bus(id);
-        let log = LogWriter::new(game.clone(), appender, home.flush, 0);
-        Self { log, game, values: BTreeMap::new(), floor: 0, max_topics }
+        let log = LogWriter::new(GameId::of_bus(id), appender, home.flush, 0);
+        Self { log, values: BTreeMap::new(), floor: 0, max_topics }
     }
 
     pub fn game(&self) -> &GameId {
-        &self.game
+        self.log.game()
     }
 
     pub fn home(&self) -> &Rc<Appender<Written>> {
@@ -97,6 +93,7 @@ impl Bus {
         });
         if !is_whole {
             let highest = self.values.values().map(|(seq, _)| *seq).max().unwrap_or(0);
+            // What is lost may have had higher ones.
             self.floor = self.floor.max(highest) + NUMBERS_OF_A_LIFE;
         }
         self.log.begin(self.image(), true);

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Numbers of a hub's next life begin so far above those of the one before: more values than any life has.
-const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
+pub(super) const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
 
 /// What a hub is started from, and started again from.
 pub struct HubPlan {

@@ -50,7 +50,7 @@ pub struct ListTopics;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicLine {
     pub topic: Topic,
-    /// Of its newest value.
+    /// Of its newest value; 0: it has none.
     pub seq: u64,
     /// Whether anybody subscribes to it; or it lingers, or it is kept.
     pub wanted: bool,

@@ -204,10 +204,11 @@ impl Topics {
         self.entries.is_empty()
     }
 
-    /// Each with its newest number, and whether anybody wants it, by name.
+    /// Each with its newest value's number (0: it has none), and whether anybody wants it, by name.
     pub fn list(&self) -> Vec<(&Topic, u64, bool)> {
+        let seq = |entry: &Entry| entry.last.as_ref().map_or(0, |_| entry.seq);
         let mut list: Vec<_> =
-            self.entries.iter().map(|(topic, entry)| (topic, entry.seq, !entry.shards.is_empty())).collect();
+            self.entries.iter().map(|(topic, entry)| (topic, seq(entry), !entry.shards.is_empty())).collect();
         list.sort_unstable();
         list
     }

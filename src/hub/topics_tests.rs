@@ -177,6 +177,16 @@ fn an_event_bus_keeps_what_was_published_though_nobody_wants_it() {
 }
 
 #[test]
+fn a_topic_without_a_value_is_listed_without_a_number() {
+    let (mut topics, now) = (Topics::new(rules(Duration::ZERO, 9, true), 7), Instant::now());
+    topics.want(&topic("a"), 0);
+    topics.unwant(&topic("a"), 0, now);
+    topics.want(&topic("b"), 0);
+    put(&mut topics, "c", 3);
+    assert_eq!(topics.list(), [(&topic("b"), 0, true), (&topic("c"), 3, false)]);
+}
+
+#[test]
 fn a_topic_that_is_published_while_it_lingers_is_kept() {
     let (mut topics, now) = (Topics::new(rules(LINGER, 2, true), 0), Instant::now());
     topics.want(&topic("a"), 0);

@@ -36,6 +36,10 @@ impl<T> LogWriter<T> {
         Self { min_bytes, ..self }
     }
 
+    pub fn game(&self) -> &GameId {
+        &self.game
+    }
+
     pub fn home(&self) -> &Rc<Appender<T>> {
         &self.home
     }

@@ -58,7 +58,8 @@ fn h7_clients_topics_connections_and_the_age_of_the_last_message_are_counted() {
     rig.fake.publish("T.O:A", json!({"n": 2}));
     data(&mut a, "T.O:A");
     let age = rig.health()["lastMessageAgeMs"].as_u64().expect("an age");
-    assert!(u128::from(age) <= said.elapsed().as_millis(), "{age} ms old, and said {:?} ago", said.elapsed());
+    // Between two readings of a clock of whole milliseconds there may seem to be one more.
+    assert!(u128::from(age) <= said.elapsed().as_millis() + 1, "{age} ms old, and said {:?} ago", said.elapsed());
     drop((a, idle));
     rig.wait_for_health("those who are left", |health| health["totalClients"] == 1 && health["topics"] == 2);
 }
