@@ -108,11 +108,15 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
+/// What SQLite says, with no code of its own, of a header whose schema format it does not know.
+const UNKNOWN_FORMAT: &str = "unsupported file format";
+
 /// Whether an error says that the file's contents are wrong, as opposed to a file that cannot be read or written now.
 pub(super) fn is_damage(error: &Error) -> bool {
     match error {
-        Error::SqliteFailure(failure, _) => {
+        Error::SqliteFailure(failure, message) => {
             matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                || message.as_deref() == Some(UNKNOWN_FORMAT)
         }
         Error::InvalidColumnType(..)
         | Error::IntegralValueOutOfRange(..)

@@ -1,7 +1,7 @@
 //! Owns the tests of damage: whatever happens to the files, a log is whole, or says that it is not (R3).
 //! Run by `cargo test`.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use rusqlite::Connection;
 
@@ -136,6 +136,30 @@ fn r3_pages_that_are_garbled_anywhere_never_pass_for_what_was_written() {
         let group = [replace("g1", "anew")];
         store.append(&group, false).or_else(|_| store.append(&group, false)).unwrap();
         assert!(has(&mut store, "g1", 0), "at {at}, {length} bytes");
+    }
+}
+
+#[test]
+fn r3_whatever_byte_of_the_databases_header_is_wrong_the_store_opens_and_goes_on() {
+    let dir = dir();
+    let mut store = inhabited(dir.path());
+    settle_all(&mut store);
+    checkpoint(&store);
+    drop(store);
+    let whole = fs::read(db(dir.path())).unwrap();
+    // Byte 18 may say that the file is not to be written. Nobody can tell whether somebody meant that, so it stops the start.
+    let places = (0..100).filter(|at| *at != 18);
+    for (at, byte) in places.flat_map(|at| [0, 1, 3, 255].map(|byte| (at, byte))) {
+        let copy = killed(dir.path());
+        let mut bytes = whole.clone();
+        bytes[at] = byte;
+        fs::write(db(copy.path()), bytes).unwrap();
+        let opened = EmbeddedStore::open(copy.path(), Duration::ZERO);
+        let mut store = opened.unwrap_or_else(|error| panic!("byte {at} is {byte}: {error}")).store;
+        no_log_pretends(&mut store, true);
+        let group = [replace("g1", "anew")];
+        let stored = store.append(&group, false).or_else(|_| store.append(&group, false));
+        assert!(stored.is_ok() && has(&mut store, "g1", 0), "byte {at} is {byte}: {stored:?}");
     }
 }
 
