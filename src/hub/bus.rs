@@ -33,13 +33,19 @@ impl BusHome {
     }
 }
 
-/// The numbers and values of one bus as they are written, which is ahead of what has been shown.
+/// One bus as it is written, which is ahead of what has been shown.
 pub struct Bus {
     log: LogWriter<Written>,
+    known: Known,
+    max_topics: usize,
+}
+
+/// What a log amounts to.
+#[derive(Default)]
+struct Known {
     values: BTreeMap<Topic, (u64, RawJson)>,
     /// Every new number is above it.
     floor: u64,
-    max_topics: usize,
 }
 
 /// A value on its way to the store.
@@ -48,8 +54,8 @@ pub struct Written {
     pub topic: Topic,
     pub seq: u64,
     pub data: RawJson,
-    /// For whoever published it.
-    pub answer: oneshot::Sender<Result<u64, PublishError>>,
+    /// For whoever published it: the number.
+    pub answer: oneshot::Sender<u64>,
 }
 
 /// What a log of a bus consists of. As a room's records: postcard's bytes, and variants only join at the end.
@@ -73,7 +79,7 @@ impl Bus {
             None => Appender::memory(home.memory.clone()),
         };
         let log = LogWriter::new(GameId::of_bus(id), appender, home.flush, 0);
-        Self { log, values: BTreeMap::new(), floor: 0, max_topics }
+        Self { log, known: Known::default(), max_topics }
     }
 
     pub fn game(&self) -> &GameId {
@@ -87,22 +93,19 @@ impl Bus {
     /// Takes over what there is, and begins the log anew with it: nobody can write behind the old one any more, and the store
     /// sees that the bus is in use. `false`: the log was damaged, and values may be older than they should be, or missing.
     pub fn open(&mut self, log: Option<&Log>) -> bool {
-        let is_whole = log.is_none_or(|log| {
-            let is_read = self.fold(log);
-            log.is_intact && is_read
-        });
+        let is_whole = log.is_none_or(|log| self.known.fold(log));
         if !is_whole {
-            let highest = self.values.values().map(|(seq, _)| *seq).max().unwrap_or(0);
+            let highest = self.values().map(|(_, seq, _)| seq).max().unwrap_or(0);
             // What is lost may have had higher ones.
-            self.floor = self.floor.max(highest) + NUMBERS_OF_A_LIFE;
+            self.known.floor = self.known.floor.max(highest) + NUMBERS_OF_A_LIFE;
         }
-        self.log.begin(self.image(), true);
+        self.log.begin(self.known.image(), true);
         is_whole
     }
 
     /// The values, by topic.
     pub fn values(&self) -> impl Iterator<Item = (&Topic, u64, &RawJson)> {
-        self.values.iter().map(|(topic, (seq, data))| (topic, *seq, data))
+        self.known.values.iter().map(|(topic, (seq, data))| (topic, *seq, data))
     }
 
     /// Numbers a value and writes it.
@@ -113,41 +116,39 @@ impl Bus {
         &mut self,
         topic: Topic,
         data: RawJson,
-        answer: oneshot::Sender<Result<u64, PublishError>>,
+        answer: oneshot::Sender<u64>,
     ) -> Result<(Appended, Written), PublishError> {
         if self.home().is_failing() {
             return Err(PublishError::Gone);
         }
-        let known = self.values.get(&topic);
-        if known.is_none() && self.values.len() >= self.max_topics {
+        let Known { values, floor } = &mut self.known;
+        let known = values.get(&topic);
+        if known.is_none() && values.len() >= self.max_topics {
             return Err(PublishError::Full);
         }
-        let seq = known.map_or(0, |(seq, _)| *seq).max(self.floor) + 1;
-        self.values.insert(topic.clone(), (seq, data.clone()));
+        let seq = known.map_or(0, |(seq, _)| *seq).max(*floor) + 1;
+        values.insert(topic.clone(), (seq, data.clone()));
         let mut records = Records::default();
         let record = Record::Value { topic: topic.as_str(), seq, data: data.as_str() };
         records.push_with(|out| encode(&record, out));
-        let (values, floor) = (&self.values, self.floor);
         let keep_from = self.log.position() + 1;
-        let snapshot = || Snapshot { body: image(values, floor), keep_from };
+        let snapshot = || Snapshot { body: self.known.image(), keep_from };
         let appended = self.log.write(records, snapshot).ok_or(PublishError::Gone)?;
         Ok((appended, Written { topic, seq, data, answer }))
     }
+}
 
-    fn image(&self) -> Vec<u8> {
-        image(&self.values, self.floor)
-    }
-
-    /// Whether all of it could be read.
+impl Known {
+    /// Whether the log is whole; else what could be read of it is known.
     fn fold(&mut self, log: &Log) -> bool {
         let Some(image) = read_image(&log.snapshot) else { return false };
         self.floor = image.floor;
-        let mut is_read = image.values.iter().all(|record| self.take(record));
-        let since = log.snapshot_position.saturating_sub(log.first) as usize;
-        for record in log.records.iter().skip(since) {
-            is_read &= postcard::from_bytes(record).is_ok_and(|record| self.take(&record));
+        let mut is_whole = image.values.iter().all(|record| self.take(record)) && log.is_intact;
+        for (position, record) in (log.first..).zip(log.records.iter()) {
+            let record = postcard::from_bytes(record);
+            is_whole &= record.is_ok_and(|record| position < log.snapshot_position || self.take(&record));
         }
-        is_read
+        is_whole
     }
 
     fn take(&mut self, record: &Record<'_>) -> bool {
@@ -156,23 +157,22 @@ impl Bus {
         self.values.insert(topic, (*seq, data));
         true
     }
+
+    fn image(&self) -> Vec<u8> {
+        let records = self.values.iter().map(|(topic, (seq, data))| Record::Value {
+            topic: topic.as_str(),
+            seq: *seq,
+            data: data.as_str(),
+        });
+        let mut body = vec![IMAGE_VERSION];
+        encode(&Image { floor: self.floor, values: records.collect() }, &mut body);
+        body
+    }
 }
 
 /// Whether all of a bus's log can be read.
 pub fn is_whole(log: &Log) -> bool {
-    let readable = |record: &[u8]| postcard::from_bytes::<Record<'_>>(record).is_ok();
-    log.is_intact && read_image(&log.snapshot).is_some() && log.records.iter().all(readable)
-}
-
-fn image(values: &BTreeMap<Topic, (u64, RawJson)>, floor: u64) -> Vec<u8> {
-    let records = values.iter().map(|(topic, (seq, data))| Record::Value {
-        topic: topic.as_str(),
-        seq: *seq,
-        data: data.as_str(),
-    });
-    let mut body = vec![IMAGE_VERSION];
-    encode(&Image { floor, values: records.collect() }, &mut body);
-    body
+    Known::default().fold(log)
 }
 
 fn read_image(snapshot: &[u8]) -> Option<Image<'_>> {

@@ -107,7 +107,7 @@ fn the_format_is_what_it_was() {
     let log = home.memory.lock().expect("a lock").read(bus.game(), 0).expect("a log").expect("a log");
     assert_eq!(log.snapshot, b"\x01\x00\x00");
     assert_eq!(log.records.iter().collect::<Vec<_>>(), [&b"\x00\x07topic 7\x01\x03\"x\""[..]]);
-    let snapshot = bus.image();
+    let snapshot = bus.known.image();
     assert_eq!(snapshot, b"\x01\x00\x01\x00\x07topic 7\x01\x03\"x\"");
     let change = Change::Begin { snapshot, records: Records::default(), replace: true };
     let batch = Batch { game: bus.game().clone(), change };

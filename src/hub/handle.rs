@@ -78,7 +78,7 @@ impl PublishError {
 }
 
 /// What a publisher gets first: its value has a place in the order of all values.
-pub struct Receipt(pub(super) oneshot::Receiver<Result<u64, PublishError>>);
+pub struct Receipt(pub(super) oneshot::Receiver<u64>);
 
 impl Receipt {
     /// The topic's new number, once the value is stored, as `DURABILITY` says (D1).
@@ -86,7 +86,7 @@ impl Receipt {
     /// # Errors
     /// [`PublishError::Gone`]: whether the value is kept is not known.
     pub async fn seq(self) -> Result<u64, PublishError> {
-        self.0.await.unwrap_or(Err(PublishError::Gone))
+        self.0.await.map_err(|_| PublishError::Gone)
     }
 }
 

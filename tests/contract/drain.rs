@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    fs,
     io::{Read as _, Write as _},
     net::TcpStream,
     thread,
@@ -25,7 +24,7 @@ fn assert_sent_away(client: &mut Client) -> u64 {
 pub fn held_in_its_drain(path: &str, settings: &[(&str, &str)]) -> Server {
     let server = Server::start_example("faulty_store", &[settings, &[("DRAIN_TIMEOUT", "600")]].concat());
     let mut player = server.connect(path).welcomed();
-    fs::write(server.data().file("fail"), "").expect("a file");
+    server.break_store();
     player.send(&json!({"type": "send", "data": "what the drain waits for"}));
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     server.signal("TERM");
@@ -35,7 +34,7 @@ pub fn held_in_its_drain(path: &str, settings: &[(&str, &str)]) -> Server {
 
 /// The store works again: the drain ends, and the process as it should.
 pub fn let_go(server: &mut Server) {
-    fs::remove_file(server.data().file("fail")).expect("it failed");
+    server.mend_store();
     assert!(server.wait().success());
 }
 

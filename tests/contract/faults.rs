@@ -11,12 +11,9 @@ fn start() -> Server {
     Server::start_example("faulty_store", &[("SHARDS", "1"), ("RECONNECT_GRACE", "600")])
 }
 
-fn break_store(server: &Server) {
-    fs::write(server.data().file("fail"), "").expect("a file");
-}
-
-fn mend_store(server: &Server) {
-    fs::remove_file(server.data().file("fail")).expect("it was broken");
+/// And waits until it is known.
+pub fn mend_store(server: &Server) {
+    server.mend_store();
     server.wait_for_metric("innkeeper_store_failing", 0.0);
 }
 
@@ -27,7 +24,7 @@ fn d5_while_the_store_fails_messages_are_refused_and_what_needs_no_store_works()
     let mut bob = Witness::join(&server, "/ws/g/bob");
     alice.say(1, "before");
     bob.until(|frame| frame["id"] == 1);
-    break_store(&server);
+    server.break_store();
     alice.client.send(&json!({"type": "send", "id": 2, "data": "caught by the failure"}));
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     server.wait_for_log(|line| line["level"] == "error" && line["error"] == "the disk is full");
@@ -64,7 +61,7 @@ fn d5_players_who_drop_while_the_store_fails_keep_their_seats_and_come_back_to_e
     let epoch = alice.client.welcome["epoch"].clone();
     bob.say(1, "hello");
     alice.until(|frame| frame["id"] == 1);
-    break_store(&server);
+    server.break_store();
     alice.client.send(&json!({"type": "send", "id": 1, "data": "caught by the failure"}));
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     let alice = alice.cut();
@@ -87,13 +84,13 @@ fn d5_a_kill_while_the_store_fails_loses_only_what_nobody_has_seen() {
     let epoch = alice.client.welcome["epoch"].clone();
     alice.say(1, "stored");
     bob.until(|frame| frame["id"] == 1);
-    break_store(&server);
+    server.break_store();
     alice.client.send(&json!({"type": "send", "id": 2, "data": "caught by the failure"}));
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     server.kill();
     let (alice, bob) = (alice.orphaned(), bob.orphaned());
     assert!(bob.events.iter().all(|event| event["id"] != 2), "S3: {:?}", bob.events);
-    fs::remove_file(server.data().file("fail")).expect("it was broken");
+    server.mend_store();
     server.restart();
     let mut alice = alice.resume_without_loss(&server, &epoch);
     assert_eq!(alice.client.welcome["last_id"], 1, "it was never applied, so it is to be sent again");
@@ -106,7 +103,7 @@ fn d5_a_kill_while_the_store_fails_loses_only_what_nobody_has_seen() {
 fn d5_a_server_whose_store_fails_still_stops_in_time_and_in_order() {
     let mut server = start();
     let mut alice = Witness::join(&server, "/ws/g/alice");
-    break_store(&server);
+    server.break_store();
     alice.client.send(&json!({"type": "send", "id": 1, "data": "caught by the failure"}));
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     server.signal("TERM");
@@ -133,7 +130,7 @@ fn d3_what_all_rooms_write_while_one_group_is_in_flight_is_stored_with_the_next_
             (leaver, other)
         })
         .collect();
-    break_store(&server);
+    server.break_store();
     rooms[0].1.client.send(&json!({"type": "send", "id": 2, "data": "in flight"}));
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     let (groups, batches) = stored(&server);

@@ -65,12 +65,10 @@ impl Hub {
     /// Shows what has been stored, for as long as the hub lives.
     fn listen(&mut self, context: &mut Context<Self>) {
         let Source::Bus(bus) = &self.source else { return };
-        let home = bus.home().clone();
-        let stored = async move { home.settled().await }.into_actor(self);
-        context.spawn(stored.map(|(), hub, context| {
-            while let Source::Bus(bus) = &hub.source
-                && let Some((outcome, written)) = bus.home().next()
-            {
+        let (home, bell) = (bus.home().clone(), bus.home().clone());
+        let stored = async move { bell.settled().await }.into_actor(self);
+        context.spawn(stored.map(move |(), hub, context| {
+            while let Some((outcome, written)) = home.next() {
                 hub.show(outcome, written, context);
             }
             hub.settle(Now::read(), context);
@@ -89,7 +87,7 @@ impl Hub {
         push(&mut self.lanes, &update, shards);
         self.handle.metrics().heard(1, Now::read().unix_ms);
         // Whoever published may be gone.
-        let _ = answer.send(Ok(seq));
+        let _ = answer.send(seq);
     }
 }
 
@@ -98,18 +96,16 @@ impl Handler<Publish> for Hub {
 
     fn handle(&mut self, Publish { topic, data }: Publish, context: &mut Self::Context) -> Self::Result {
         let Source::Bus(bus) = &mut self.source else { return Err(PublishError::Gone) };
-        let (answer, answered) = oneshot::channel();
+        let (home, (answer, answered)) = (bus.home().clone(), oneshot::channel());
         match bus.write(topic, data, answer)? {
-            (Appended::Pending(ticket), written) => bus.home().defer(ticket, written),
+            (Appended::Pending(ticket), written) => home.defer(ticket, written),
             (Appended::Settled(outcome), written) => {
                 self.show(outcome, written, context);
                 self.settle(Now::read(), context);
             }
         }
         // When the store is slow, publishers feel it: the mailbox fills up, and they wait.
-        if let Source::Bus(bus) = &self.source
-            && let Some(journal) = bus.home().congested()
-        {
+        if let Some(journal) = home.congested() {
             context.wait(async move { journal.space().await }.into_actor(self));
         }
         Ok(Receipt(answered))

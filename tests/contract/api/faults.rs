@@ -1,27 +1,17 @@
 //! Owns the tests of the back-end API while the store fails or the server stops: no answer before what it says is stored (S3, D5).
 //! Run by `cargo test --test contract`; examples/faulty_store.rs is the server whose store can be made to fail.
 
-use std::fs;
-
 use serde_json::json;
 
 use super::{BackEnd, SECRET, assert_error};
 use crate::{
     drain::{held_in_its_drain, let_go},
+    faults::mend_store,
     support::{Response, Server, Witness},
 };
 
 fn start() -> Server {
     Server::start_example("faulty_store", &[("HTTP_API_SECRET", SECRET), ("SHARDS", "1"), ("RECONNECT_GRACE", "600")])
-}
-
-fn break_store(server: &Server) {
-    fs::write(server.data().file("fail"), "").expect("a file");
-}
-
-fn mend_store(server: &Server) {
-    fs::remove_file(server.data().file("fail")).expect("it was broken");
-    server.wait_for_metric("innkeeper_store_failing", 0.0);
 }
 
 fn assert_unavailable(response: &Response) {
@@ -34,7 +24,7 @@ fn d5_while_the_store_fails_a_change_is_refused_with_503_and_lists_still_come() 
     let server = start();
     let back_end = BackEnd(&server);
     let mut alice = Witness::join(&server, "/ws/g/alice");
-    break_store(&server);
+    server.break_store();
     alice.client.send(&json!({"type": "send", "id": 1, "data": "caught"}));
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     let keyed = [("Idempotency-Key", "k")];
@@ -55,7 +45,7 @@ fn s3_an_append_is_answered_when_it_is_stored_and_not_before() {
     let server = start();
     let back_end = BackEnd(&server);
     let mut alice = Witness::join(&server, "/ws/g/alice");
-    break_store(&server);
+    server.break_store();
     std::thread::scope(|scope| {
         let appending = scope.spawn(|| back_end.append("g", &json!({"data": "caught by the failure"})));
         server.wait_for_metric("innkeeper_store_failing", 1.0);
@@ -73,7 +63,7 @@ fn s3_an_append_that_got_no_answer_before_a_kill_is_applied_once_when_it_is_sent
     let mut server = start();
     let alice = Witness::join(&server, "/ws/g/alice");
     let before = BackEnd(&server).append("g", &json!({"data": "before"}));
-    break_store(&server);
+    server.break_store();
     // Nobody waits for the answer: the process is killed.
     let mut socket = server.raw();
     let body = r#"{"data":"once"}"#;
@@ -82,7 +72,7 @@ fn s3_an_append_that_got_no_answer_before_a_kill_is_applied_once_when_it_is_sent
     socket.write(format!("POST /api/games/g/events HTTP/1.1\r\n{head}\r\n\r\n{body}").as_bytes());
     server.wait_for_metric("innkeeper_store_failing", 1.0);
     server.kill();
-    fs::remove_file(server.data().file("fail")).expect("it was broken");
+    server.mend_store();
     server.restart();
     let back_end = BackEnd(&server);
     let applied = back_end.append_with_key("g", "k", &json!({"data": "once"}));
@@ -99,7 +89,7 @@ fn s3_a_room_is_closed_when_its_log_is_gone_and_not_before() {
     let server = start();
     let back_end = BackEnd(&server);
     let mut alice = Witness::join(&server, "/ws/g/alice");
-    break_store(&server);
+    server.break_store();
     std::thread::scope(|scope| {
         let deleting = scope.spawn(|| back_end.delete("g"));
         server.wait_for_metric("innkeeper_store_failing", 1.0);

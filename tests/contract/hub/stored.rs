@@ -1,7 +1,7 @@
 //! Owns the tests of what an event bus keeps: its values and numbers survive what rooms survive (H1, D1, D4, D5).
 //! Run by `cargo test --test contract`; examples/faulty_store.rs is the server whose store can be made to fail.
 
-use std::{fs, thread};
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -114,14 +114,14 @@ fn d5_while_the_store_fails_nothing_is_published_or_shown_and_then_it_goes_on() 
     let mut watching = subscribe(&server, &["a"]);
     assert_eq!(publish(&server, "a", &json!("before")), 1);
     assert_value(&watching.next(), "a", 1, &json!("before"));
-    fs::write(server.data().file("fail"), "").expect("a file");
+    server.break_store();
     thread::scope(|scope| {
         // The first one finds out that the store fails; it waits, and may be kept.
         let caught = scope.spawn(|| post(&server, "a", &json!("caught")));
         server.wait_for_metric("innkeeper_store_failing", 1.0);
         let refused = post(&server, "a", &json!("refused"));
         assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("unavailable")), "{refused:?}");
-        fs::remove_file(server.data().file("fail")).expect("it was broken");
+        server.mend_store();
         assert_eq!(caught.join().expect("answered").json()["seq"], 2);
     });
     assert_value(&watching.next(), "a", 2, &json!("caught"));

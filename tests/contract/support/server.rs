@@ -101,6 +101,16 @@ impl Server {
         self.data.as_ref().expect("the settings name no other directory")
     }
 
+    /// From now on the store of `faulty_store` takes nothing (D5).
+    pub fn break_store(&self) {
+        std::fs::write(self.data().file("fail"), "").expect("a file");
+    }
+
+    /// It takes writes again, and notices a moment later.
+    pub fn mend_store(&self) {
+        std::fs::remove_file(self.data().file("fail")).expect("it was broken");
+    }
+
     /// The first log line (as JSON) that fits, from the start of the log; waits for it.
     pub fn wait_for_log(&self, fits: impl Fn(&Value) -> bool) -> Value {
         self.wait_for_line(|line| serde_json::from_str(line).ok().filter(&fits))
