@@ -1,33 +1,52 @@
-//! Owns the check of docs/protocol.md's last section: every clause of the contract names tests that exist.
+//! Owns docs/proof.md: every clause that docs/protocol.md states names tests that exist.
 //! Run by `cargo test`; `UPDATE_DOCS=1 cargo test --test protocol_doc` adds the tests that bear a clause's id.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// Sections 1 to 7, and what there is of section 8.
-const CLAUSES: &[(&str, u32)] =
-    &[("P", 4), ("A", 13), ("S", 10), ("B", 2), ("R", 6), ("C", 1), ("D", 5), ("H", 7), ("X", 4), ("E", 1)];
-
-/// Clauses that nothing here can prove, or not wholly; their row ends with the reason.
+/// Clauses that no test here can prove, or not wholly; their row ends with the reason.
 const OPEN: &[(&str, &str)] = &[
     ("C1", "issue: a rule for clients, proved by the client's own tests"),
     ("D2", "issue: PostgreSQL is not there yet"),
 ];
 
-const HEADING: &str = "\n## Proof\n";
-const INTRODUCTION: &str = "
-Each clause and the tests that prove it: `module::test` is a test in `tests/contract/module.rs`, a longer path one under
-`src/`, `chaos::…` one in `tests/chaos/`. `cargo test --test protocol_doc` checks that they exist; with `UPDATE_DOCS=1` it adds those that bear a clause's id.
+const INTRODUCTION: &str = "\
+# Proof
+
+Each clause of [the wire contract](protocol.md) and the tests that prove it: `module::test` is a test in
+`tests/contract/module.rs`, a longer path one under `src/`, `chaos::…` one in `tests/chaos/`.
+`cargo test --test protocol_doc` checks that they exist; with `UPDATE_DOCS=1` it adds those whose name
+begins with the clause's id.
 
 | clause | test |
 |---|---|
 ";
 
-fn clauses() -> impl Iterator<Item = String> {
-    CLAUSES.iter().flat_map(|(letter, count)| (1..=*count).map(move |n| format!("{letter}{n}")))
+/// The ids that the contract states, in its order: a line `A5a. …`, or a row `| A5 …` of a table.
+fn clauses(contract: &str) -> Vec<String> {
+    let ids = contract.lines().filter_map(|line| {
+        let id = match line.strip_prefix("| ") {
+            Some(row) => row.split(' ').next()?,
+            None => line.split_once(". ")?.0,
+        };
+        is_clause(id).then(|| id.to_owned())
+    });
+    let mut seen = BTreeSet::new();
+    ids.filter(|id| seen.insert(id.clone())).collect()
+}
+
+/// A capital letter, a number, perhaps a small letter.
+fn is_clause(id: &str) -> bool {
+    let Some(rest) = id.strip_prefix(|c: char| c.is_ascii_uppercase()) else { return false };
+    let number = rest.strip_suffix(|c: char| c.is_ascii_lowercase()).unwrap_or(rest);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn docs(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
 fn reason(clause: &str) -> Option<&'static str> {
@@ -83,15 +102,15 @@ fn rows(proof: &str) -> BTreeMap<String, Vec<String>> {
     rows
 }
 
-fn table(rows: &BTreeMap<String, Vec<String>>, tests: &BTreeSet<String>) -> String {
+fn table(clauses: &[String], rows: &BTreeMap<String, Vec<String>>, tests: &BTreeSet<String>) -> String {
     let mut table = String::new();
-    for clause in clauses() {
+    for clause in clauses {
         let prefix = format!("{}_", clause.to_lowercase());
-        let named = rows.get(&clause).into_iter().flatten().filter(|test| tests.contains(*test));
+        let named = rows.get(clause).into_iter().flatten().filter(|test| tests.contains(*test));
         let bearing =
             tests.iter().filter(|test| test.rsplit("::").next().is_some_and(|name| name.starts_with(&prefix)));
         let proofs: BTreeSet<_> = named.chain(bearing).map(|test| format!("`{test}`")).collect();
-        let reason = reason(&clause).map(str::to_owned);
+        let reason = reason(clause).map(str::to_owned);
         let cell = proofs.into_iter().chain(reason).collect::<Vec<_>>().join("; ");
         table.push_str(&format!("| {clause} | {cell} |\n"));
     }
@@ -100,26 +119,21 @@ fn table(rows: &BTreeMap<String, Vec<String>>, tests: &BTreeSet<String>) -> Stri
 
 #[test]
 fn every_clause_of_the_contract_names_tests_that_exist() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
-    let text = fs::read_to_string(&path).expect("docs/protocol.md").replace("\r\n", "\n");
-    let (contract, proof) = text.split_once(HEADING).unwrap_or((&text, ""));
+    let contract = fs::read_to_string(docs("protocol.md")).expect("docs/protocol.md").replace("\r\n", "\n");
+    let clauses = clauses(&contract);
+    let read = || fs::read_to_string(docs("proof.md")).expect("docs/proof.md").replace("\r\n", "\n");
     let tests = tests();
     if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        let table = table(&rows(proof), &tests);
-        let contract = contract.trim_end();
-        fs::write(&path, format!("{contract}\n{HEADING}{INTRODUCTION}{table}")).expect("the file can be written");
+        let table = table(&clauses, &rows(&read()), &tests);
+        fs::write(docs("proof.md"), format!("{INTRODUCTION}{table}")).expect("the file can be written");
     }
-    let text = fs::read_to_string(&path).expect("docs/protocol.md");
-    let rows = text.split_once(HEADING).map(|(_, proof)| rows(proof)).unwrap_or_default();
+    let rows = rows(&read());
 
     let mut problems = Vec::new();
-    for clause in clauses() {
-        if !contract.contains(&format!("{clause}. ")) && !contract.contains(&format!("| {clause} ")) {
-            problems.push(format!("{clause}: the contract above does not state it"));
-        }
-        match rows.get(&clause) {
+    for clause in &clauses {
+        match rows.get(clause) {
             None => problems.push(format!("{clause}: has no row")),
-            Some(named) if named.is_empty() && reason(&clause).is_none() => {
+            Some(named) if named.is_empty() && reason(clause).is_none() => {
                 problems.push(format!("{clause}: names no test"));
             }
             Some(named) => {
@@ -128,9 +142,14 @@ fn every_clause_of_the_contract_names_tests_that_exist() {
             }
         }
     }
-    let known: BTreeSet<_> = clauses().collect();
-    problems.extend(rows.keys().filter(|clause| !known.contains(*clause)).map(|clause| format!("{clause}: no clause")));
-    assert!(problems.is_empty(), "docs/protocol.md, section Proof:\n{}", problems.join("\n"));
+    problems.extend(rows.keys().filter(|row| !clauses.contains(row)).map(|row| format!("{row}: no clause")));
+    assert!(problems.is_empty(), "docs/proof.md:\n{}", problems.join("\n"));
+}
+
+#[test]
+fn the_contracts_clauses_are_found_and_nothing_else() {
+    let text = "P1. one\n| A5a | two |\n  A6. indented\n| check | x |\nNote. no\nA1 to A6. no\nX. no\nP1. again";
+    assert_eq!(clauses(text), ["P1", "A5a"]);
 }
 
 #[test]
