@@ -224,6 +224,7 @@ impl Connection {
                 let fields =
                     SecurityFields { role: Some(role.name()), resume: Some(verdict.name()), ..self.log_fields() };
                 security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
+                self.object();
             }
             Err(cause) => {
                 let message = match cause {
@@ -236,6 +237,11 @@ impl Connection {
                 self.outbox.refuse(cause, message);
             }
         }
+    }
+
+    fn object(&mut self) {
+        let now = Instant::now();
+        self.machine.objections().for_each(|frame| self.outbox.push(frame, now));
     }
 
     fn act(&mut self, action: Action, context: &mut Context<Self>) {

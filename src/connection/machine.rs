@@ -74,6 +74,8 @@ pub struct Credentials {
     pub seen: Option<u64>,
     /// `?spectate=1`; counts in development mode only.
     pub spectate: bool,
+    /// What is wrong with fields of the query, in words.
+    pub objections: Vec<&'static str>,
 }
 
 enum Phase {
@@ -97,13 +99,15 @@ pub struct Machine {
     owed: u64,
     /// When the token runs out, in unix ms, and whether that was announced (A13).
     expiry: Option<(u64, bool)>,
+    /// See [`Machine::objections`].
+    objections: Vec<&'static str>,
     /// The deadlines may have moved closer since the last [`Machine::renewed`].
     renewed: bool,
 }
 
 impl Machine {
     /// A connection that was let in just now, and its first step.
-    pub fn begin(terms: Arc<Terms>, target: Target, credentials: Credentials, now: Now) -> (Self, Step) {
+    pub fn begin(terms: Arc<Terms>, target: Target, mut credentials: Credentials, now: Now) -> (Self, Step) {
         let limits = &terms.connection;
         let mut machine = Self {
             heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
@@ -112,6 +116,7 @@ impl Machine {
             errors: Vec::new(),
             owed: 0,
             expiry: None,
+            objections: std::mem::take(&mut credentials.objections),
             renewed: false,
             terms,
             target,
@@ -131,6 +136,12 @@ impl Machine {
 
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// What is wrong with fields of the query, as `error` frames. They follow the welcome, which comes first (3.2).
+    pub fn objections(&mut self) -> impl Iterator<Item = Frame> + use<> {
+        let objections = std::mem::take(&mut self.objections);
+        objections.into_iter().map(|message| error_frame(error_code::INVALID_FIELD, message, None))
     }
 
     /// What one gets in as without a token.

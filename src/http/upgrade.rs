@@ -27,7 +27,7 @@ use crate::{
         credentials::{choose_subprotocol, find_token, query_value},
         operator::is_local,
     },
-    protocol::{Cause, GameId, HubId, PlayerId, ProxyId, Refusal, refusal::Answer},
+    protocol::{Cause, GameId, HubId, PlayerId, ProxyId, Refusal, number::integer_in_query, refusal::Answer},
     registry::{
         Shard,
         messages::Adopt,
@@ -148,6 +148,11 @@ impl Entrance {
         };
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
         let value = |name| query.and_then(|query| query_value(query, name));
+        let (mut seen, mut objections) = (None, Vec::new());
+        if let Some(seq) = value("seq").filter(|seq| !seq.is_empty()) {
+            seen = integer_in_query(&seq);
+            objections.extend(seen.is_none().then_some("seq is an integer from 0 to 2^53-1"));
+        }
         Handshake {
             address: self.door.client_address(peer, |name| header_text(&request.head().headers, name)),
             target,
@@ -158,8 +163,9 @@ impl Entrance {
                     query,
                 ),
                 session: value("session"),
-                seen: value("seq").and_then(|seq| seq.parse().ok()),
+                seen,
                 spectate: value("spectate").is_some_and(|spectate| spectate == "1"),
+                objections,
             },
             accept: ws::hash_key(key.map_or(b"", |key| key.as_bytes())),
             subprotocol: choose_subprotocol(&offered),

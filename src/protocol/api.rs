@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    MAX_SAFE_INTEGER, PlayerId,
-    client::{FrameError, decode, integer, object, players, present},
+    PlayerId,
+    client::{FrameError, integer, object, players, present},
     error_code,
     json::{RawJson, string},
 };
@@ -21,11 +21,12 @@ pub enum AppendBody {
 
 #[derive(Deserialize)]
 struct Fields<'a> {
+    // `null` is a value here, elsewhere it means absent.
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
     to: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(borrow)]
     patch: Option<&'a RawValue>,
     #[serde(borrow)]
     if_seq: Option<&'a RawValue>,
@@ -47,7 +48,9 @@ impl AppendBody {
     /// # Errors
     /// [`FrameError`] with code `bad_json`, `too_deep` or `invalid_field`.
     pub fn parse(text: &ByteString) -> Result<Self, FrameError> {
-        let fields = fields(text)?;
+        let mut fields = fields(text)?;
+        // Some serializers write every field they know: beside a patch, `null` is no message (N1).
+        fields.data = fields.data.filter(|data| fields.patch.is_none() || data.get() != "null");
         match (fields.data, fields.patch) {
             (Some(data), None) if fields.if_seq.is_none() => {
                 let to = fields.to.map(|raw| players(raw).ok_or_else(|| invalid("to is a list of player ids")));
@@ -85,12 +88,6 @@ pub fn parse_publish(text: &ByteString) -> Result<RawJson, FrameError> {
     Ok(RawJson::within(text, data))
 }
 
-/// A number in a query, from 0 to 2^53-1.
-pub fn parse_number(text: &str) -> Option<u64> {
-    let raw: &RawValue = serde_json::from_str(text).ok()?;
-    decode::<u64>(raw).filter(|number| *number <= MAX_SAFE_INTEGER)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +106,15 @@ mod tests {
         let patch = |if_seq| Ok(AppendBody::Patch { patch: json(r#"{"a":null}"#), if_seq });
         assert_eq!(append(r#"{"patch":{"a":null}}"#), patch(None));
         assert_eq!(append(r#"{"patch":{"a":null},"if_seq":7}"#), patch(Some(7)));
+        assert_eq!(append(r#"{"patch":{"a":null},"if_seq":7.0}"#), patch(Some(7)));
+    }
+
+    #[test]
+    fn n1_null_in_an_optional_field_of_a_body_is_its_absence() {
+        let same = |with: &str, without: &str| assert_eq!(append(with), append(without), "{with}");
+        same(r#"{"data":null,"patch":null,"to":null,"if_seq":null}"#, r#"{"data":null}"#);
+        same(r#"{"data":1,"patch":null,"to":null}"#, r#"{"data":1}"#);
+        same(r#"{"data":null,"patch":{},"if_seq":null,"to":null}"#, r#"{"patch":{}}"#);
     }
 
     #[test]
@@ -130,6 +136,7 @@ mod tests {
             (r#"{"patch":[]}"#, "invalid_field"),
             (r#"{"patch":null}"#, "invalid_field"),
             (r#"{"patch":{},"if_seq":-1}"#, "invalid_field"),
+            (r#"{"patch":{},"if_seq":1.5}"#, "invalid_field"),
         ] {
             assert_eq!(append(text), Err(code), "{text}");
         }
@@ -140,13 +147,5 @@ mod tests {
         let publish = |text: &str| parse_publish(&text.into()).map_err(|error| error.code);
         assert_eq!(publish(r#"{"data":null}"#).map(|data| data.as_str().to_owned()), Ok("null".into()));
         assert_eq!((publish("{}"), publish("1")), (Err("invalid_field"), Err("bad_json")));
-    }
-
-    #[test]
-    fn numbers_of_a_query_are_whole_and_safe() {
-        assert_eq!((parse_number("0"), parse_number("9007199254740991")), (Some(0), Some(MAX_SAFE_INTEGER)));
-        for text in ["", "-1", "1.5", "x", "9007199254740992", "1 2", "\"1\""] {
-            assert_eq!(parse_number(text), None, "{text}");
-        }
     }
 }

@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 
 use bytestring::ByteString;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{
-    MAX_SAFE_INTEGER, PlayerId, Topic, error_code,
+    PlayerId, Topic, error_code,
     json::{RawJson, is_too_deep, string},
+    number,
     topic::MAX_TOPICS,
 };
 
@@ -97,7 +98,7 @@ struct Envelope<'a> {
     patch: Option<&'a RawValue>,
     #[serde(borrow)]
     if_seq: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
+    #[serde(borrow)]
     nonce: Option<&'a RawValue>,
     #[serde(borrow)]
     token: Option<&'a RawValue>,
@@ -202,10 +203,6 @@ pub(super) fn object<'a, T: Deserialize<'a>>(
     serde_json::from_str(text).map_err(|_| error(error_code::BAD_JSON, unreadable))
 }
 
-pub(super) fn decode<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
-}
-
 /// `Some(None)` when absent, `None` when present and not a string.
 fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
     match raw {
@@ -215,12 +212,12 @@ fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
 }
 
 pub(super) fn players(raw: &RawValue) -> Option<Vec<PlayerId>> {
-    let names: Vec<String> = decode(raw)?;
+    let names: Vec<String> = serde_json::from_str(raw.get()).ok()?;
     names.iter().map(|name| PlayerId::parse(name).ok()).collect()
 }
 
 fn topics(raw: Option<&RawValue>) -> Option<Vec<Topic>> {
-    let names: Vec<String> = decode(raw?)?;
+    let names: Vec<String> = serde_json::from_str(raw?.get()).ok()?;
     let topics: Option<Vec<_>> = names.iter().map(|name| Topic::parse(name)).collect();
     topics.filter(|topics| (1..=MAX_TOPICS).contains(&topics.len()))
 }
@@ -232,8 +229,8 @@ pub(super) fn integer(
     id: Option<u64>,
 ) -> Result<Option<u64>, FrameError> {
     let Some(raw) = raw else { return Ok(None) };
-    match decode::<u64>(raw).filter(|n| (min..=MAX_SAFE_INTEGER).contains(n)) {
-        Some(n) => Ok(Some(n)),
+    match number::integer(raw).filter(|number| *number >= min) {
+        Some(number) => Ok(Some(number)),
         None => Err(FrameError { code: error_code::INVALID_FIELD, message, id }),
     }
 }
@@ -269,10 +266,19 @@ mod tests {
 
     #[test]
     fn s2_an_id_is_a_positive_integer_up_to_two_to_the_53_minus_1() {
-        for bad in ["0", "-1", "1.5", "\"7\"", "9007199254740992", "[]", "true"] {
+        for bad in ["0", "-0.0", "-1", "1.5", "\"7\"", "9007199254740992", "9007199254740992.0", "[]", "true"] {
             assert_eq!(code(&format!(r#"{{"type":"send","data":1,"id":{bad}}}"#)), error_code::INVALID_FIELD, "{bad}");
         }
         assert!(parse(r#"{"type":"send","data":1,"id":9007199254740991}"#).is_ok());
+    }
+
+    #[test]
+    fn n1_null_in_an_optional_field_is_its_absence() {
+        let absent = |with: &str, without: &str| assert_eq!(parse(with), parse(without), "{with}");
+        absent(r#"{"type":"send","id":null,"data":1,"to":null,"volatile":null}"#, r#"{"type":"send","data":1}"#);
+        absent(r#"{"type":"patch","id":null,"patch":{},"if_seq":null}"#, r#"{"type":"patch","patch":{}}"#);
+        absent(r#"{"type":"ping","nonce":null}"#, r#"{"type":"ping"}"#);
+        absent(r#"{"type":"auth","token":null,"session":null,"seq":null}"#, r#"{"type":"auth"}"#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod client;
 pub mod error_code;
 pub mod ids;
 pub mod json;
+pub mod number;
 pub mod proxy;
 pub mod refusal;
 pub mod role;

@@ -14,6 +14,7 @@ mod hostile;
 mod hub;
 mod logic;
 mod logs;
+mod numbers;
 mod pages;
 mod play;
 mod presence;

@@ -54,6 +54,7 @@ impl Connection {
                     ..self.log_fields()
                 };
                 security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
+                self.object();
             }
             Err(Refused::Off(why)) => {
                 self.outbox.refuse(Cause::NoSuchProxy, &why);

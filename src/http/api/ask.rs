@@ -22,7 +22,7 @@ use crate::{
         door::{header_text, peer_address},
         routes::Site,
     },
-    protocol::{Cause, FrameError, GameId, api::parse_number, error_code, ids::InvalidId},
+    protocol::{Cause, FrameError, GameId, error_code, ids::InvalidId, number::integer_in_query},
     registry::{
         Local, Phase,
         operate::{Refused, on_shard, owner},
@@ -164,10 +164,10 @@ pub fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
     request.uri().query().and_then(|query| query_value(query, name))
 }
 
-/// A number of the query within these bounds, if it is there.
+/// A number of the query within these bounds; an empty value is no value.
 pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<Option<u64>, Problem> {
-    let Some(text) = query_text(request, name) else { return Ok(None) };
-    match parse_number(&text).filter(|number| (min..=max).contains(number)) {
+    let Some(text) = query_text(request, name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    match integer_in_query(&text).filter(|number| (min..=max).contains(number)) {
         Some(number) => Ok(Some(number)),
         None if max == u64::MAX => Err(Problem::field(&format!("{name} is a whole number"))),
         None => Err(Problem::field(&format!("{name} is a whole number from {min} to {max}"))),
