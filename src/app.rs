@@ -21,7 +21,7 @@ use self::{
     feeds::{start_hubs, stop_hubs},
 };
 use crate::{
-    config::{AuthMode, Config, LogFormat, LogLevel, Ports, ProxyConfig},
+    config::{AuthMode, Config, LogFormat, LogLevel, Ports, Problem, ProxyConfig},
     connection::Terms,
     gate::{Operators, Tokens},
     http::{self, Door, Duty, Entrance, Site},
@@ -158,6 +158,9 @@ async fn serve(
     recent: Arc<log::Recent>,
 ) -> Result<(), StartError> {
     let mut signals = Signals::install()?;
+    for Problem { name, message } in &config.warnings {
+        warn!(logger, "{name} {message}"; "setting" => name);
+    }
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let (phase, phase_seen) = watch::channel(Phase::Starting);
     let phase = Arc::new(phase);

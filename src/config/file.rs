@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    feeds::suggestion,
+    foreign,
     problem::{Problems, shown},
     source::Source,
     table::{CONFIG_FILE, SETTINGS, Setting},
@@ -16,8 +16,8 @@ use super::{
 };
 
 const NAME: &str = "config.yaml";
-const HUBS: &str = "hubs";
-const PROXIES: &str = "proxies";
+pub(super) const HUBS: &str = "hubs";
+pub(super) const PROXIES: &str = "proxies";
 
 /// The text of the file that `CONFIG_FILE` names, or of ./config.yaml under `directory` if there is one.
 pub(super) fn read(source: &dyn Source, directory: &Path, problems: &mut Problems) -> Option<String> {
@@ -80,9 +80,7 @@ pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
         let Some(setting) = SETTINGS.iter().find(|setting| {
             key == key.to_ascii_lowercase() && (setting.name == name || setting.aliases.contains(&name.as_str()))
         }) else {
-            let keys: Vec<String> = SETTINGS.iter().filter(|known| known.is_in_file()).map(Setting::file_key).collect();
-            let near = suggestion(&key, keys.iter().map(String::as_str).chain([HUBS, PROXIES]));
-            problems.add(NAME, format!("line {line}: unknown setting {}{near}", shown(&key)));
+            foreign::complain(&key, line, &node, NAME, problems);
             continue;
         };
         if !setting.is_in_file() {
@@ -93,10 +91,11 @@ pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
             problems.add(NAME, format!("line {line}: {key} is there twice"));
             continue;
         };
+        let meant = foreign::meant(&key, &node).map(|meant| format!(", {meant}")).unwrap_or_default();
         match flatten(setting, node) {
             Ok(text) => drop(place.insert(text)),
             Err(wrong) => {
-                problems.add(place.key(), format!("{wrong}; allowed: {} (set in config.yaml)", setting.kind));
+                problems.add(place.key(), format!("{wrong}{meant}; allowed: {} (set in config.yaml)", setting.kind));
             }
         }
     }

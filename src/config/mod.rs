@@ -5,6 +5,7 @@
 mod docs;
 pub mod feeds;
 mod file;
+mod foreign;
 mod gate;
 mod kind;
 mod listen;
@@ -23,6 +24,7 @@ pub mod table;
 mod table_tests;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod yaml;
 
 use std::{collections::HashMap, path::Path, time::Duration};
@@ -62,6 +64,8 @@ pub struct Config {
     /// At least 1; `SHARDS=0` has become the number of cores.
     pub shards: usize,
     pub platform: Option<Platform>,
+    /// What the operator should know at the start: what is set and not read, and what is often mistaken.
+    pub warnings: Vec<Problem>,
 }
 
 /// D4.
@@ -140,13 +144,14 @@ impl Config {
     ) -> Result<Self, Problems> {
         let file = yaml.map(|yaml| file::settings(yaml, &mut problems)).unwrap_or_default();
         let file::File { texts, hubs, proxies } = file;
-        let mut reader = Reader::new(source, texts, problems);
+        let source = unread::Asked::new(source);
+        let mut reader = Reader::new(&source, texts, problems);
         let platform = Platform::detect(&reader);
         let shards = match reader.number(&table::SHARDS) {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let config = Self {
+        let mut config = Self {
             shards,
             listen: listen::listen(&mut reader, overrides),
             gate: gate::gate(&mut reader, platform),
@@ -164,9 +169,17 @@ impl Config {
             proxies: feeds::read::proxies(&mut reader, proxies),
             upstream: feeds::read::upstream(&mut reader),
             platform,
+            warnings: Vec::new(),
         };
-        let problems = reader.into_problems();
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        let mut problems = reader.into_problems();
+        let unread = unread::variables(&source);
+        if !problems.is_empty() {
+            // A misspelt JWT_SECRET may be why one is missing.
+            unread.into_iter().for_each(|Problem { name, message }| problems.add(name, message));
+            return Err(problems);
+        }
+        config.warnings = unread.into_iter().chain(unread::mistaken(&config)).collect();
+        Ok(config)
     }
 }
 

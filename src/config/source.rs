@@ -7,6 +7,11 @@ use std::collections::HashMap;
 pub trait Source {
     /// The variable's text, or `None` when it is not there. An empty text counts as unset for the reader.
     fn get(&self, key: &str) -> Option<String>;
+
+    /// The names of all variables that are there, in any order; none from a source that cannot list them.
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The environment of this process.
@@ -18,16 +23,28 @@ impl Source for ProcessEnv {
     fn get(&self, key: &str) -> Option<String> {
         std::env::var_os(key).map(|value| value.to_string_lossy().into_owned())
     }
+
+    fn names(&self) -> Vec<String> {
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+    }
 }
 
 impl Source for HashMap<String, String> {
     fn get(&self, key: &str) -> Option<String> {
         HashMap::get(self, key).cloned()
     }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().cloned().collect()
+    }
 }
 
 impl Source for HashMap<&str, &str> {
     fn get(&self, key: &str) -> Option<String> {
         HashMap::get(self, key).map(|value| (*value).to_owned())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.keys().map(|name| (*name).to_owned()).collect()
     }
 }

@@ -30,3 +30,4 @@ mod state;
 mod support;
 mod takeover;
 mod volatile;
+mod warnings;
