@@ -47,6 +47,8 @@ impl Server {
             ("MAX_WS_CONNECTIONS", "100000"),
             ("RATE_LIMIT_MAX_REQUESTS", "10000000"),
             ("MESSAGE_RATE", "1000000"),
+            ("BYTE_RATE", "1024m"),
+            ("BYTE_BURST", "1024m"),
             ("MESSAGE_BURST", "1000000"),
             ("WS_PING_INTERVAL", "3600"),
             ("RECONNECT_GRACE", "3600"),

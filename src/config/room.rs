@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{
+    kind::Binary,
     prefix::{self, Prefixed},
     reader::Reader,
     table,
@@ -21,6 +22,10 @@ pub struct ConnectionConfig {
     pub message_rate: u32,
     /// S5: frames at once, at least 1.
     pub message_burst: u32,
+    /// S5a: bytes of payload per second, at least 1024.
+    pub byte_rate: u32,
+    /// S5a: bytes at once, at least `max_message_bytes`.
+    pub byte_burst: u32,
     /// S6: at least `max_message_bytes` + 4096.
     pub outbox_bytes: usize,
 }
@@ -58,14 +63,31 @@ pub struct LogicPrefix {
 }
 
 pub(super) fn connection(reader: &mut Reader<'_>) -> ConnectionConfig {
+    let (max_message_bytes, byte_burst) = message_bytes(reader);
     ConnectionConfig {
         ping_interval: reader.time(&table::WS_PING_INTERVAL),
         ping_timeout: reader.time(&table::WS_PING_TIMEOUT),
-        max_message_bytes: reader.number(&table::MAX_MESSAGE_BYTES),
+        max_message_bytes,
         message_rate: reader.number(&table::MESSAGE_RATE),
         message_burst: reader.number(&table::MESSAGE_BURST),
+        byte_rate: reader.number(&table::BYTE_RATE),
+        byte_burst,
         outbox_bytes: reader.number(&table::OUTBOX_BYTES),
     }
+}
+
+/// S5a: a burst that does not hold one message would close whoever sends it. One that nobody set grows with the message.
+fn message_bytes(reader: &mut Reader<'_>) -> (usize, u32) {
+    let (max, burst): (u32, u32) = (reader.number(&table::MAX_MESSAGE_BYTES), reader.number(&table::BYTE_BURST));
+    let is_known = !reader.is_bad(&table::MAX_MESSAGE_BYTES) && !reader.is_bad(&table::BYTE_BURST);
+    if burst < max && is_known && reader.is_set(&table::BYTE_BURST) {
+        let (burst, max) = (Binary(burst.into()), Binary(max.into()));
+        reader.complain(
+            &table::BYTE_BURST,
+            &format!("is {burst}, less than MAX_MESSAGE_BYTES, which is {max}: no message of that length could pass; raise it, or lower MAX_MESSAGE_BYTES"),
+        );
+    }
+    (max as usize, burst.max(max))
 }
 
 pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {

@@ -104,6 +104,10 @@ settings! {
         "Frames per second that one connection may send";
     MESSAGE_BURST = "200", Kind::Count { min: 1, max: 1_000_000_000 },
         "Frames that it may send at once";
+    BYTE_RATE = "256k", Kind::Bytes { min: 1024, max: 1024 * M },
+        "Bytes per second that one connection may send, as payload of frames of all kinds";
+    BYTE_BURST = "1m", Kind::Bytes { min: 1024, max: 1024 * M },
+        "Bytes that it may send at once; at least MAX_MESSAGE_BYTES, which it grows with while it is unset";
     OUTBOX_BYTES = "1m", Kind::Bytes { min: 1024, max: 256 * M },
         "What may wait for one slow client; past it the client is closed and may resume";
 

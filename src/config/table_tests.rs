@@ -21,7 +21,10 @@ fn every_bound_fits_the_field_it_fills_and_the_next_value_is_a_problem() {
             _ => continue,
         };
         for text in good {
-            let config = load(&[(setting.name, &text)]).unwrap_or_else(|problems| panic!("{problems}"));
+            // A burst is no less than one message.
+            let message = if setting.name == table::BYTE_BURST.name { "64" } else { "" };
+            let config = load(&[("MAX_MESSAGE_BYTES", message), (setting.name, &text)])
+                .unwrap_or_else(|problems| panic!("{problems}"));
             if let Kind::Count { max, .. } | Kind::Bytes { max, .. } = setting.kind
                 && text == max.to_string()
             {

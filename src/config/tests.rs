@@ -135,6 +135,24 @@ fn listeners_are_split_only_when_their_ports_differ() {
 }
 
 #[test]
+fn s5a_a_burst_of_bytes_holds_the_longest_message_or_is_a_mistake() {
+    let limits = |env: &[(&str, &str)]| load(env).expect("no problem").connection;
+    let defaults = limits(&[]);
+    assert_eq!((defaults.byte_rate, defaults.byte_burst), (256 << 10, 1 << 20));
+    let equal = limits(&[("MAX_MESSAGE_BYTES", "2m"), ("BYTE_BURST", "2m"), ("BYTE_RATE", "1k")]);
+    assert_eq!((equal.byte_rate, equal.byte_burst, equal.max_message_bytes), (1024, 2 << 20, 2 << 20));
+    assert_eq!(limits(&[("MAX_MESSAGE_BYTES", "2m")]).byte_burst, 2 << 20, "one that nobody set grows");
+    let lines = problems(&[("BYTE_BURST", "63k")]);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("BYTE_BURST: is 63k, less than MAX_MESSAGE_BYTES, which is 64k"), "{lines:?}");
+    assert_eq!(
+        problems(&[("BYTE_BURST", "63k"), ("MAX_MESSAGE_BYTES", "x")]).len(),
+        1,
+        "of a wrong value nothing follows"
+    );
+}
+
+#[test]
 fn a10_a_hosted_platform_needs_a_secret_or_auth_off() {
     for variable in ["RAILWAY_ENVIRONMENT_NAME", "RENDER", "FLY_APP_NAME", "DYNO"] {
         let lines = problems(&[(variable, "x")]);

@@ -12,7 +12,6 @@ use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, SpawnHandle, StreamHandler,
     WrapFuture as _,
 };
-use actix_web_actors::ws::Message;
 use send_wrapper::SendWrapper;
 
 mod relay;
@@ -33,7 +32,7 @@ use crate::{
         Busy, Entry, RoomHandle,
         messages::{Act, Action, Join, JoinError},
     },
-    ws::{Limits, Outbox, ReadError, Socket, Traffic, error_frame},
+    ws::{Arrived, Limits, Outbox, ReadError, Socket, Traffic, error_frame},
 };
 
 /// Rooms that end in the very moment a player joins; more in a row than this and the client is to come back later.
@@ -344,18 +343,21 @@ impl Drop for Connection {
     }
 }
 
-impl StreamHandler<Result<Message, ReadError>> for Connection {
-    fn handle(&mut self, item: Result<Message, ReadError>, context: &mut Self::Context) {
+impl StreamHandler<Result<Arrived, ReadError>> for Connection {
+    fn handle(&mut self, item: Result<Arrived, ReadError>, context: &mut Self::Context) {
         match item {
-            Ok(message) => {
+            Ok(arrived) => {
                 let now = Now::read();
                 self.excuse(now);
-                self.acknowledge(&message);
-                match self.machine.hear(message, now) {
+                let was_asked_for = self.acknowledge(&arrived.message);
+                match self.machine.hear(arrived, was_asked_for, now) {
                     Step::Reply(frame) if matches!(self.place, Some(Place::Room(..))) => {
                         self.act(Action::Answer(SendWrapper::new(frame)), context)
                     }
                     step => self.carry_out(step, context),
+                }
+                if let Some(pause) = self.machine.pause() {
+                    self.slow_down(pause, context);
                 }
                 if self.machine.renewed() {
                     self.arm(now, context);

@@ -10,13 +10,14 @@ use std::{
 use super::{
     heartbeat::Heartbeat,
     pass::{BadToken, Standing, Target, Terms},
+    rates::Rates,
 };
 use crate::{
     clock::{self, Now},
-    gate::{Guest, TokenBucket},
+    gate::Guest,
     protocol::{Cause, ClientFrame, FrameError, RawJson, Role, ServerFrame, Topic, error_code, server::write_pong},
     room::messages::Action,
-    ws::{Frame, error_frame, frame, json_frame},
+    ws::{Arrived, Frame, error_frame, frame, json_frame},
 };
 use actix_web_actors::ws::Message;
 
@@ -93,10 +94,10 @@ pub struct Machine {
     target: Target,
     phase: Phase,
     heartbeat: Heartbeat,
-    rate: TokenBucket,
+    rates: Rates,
     errors: Vec<Instant>,
-    /// Frames that are not counted (S5): the client could have sent them while it was not read, or was asked for them.
-    owed: u64,
+    /// Zero, or how long nothing more is to be read: the client is ahead of a rate (S5a).
+    pause: Duration,
     /// When the token runs out, in unix ms, and whether that was announced (A13).
     expiry: Option<(u64, bool)>,
     /// See [`Machine::objections`].
@@ -111,10 +112,10 @@ impl Machine {
         let limits = &terms.connection;
         let mut machine = Self {
             heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
-            rate: TokenBucket::new(limits.message_rate, limits.message_burst, now.instant),
+            rates: Rates::new(limits, now.instant),
             phase: Phase::Joined(Standing::Operator),
             errors: Vec::new(),
-            owed: 0,
+            pause: Duration::ZERO,
             expiry: None,
             objections: std::mem::take(&mut credentials.objections),
             renewed: false,
@@ -149,17 +150,18 @@ impl Machine {
         self.target.open_standing(&self.terms, false, now)
     }
 
-    /// A message arrived.
-    pub fn hear(&mut self, message: Message, now: Now) -> Step {
+    /// A frame arrived. `was_asked_for` says that it answers a question of ours, and so is free. Ask for the
+    /// [`Machine::pause`] behind it.
+    pub fn hear(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
+        let Arrived { message, payload_bytes } = arrived;
         self.heartbeat.alive();
-        if self.owed > 0 {
-            self.owed -= 1;
-        } else if !self.rate.take(now.instant) {
-            return close(
-                Cause::RateExceeded,
-                "rate_exceeded",
-                "more frames than MESSAGE_RATE a second and MESSAGE_BURST at once",
-            );
+        // Whatever becomes of the frame below, it is paid for.
+        if self.target.is_raw() {
+            if !was_asked_for {
+                self.pause = self.rates.overdraw(payload_bytes, now.instant);
+            }
+        } else if let Err(message) = self.rates.take(payload_bytes, now.instant) {
+            return close(Cause::RateExceeded, "rate_exceeded", message);
         }
         let is_raw = self.target.is_raw() && matches!(self.phase, Phase::Joined(_));
         match message {
@@ -182,16 +184,15 @@ impl Machine {
         }
     }
 
-    /// The client was not read for this long, because there was no place for what it sends: its silence was not its own, and
-    /// what it sent meanwhile comes all at once.
-    pub fn excuse(&mut self, paused: Duration) {
+    /// The client was not read for a while: its silence was not its own. Its rates go on as they were: they slow it down,
+    /// and never close it.
+    pub fn excuse(&mut self) {
         self.heartbeat.alive();
-        self.owe(paused.as_millis() as u64 * u64::from(self.terms.connection.message_rate) / 1000);
     }
 
-    /// So many of the next frames are not counted (S5).
-    pub fn owe(&mut self, frames: u64) {
-        self.owed = self.owed.saturating_add(frames);
+    /// How long nothing more is to be read (S5a), if at all. Says so once.
+    pub fn pause(&mut self) -> Option<Duration> {
+        Some(std::mem::take(&mut self.pause)).filter(|pause| !pause.is_zero())
     }
 
     /// Something may be due. Call until it returns `Step::Nothing`.

@@ -5,6 +5,7 @@ mod actor;
 mod heartbeat;
 mod machine;
 mod pass;
+mod rates;
 
 pub use actor::{Admission, Connection, turn_away};
 pub use machine::Credentials;

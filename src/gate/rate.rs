@@ -1,4 +1,4 @@
-//! Owns the limits on how often: connection attempts per address (A3) and frames per connection (S5).
+//! Owns the limits on how often: connection attempts per address (A3), frames and bytes per connection (S5, S5a).
 //! Called by admission with each attempt, and by each connection with each frame.
 
 use std::{
@@ -94,31 +94,42 @@ impl RateLimiter {
     }
 }
 
-/// A token bucket (S5): `rate` a second on average, `burst` at once. 24 bytes, because every connection has one.
+/// A token bucket (S5): `rate` a second on average, `burst` at once. 24 bytes, because every connection has two.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {
     /// When the bucket is full again: all of its state (the generic cell rate algorithm).
     full_at: Instant,
-    nanos_per_token: u32,
+    rate: u32,
     burst: u32,
 }
 
 impl TokenBucket {
     /// A full bucket. `rate` (a second) and `burst` below 1 count as 1.
     pub fn new(rate: u32, burst: u32, now: Instant) -> Self {
-        Self { full_at: now, nanos_per_token: 1_000_000_000 / rate.max(1), burst: burst.max(1) }
+        Self { full_at: now, rate: rate.max(1), burst: burst.max(1) }
     }
 
-    /// Takes a token; `false`, and nothing taken, when there is none.
-    pub fn take(&mut self, now: Instant) -> bool {
-        let token = Duration::from_nanos(self.nanos_per_token.into());
-        let capacity = Duration::from_nanos(u64::from(self.nanos_per_token) * u64::from(self.burst));
-        let missing = self.full_at.saturating_duration_since(now) + token;
-        if missing > capacity {
+    /// Takes so many tokens; `false`, and nothing taken, when there are fewer.
+    pub fn take(&mut self, tokens: u32, now: Instant) -> bool {
+        let missing = self.full_at.saturating_duration_since(now) + self.time_for(tokens);
+        if missing > self.time_for(self.burst) {
             return false;
         }
         self.full_at = now + missing;
         true
+    }
+
+    /// Takes so many tokens, also those that are not there yet; how long until they are.
+    pub fn overdraw(&mut self, tokens: u32, now: Instant) -> Duration {
+        let missing = self.full_at.saturating_duration_since(now) + self.time_for(tokens);
+        self.full_at = now + missing;
+        missing.saturating_sub(self.time_for(self.burst))
+    }
+
+    /// How long the bucket takes to gain so many tokens.
+    fn time_for(&self, tokens: u32) -> Duration {
+        // No overflow: u32::MAX seconds have fewer nanoseconds than u64::MAX.
+        Duration::from_nanos(u64::from(tokens) * 1_000_000_000 / u64::from(self.rate))
     }
 }
 
@@ -201,11 +212,11 @@ mod tests {
     fn s5_a_bucket_gives_its_burst_then_its_rate() {
         let start = Instant::now();
         let mut bucket = TokenBucket::new(10, 5, start);
-        assert_eq!((0..20).filter(|_| bucket.take(start)).count(), 5);
-        assert!(!bucket.take(start + Duration::from_millis(99)));
-        assert!(bucket.take(start + Duration::from_millis(100)));
-        assert!(!bucket.take(start + Duration::from_millis(100)));
-        let taken = (0..1000).filter(|ms| bucket.take(start + Duration::from_millis(1000 + ms))).count();
+        assert_eq!((0..20).filter(|_| bucket.take(1, start)).count(), 5);
+        assert!(!bucket.take(1, start + Duration::from_millis(99)));
+        assert!(bucket.take(1, start + Duration::from_millis(100)));
+        assert!(!bucket.take(1, start + Duration::from_millis(100)));
+        let taken = (0..1000).filter(|ms| bucket.take(1, start + Duration::from_millis(1000 + ms))).count();
         assert_eq!(taken, 5 + 9, "the refilled burst, then one every 100 ms");
     }
 
@@ -213,16 +224,16 @@ mod tests {
     fn s5_a_steady_client_at_the_rate_is_never_refused() {
         let start = Instant::now();
         let mut bucket = TokenBucket::new(60, 1, start);
-        assert!((0..600_u64).all(|n| bucket.take(start + Duration::from_nanos(n * 1_000_000_000 / 60))));
+        assert!((0..600_u64).all(|n| bucket.take(1, start + Duration::from_nanos(n * 1_000_000_000 / 60))));
     }
 
     #[test]
     fn s5_a_bucket_is_small_and_survives_extremes() {
         assert!(size_of::<TokenBucket>() <= 24);
         let now = Instant::now();
-        assert!(TokenBucket::new(0, 0, now).take(now));
+        assert!(TokenBucket::new(0, 0, now).take(1, now));
         let mut widest = TokenBucket::new(1, u32::MAX, now);
-        assert!((0..1000).all(|_| widest.take(now)));
-        assert!(TokenBucket::new(u32::MAX, u32::MAX, now).take(now));
+        assert!((0..1000).all(|_| widest.take(1, now)));
+        assert!(TokenBucket::new(u32::MAX, u32::MAX, now).take(1, now));
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     config::ProxyConfig,
     observe::metrics::ProxyMetrics,
     protocol::{Cause, FrameError},
-    ws::{Frame, Incoming, Outbox, Outgoing, frame},
+    ws::{Frame, Incoming, Outbox, Outgoing, Pause, frame},
 };
 
 /// What became of a client's message.
@@ -150,7 +150,7 @@ impl Line {
         client.ask_when_due(newest, now);
         state.history.give_again(next - 1);
         state.count(&self.metrics, 0);
-        outbox.pause_reading(state.queue.is_full());
+        outbox.pause_reading(Pause::Queue, state.queue.is_full());
         state.client = Some(client);
         state.visits += 1;
         let waiting = state.waiting.take();
@@ -233,7 +233,7 @@ impl Line {
         let pump = state.pump.take();
         drop(state);
         if is_full {
-            outbox.pause_reading(true);
+            outbox.pause_reading(Pause::Queue, true);
         }
         pump.inspect(Waker::wake_by_ref);
         Taken::Yes
@@ -253,7 +253,7 @@ impl Line {
         let wakers = [state.pump.take(), state.waiting.take()];
         let outbox = state.client.as_ref().map(|client| client.outbox.clone());
         drop(state);
-        outbox.inspect(|outbox| outbox.pause_reading(false));
+        outbox.inspect(|outbox| outbox.pause_reading(Pause::Queue, false));
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
@@ -263,7 +263,7 @@ impl Line {
         state.queue.forget();
         let outbox = state.client.as_ref().map(|client| client.outbox.clone());
         drop(state);
-        outbox.inspect(|outbox| outbox.pause_reading(false));
+        outbox.inspect(|outbox| outbox.pause_reading(Pause::Queue, false));
     }
 
     /// The next message for the upstream; pending while there is none.
@@ -284,7 +284,7 @@ impl Line {
         if made_room {
             let outbox = state.client.as_ref().map(|client| client.outbox.clone());
             drop(state);
-            outbox.inspect(|outbox| outbox.pause_reading(false));
+            outbox.inspect(|outbox| outbox.pause_reading(Pause::Queue, false));
         }
         Some(message)
     }

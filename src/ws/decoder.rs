@@ -81,8 +81,8 @@ impl Decoder {
     }
 
     /// Decodes what one read returned, in linear time, and keeps the rest of an incomplete frame. `input` is unmasked in
-    /// place. Every frame gives one message, so that the caller can count frames: `Nop` stands for a fragment that does
-    /// not end its message. Answers how many bytes were consumed: all of them, unless `out` broke off, which it should do
+    /// place. Every frame gives one message with the bytes of its own payload, so that the caller can count frames and
+    /// bytes: `Nop` stands for a fragment that does not end its message. Answers how many bytes were consumed: all of them, unless `out` broke off, which it should do
     /// at a close frame; then up to the end of the frame just delivered.
     ///
     /// # Errors
@@ -90,13 +90,13 @@ impl Decoder {
     pub fn feed(
         &mut self,
         input: &mut [u8],
-        out: &mut impl FnMut(Message) -> ControlFlow<()>,
+        out: &mut impl FnMut(Message, usize) -> ControlFlow<()>,
     ) -> Result<usize, DecodeError> {
         let mut at = 0;
         while let Some(rest) = input.get_mut(at..).filter(|rest| !rest.is_empty()) {
             let (consumed, message) = self.step(rest).inspect_err(|_| self.pending = None)?;
             at += consumed;
-            if message.is_some_and(|message| out(message).is_break()) {
+            if message.is_some_and(|(message, payload_bytes)| out(message, payload_bytes).is_break()) {
                 break;
             }
         }
@@ -110,7 +110,7 @@ impl Decoder {
     }
 
     /// Goes to the end of one frame or of the input, whichever comes first.
-    fn step(&mut self, input: &mut [u8]) -> Result<(usize, Option<Message>), DecodeError> {
+    fn step(&mut self, input: &mut [u8]) -> Result<(usize, Option<(Message, usize)>), DecodeError> {
         let (header, received, payload_at) = match self.pending.as_mut().and_then(|p| p.frame.take()) {
             Some((header, received)) => (header, received, 0),
             None => match self.header(input)? {
@@ -132,7 +132,7 @@ impl Decoder {
         if self.pending.as_ref().is_some_and(|p| p.frame.is_none() && p.fragmented.is_none()) {
             self.pending = None;
         }
-        Ok((payload_at + taken, message))
+        Ok((payload_at + taken, message.map(|message| (message, header.payload_bytes))))
     }
 
     /// The next header and where its payload begins in `input`; `None` keeps all of `input` for later.

@@ -1,4 +1,5 @@
-//! Owns what a proxy adds to an outbox: its upstream waits while the client is slow, and the client while the upstream is (X2).
+//! Owns what a proxy adds to an outbox: its upstream waits while the client is slow, and the client while the upstream is (X2)
+//! or while it is ahead of its rate (S5a).
 //! Called by `proxy`, which fills outboxes and pauses readers, by the `Reader`, and by the connection's heartbeat.
 //!
 //! The two directions never wait for each other: a paused reader still writes, a full outbox still lets read.
@@ -14,12 +15,23 @@ use super::{frame::Frame, outbox::Outbox, queue::Class};
 
 #[derive(Default)]
 pub(super) struct Flow {
-    /// Nothing is read from the client.
+    /// Nothing is read from the client while there is a reason.
+    pauses: Vec<Pause>,
+    /// Invariant: `Some` while `pauses` has any.
     paused_since: Option<Instant>,
     /// For how long it was so before, since [`Outbox::take_pause`].
     paused_for: Duration,
     /// Who is to be woken when no more than this many bytes of the upstream wait.
     waiting: Option<(usize, Waker)>,
+}
+
+/// Why nothing is read from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// What it sends has no place at the moment.
+    Queue,
+    /// It is ahead of its rate.
+    Rate,
 }
 
 impl Outbox {
@@ -85,12 +97,16 @@ impl Outbox {
         }
     }
 
-    /// Nothing more is read from the client, or it is read again.
-    pub fn pause_reading(&self, pause: bool) {
+    /// There is this reason to read nothing more from the client, or there no longer is.
+    pub fn pause_reading(&self, reason: Pause, pause: bool) {
         let mut flow = self.flow().borrow_mut();
+        flow.pauses.retain(|known| *known != reason);
+        if pause {
+            flow.pauses.push(reason);
+        }
         match flow.paused_since {
             None if pause => flow.paused_since = Some(Instant::now()),
-            Some(since) if !pause => {
+            Some(since) if flow.pauses.is_empty() => {
                 flow.paused_since = None;
                 flow.paused_for += since.elapsed().max(Duration::from_nanos(1));
                 drop(flow);

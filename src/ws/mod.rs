@@ -16,10 +16,11 @@ pub mod valve;
 
 pub use conflated::VolatileKey;
 pub use dial::{DialError, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
+pub use flow::Pause;
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
-pub use socket::{Limits, PROBE_INTERVAL, ReadError, Socket, Traffic};
+pub use socket::{Arrived, Limits, PROBE_INTERVAL, ReadError, Socket, Traffic};
 
 use crate::protocol::ServerFrame;
 

@@ -50,6 +50,15 @@ pub enum ReadError {
     Lost,
 }
 
+/// One frame of the peer.
+#[derive(Debug)]
+pub struct Arrived {
+    /// `Nop` for a fragment that does not end its message.
+    pub message: Message,
+    /// Of this frame alone, as it was on the wire (S5a).
+    pub payload_bytes: usize,
+}
+
 /// What a connection knows of its socket while both run.
 #[derive(Debug, Default)]
 pub struct Traffic {
@@ -88,13 +97,13 @@ pub struct Reader {
     half: Option<OwnedReadHalf>,
     decoder: Decoder,
     /// Decoded from the last read and not yet handed on; at most one read's worth.
-    pending: VecDeque<Message>,
+    pending: VecDeque<Arrived>,
     /// Reported after the messages that came before it.
     error: Option<DecodeError>,
     outbox: Rc<Outbox>,
     flusher: Rc<Flusher>,
     traffic: Rc<Traffic>,
-    /// Only while reading is paused: when to look whether the peer is still there.
+    /// From a pause of the reading until all is read: when to look whether the peer is still there.
     probe: Option<Pin<Box<Sleep>>>,
 }
 
@@ -153,8 +162,8 @@ impl Reader {
         self.flusher.stats().bytes_in(count);
         self.decoder.set_max_message_bytes(self.traffic.max_message_bytes.get());
         let pending = &mut self.pending;
-        let take = &mut |message| {
-            pending.push_back(message);
+        let take = &mut |message, payload_bytes| {
+            pending.push_back(Arrived { message, payload_bytes });
             ControlFlow::Continue(())
         };
         self.error = self.decoder.feed(bytes, take).err();
@@ -209,7 +218,7 @@ impl Drop for Reader {
 }
 
 impl Stream for Reader {
-    type Item = Result<Message, ReadError>;
+    type Item = Result<Arrived, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -233,9 +242,8 @@ impl Stream for Reader {
             if this.outbox.is_reading_paused() {
                 return this.poll_probe(context).map(|()| Some(Err(ReadError::Lost)));
             }
-            this.probe = None;
-            if let Some(message) = this.pending.pop_front() {
-                return Poll::Ready(Some(Ok(message)));
+            if let Some(arrived) = this.pending.pop_front() {
+                return Poll::Ready(Some(Ok(arrived)));
             }
             if this.pending.capacity() > 4 {
                 this.pending = VecDeque::new();
@@ -243,8 +251,15 @@ impl Stream for Reader {
             if let Some(error) = this.error.take() {
                 return Poll::Ready(Some(Err(ReadError::Decode(error))));
             }
-            if let Err(error) = ready!(this.poll_fill(context)) {
-                return Poll::Ready(Some(Err(error)));
+            match this.poll_fill(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending => {
+                    // Only now would the end of the stream show by itself: a client that is slowed down is read a little
+                    // between one pause and the next.
+                    this.probe = None;
+                    return Poll::Pending;
+                }
             }
         }
     }

@@ -55,6 +55,8 @@ impl House {
             ("DATA_DIR", data),
             ("DURABILITY", "journal"),
             ("MESSAGE_RATE", "1000000"),
+            ("BYTE_RATE", "1024m"),
+            ("BYTE_BURST", "1024m"),
             ("MESSAGE_BURST", "1000000"),
             ("RATE_LIMIT_MAX_REQUESTS", "1000000"),
             ("WS_PING_INTERVAL", "1"),

@@ -90,6 +90,8 @@ fn a_stalled_peer_is_detected(outbox_bytes: &str, frame: &Value) -> Value {
         ("WS_PING_TIMEOUT", "3"),
         ("OUTBOX_BYTES", outbox_bytes),
         ("MESSAGE_RATE", "1000000"),
+        ("BYTE_RATE", "1024m"),
+        ("BYTE_BURST", "1024m"),
         ("MESSAGE_BURST", "1000000"),
     ]);
     let mut alice = server.connect("/ws/g/alice").welcomed();

@@ -21,6 +21,8 @@ const OUTBOX_BYTES: f64 = 65_536.0;
 /// Frames as fast as a test can send them; a small outbox, and a history that keeps everything for the resume.
 const BUSY: &[(&str, &str)] = &[
     ("MESSAGE_RATE", "1000000"),
+    ("BYTE_RATE", "1024m"),
+    ("BYTE_BURST", "1024m"),
     ("MESSAGE_BURST", "1000000"),
     ("OUTBOX_BYTES", "65536"),
     ("HISTORY_BYTES", "512m"),

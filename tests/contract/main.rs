@@ -4,6 +4,7 @@
 mod admission;
 mod api;
 mod auth;
+mod bytes;
 mod drain;
 mod fakes;
 mod faults;

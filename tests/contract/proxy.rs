@@ -6,6 +6,7 @@ mod ends;
 mod fake;
 mod flow;
 mod peer;
+mod rates;
 mod resume;
 mod tls;
 

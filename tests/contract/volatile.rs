@@ -5,7 +5,8 @@ use crate::support::{Client, Server};
 use serde_json::{Value, json};
 
 /// Frames as fast as a test likes.
-const FAST: [(&str, &str); 2] = [("MESSAGE_RATE", "1000000"), ("MESSAGE_BURST", "1000000")];
+const FAST: [(&str, &str); 4] =
+    [("MESSAGE_RATE", "1000000"), ("MESSAGE_BURST", "1000000"), ("BYTE_RATE", "1024m"), ("BYTE_BURST", "1024m")];
 
 #[test]
 fn s8_a_volatile_message_has_neither_seq_nor_id_and_everybody_sees_it() {

@@ -1,6 +1,9 @@
 //! Owns what a `Connection` does when it leads to a proxy: it enters a relay and hands it the client's messages (section 7).
 //! Called by the `Connection` actor.
 
+use std::time::Duration;
+
+use actix::AsyncContext as _;
 use actix_web_actors::ws::Message;
 
 use super::{Connection, Context, Credentials, Local, Place, Target, Terms};
@@ -10,7 +13,7 @@ use crate::{
     observe::log::{SecurityFields, security},
     protocol::{Cause, error_code},
     proxy::{Entered, Refused, Taken, Visit},
-    ws::error_frame,
+    ws::{Pause, error_frame},
 };
 
 /// The longest message that is taken at first. A client that is not let in yet gets no more than everybody else.
@@ -89,19 +92,25 @@ impl Connection {
         }
     }
 
-    /// A pong may say what the client has received. One that the relay asked for is no frame of the client's own (S5).
-    pub(super) fn acknowledge(&mut self, message: &Message) {
-        if let (Message::Pong(payload), Some(Place::Proxy(relay))) = (message, &self.place)
-            && relay.acknowledge(self.number, payload)
-        {
-            self.machine.owe(1);
+    /// A pong may say what the client has received. Whether it does: one that the relay asked for is no frame of the client's
+    /// own (S5).
+    pub(super) fn acknowledge(&self, message: &Message) -> bool {
+        match (message, &self.place) {
+            (Message::Pong(payload), Some(Place::Proxy(relay))) => relay.acknowledge(self.number, payload),
+            _ => false,
         }
     }
 
-    /// While the upstream takes nothing, the client is not read; that must not count against it.
+    /// S5a: nothing more is read for this long.
+    pub(super) fn slow_down(&self, pause: Duration, context: &mut Context<Self>) {
+        self.outbox.pause_reading(Pause::Rate, true);
+        context.run_later(pause, |connection, _| connection.outbox.pause_reading(Pause::Rate, false));
+    }
+
+    /// While the upstream takes nothing, or its rate is used up, the client is not read; that must not count against it.
     pub(super) fn excuse(&mut self, now: Now) {
-        if let (Some(Place::Proxy(_)), Some(paused)) = (&self.place, self.outbox.take_pause(now.instant)) {
-            self.machine.excuse(paused);
+        if self.machine.target().is_raw() && self.outbox.take_pause(now.instant).is_some() {
+            self.machine.excuse();
         }
     }
 }

@@ -33,7 +33,7 @@ fn control(kind: Control, payload: &[u8]) -> Vec<u8> {
 fn decode_in(decoder: &mut Decoder, bytes: &[u8], read_bytes: usize) -> (Vec<Message>, Result<(), DecodeError>) {
     let mut messages = Vec::new();
     for read in bytes.chunks(read_bytes) {
-        let result = decoder.feed(&mut read.to_vec(), &mut |message| {
+        let result = decoder.feed(&mut read.to_vec(), &mut |message, _| {
             messages.push(message);
             ControlFlow::Continue(())
         });
@@ -181,7 +181,7 @@ fn breaking_off_leaves_the_rest_of_the_input_unread() {
     let frames = [control(Control::Close, b""), data(Data::Text, true, b"late")];
     let mut decoder = Decoder::new(MAX);
     let mut input = frames.concat();
-    assert_eq!(decoder.feed(&mut input, &mut |_| ControlFlow::Break(())), Ok(frames[0].len()));
+    assert_eq!(decoder.feed(&mut input, &mut |_, _| ControlFlow::Break(())), Ok(frames[0].len()));
     let (messages, _) = decode_in(&mut decoder, &input[frames[0].len()..], usize::MAX);
     assert_eq!(messages, [Message::Text("late".into())]);
 }

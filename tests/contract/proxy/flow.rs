@@ -45,6 +45,8 @@ fn serve_small(upstream: &Upstream) -> (Server, tempfile::NamedTempFile) {
         ("WS_PING_TIMEOUT", "2"),
         ("MESSAGE_RATE", "100000"),
         ("MESSAGE_BURST", "100000"),
+        ("BYTE_RATE", "1024m"),
+        ("BYTE_BURST", "1024m"),
     ];
     serve_described(upstream, &["max_client_message_bytes: 200k", "resume_ms: 0"], &more)
 }
@@ -150,7 +152,7 @@ fn x2_a_client_that_does_not_read_stops_its_upstream_and_is_not_closed_for_it() 
 #[test]
 fn x2_an_upstream_that_echoes_and_a_client_that_reads_late_do_not_lock_each_other() {
     let upstream = Upstream::start();
-    let more = [("OUTBOX_BYTES", "256k"), ("MESSAGE_RATE", "100000"), ("MESSAGE_BURST", "100000")];
+    let more = [("OUTBOX_BYTES", "256k"), ("MESSAGE_RATE", "100000"), ("BYTE_RATE", "1024m")];
     let (server, _file) = serve_described(&upstream, &["max_client_message_bytes: 200k", "resume_ms: 0"], &more);
     let client = Peer::connect(&server, "/proxy/test");
     upstream.echo();
