@@ -3,6 +3,7 @@
 
 mod durable;
 mod feeds;
+mod operator_key;
 
 use std::{
     fmt, io,
@@ -19,6 +20,7 @@ use tokio::{sync::watch, time::timeout_at};
 use self::{
     durable::{WrapStore, close, open_journal, sweep},
     feeds::{start_hubs, stop_hubs},
+    operator_key::{OperatorKey, operator_key},
 };
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports, Problem, ProxyConfig},
@@ -172,6 +174,7 @@ async fn serve(
             return Ok(());
         }
     };
+    let operator_key = operator_key(&config, &logger);
     let started = Instant::now();
     let listeners = bind(&config)?;
     let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
@@ -204,10 +207,7 @@ async fn serve(
         registry: registry.clone(),
         logger: logger.clone(),
         metrics: metrics.clone(),
-        operators: Arc::new(Operators::new(
-            &config.gate.auth,
-            config.platform.is_some() || config.gate.client_ip_header.is_some(),
-        )),
+        operators: Arc::new(Operators::new(&config.gate.auth, operator_key.as_ref().map(|key| &key.secret))),
     };
     let shards: Arc<[_]> = shards.into();
     let site =
@@ -216,7 +216,7 @@ async fn serve(
     let entrance = Entrance { door, shards, terms, visitors: Arc::default() };
 
     raise_file_limit(&config, &logger);
-    announce(&config, &listeners, &logger)?;
+    announce(&config, &listeners, operator_key.as_ref(), &logger)?;
     let mut server =
         actix_server::Server::build().workers(thread::available_parallelism().map_or(1, usize::from)).disable_signals();
     for (duty, listener) in listeners {
@@ -322,7 +322,12 @@ fn raise_file_limit(config: &Config, logger: &Logger) {
 }
 
 /// Says where to go, and once, loudly, when the door is open (A10).
-fn announce(config: &Config, listeners: &[(Duty, TcpListener)], logger: &Logger) -> io::Result<()> {
+fn announce(
+    config: &Config,
+    listeners: &[(Duty, TcpListener)],
+    operator_key: Option<&OperatorKey>,
+    logger: &Logger,
+) -> io::Result<()> {
     for (duty, listener) in listeners {
         let address = listener.local_addr()?;
         let host = if address.ip().is_unspecified() { "localhost".into() } else { address.ip().to_string() };
@@ -330,6 +335,9 @@ fn announce(config: &Config, listeners: &[(Duty, TcpListener)], logger: &Logger)
         let (scheme, path) = if *duty == Duty::WebSocketOnly { ("ws", "ws/test-game/alice") } else { ("http", "") };
         let url = format!("{scheme}://{host}:{}/{path}", address.port());
         info!(logger, "listening"; "url" => url, "port" => address.port(), "shards" => config.shards);
+        if let Some(key) = operator_key.filter(|_| *duty != Duty::WebSocketOnly) {
+            key.announce(if address.ip().is_loopback() { "localhost" } else { &host }, address.port(), logger);
+        }
     }
     match &config.gate.auth.mode {
         AuthMode::Open => {

@@ -39,7 +39,7 @@ pub use self::{
     room::{ConnectionConfig, HistoryConfig, LogicPrefix, RoomConfig},
     secret::Secret,
     source::{ProcessEnv, Source},
-    store::{Durability, DurabilityPrefix, StoreConfig},
+    store::{Durability, DurabilityPrefix, OPERATOR_KEY_FILE, StoreConfig},
 };
 use self::{reader::Reader, table::SETTINGS};
 

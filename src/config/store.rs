@@ -9,6 +9,9 @@ use super::{
     table,
 };
 
+/// The name of the operator key's file in the data directory.
+pub const OPERATOR_KEY_FILE: &str = "operator.key";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {
     /// The directory of the embedded store; relative to the working directory. It need not exist.
@@ -57,6 +60,11 @@ impl StoreConfig {
     pub fn durability(&self, game: &str) -> Durability {
         let entry = self.games.iter().find(|entry| game.starts_with(&entry.prefix));
         entry.map_or(self.default, |entry| entry.durability)
+    }
+
+    /// Where the operator key of development mode is kept (A10a).
+    pub fn operator_key_file(&self) -> PathBuf {
+        self.data_dir.join(OPERATOR_KEY_FILE)
     }
 
     /// Whether there can be a game that is to survive the process.

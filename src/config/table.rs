@@ -91,7 +91,7 @@ settings! {
     AUTH_TIMEOUT_MS = "10000", Kind::Millis { min: 1, max: 600_000 },
         "Time for the auth frame to arrive in";
     HTTP_API_SECRET = "", Kind::Secret("32 bytes or more, e.g. from `openssl rand -hex 32`"),
-        "What back ends and operators send as bearer token; unset: their API takes JWTs of role admin, or, when open, loopback";
+        "What back ends and operators send as bearer token; unset: their API takes JWTs of role admin, or, when open, the key in DATA_DIR/operator.key";
 
     "Connections":
     WS_PING_INTERVAL = "30", Kind::Seconds { min: 0.01, max: 3600.0 },

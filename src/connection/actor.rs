@@ -155,7 +155,7 @@ impl Connection {
 
     /// A hub's branch is on this thread, so there is nothing to wait for.
     fn enter(&mut self, guest: Option<&Guest>) {
-        let (Target::Hub(hub) | Target::Desk { hub, .. }) = self.machine.target() else { return };
+        let (Target::Hub(hub) | Target::Desk(hub)) = self.machine.target() else { return };
         let branch = match self.local.hub(hub) {
             Ok(branch) => branch,
             Err(why) => {
@@ -295,7 +295,7 @@ impl Connection {
             Target::Seat { game, player } => {
                 SecurityFields { game: Some(game.as_str()), player: Some(player.as_str()), ..fields }
             }
-            Target::Desk { hub, .. } | Target::Hub(hub) => SecurityFields { hub: Some(hub.as_str()), ..fields },
+            Target::Desk(hub) | Target::Hub(hub) => SecurityFields { hub: Some(hub.as_str()), ..fields },
             Target::Proxy { proxy, .. } => SecurityFields { proxy: Some(proxy.as_str()), ..fields },
         }
     }

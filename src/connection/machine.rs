@@ -125,7 +125,7 @@ impl Machine {
         let token = credentials.token.as_deref().filter(|_| machine.target.looks_at_tokens(&machine.terms));
         let step = if let Some(token) = token {
             machine.enter(token, credentials.session.clone(), credentials.seen, now)
-        } else if let Some(standing) = machine.target.open_standing(&machine.terms, credentials.spectate, now) {
+        } else if let Some(standing) = machine.target.open_standing(&machine.terms, credentials.spectate) {
             machine.join(standing, credentials.session, credentials.seen, false)
         } else {
             let deadline = now.instant + machine.terms.auth_timeout;
@@ -146,8 +146,8 @@ impl Machine {
     }
 
     /// What one gets in as without a token.
-    fn open_standing(&self, now: Now) -> Option<Standing> {
-        self.target.open_standing(&self.terms, false, now)
+    fn open_standing(&self) -> Option<Standing> {
+        self.target.open_standing(&self.terms, false)
     }
 
     /// A frame arrived. `was_asked_for` says that it answers a question of ours, and so is free. Ask for the
@@ -264,7 +264,7 @@ impl Machine {
     }
 
     fn authenticate(&mut self, token: Option<String>, session: Option<String>, seq: Option<u64>, now: Now) -> Step {
-        if let Some(standing) = self.open_standing(now) {
+        if let Some(standing) = self.open_standing() {
             // Development mode joined at once; it is too late for this session, and silence would lose events.
             return match session {
                 Some(_) if matches!(standing, Standing::Seated(_)) => reply_error(

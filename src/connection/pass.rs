@@ -18,11 +18,7 @@ pub enum Target {
         player: PlayerId,
     },
     /// The server's own hub: for operators.
-    Desk {
-        hub: HubId,
-        /// What `gate::operator::is_local` says of the request.
-        is_local: bool,
-    },
+    Desk(HubId),
     Hub(HubId),
     Proxy {
         proxy: ProxyId,
@@ -63,7 +59,7 @@ impl Target {
     pub(super) fn dialect(&self) -> Dialect {
         match self {
             Self::Seat { .. } => Dialect::Game,
-            Self::Desk { .. } | Self::Hub(_) => Dialect::Hub,
+            Self::Desk(_) | Self::Hub(_) => Dialect::Hub,
             Self::Proxy { .. } => Dialect::Proxy,
         }
     }
@@ -74,13 +70,11 @@ impl Target {
     }
 
     /// What one is here without a token, where none is needed: an open room, hub or proxy does not look at tokens, the
-    /// operators' does whenever there is one.
-    pub(super) fn open_standing(&self, terms: &Terms, spectates: bool, now: Now) -> Option<Standing> {
+    /// operators' hub always does (A10a).
+    pub(super) fn open_standing(&self, terms: &Terms, spectates: bool) -> Option<Standing> {
         let role = if spectates { Role::Spectator } else { Role::Player };
         match self {
-            Self::Desk { is_local, .. } => {
-                terms.operators.admit(None, *is_local, now.unix_ms / 1000).is_ok().then_some(Standing::Operator)
-            }
+            Self::Desk(_) => None,
             _ if terms.tokens.is_some() => None,
             Self::Seat { .. } => Some(Standing::Seated(role)),
             Self::Hub(_) | Self::Proxy { .. } => {
@@ -90,15 +84,15 @@ impl Target {
     }
 
     pub(super) fn looks_at_tokens(&self, terms: &Terms) -> bool {
-        matches!(self, Self::Desk { .. }) || terms.tokens.is_some()
+        matches!(self, Self::Desk(_)) || terms.tokens.is_some()
     }
 
     pub(super) fn verify(&self, terms: &Terms, token: &str, now: Now) -> Result<Pass, BadToken> {
         let now_secs = now.unix_ms / 1000;
         let verified = match (self, &terms.tokens) {
-            (Self::Desk { is_local, .. }, _) => {
-                let admitted = terms.operators.admit(Some(token), *is_local, now_secs);
-                let expires_at = admitted.map_err(|error| (error.code(), error.to_string()))?;
+            (Self::Desk(_), _) => {
+                let checked = terms.operators.check(Some(token), now_secs);
+                let expires_at = checked.map_err(|error| (error.code(), error.to_string()))?;
                 Ok((Standing::Operator, expires_at))
             }
             (_, None) => Err(TokenError::Malformed),

@@ -13,7 +13,7 @@ use slog::Logger;
 
 use crate::{
     config::{AuthMode, Config},
-    gate::{OperatorError, Operators, address, operator::is_local, origin},
+    gate::{OperatorError, Operators, address, origin},
     observe::{
         log::{SecurityFields, security},
         metrics::Metrics,
@@ -94,19 +94,13 @@ impl Door {
         origin::admits(gate.allowed_origins.as_deref(), origin, host, open)
     }
 
-    /// E1, for a request with this token from this socket. `header` gives the request's headers by their names in lower case.
+    /// E1, for a request with this token.
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub fn admits_operator<'a>(
-        &self,
-        token: Option<&str>,
-        peer: IpAddr,
-        header: impl Fn(&str) -> Option<&'a str>,
-    ) -> Result<(), OperatorError> {
-        let is_local = is_local(peer, &header) && self.admits_origin(header("origin"), header("host"));
+    pub fn admits_operator(&self, token: Option<&str>) -> Result<(), OperatorError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.operators.check(token, is_local, now.as_secs())
+        self.operators.check(token, now.as_secs()).map(|_| ())
     }
 
     /// The client's address: the trusted proxy's word where there is one, else the socket's.

@@ -131,7 +131,7 @@ async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 /// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let text = |name: &str| header_text(request.headers(), name);
-    let refusal = match parse_target(request.path(), None, || false) {
+    let refusal = match parse_target(request.path(), None) {
         Some(_) => Refusal::UpgradeRequired,
         None => Refusal::BadPath,
     };

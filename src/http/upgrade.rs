@@ -23,10 +23,7 @@ use super::{
 };
 use crate::{
     connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
-    gate::{
-        credentials::{choose_subprotocol, find_token, query_value},
-        operator::is_local,
-    },
+    gate::credentials::{choose_subprotocol, find_token, query_value},
     protocol::{Cause, GameId, HubId, PlayerId, ProxyId, Refusal, number::integer_in_query, refusal::Answer},
     registry::{
         Shard,
@@ -127,11 +124,6 @@ impl Entrance {
         }
     }
 
-    /// E1: whether it is the person at this very machine who asks for the server's hub.
-    fn is_local(&self, request: &Request, peer: IpAddr) -> bool {
-        is_local(peer, |name| header_text(&request.head().headers, name))
-    }
-
     fn read(&self, request: &Request) -> Handshake {
         let head = request.head();
         let peer = peer_address(head.peer_addr);
@@ -143,7 +135,7 @@ impl Entrance {
             .flat_map(|value| value.split(',').map(str::trim))
             .collect();
         let target = match ws::verify_handshake(head) {
-            Ok(()) => parse_target(head.uri.path(), query, || self.is_local(request, peer)).ok_or(Refusal::BadPath),
+            Ok(()) => parse_target(head.uri.path(), query).ok_or(Refusal::BadPath),
             Err(error) => Err(bad_handshake(&error)),
         };
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
@@ -174,7 +166,7 @@ impl Entrance {
 }
 
 /// `/ws/{game}/{player}`, `/ws/{hub}` or `/proxy/{name}`, and nothing else (P1).
-pub fn parse_target(path: &str, query: Option<&str>, is_local: impl FnOnce() -> bool) -> Option<Target> {
+pub fn parse_target(path: &str, query: Option<&str>) -> Option<Target> {
     if let Some(proxy) = path.strip_prefix("/proxy/") {
         let proxy = ProxyId::parse(proxy).ok()?;
         return Some(Target::Proxy { proxy, query: query.map(str::to_owned) });
@@ -182,11 +174,7 @@ pub fn parse_target(path: &str, query: Option<&str>, is_local: impl FnOnce() -> 
     let rest = path.strip_prefix("/ws/")?;
     let Some((game, player)) = rest.split_once('/') else {
         let desk = HubId::server();
-        return if rest == desk.as_str() {
-            Some(Target::Desk { hub: desk, is_local: is_local() })
-        } else {
-            HubId::parse(rest).ok().map(Target::Hub)
-        };
+        return if rest == desk.as_str() { Some(Target::Desk(desk)) } else { HubId::parse(rest).ok().map(Target::Hub) };
     };
     Some(Target::Seat { game: GameId::parse(game).ok()?, player: PlayerId::parse(player).ok()? })
 }
@@ -254,15 +242,12 @@ mod tests {
 
     #[test]
     fn p1_only_a_seat_a_hub_or_a_proxy_makes_a_target() {
-        let parse = |path| parse_target(path, Some("model=x"), || panic!("not asked"));
+        let parse = |path| parse_target(path, Some("model=x"));
         assert!(matches!(parse("/ws/test-game/alice"), Some(Target::Seat { .. })));
         assert!(matches!(parse("/ws/options"), Some(Target::Hub(hub)) if hub.as_str() == "options"));
         assert!(matches!(parse("/proxy/openai"), Some(Target::Proxy { proxy, query })
             if proxy.as_str() == "openai" && query.as_deref() == Some("model=x")));
-        for here in [false, true] {
-            let desk = parse_target("/ws/_server", None, || here);
-            assert!(matches!(desk, Some(Target::Desk { hub, is_local }) if hub == HubId::server() && is_local == here));
-        }
+        assert!(matches!(parse("/ws/_server"), Some(Target::Desk(hub)) if hub == HubId::server()));
         for path in [
             "/ws",
             "/ws/",
@@ -285,7 +270,7 @@ mod tests {
             "/proxy/openai/",
             "/proxy/openai/v1",
         ] {
-            assert!(parse_target(path, None, || true).is_none(), "{path}");
+            assert!(parse_target(path, None).is_none(), "{path}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod embedded;
 mod journal;
 mod log_writer;
 mod memory;
+pub mod private;
 mod records;
 
 #[cfg(test)]

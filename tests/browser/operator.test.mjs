@@ -15,14 +15,35 @@ let browser, stop;
 before(async () => { ({ browser, stop } = await startBrowser()); });
 after(() => stop?.());
 
-const dashboard = (t, port, options = { viewport: { width: 1280, height: 900 } }) => open(t, browser, `http://127.0.0.1:${port}/dashboard`, options);
+/** As the terminal shows it: the server's key is in the fragment, if it has one. */
+const dashboard = (t, { port, key }, options = { viewport: { width: 1280, height: 900 } }) =>
+  open(t, browser, `http://127.0.0.1:${port}/dashboard${key ? `#key=${key}` : ""}`, options);
 const row = (page, game) => page.locator(`.body .tr[data-key="${game}"]`);
 const figure = async (page, column) => (await page.locator(`dd[data-column="${column}"]`).textContent()).trim();
 
-test("in development mode the dashboard is open on this machine, and shows who is connected, what they do, and who left", async (t) => {
-  const { port } = await serverFor(t), relay = await startRelay(t, port);
+test("a10a the link with the key opens the dashboard; the key leaves the address, stays in this tab, and another tab is asked for it", async (t) => {
+  const server = await serverFor(t), page = await dashboard(t, server);
+  assert.match(server.key, /^[0-9a-f]{64}$/);
+  await until("figures", async () => (await figure(page, "connections")) === "1");
+  assert.equal(page.url(), `http://127.0.0.1:${server.port}/dashboard`);
+  assert.deepEqual(await page.evaluate(() => [history.length, Object.values(sessionStorage), localStorage.length]), [2, [server.key], 0]);
+  await page.reload();
+  await until("figures again", async () => (await figure(page, "connections")) === "1");
+  const stranger = await dashboard(t, { port: server.port });
+  await stranger.locator("#knock").waitFor();
+  assert.equal(await stranger.locator("#knock-why").textContent(), "");
+  // A link that is followed in a tab of this page loads nothing anew.
+  await stranger.evaluate(() => { location.hash = "#key=wrong"; });
+  await stranger.locator("#knock-why", { hasText: "did not accept the token" }).waitFor();
+  await stranger.evaluate((key) => { location.hash = `#key=${key}`; }, server.key);
+  await until("figures there, too", async () => (await figure(stranger, "connections")) === "2");
+  assert.ok(!stranger.url().includes("key"));
+});
+
+test("in development mode the dashboard shows who is connected, what they do, and who left", async (t) => {
+  const server = await serverFor(t), { port } = server, relay = await startRelay(t, port);
   const alice = await joined(t, browser, port, "seen", "alice"), bob = await joined(t, browser, relay.port, "seen", "bob");
-  const page = await dashboard(t, port);
+  const page = await dashboard(t, server);
   // Two players, each with the room and the game, and the dashboard itself.
   await until("five connections", async () => (await figure(page, "connections")) === "5");
   await until("rates", async () => (await figure(page, "in")) !== "–");
@@ -47,10 +68,10 @@ test("in development mode the dashboard is open on this machine, and shows who i
 });
 
 test("an operator sends as @server, changes the state, kicks, and closes the room; the players are told", async (t) => {
-  const { port } = await serverFor(t), alice = await joined(t, browser, port, "ruled", "alice"), bob = await joined(t, browser, port, "ruled", "bob");
+  const server = await serverFor(t), { port } = server, alice = await joined(t, browser, port, "ruled", "alice"), bob = await joined(t, browser, port, "ruled", "bob");
   await draw(alice, [[0.2, 0.2], [0.4, 0.7]]);
   await strokes(bob, 1);
-  const page = await dashboard(t, port);
+  const page = await dashboard(t, server);
   const act = async (button) => { await button.click(); await page.locator("#confirm-yes").click(); };
   await row(page, "ruled").click();
   await page.locator("#speak-data").fill('{"chat":"last orders"}');
@@ -74,7 +95,7 @@ test("an operator sends as @server, changes the state, kicks, and closes the roo
 
 test("e1 with tokens required it lets in the operator's secret and an admin's token, and nobody else", async (t) => {
   const { port } = await serverFor(t, { JWT_SECRET: SECRET, HTTP_API_SECRET: OPERATOR });
-  const page = await dashboard(t, port);
+  const page = await dashboard(t, { port });
   const knock = async (token) => { await page.locator("#token").fill(token); await page.locator("#token").press("Enter"); };
   await page.locator("#knock").waitFor();
   await knock(jwt(SECRET, { sub: "alice", exp: soon() }));
@@ -96,7 +117,7 @@ test("e1 with tokens required it lets in the operator's secret and an admin's to
 test("an event bus of the settings has its row: nobody there, then a subscriber, and what is published", async (t) => {
   const file = join(await directory("config"), "config.yaml");
   await writeFile(file, "hubs: { lobby: { publish: [player] } }\n");
-  const { port } = await serverFor(t, { HUBS: "lobby=bus", CONFIG_FILE: file }), page = await dashboard(t, port);
+  const page = await dashboard(t, await serverFor(t, { HUBS: "lobby=bus", CONFIG_FILE: file }));
   const lobby = page.locator('#hubs-table tr[data-name="lobby"]'), value = async (column) => (await lobby.locator(`[data-column=${column}]`).textContent()).trim();
   await lobby.waitFor();
   await until("a rate", async () => (await value("rate")) !== "–");
@@ -123,7 +144,7 @@ test("an event bus of the settings has its row: nobody there, then a subscriber,
 });
 
 test("a server that dies and comes back: the dashboard says so and goes on, rates and all", async (t) => {
-  const first = await serverFor(t), page = await dashboard(t, first.port);
+  const first = await serverFor(t), page = await dashboard(t, first);
   await until("figures", async () => (await figure(page, "connections")) === "1");
   await first.kill();
   await page.locator("#status[data-status=reconnecting]").waitFor();

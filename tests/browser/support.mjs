@@ -57,7 +57,10 @@ export async function startServer({ port = 0, ...settings } = {}) {
     child.once("error", failed);
     gone.then((code) => failed(new Error(`the server ended with ${code}`)));
   });
-  return { port: await listening, data, stop: () => (child.kill("SIGTERM"), gone), kill: () => (child.kill("SIGKILL"), gone) };
+  const bound = await listening;
+  // The operator key, unless a secret takes its place.
+  const key = await readFile(join(data, "operator.key"), "utf8").then((text) => text.trim(), () => undefined);
+  return { port: bound, data, key, stop: () => (child.kill("SIGTERM"), gone), kill: () => (child.kill("SIGKILL"), gone) };
 }
 
 /** A server for one test. */

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, PATIENCE, RawSocket, Server};
 
-/// Development mode, as the person at the machine.
+/// Development mode, by the operator key.
 fn subscriber(server: &Server) -> Client {
-    server.connect("/ws/_server").welcomed()
+    server.connect_operator().welcomed()
 }
 
 fn subscribe(client: &mut Client, topics: &[&str]) {
@@ -278,7 +278,7 @@ fn b1_a_subscriber_is_pinged_and_its_silence_closes_with_4009() {
     let fast = [("MESSAGE_RATE", "1000000"), ("MESSAGE_BURST", "1000000")];
     let server = Server::start(&[("WS_PING_INTERVAL", "0.1"), ("WS_PING_TIMEOUT", "3"), fast[0], fast[1]]);
     let mut alive = subscriber(&server);
-    let mut silent = server.raw().upgrade("/ws/_server");
+    let mut silent = server.raw().upgrade(&format!("/ws/_server?token={}", server.operator_key().expect("a key")));
     silent.write(&RawSocket::frame(0x81, br#"{"type":"subscribe","topics":["stats"]}"#));
     silent.until_type("subscribed");
     let server = &server;

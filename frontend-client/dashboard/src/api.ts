@@ -8,6 +8,13 @@ const KEY = "innkeeper operator";
 export const token = {
   get: (): string | undefined => store.get(KEY) ?? undefined,
   set: (value: string | undefined): void => store.set(KEY, value ?? null),
+  /** Takes the key out of `#key=…`, which the server prints on a terminal: it must not stay in the address or the history. */
+  fromFragment(): void {
+    const key = new URLSearchParams(location.hash.slice(1)).get("key");
+    if (key === null) return;
+    history.replaceState(null, "", location.pathname + location.search);
+    if (key.trim()) this.set(key.trim());
+  },
 };
 
 /** A row of `GET /api/games`. */

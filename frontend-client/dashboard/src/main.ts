@@ -20,8 +20,6 @@ import { Series, type Stats } from "./series";
 const WORDS: Record<string, string> = { connecting: "connecting", online: "live", reconnecting: "reconnecting", closed: "closed" };
 /** What says that the token is missing or wrong, as a close code. */
 const NEEDS_TOKEN = [4001, 4003, 4005];
-/** A server that wants a token and hears none closes after AUTH_TIMEOUT_MS; nobody should look at nothing for so long. */
-const PATIENCE_MS = 1500;
 
 const series = new Series();
 const feeds = new Feeds();
@@ -35,18 +33,18 @@ function enter(): void {
   const secret = token.get();
   feed?.close();
   const mine = feed = connect(location.origin, secret ? { token: secret } : {}).feed("_server");
-  const timer = secret ? undefined : setTimeout(() => { if (mine === feed && mine.status !== "online") void ask(); }, PATIENCE_MS);
+  if (!secret) void ask();
   mine.on("status", ({ status, reason }) => {
     if (mine !== feed) return;
     show(status, reason);
-    if (status === "online") { clearTimeout(timer); arrive(); }
+    if (status === "online") arrive();
     if (status === "closed") knock(reason && NEEDS_TOKEN.includes(reason.closeCode ?? 0) ? whyNot(reason, secret) : reason?.message ?? "");
   });
   mine.subscribe("stats", (value) => { if (mine === feed) take(value as unknown as Stats); });
   mine.subscribe("security", (value, { snapshot }) => { if (mine === feed) log.add(value, snapshot ?? false); });
 }
 
-/** The API answers at once what the socket would only say after a while: whether a token is needed. */
+/** The API answers at once what the socket would only say after AUTH_TIMEOUT_MS: that a token is needed. */
 async function ask(): Promise<void> {
   const answer = await fetch("/api/games?limit=1", { cache: "no-store" }).catch(() => undefined);
   if (answer && (answer.status === 401 || answer.status === 403) && feed?.status !== "online") knock("");
@@ -106,4 +104,7 @@ $("knock-form").addEventListener("submit", (event) => {
   enter();
 });
 $("forget").addEventListener("click", () => knock(""));
+// A link with another key that is opened in a tab of this page loads nothing.
+addEventListener("hashchange", () => { if (location.hash.startsWith("#key=")) { token.fromFragment(); enter(); } });
+token.fromFragment();
 enter();

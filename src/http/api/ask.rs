@@ -19,7 +19,7 @@ use crate::{
     },
     http::{
         answer::{error_body, fresh},
-        door::{header_text, peer_address},
+        door::header_text,
         routes::Site,
     },
     protocol::{Cause, FrameError, GameId, error_code, ids::InvalidId, number::integer_in_query},
@@ -139,9 +139,8 @@ impl From<Refused> for Problem {
 
 /// E1, and nothing new while the server stops (A6).
 pub fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
-    let text = |name: &str| header_text(request.headers(), name);
-    let token = find_token(text("authorization"), &[], None);
-    site.door.admits_operator(token.as_deref(), peer_address(request.peer_addr()), text)?;
+    let token = find_token(header_text(request.headers(), "authorization"), &[], None);
+    site.door.admits_operator(token.as_deref())?;
     if *site.phase.borrow() == Phase::Draining {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
     }

@@ -6,6 +6,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig, wal::CheckpointMode};
 
 use super::{checkpoint::Checkpoints, file::Header};
+use crate::store::private;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
 
@@ -35,6 +36,9 @@ pub(super) struct Db {
 impl Db {
     /// Opens the file; creates it, empty, when there is none.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        // SQLite would create it for everybody to read, and gives the WAL the mode of the database. Only a new file may be
+        // opened here: closing one that SQLite has open would drop SQLite's locks. What fails here, SQLite finds as well.
+        drop(private::options().write(true).create_new(true).open(path));
         let conn = connect(path)?;
         // Whether it can be read at all.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;

@@ -2,13 +2,14 @@
 //! Called by `open`; held for the life of the store, given back by the system however the process ends.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     path::Path,
     time::{Duration, Instant},
 };
 
 use super::file::Identity;
+use crate::store::private;
 
 /// Between attempts to take the lock.
 const POLL: Duration = Duration::from_millis(25);
@@ -30,7 +31,7 @@ impl Lock {
     pub(super) fn take(path: &Path, wait: Duration) -> Result<Self, LockError> {
         let until = Instant::now() + wait;
         loop {
-            let mut file = OpenOptions::new()
+            let mut file = private::options()
                 .read(true)
                 .write(true)
                 .create(true)

@@ -2,12 +2,13 @@
 //! Called by `mod` after every group and once a second, and by `open`, which finds an older database out by it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Seek as _, Write as _},
     path::Path,
 };
 
 use super::file::Identity;
+use crate::store::private;
 
 const BYTES: usize = 32;
 
@@ -32,7 +33,7 @@ pub(super) struct Mark {
 impl Mark {
     /// Also what it says now: nothing when it is new, or was damaged.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Option<Seen>)> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(BYTES);
         file.read_to_end(&mut bytes)?;
         let seen = bytes.try_into().ok().and_then(|bytes| Seen::from_bytes(&bytes));

@@ -2,7 +2,7 @@
 //! Called by `app` and the `rooms` command through [`EmbeddedStore::open`], and by `mod` when the file has gone.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,6 +17,7 @@ use super::{
     mark::{Mark, Seen},
     meta::Meta,
 };
+use crate::store::private;
 
 /// A store that can be used.
 pub struct Opened {
@@ -80,7 +81,7 @@ impl Files {
 
     /// Creates the directory, and keeps every other process out of it.
     pub(super) fn lock(&self, wait: Duration) -> Result<Lock, OpenError> {
-        fs::create_dir_all(&self.dir).map_err(|error| self.io(error))?;
+        private::create_dir(&self.dir).map_err(|error| self.io(error))?;
         Lock::take(&self.lock, wait).map_err(|error| match error {
             LockError::Held(pid) => OpenError::Locked { dir: self.dir.clone(), pid },
             LockError::Io(error) => self.io(error),
@@ -94,6 +95,7 @@ impl Files {
         now_ms: u64,
         notes: &mut Vec<String>,
     ) -> Result<(Home, Mark), OpenError> {
+        self.close_to_others(notes);
         let (mut mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
         if !may_repair && self.has_foreign_wal(seen) {
             return Err(
@@ -127,6 +129,19 @@ impl Files {
             notes.push(format!("a WAL that belongs to another database was put aside as {}", name.display()));
         }
         load(Db::open(&self.db)?, seen, is_older, now_ms, notes)
+    }
+
+    /// Closes what an older version has left open to others.
+    fn close_to_others(&self, notes: &mut Vec<String>) {
+        for path in [&self.db, &self.wal(), &beside(&self.db, "-shm"), &self.mark, &self.lock] {
+            if let Err(error) = private::close_file(path) {
+                notes.push(format!("other users may be able to read {}: {error}", path.display()));
+            }
+        }
+        if private::is_writable_by_others(&self.dir) {
+            let dir = self.dir.display();
+            notes.push(format!("other users can replace the files in {dir}; close it to them: chmod 700 {dir}"));
+        }
     }
 
     fn wal(&self) -> PathBuf {

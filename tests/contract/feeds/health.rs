@@ -128,7 +128,7 @@ fn h7_the_operators_feed_shows_each_hub() {
     rig.fake.wait_for_topics(&["T.O:A"]);
     rig.fake.publish("T.O:A", json!({"n": 2}));
     up_to(&mut client, "T.O:A", 2);
-    let mut ops = rig.server.connect("/ws/_server").welcomed();
+    let mut ops = rig.server.connect_operator().welcomed();
     subscribe(&mut ops, &["stats"]);
     let is_so = |row: &Value| {
         let count = |name: &str| row[name].as_u64();

@@ -17,7 +17,7 @@ fn all_that_is_said(server: &Server, clients: &mut [&mut Client]) -> String {
     for path in ["/metrics", "/api/ws-health", "/health", "/ready", "/api/client-config"] {
         said.push(server.get(path).body);
     }
-    let mut ops = server.connect("/ws/_server").welcomed();
+    let mut ops = server.connect_operator().welcomed();
     subscribe(&mut ops, &["stats", "security"]);
     said.extend([ops.until_type("data"), ops.until_type("data")].iter().map(Value::to_string));
     for client in clients {

@@ -56,20 +56,23 @@ fn a7_where_nothing_is_a_token_is_asked_for_first_and_then_it_is_4004() {
 }
 
 #[test]
-fn p1_in_development_mode_the_person_at_this_machine_gets_in_and_nobody_else() {
-    let server = Server::start(&[("AUTH_TIMEOUT_MS", "200")]);
-    subscriber(&server);
-    let established = server.wait_for_event("WS_CONNECTION_ESTABLISHED");
-    assert_eq!((&established["hub"], &established["address"]), (&json!("_server"), &json!("127.0.0.1")));
-    // Through a proxy on this machine, or by a name that somebody else has pointed here.
-    assert_eq!(server.raw().upgrade_at("rebound.example", "/ws/_server").close_code(), 4001);
-    for header in [("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")] {
+fn a10a_in_development_mode_the_operator_key_gets_in_and_the_machine_itself_does_not() {
+    let server = Server::start(&[("AUTH_TIMEOUT_MS", "1500")]);
+    let key = server.operator_key().expect("a key");
+    assert_ended(server.connect("/ws/_server"), 4001, "auth_timeout");
+    for header in [("X-Forwarded-For", "203.0.113.9"), ("Host", "localhost")] {
         let client = server.try_connect("/ws/_server", &[header]).expect("accepted, then asked for a token");
         assert_ended(client, 4001, "auth_timeout");
     }
     assert_ended(server.connect("/ws/_server?token=anything"), 4003, "forbidden");
-    let hosted = [("RENDER", "true"), ("AUTH", "off"), ("AUTH_TIMEOUT_MS", "200")];
-    assert_ended(Server::start(&hosted).connect("/ws/_server"), 4001, "auth_timeout");
+    let offered = format!("innkeeper.v1.json, bearer.{key}");
+    server.connect_operator().welcomed();
+    server.connect(&format!("/ws/_server?token={key}")).welcomed();
+    server.try_connect("/ws/_server", &[("Sec-WebSocket-Protocol", &offered)]).expect("accepted").welcomed();
+    let mut client = server.connect("/ws/_server");
+    client.send(&json!({"type": "auth", "token": key}));
+    client.welcomed();
+    assert!(!server.log_text().contains(&key), "A12");
 }
 
 #[test]

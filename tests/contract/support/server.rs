@@ -180,12 +180,41 @@ impl Server {
     }
 
     pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Response {
-        http::request(self.port, "GET", path, headers, None)
+        self.request("GET", path, headers, None)
     }
 
-    /// Any request, e.g. `("DELETE", "/api/games/g")`.
+    /// Any request, e.g. `("DELETE", "/api/games/g")`. It shows the operator key, if the server has one and `headers` show
+    /// nothing.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Response {
+        http::request(self.port, method, path, &with_key(self.operator_bearer().as_deref(), headers), body)
+    }
+
+    /// As `request`, and shows nothing but `headers`.
+    pub fn request_as_stranger(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Response {
         http::request(self.port, method, path, headers, body)
+    }
+
+    /// The operator key, which a server without any secret keeps in its data directory (A10a).
+    pub fn operator_key(&self) -> Option<String> {
+        let dir = self.command.get_envs().find(|(name, _)| *name == "DATA_DIR").and_then(|(_, value)| value)?;
+        let dir = self.command.get_current_dir().unwrap_or(Path::new("")).join(dir);
+        std::fs::read_to_string(dir.join("operator.key")).ok().map(|key| key.trim().to_owned())
+    }
+
+    fn operator_bearer(&self) -> Option<String> {
+        self.operator_key().map(|key| format!("Bearer {key}"))
+    }
+
+    /// An operator at `/ws/_server`, by the operator key.
+    pub fn connect_operator(&self) -> Client {
+        let bearer = self.operator_bearer().expect("a server without any secret");
+        self.try_connect("/ws/_server", &[("Authorization", &bearer)]).expect("accepted")
     }
 
     /// The value of a metric's line that begins with `name`, e.g. `innkeeper_disconnects_total{cause="too_slow"}`.
@@ -252,6 +281,12 @@ impl Server {
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("wait").is_none()
     }
+}
+
+fn with_key<'a>(bearer: Option<&'a str>, headers: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let shows_something = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    let key = bearer.filter(|_| !shows_something).map(|bearer| ("Authorization", bearer));
+    headers.iter().copied().chain(key).collect()
 }
 
 fn spawn(command: &mut Command) -> (Child, Arc<Log>) {
