@@ -27,6 +27,10 @@ const ERROR_WINDOW: Duration = Duration::from_secs(10);
 /// A13: how long before its expiry a token is announced to expire.
 const EXPIRY_WARNING_MS: u64 = 30_000;
 
+/// How long a client may be silent before it is told that a token is awaited; less than a person takes for a hung connection.
+const HINT_AFTER: Duration = Duration::from_secs(3);
+const AUTH_HINT: &str = "send {\"type\":\"auth\",\"token\":…} first";
+
 /// What the machine wants done.
 #[derive(Debug)]
 pub enum Step {
@@ -83,6 +87,8 @@ enum Phase {
     /// No token yet; what came with the handshake is kept for the `auth` frame.
     Waiting {
         deadline: Instant,
+        /// When to say what is awaited; `None`: it was said, or the client speaks by itself.
+        hint_at: Option<Instant>,
         credentials: Box<Credentials>,
     },
     Joined(Standing),
@@ -129,7 +135,8 @@ impl Machine {
             machine.join(standing, credentials.session, credentials.seen, false)
         } else {
             let deadline = now.instant + machine.terms.auth_timeout;
-            machine.phase = Phase::Waiting { deadline, credentials: Box::new(credentials) };
+            let hint_at = (!machine.target.is_raw()).then(|| now.instant + HINT_AFTER);
+            machine.phase = Phase::Waiting { deadline, hint_at, credentials: Box::new(credentials) };
             Step::Nothing
         };
         (machine, step)
@@ -155,6 +162,9 @@ impl Machine {
     pub fn hear(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
         let Arrived { message, payload_bytes } = arrived;
         self.heartbeat.alive();
+        if let Phase::Waiting { hint_at, .. } = &mut self.phase {
+            *hint_at = None;
+        }
         // Whatever becomes of the frame below, it is paid for.
         if self.target.is_raw() {
             if !was_asked_for {
@@ -203,6 +213,11 @@ impl Machine {
             let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
             return close(Cause::AuthTimeout, "auth_timeout", message);
         }
+        if let Phase::Waiting { hint_at, .. } = &mut self.phase
+            && hint_at.take_if(|at| *at <= now.instant).is_some()
+        {
+            return reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
+        }
         if let Some((expiry, announced)) = &mut self.expiry {
             if *expiry <= now.unix_ms {
                 return close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
@@ -233,8 +248,8 @@ impl Machine {
     /// When [`Machine::tick`] is needed next.
     pub fn next_deadline(&self, now: Now) -> Instant {
         let mut due = self.heartbeat.next_deadline();
-        if let Phase::Waiting { deadline, .. } = &self.phase {
-            due = due.min(*deadline);
+        if let Phase::Waiting { deadline, hint_at, .. } = &self.phase {
+            due = due.min(hint_at.unwrap_or(*deadline)).min(*deadline);
         }
         if let Some((expiry, announced)) = self.expiry {
             let at = if announced || self.target.is_raw() { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
@@ -255,9 +270,7 @@ impl Machine {
             ClientFrame::Pong => Step::Nothing,
             ClientFrame::Auth { token, session, seq } => self.authenticate(token, session, seq, now),
             other => match &self.phase {
-                Phase::Waiting { .. } => {
-                    reply_error(error_code::AUTH_REQUIRED, "send {\"type\":\"auth\",\"token\":…} first", None)
-                }
+                Phase::Waiting { .. } => reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
                 Phase::Joined(standing) => command(standing, other),
             },
         }

@@ -21,6 +21,16 @@ fn good(player: &str) -> String {
 }
 
 #[test]
+fn a8_who_waits_in_silence_is_told_that_a_token_is_awaited_and_may_still_send_it() {
+    let server = Server::start(&[("JWT_SECRET", SECRET), ("AUTH_TIMEOUT_MS", "60000")]);
+    let mut alice = server.connect("/ws/g/alice");
+    let hint = alice.next();
+    assert_eq!((&hint["type"], &hint["code"]), (&json!("error"), &json!("auth_required")), "{hint}");
+    alice.send(&json!({"type": "auth", "token": good("alice")}));
+    alice.welcomed();
+}
+
+#[test]
 fn a7_no_token_in_time_is_accepted_then_closed_with_4001_whatever_else_is_said() {
     let server = Server::start(&[("JWT_SECRET", SECRET), ("AUTH_TIMEOUT_MS", "1500")]);
     assert_ended(server.connect("/ws/g/silent"), 4001, "auth_timeout");
