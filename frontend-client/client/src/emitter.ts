@@ -7,6 +7,8 @@ export interface Emitter<Events> {
   /** Returns what takes the handler away again. */
   on<K extends keyof Events>(event: K, handler: Handler<Events[K]>): () => void;
   emit<K extends keyof Events>(event: K, value: Events[K]): void;
+  /** Whether anybody would hear it. */
+  has(event: keyof Events): boolean;
 }
 
 /** A handler that throws must stop neither the others nor the connection: its error surfaces on its own. */
@@ -30,6 +32,7 @@ export function createEmitter<Events>(): Emitter<Events> {
       all.set(event, set.add(own));
       return () => void set.delete(own);
     },
+    has: (event) => (all.get(event)?.size ?? 0) > 0,
     emit(event, value) {
       for (const handler of [...(all.get(event) ?? [])]) guard(handler as Handler<typeof value>, value);
     },

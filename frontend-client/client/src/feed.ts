@@ -29,11 +29,26 @@ export interface Feed {
    * topic, however many subscribe to it here. Returns what unsubscribes.
    */
   subscribe(topic: string, handler: (data: Json, frame: Data) => void): () => void;
+  /**
+   * Publishes to a hub without an upstream, where the role may. Resolves with the value's number once it is stored; it is
+   * rejected with `unconfirmed` when the connection was lost before the answer came: it may have been published.
+   */
+  publish(topic: string, data: unknown): Promise<{ seq: number }>;
   close(): void;
 }
 
 /** Topics in one frame: it must not come near the server's MAX_MESSAGE_BYTES. */
 const BATCH = 200;
+/** Values that may wait for their answer, or for a connection. */
+const PUBLISHING = 256;
+
+interface Publication {
+  topic: string;
+  data: unknown;
+  isOut: boolean;
+  resolve(receipt: { seq: number }): void;
+  reject(error: unknown): void;
+}
 
 interface Topic {
   handlers: Set<Handler<Data>>;
@@ -46,6 +61,8 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
   // What the server believes on this connection.
   let asked = new Set<string>();
   let isDue = false;
+  const publications = new Map<number, Publication>();
+  let lastId = 0;
 
   const link = createLink(linkOptions, {
     url: () => `${base}/ws/${hub}`,
@@ -54,6 +71,7 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
     welcome() {
       asked = new Set();
       tell();
+      for (const [id, publication] of publications) publish(id, publication);
       changed();
     },
     frame(frame) {
@@ -74,7 +92,12 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
         case "gap":
           emit("gap", frame);
           break;
+        case "published":
+          publications.get(frame.id)?.resolve({ seq: frame.seq });
+          publications.delete(frame.id);
+          break;
         case "error":
+          if (frame.id !== undefined && refuse(frame.id, frame.code, frame.message)) break;
           emit("error", new InnkeeperError(frame.code, frame.message, undefined, frame.topic));
       }
     },
@@ -84,7 +107,28 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
 
   function changed(): void {
     const { status, reason, retryInMs } = link;
+    if (status !== "online") {
+      for (const [id, { isOut, reject }] of publications) {
+        if (isOut) refuse(id, "unconfirmed", "the connection was lost before the answer came; it may have been published");
+        else if (status === "closed") {
+          publications.delete(id);
+          reject(reason);
+        }
+      }
+    }
     emit("status", { status, reason, retryInMs });
+  }
+
+  function publish(id: number, publication: Publication): void {
+    const { topic, data } = publication;
+    publication.isOut = link.send(JSON.stringify({ type: "publish", id, topic, data }));
+  }
+
+  function refuse(id: number, code: string, message: string): boolean {
+    const found = publications.get(id);
+    publications.delete(id);
+    found?.reject(new InnkeeperError(code, message));
+    return found !== undefined;
   }
 
   /** Tells the server the difference between what is wanted and what it was asked for. */
@@ -132,6 +176,16 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
         plan();
       };
     },
-    close: () => link.stop(new InnkeeperError("left", "the feed was closed", 1000)),
+    publish: (topic, data) =>
+      new Promise((resolve, reject) => {
+        if (link.status === "closed") throw link.reason;
+        if (publications.size >= PUBLISHING) throw new InnkeeperError("overflow", `${PUBLISHING} values are unconfirmed`);
+        // As it is now: what the caller changes later is another value.
+        const copy: unknown = JSON.parse(JSON.stringify(data ?? null));
+        const publication: Publication = { topic, data: copy, isOut: false, resolve, reject };
+        publications.set(++lastId, publication);
+        publish(lastId, publication);
+      }),
+    close: () => link.stop(new InnkeeperError("left", "the feed was closed")),
   };
 }

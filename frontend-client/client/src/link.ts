@@ -2,18 +2,28 @@
 //! Used by `room` and `feed`, which say what to ask for and take the frames.
 
 import { InnkeeperError } from "./error.js";
+import { watchPage } from "./page.js";
 import { backoff, verdictOf } from "./retry.js";
 import type { Line, Transport } from "./transport.js";
-import type { ClientFrame, HubWelcome, ServerFrame, Status, Welcome } from "./types.js";
+import type { ClientFrame, HubWelcome, ProxyWelcome, ServerFrame, Status, Welcome } from "./types.js";
 
-/** A token, or what gets a fresh one: it is asked before every connection and when the server says that one expires. */
-export type Token = string | (() => string | undefined | Promise<string | undefined>);
+/** The server's own frames at a proxy. */
+export type RelayFrame = ProxyWelcome | Extract<ServerFrame, { type: "error" | "going_away" }>;
+
+type MaybeToken = string | null | undefined;
+/**
+ * A token, or what gets a fresh one: it is asked before every connection and when the server says that one expires.
+ * A function that throws an `InnkeeperError` gives up: the connection ends for good with that reason.
+ */
+export type Token = string | (() => MaybeToken | Promise<MaybeToken>);
 
 export interface LinkOptions {
   transport: Transport;
-  token: Token | undefined;
-  /** From the start of an attempt to the welcome. */
+  token: Token | null | undefined;
+  /** From the start of an attempt to the open socket. */
   connectTimeoutMs: number;
+  /** From the open socket to the welcome. */
+  welcomeTimeoutMs: number;
   pingIntervalMs: number;
   pingTimeoutMs: number;
   backoffBaseMs: number;
@@ -26,8 +36,12 @@ export interface Host {
   url(): string;
   /** Whether a second attempt may overtake one that was given up: with a session the server tells them apart. */
   mayOverlap(): boolean;
-  welcome(frame: Welcome | HubWelcome): void;
+  welcome(frame: Welcome | HubWelcome | ProxyWelcome): void;
   frame(frame: ServerFrame): void;
+  /** For a relay, whose frames are not ours: takes what arrives, and returns the frame if it is the server's own. */
+  relayed?(data: string | ArrayBuffer): RelayFrame | undefined;
+  /** For a relay: the socket is open; `true`: no welcome need be waited for. */
+  opened?(): boolean;
   /** `status`, `reason` or `retryInMs` is another one; not called for a welcome, which says enough. */
   changed(): void;
   /** Something failed that does not end the connection. */
@@ -40,9 +54,19 @@ export interface Link {
   readonly retryInMs: number | undefined;
   /** The last measured round trip in ms. */
   readonly latency: number | undefined;
-  start(): void;
+  /** Bytes that the socket has not passed on yet. */
+  readonly buffered: number;
+  /** Whether an attempt or a connection is under way. */
+  readonly isBusy: boolean;
+  /** Resolves when the last socket has ended: the server knows, or will find out by itself. */
+  readonly gone: Promise<void>;
+  /**
+   * `after`: begins when that is over. `isSuspect`: an earlier client of this page may hold the seat for a while, so that
+   * a 4002 is not somebody else's.
+   */
+  start(after?: Promise<void>, isSuspect?: boolean): void;
   /** Writes a frame, or its text, if there is a connection that was welcomed. */
-  send(frame: ClientFrame | string): boolean;
+  send(frame: ClientFrame | string | ArrayBuffer): boolean;
   /** Ends it for good. */
   stop(why: InnkeeperError): void;
 }
@@ -56,6 +80,8 @@ const LATER_MS = 1_000;
 const LATER_FAILURES = 4;
 /** An attempt this young is not overtaken because the page woke up. */
 const YOUNG_MS = 1_000;
+/** How long a connection has to show that it lives when the browser says that there is no network. */
+const OFFLINE_MS = 2_000;
 
 const now = () => performance.now();
 
@@ -85,6 +111,8 @@ export function createLink(options: LinkOptions, host: Host): Link {
   let heard = true;
   let nonce = 0;
   let pingedAt = 0;
+  let gone = Promise.resolve();
+  let unwatch: (() => void) | undefined;
 
   function set(next: Status, why?: InnkeeperError, wait?: number): void {
     [status, reason, retryInMs] = [next, why, wait];
@@ -106,30 +134,49 @@ export function createLink(options: LinkOptions, host: Host): Link {
     heard = true;
     let isOpen = false;
     timer = setTimeout(giveUp, options.connectTimeoutMs);
-    let credential: string | undefined;
+    let credential: MaybeToken;
     try {
       // No turn is lost where nothing is to be waited for.
       credential = typeof token === "function" ? await token() : token;
     } catch (error) {
-      if (isCurrent()) ended(1006, "token", `the token function failed: ${String(error)}`);
+      if (isCurrent()) tokenFailed(error, (words) => ended(1006, "token", words));
       return;
     }
     if (!isCurrent()) return;
     try {
       const url = host.url();
+      let isGone!: () => void;
+      const ending = new Promise<void>((resolve) => (isGone = resolve));
       line = options.transport.open(url, {
         opened() {
           isOpen = true;
+          if (!isCurrent()) return;
+          // The server, too, counts from here: it must be the one that says what is missing.
+          clearTimeout(timer);
+          timer = setTimeout(giveUp, options.welcomeTimeoutMs);
           // As a frame, not in the URL: addresses end up in the logs of what is in between.
-          if (isCurrent() && credential !== undefined) write({ type: "auth", token: credential });
+          if (credential != null) write({ type: "auth", token: credential });
+          if (host.opened?.()) {
+            welcomed();
+            host.changed();
+          }
         },
-        text: (text) => isCurrent() && hear(text),
+        data: (data) => isCurrent() && hear(data),
         closed(code, why) {
+          isGone();
           if (!isCurrent()) return;
           ended(code, why);
           if (!isOpen) void explain(url);
         },
+        failed(why, isFinal) {
+          isGone();
+          if (!isCurrent()) return;
+          // What the page's rules forbid they forbid the next time, too.
+          if (isFinal) finish(why);
+          else ended(1006, why.code, why.message);
+        },
       });
+      gone = ending;
     } catch (error) {
       finish(new InnkeeperError("bad_url", String(error)));
     }
@@ -146,14 +193,34 @@ export function createLink(options: LinkOptions, host: Host): Link {
     else set(status, error, retryInMs);
   }
 
-  function hear(text: string): void {
-    let frame: ServerFrame;
-    try {
-      frame = JSON.parse(text);
-    } catch {
+  /** A function that throws an error of ours has given up; anything else is tried again. */
+  function tokenFailed(error: unknown, again: (words: string) => void): void {
+    if (error instanceof InnkeeperError) finish(error);
+    else again(`the token function failed: ${String(error)}`);
+  }
+
+  function welcomed(): void {
+    clearTimeout(timer);
+    welcomedAt = now();
+    everWelcomed = true;
+    [status, reason, retryInMs] = ["online", undefined, undefined];
+  }
+
+  function hear(data: string | ArrayBuffer): void {
+    let frame: ServerFrame | RelayFrame | undefined;
+    if (host.relayed) frame = host.relayed(data);
+    else {
+      try {
+        frame = JSON.parse(data as string);
+      } catch {
+        return;
+      }
+    }
+    if (!frame) {
+      lastError = undefined;
       return;
     }
-    if (!heard) {
+    if (!heard && !host.relayed) {
       heard = true;
       clearTimeout(beat);
       beat = setTimeout(ping, options.pingIntervalMs);
@@ -173,11 +240,8 @@ export function createLink(options: LinkOptions, host: Host): Link {
         void renew();
         break;
       case "welcome":
-        clearTimeout(timer);
-        welcomedAt = now();
-        everWelcomed = true;
-        [status, reason, retryInMs] = ["online", undefined, undefined];
-        ping();
+        welcomed();
+        if (!host.relayed) ping();
         host.welcome(frame);
         break;
       default:
@@ -191,19 +255,19 @@ export function createLink(options: LinkOptions, host: Host): Link {
     if (typeof token !== "function") return;
     try {
       const fresh = await token();
-      if (mine === number && fresh !== undefined) write({ type: "auth", token: fresh });
+      if (mine === number && fresh != null) write({ type: "auth", token: fresh });
     } catch (error) {
-      host.failed(new InnkeeperError("token", `the token function failed: ${String(error)}`));
+      if (mine === number) tokenFailed(error, (words) => host.failed(new InnkeeperError("token", words)));
     }
   }
 
   /** Asks the server for a sign of life; without one in time the connection is dead, whatever the socket says. */
-  function ping(): void {
+  function ping(within = options.pingTimeoutMs, code = "heartbeat_timeout", message = "the server does not answer"): void {
     clearTimeout(beat);
     heard = false;
     pingedAt = now();
     write({ type: "ping", nonce: ++nonce });
-    beat = setTimeout(abandon, options.pingTimeoutMs, 4009, "heartbeat_timeout", "the server does not answer");
+    beat = setTimeout(abandon, within, 4009, code, message);
   }
 
   /** The attempt takes too long. */
@@ -246,7 +310,7 @@ export function createLink(options: LinkOptions, host: Host): Link {
       verdict = "resume";
     } else if (closeCode === 4002 && suspects > 0 && !host.mayOverlap()) verdict = "resume";
     // A new token is needed, and there is none to be had.
-    else if (closeCode === 4001 && token === undefined) verdict = "stop";
+    else if (closeCode === 4001 && token == null) verdict = "stop";
     else if (closeCode === 4005 && typeof token !== "function") verdict = "stop";
     if (verdict === "stop") return finish(error);
 
@@ -261,8 +325,8 @@ export function createLink(options: LinkOptions, host: Host): Link {
 
   /** The page may have a network again, or be looked at again. */
   function probe(): void {
-    if (document?.visibilityState === "hidden") return;
-    if (status === "online") ping();
+    // A relay takes no pings of ours; only its server can ask.
+    if (status === "online") host.relayed || ping();
     else if (patient) return;
     else if (retryInMs !== undefined) {
       failures = 0;
@@ -273,19 +337,19 @@ export function createLink(options: LinkOptions, host: Host): Link {
     }
   }
 
-  // Neither is there in Node.
-  const { document } = globalThis as { document?: Document };
-  const listen = (method: "addEventListener" | "removeEventListener") => {
-    for (const event of ["online", "pageshow"]) globalThis[method]?.(event, probe);
-    document?.[method]("visibilitychange", probe);
-  };
+  /** A line that is not ours alone may work all the same: a server on this machine. */
+  function offline(): void {
+    if (status === "online" && !host.relayed) {
+      ping(Math.min(OFFLINE_MS, options.pingTimeoutMs), "offline", "the browser says that there is no network");
+    }
+  }
 
   function finish(why: InnkeeperError): void {
     if (status === "closed") return;
     number++;
     clearTimeout(timer);
     clearTimeout(beat);
-    listen("removeEventListener");
+    unwatch?.();
     line?.close();
     line = undefined;
     set("closed", why);
@@ -304,13 +368,31 @@ export function createLink(options: LinkOptions, host: Host): Link {
     get latency() {
       return latency;
     },
-    start() {
-      listen("addEventListener");
-      void connect();
+    get buffered() {
+      return line?.buffered ?? 0;
+    },
+    get isBusy() {
+      return status !== "closed" && line !== undefined;
+    },
+    get gone() {
+      return gone;
+    },
+    start(after, isSuspect) {
+      if (isSuspect) {
+        suspects = 1;
+        suspectUntil = now() + SUSPICION_MS;
+      }
+      const begin = () => {
+        if (status === "closed") return;
+        unwatch = watchPage({ wake: probe, offline });
+        void connect();
+      };
+      if (after) void after.then(begin);
+      else begin();
     },
     send(frame) {
       if (status !== "online" || !line) return false;
-      line.send(typeof frame === "string" ? frame : JSON.stringify(frame));
+      line.send(typeof frame === "string" || frame instanceof ArrayBuffer ? frame : JSON.stringify(frame));
       return true;
     },
     stop: finish,

@@ -22,11 +22,14 @@ export interface Memory {
   load(): Snapshot | undefined;
   /** Soon: what changes many times a second is written once a second, and when the page goes. */
   touch(): void;
-  /** Ends it; `forget` removes what was kept. */
-  close(forget: boolean): void;
+  /** Ends it. `forget` removes what was kept; `pass` gives it to the next client of this page, storage or not. */
+  close(how: "forget" | "keep" | "pass"): void;
 }
 
 const INTERVAL_MS = 1_000;
+/** How many seats are remembered for the next client without a storage. */
+const PASSED = 16;
+const passed = new Map<string, Snapshot>();
 
 /** Storage may be full or forbidden: then nothing is remembered, and nothing else fails. */
 export function createMemory(storage: StorageLike | undefined, key: string, read: () => Snapshot): Memory {
@@ -49,20 +52,34 @@ export function createMemory(storage: StorageLike | undefined, key: string, read
   if (storage) globalThis.addEventListener?.("pagehide", save);
 
   return {
-    load: () =>
-      attempt((storage) => {
-        const found = JSON.parse(storage.getItem(key) ?? "null") as Snapshot | null;
-        return found && typeof found.session === "string" && Number.isSafeInteger(found.seq) ? found : undefined;
-      }),
+    load() {
+      const own = passed.get(key);
+      passed.delete(key);
+      return (
+        attempt((storage) => {
+          const found = JSON.parse(storage.getItem(key) ?? "null") as Snapshot | null;
+          return found && typeof found.session === "string" && Number.isSafeInteger(found.seq) ? found : undefined;
+        }) ?? own
+      );
+    },
     touch() {
       if (storage) timer ??= setTimeout(save, INTERVAL_MS);
     },
-    close(forget) {
-      if (!forget) save();
+    close(how) {
+      if (how !== "forget") save();
       clearTimeout(timer);
       timer = undefined;
       globalThis.removeEventListener?.("pagehide", save);
-      if (forget) attempt((storage) => storage.removeItem(key));
+      if (how === "forget") attempt((storage) => storage.removeItem(key));
+      const last = read();
+      if (how !== "pass" || storage || last.session === "") return;
+      passed.set(key, last);
+      for (const oldest of passed.keys()) if (passed.size > PASSED) passed.delete(oldest);
     },
   };
+}
+
+/** For tests, which have nothing to pass on. */
+export function forgetPassed(): void {
+  passed.clear();
 }

@@ -17,8 +17,12 @@ export interface Outbox {
   /** Unconfirmed ones. */
   readonly size: number;
   add(frame: object, options: SendOptions): Promise<Receipt>;
-  /** Something else was written that the server's rate counts. */
-  spend(): void;
+  /** Whether something that may be dropped may be written now: what is confirmed keeps half of the burst for itself. */
+  spare(bytes: number): boolean;
+  /** Throws where the server would refuse this text with an answer that names nobody, or end the session for it. */
+  check(text: string): void;
+  /** Runs once everything that waits now was written, or failed. */
+  whenWritten(run: () => void): void;
   /** The server has applied this `id`. */
   confirm(id: number, seq: number | null): boolean;
   /** The server has refused it, and its `id` is not used up. */
@@ -42,6 +46,9 @@ interface Entry {
 
 /** Frames that may be written at once. */
 const BURST = 100;
+/** Bytes that may be written at once, and in a second: below the server's BYTE_BURST and BYTE_RATE (S5a). */
+const BYTE_BURST = 700_000;
+const BYTE_RATE = 200_000;
 /** How deep a frame's brackets may nest (P2), its own included. */
 const MAX_DEPTH = 127;
 
@@ -56,32 +63,53 @@ function isTooDeep(text: string): boolean {
   return false;
 }
 
+/** `JSON.stringify` escapes a surrogate only where its other half is missing; the server refuses such a text (N2). */
+const LONE_SURROGATE = /(?<!\\)(\\\\)*\\ud[89a-f]/;
+
+/** A UTF-16 unit takes at most three bytes. */
+const bytesOf = (text: string, enough: number) => (text.length * 3 <= enough ? text.length * 3 : new TextEncoder().encode(text).length);
+
 export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => void): Outbox {
   const entries: Entry[] = [];
   let lastId = 0;
   let maxBytes = Infinity;
   let wasWelcomed = false;
   let tokens = BURST;
+  let bytes = BYTE_BURST;
+  let afterwards: (() => void) | undefined;
   let filledAt = performance.now();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const reject = (entry: Entry, code: string, message: string) => entry.settle(undefined, new InnkeeperError(code, message));
 
-  function pump(): void {
-    clearTimeout(timer);
+  function refill(): void {
     const at = performance.now();
     tokens = Math.min(BURST, tokens + ((at - filledAt) * rate) / 1000);
+    bytes = Math.min(BYTE_BURST, bytes + ((at - filledAt) * BYTE_RATE) / 1000);
     filledAt = at;
+  }
+
+  function check(text: string): void {
+    if (LONE_SURROGATE.test(text)) throw new InnkeeperError("bad_json", "a text holds half of a surrogate pair");
+    if (isTooDeep(text)) throw new InnkeeperError("too_deep", `JSON may nest ${MAX_DEPTH} deep`);
+    // Sent, it would end the session with 1009 (S4).
+    if (bytesOf(text, maxBytes) > maxBytes) throw new InnkeeperError("message_too_big", `a message may have ${maxBytes} bytes`);
+  }
+
+  function pump(): void {
+    clearTimeout(timer);
+    refill();
     for (const entry of [...entries]) {
       if (entry.isOut) continue;
-      if (tokens < 1) {
-        timer = setTimeout(pump, 1000 / rate);
+      // One message may overdraw the bytes: it may be longer than all that may be written at once.
+      if (tokens < 1 || bytes < 0) {
+        timer = setTimeout(pump, tokens < 1 ? 1000 / rate : Math.ceil((-bytes * 1000) / BYTE_RATE) + 1);
         return;
       }
       const id = entry.id ?? lastId + 1;
       const text = `{"id":${id},${entry.text.slice(1)}`;
-      // Sent, it would end the session with 1009 (S4). A UTF-16 unit takes at most three bytes.
-      if (text.length * 3 > maxBytes && new TextEncoder().encode(text).length > maxBytes) {
+      const size = bytesOf(text, 0);
+      if (size > maxBytes) {
         reject(entry, "message_too_big", `a message may have ${maxBytes} bytes`);
         continue;
       }
@@ -92,7 +120,11 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
       }
       entry.isOut = true;
       tokens--;
+      bytes -= size;
     }
+    const run = afterwards;
+    afterwards = undefined;
+    run?.();
   }
 
   function settle(id: number, receipt: Receipt | undefined, error?: unknown): boolean {
@@ -111,7 +143,7 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
         const text = JSON.stringify(frame);
         const { ttl, signal } = options;
         // The server's answer to such a frame names no `id`: nobody could be told.
-        if (isTooDeep(text)) throw new InnkeeperError("too_deep", `JSON may nest ${MAX_DEPTH} deep`);
+        check(text);
         if (entries.length >= limit) throw new InnkeeperError("overflow", `${limit} messages are unconfirmed`);
         signal?.throwIfAborted();
         let expiry: ReturnType<typeof setTimeout> | undefined;
@@ -141,7 +173,18 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
         pump();
       });
     },
-    spend: () => void tokens--,
+    spare(size) {
+      refill();
+      if (tokens < BURST / 2 || bytes < BYTE_BURST / 2) return false;
+      tokens--;
+      bytes -= size;
+      return true;
+    },
+    check,
+    whenWritten(run) {
+      afterwards = run;
+      pump();
+    },
     confirm: (id, seq) => settle(id, { seq }),
     refuse: (id, error) => settle(id, undefined, error),
     welcomed({ resume, last_id, max_message_bytes }, isSameEpoch) {

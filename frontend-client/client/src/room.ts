@@ -1,83 +1,35 @@
 //! Owns a seat in a room: what was seen of the log, the state folded from it, who is there, and what is to be sent.
 //! Made by `connect(…)`; the connection under it is `link`'s.
 
-import { createEmitter, type Handler } from "./emitter.js";
+import { duration, volatileName, whole } from "./check.js";
+import { depart, isFree, predecessor } from "./departures.js";
+import { createEmitter } from "./emitter.js";
 import { InnkeeperError } from "./error.js";
+import { createHold } from "./hold.js";
 import { createLink, type LinkOptions } from "./link.js";
-import { createMemory, type StorageLike } from "./memory.js";
+import { createMemory } from "./memory.js";
 import { merge } from "./merge.js";
 import { createOutbox } from "./outbox.js";
+import type { Join, Room, RoomEvents, RoomOptions } from "./room-types.js";
 import type * as T from "./types.js";
+import { createVolatiles } from "./volatile.js";
 
-export interface RoomEvents {
-  /** A message of the log. */
-  message: T.Message;
-  /** A change of the state; `room.state` has it already. */
-  patch: T.Patch;
-  presence: T.Presence;
-  /** A value that only matters while it is new (`room.volatile`). */
-  volatile: T.Volatile;
-  /** The state as it is now: after each patch, and when a welcome brought another one. */
-  state: T.Json;
-  status: T.StatusChange;
-  /** The server refused something that no promise waits for, or the token function failed. */
-  error: InnkeeperError;
-  /** Back again; what was missed follows. */
-  resumed: T.Resumed;
-}
-
-export interface Room {
-  readonly game: string;
-  readonly player: string;
-  /** Known from the first welcome on. */
-  readonly role: "player" | "spectator" | undefined;
-  readonly status: T.Status;
-  /** Why it is not online. */
-  readonly reason: InnkeeperError | undefined;
-  /** The last round trip in ms, as the heartbeat measured it. */
-  readonly latency: number | undefined;
-  /** The newest event that was seen. */
-  readonly seq: number;
-  /** Never changed in place: what differs is another object. */
-  readonly state: T.Json;
-  readonly players: ReadonlyMap<string, T.PlayerStatus>;
-  /** In a big room `players` is empty, and this is all there is. */
-  readonly playerCount: number;
-  readonly counters: Readonly<T.Counters>;
-  /** Messages and patches that are not confirmed yet. */
-  readonly pending: number;
-  /** Returns what takes the handler away again. */
-  on<K extends keyof RoomEvents>(event: K, handler: Handler<RoomEvents[K]>): () => void;
-  /** Resolves when the message is in the log; rejects with an `InnkeeperError` (or the signal's reason). */
-  send(data: unknown, options?: T.SendOptions): Promise<T.Receipt>;
-  /** Merges into the state (RFC 7396); otherwise as `send`. */
-  patch(patch: object, options?: T.PatchOptions): Promise<T.Receipt>;
-  /**
-   * For cursors and positions: seen by whoever is there now, or not at all. `false`: there is no connection. These are
-   * never held back, so keep to what eyes can see (30 a second): they count towards the server's MESSAGE_RATE, too.
-   */
-  volatile(name: string, data: unknown, options?: { to?: string[] | undefined }): boolean;
-  /** Gives the seat up. Without a connection it is only left behind, and the server keeps it for its grace. */
-  leave(): Promise<void>;
-}
-
-export interface RoomOptions {
-  game: string;
-  player: string;
-  /** Watch only; a token's role counts for more. */
-  spectate: boolean | undefined;
-  storage: StorageLike | undefined;
-  queueLimit: number;
-  messageRate: number;
-}
-
-/** How long `leave` waits for the server. */
+/** How long `leave` waits for the server, once it is told; and for the way to it. */
 const LEAVE_MS = 2_000;
+const LEAVE_FIRST_MS = 10_000;
 
 /** `base` is a ws or wss URL without a slash at its end. */
 export function createRoom(base: string, options: RoomOptions, linkOptions: LinkOptions): Room & { join: Join } {
   const { game, player, spectate } = options;
-  const { on, emit } = createEmitter<RoomEvents>();
+  const emitter = createEmitter<RoomEvents>();
+  const { emit } = emitter;
+  // Volatile values, errors and the status are about now: nobody wants them late.
+  const hold = createHold<RoomEvents>(emitter, "message");
+  const on: typeof emitter.on = (event, handler) => {
+    const off = emitter.on(event, handler);
+    hold.added(event);
+    return off;
+  };
   const address = `${base}/ws/${game}/${player}`;
   const counters: T.Counters = { seen: 0, sent: 0, confirmed: 0, resumed: 0, lost: 0, doubled: 0 };
   let session: string | undefined;
@@ -87,7 +39,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
   // What a welcome brought is as of its seq: replayed events up to there are in it.
   let stateSeq = 0;
   let playersSeq = 0;
-  let players = new Map<string, T.PlayerStatus>();
+  let players: ReadonlyMap<string, T.PlayerStatus> = new Map();
+  let names: ReadonlyMap<string, string> = new Map();
   let playerCount = 0;
   let role: Room["role"];
   let isJoined = false;
@@ -110,10 +63,12 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
         query.set("seq", String(seq));
       }
       if (spectate) query.set("spectate", "1");
+      if (options.names) query.set("names", "1");
+      if (options.name !== undefined) query.set("name", options.name);
       return `${address}?${query}`;
     },
     mayOverlap: () => session !== undefined,
-    welcome: (frame) => "session" in frame && welcomed(frame),
+    welcome: (frame) => "game" in frame && welcomed(frame),
     frame(frame) {
       if (held) held.push(() => take(frame));
       else take(frame);
@@ -125,15 +80,19 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     { limit: options.queueLimit, rate: options.messageRate, write: link.send },
     () => counters.sent++,
   );
+  const volatiles = createVolatiles(outbox, link);
 
   function changed(): void {
     const { status, reason, retryInMs } = link;
+    if (status !== "online") volatiles.clear();
     // The connection broke before the server answered: coming back would take the seat again.
     if (isLeaving && retryInMs !== undefined) return abandon();
     if (status === "closed") {
       release();
-      // Somebody else has the seat, or nobody may have it: there is nothing to come back to.
-      memory.close([1000, 4004, 4010].includes(reason?.closeCode ?? 0));
+      // Forgotten is only what the server itself has ended. What it may still hold is needed to come back to it.
+      const isEnded = [1000, 4004, 4010].includes(reason?.closeCode ?? 0);
+      if (isEnded) isFree(address);
+      memory.close(isEnded ? "forget" : reason?.code === "left" ? "pass" : "keep");
       outbox.close(reason as InnkeeperError);
     }
     emit("status", { status, reason, retryInMs });
@@ -147,7 +106,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     // The seat was lost, but the log went on: everything since then is gone for this player.
     if (isResume && verdict === "new" && isSameEpoch && welcome.seq > seq) lost = [seq + 1, welcome.seq];
     ({ session, epoch, role } = welcome);
-    players = new Map(Object.entries(welcome.players));
+    list(welcome.players);
     playerCount = welcome.player_count ?? players.size;
     playersSeq = welcome.seq;
     if (verdict !== "continuous") {
@@ -159,11 +118,14 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     if (isResume) counters.resumed++;
     memory.touch();
     const announce = () => {
-      if (isResume) emit("resumed", { verdict, reason: welcome.reason, lost });
-      if (verdict !== "continuous") emit("state", state);
+      if (isResume) hold.tell("resumed", { verdict, reason: welcome.reason, lost });
+      if (verdict !== "continuous") hold.tell("state", state);
+      hold.tell("players", players);
     };
     // Before any handler, which may want to send: ids only rise, so what is older goes first.
     outbox.welcomed(welcome, isSameEpoch);
+    // Nobody waits for this room any more; the seat that it got by now is given back.
+    if (isLeaving) return sayGoodbye();
     if (!isJoined) {
       isJoined = true;
       held = [announce];
@@ -181,8 +143,42 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     for (const deliver of waiting) deliver();
   }
 
+  /** Not confirmed by the server, so without its close code: it may hold the seat for a while. */
   function abandon(): void {
-    link.stop(new InnkeeperError("left", "the seat was given up", 1000));
+    volatiles.clear();
+    if (link.isBusy) depart(address, link.gone);
+    link.stop(new InnkeeperError("left", "the room was left"));
+  }
+
+  let patience: ReturnType<typeof setTimeout> | undefined;
+
+  /** Behind everything that was sent before. The server answers that, too, and closes with 1000. */
+  function sayGoodbye(): void {
+    outbox.whenWritten(() => {
+      clearTimeout(patience);
+      if (link.send({ type: "leave" })) patience = setTimeout(abandon, LEAVE_MS);
+    });
+  }
+
+  function list(entries: { [player: string]: T.PlayerEntry }): void {
+    const all = Object.entries(entries).map(([who, entry]) => [who, typeof entry === "string" ? { status: entry } : entry] as const);
+    players = new Map(all.map(([who, { status }]) => [who, status]));
+    names = new Map(all.flatMap(([who, { name }]) => (name === undefined ? [] : [[who, name]])));
+  }
+
+  /** Somebody came or went. */
+  function note({ player: who, status, name }: Extract<T.Presence, { player: string }>): void {
+    const [those, called] = [new Map(players), new Map(names)];
+    if (status === "left") {
+      those.delete(who);
+      called.delete(who);
+    } else {
+      those.set(who, status === "away" ? "away" : "joined");
+      if (name !== undefined) called.set(who, name);
+    }
+    players = those;
+    names = called;
+    playerCount = players.size;
   }
 
   /** Notes an event's place. `false`: it was seen before. */
@@ -206,7 +202,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
       case "message":
         if ("volatile" in frame) return emit("volatile", frame);
         confirm(frame);
-        if (isNews(frame.seq)) emit("message", frame);
+        if (isNews(frame.seq)) hold.tell("message", frame, frame.data);
         break;
       case "patch":
         confirm(frame);
@@ -215,22 +211,23 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
           state = merge(state, frame.patch);
           stateSeq = frame.seq;
         }
-        emit("patch", frame);
-        emit("state", state);
+        hold.tell("patch", frame, frame.patch);
+        hold.tell("state", state);
         break;
-      case "presence":
+      case "presence": {
+        const before = players;
         if ("count" in frame) {
+          // A crowd has no list, which would only grow old; once it is none any more, here is everybody (S9a).
+          if (frame.players || players.size > 0) list(frame.players ?? {});
           playerCount = frame.count;
         } else {
           if (!isNews(frame.seq)) break;
-          if (frame.seq > playersSeq) {
-            if (frame.status === "left") players.delete(frame.player);
-            else players.set(frame.player, frame.status === "away" ? "away" : "joined");
-            playerCount = players.size;
-          }
+          if (frame.seq > playersSeq) note(frame);
         }
-        emit("presence", frame);
+        hold.tell("presence", frame);
+        if (players !== before) hold.tell("players", players);
         break;
+      }
       case "ack":
         if (outbox.confirm(frame.id, frame.seq)) counters.confirmed++;
         break;
@@ -244,6 +241,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
   async function post(frame: object, how: T.SendOptions): Promise<T.Receipt> {
     if (link.status === "closed") throw link.reason;
     if (role === "spectator") throw new InnkeeperError("forbidden", "a spectator only watches");
+    if (how.ttl !== undefined) duration("ttl", how.ttl);
     return outbox.add(frame, how);
   }
 
@@ -257,7 +255,7 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
       };
       signal?.addEventListener("abort", abort);
       function settle(): void {
-        if (link.status !== "closed" && !isJoined) return;
+        if (link.status !== "closed" && (!isJoined || isLeaving)) return;
         off();
         signal?.removeEventListener("abort", abort);
         if (link.status === "closed") reject(link.reason);
@@ -267,7 +265,8 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
         starting = true;
         const saved = memory.load();
         if (saved) ({ session, epoch, seq, state } = saved);
-        link.start();
+        const before = predecessor(address);
+        link.start(before?.over, before !== undefined);
       }
       settle();
     });
@@ -300,6 +299,9 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     get players() {
       return players;
     },
+    get names() {
+      return names;
+    },
     get playerCount() {
       return playerCount;
     },
@@ -308,29 +310,37 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
     },
     // `undefined` is nothing that JSON can say.
     send: (data: unknown, how: T.SendOptions = {}) => post({ type: "send", data: data ?? null, to: how.to }, how),
-    patch: (patch: object, how: T.PatchOptions = {}) =>
-      post({ type: "patch", patch, if_seq: how.ifSeq }, how),
+    patch: async (patch: object, how: T.PatchOptions = {}) => {
+      const { ifSeq } = how;
+      return post({ type: "patch", patch, if_seq: ifSeq === undefined ? undefined : whole("ifSeq", ifSeq) }, how);
+    },
     volatile(name: string, data: unknown, { to }: { to?: string[] | undefined } = {}) {
-      const isSent = link.send(JSON.stringify({ type: "send", volatile: name, data: data ?? null, to }));
-      if (isSent) outbox.spend();
-      return isSent;
+      const text = JSON.stringify({ type: "send", volatile: volatileName(name), data: data ?? null, to });
+      if (link.status !== "online" || role === "spectator") return false;
+      outbox.check(text);
+      return volatiles.put(JSON.stringify([name, to]), text);
     },
     leave: () =>
       new Promise<void>((resolve) => {
+        const isFirst = !isLeaving;
         isLeaving = true;
         if (link.status === "closed") return resolve();
-        let timer: ReturnType<typeof setTimeout> | undefined;
         on("status", ({ status }) => {
           if (status !== "closed") return;
-          clearTimeout(timer);
+          clearTimeout(patience);
           resolve();
         });
-        // The server closes with 1000, after the answers to everything sent before.
-        if (link.send({ type: "leave" })) timer = setTimeout(abandon, LEAVE_MS);
-        else abandon();
+        if (!isFirst) return;
+        // Not begun, or waiting for another attempt.
+        if (!link.isBusy) return abandon();
+        // The server may have the seat for us already: it is told as soon as there is a connection.
+        depart(address, new Promise<void>((over) => on("status", ({ status }) => status === "closed" && over(link.gone))));
+        patience = setTimeout(abandon, LEAVE_FIRST_MS);
+        if (link.status === "online") sayGoodbye();
       }),
+    close() {
+      if (link.status !== "closed") abandon();
+    },
   };
   return room;
 }
-
-export type Join = (options?: { signal?: AbortSignal }) => Promise<Room>;

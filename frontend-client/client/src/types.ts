@@ -7,6 +7,7 @@ import type { InnkeeperError } from "./error.js";
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
 export type PlayerStatus = "joined" | "away";
+export type PlayerEntry = PlayerStatus | { status: PlayerStatus; name?: string };
 export type Verdict = "new" | "continuous" | "snapshot" | "reset";
 
 /** What a client may send (3.1, 6). `id` is a positive integer up to 2^53-1 and only ever rises (S2). */
@@ -37,7 +38,8 @@ export interface Welcome {
   lost?: [number, number];
   seq: number;
   last_id: number;
-  players: { [player: string]: PlayerStatus };
+  /** Asked for with names (S11), each has its status and its name. */
+  players: { [player: string]: PlayerEntry };
   /** In place of `players` in a room over the server's `PRESENCE_LIMIT` (S9). */
   player_count?: number;
   heartbeat: { interval_ms: number; timeout_ms: number };
@@ -48,20 +50,20 @@ export interface Welcome {
 }
 
 /** A message of the room's log. `from` is `@server` for the back end and the game's rules. */
-export interface Message {
+export interface Message<Data = Json> {
   type: "message";
   seq: number;
   from: string;
   id?: number;
-  data: Json;
+  data: Data;
 }
 
 /** A value that only matters while it is new (S8): no `seq`, never stored, never replayed. */
-export interface Volatile {
+export interface Volatile<Data = Json> {
   type: "message";
   from: string;
   volatile: string;
-  data: Json;
+  data: Data;
 }
 
 /** A change of the room's state, merged by RFC 7396. */
@@ -73,7 +75,9 @@ export interface Patch {
   patch: { [key: string]: Json };
 }
 
-/** Somebody came or went; in a big room (S9) only how many there are. */
+/**
+ * Somebody came or went. In a big room there is only a count (S9); when it is small again, a count and everybody (S9a).
+ */
 export type Presence =
   | {
       type: "presence";
@@ -81,8 +85,10 @@ export type Presence =
       player: string;
       status: "joined" | "away" | "back" | "left";
       reason?: "leave" | "timeout" | "kicked";
+      /** The display name, where names were asked for (S11). */
+      name?: string;
     }
-  | { type: "presence"; count: number };
+  | { type: "presence"; count: number; players?: { [player: string]: PlayerEntry } };
 
 /** A hub's first frame. */
 export interface HubWelcome {
@@ -91,6 +97,24 @@ export interface HubWelcome {
   hub: string;
   topics?: string[];
   heartbeat?: { interval_ms: number; timeout_ms: number };
+}
+
+/** A proxy's first frame, where it can be resumed (X1). */
+export interface ProxyWelcome {
+  type: "welcome";
+  protocol: number;
+  proxy: string;
+  session: string;
+  resume: Verdict;
+  reason?: string;
+  lost?: [number, number];
+  /** The upstream's newest frame, and the number of the one that follows the welcome. */
+  seq: number;
+  next: number;
+  /** How many data frames of the client's arrived. */
+  last_id: number;
+  resume_ms: number;
+  max_message_bytes: number;
 }
 
 /** The state of a hub's upstream (H3). */
@@ -128,6 +152,7 @@ export type ServerFrame =
   | { type: "ack"; id: number; seq: number | null }
   | { type: "ping"; time: number }
   | { type: "pong"; nonce?: Json; time: number }
+  | { type: "published"; id: number; topic: string; seq: number }
   | { type: "error"; code: string; message: string; id?: number; topic?: string }
   | { type: "token_expiring"; in_ms: number }
   | { type: "going_away"; code: number; reconnect_after_ms: number }
@@ -194,3 +219,15 @@ export interface PatchOptions extends Omit<SendOptions, "to"> {
   /** Only if the state was last changed at this `seq` or earlier; else it is rejected with `conflict`. */
   ifSeq?: number | undefined;
 }
+
+/** A merge patch (RFC 7396) of a `T`: any part of it, and `null` for what is to be removed. */
+export type MergePatch<T> = [Json] extends [T]
+  ? object
+  : T extends readonly unknown[]
+    ? T
+    : T extends object
+      ? { [K in keyof T]?: MergePatch<T[K]> | null }
+      : T;
+
+/** What may be sent: without a type of the application's own, anything that JSON can say. */
+export type Outgoing<T> = [Json] extends [T] ? unknown : T;

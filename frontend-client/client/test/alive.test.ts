@@ -1,6 +1,7 @@
 //! Owns the proofs of how a connection is kept alive: tokens, the heartbeat, and waking up.
 
 import { describe, expect, it, vi } from "vitest";
+import { InnkeeperError } from "../src/index.js";
 import { FakeSocket, client, codeOf, joined, resumed, useFakes } from "./fake.js";
 
 useFakes();
@@ -64,6 +65,37 @@ describe("tokens", () => {
     const joining = client().join();
     FakeSocket.last.open().end(4001, "auth_timeout");
     expect(await codeOf(joining)).toBe("auth_timeout");
+  });
+});
+
+describe("tokens that are not to be had", () => {
+  it("null is none", async () => {
+    const { socket } = await joined({ token: null });
+    expect(socket.said).toEqual([]);
+    const other = await joined({ player: "bob", token: async () => null });
+    expect(other.socket.said).toEqual([]);
+  });
+
+  it("a function that throws an error of ours gives up for good, with its reason", async () => {
+    const why = new InnkeeperError("signed_out", "sign in again");
+    const joining = client({ token: () => Promise.reject(why) }).join();
+    await expect(joining).rejects.toBe(why);
+    await wait(60_000);
+    expect(attempts()).toBe(0);
+  });
+
+  it("also when the present token is about to end", async () => {
+    let asked = 0;
+    const token = () => {
+      if (asked++ > 0) throw new InnkeeperError("signed_out", "sign in again");
+      return "t";
+    };
+    const { room, socket } = await joined({ token });
+    socket.say({ type: "token_expiring", in_ms: 30_000 });
+    await wait(0);
+    expect(room.status).toBe("closed");
+    expect(room.reason).toMatchObject({ code: "signed_out", message: "sign in again" });
+    expect(socket.isClosed).toBe(true);
   });
 });
 
@@ -163,6 +195,21 @@ describe("waking up", () => {
     expect(socket.sent.at(-1)).toEqual({ type: "ping", nonce: 2 });
     await wait(5_000);
     expect(room.status).toBe("reconnecting");
+  });
+
+  it("offline: a connection has 2 s to show that it works all the same", async () => {
+    stub();
+    const { room, socket } = await joined();
+    socket.say({ type: "pong", nonce: 1, time: 1 });
+    page.dispatchEvent(new Event("offline"));
+    expect(socket.sent.at(-1)).toEqual({ type: "ping", nonce: 2 });
+    socket.say({ type: "pong", nonce: 2, time: 1 });
+    await wait(5_000);
+    expect(room.status).toBe("online");
+    page.dispatchEvent(new Event("offline"));
+    await wait(2_000);
+    expect(room.status).toBe("reconnecting");
+    expect(room.reason?.code).toBe("offline");
   });
 
   it("neither patience nor a first join is overridden, a stuck resume is", async () => {

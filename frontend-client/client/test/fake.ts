@@ -2,7 +2,9 @@
 //! Used by every test that needs no real server.
 
 import { afterEach, beforeEach, vi } from "vitest";
+import { forgetDepartures } from "../src/departures.js";
 import { connect, type ConnectOptions, type Room, type RoomEvents, type ServerFrame, type Welcome } from "../src/index.js";
+import { forgetPassed } from "../src/memory.js";
 
 type Loose = { [key: string]: unknown };
 
@@ -16,7 +18,10 @@ export class FakeSocket {
 
   readyState = 0;
   isClosed = false;
+  bufferedAmount = 0;
   sent: Loose[] = [];
+  /** The same as it was sent, whatever it is. */
+  raw: unknown[] = [];
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onerror: (() => void) | null = null;
@@ -26,9 +31,10 @@ export class FakeSocket {
     FakeSocket.all.push(this);
   }
 
-  send(text: string): void {
+  send(data: unknown): void {
     if (this.readyState !== 1) throw new Error("not open");
-    this.sent.push(JSON.parse(text));
+    this.raw.push(data);
+    if (typeof data === "string" && data.startsWith("{")) this.sent.push(JSON.parse(data));
   }
 
   /** The client hangs up. What follows is up to the test: a dead network answers nothing. */
@@ -45,6 +51,16 @@ export class FakeSocket {
 
   say(frame: ServerFrame | Loose): this {
     this.onmessage?.({ data: JSON.stringify(frame) });
+    return this;
+  }
+
+  text(data: string): this {
+    this.onmessage?.({ data });
+    return this;
+  }
+
+  bytes(data: ArrayBuffer): this {
+    this.onmessage?.({ data });
     return this;
   }
 
@@ -97,6 +113,8 @@ export function useFakes(): void {
     vi.spyOn(Math, "random").mockReturnValue(1);
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("no network")));
     FakeSocket.all = [];
+    forgetDepartures();
+    forgetPassed();
   });
   afterEach(() => {
     vi.unstubAllGlobals();

@@ -1,7 +1,7 @@
 //! Owns the proofs of feeds: what a hub is asked for, and who hears what.
 
 import { describe, expect, it, vi } from "vitest";
-import { FakeSocket, client, useFakes } from "./fake.js";
+import { FakeSocket, client, codeOf, useFakes } from "./fake.js";
 
 useFakes();
 
@@ -133,4 +133,45 @@ it("the operators' hub is reached with a token in the first frame", async () => 
   expect(FakeSocket.last.open().sent).toEqual([{ type: "auth", token: "secret" }]);
   expect(FakeSocket.last.url).toBe("ws://server/ws/_server");
   expect(() => client().feed("a/b")).toThrow(/a name is/);
+});
+
+describe("publishing", () => {
+  it("resolves with the value's number, and is rejected with the hub's refusal", async () => {
+    const { feed, socket } = await online();
+    const value = { eur: 3 };
+    const both = [feed.publish("price", value), feed.publish("price", undefined)] as const;
+    value.eur = 4;
+    expect(socket.said).toEqual([
+      { type: "publish", id: 1, topic: "price", data: { eur: 3 } },
+      { type: "publish", id: 2, topic: "price", data: null },
+    ]);
+    socket.say({ type: "published", id: 1, topic: "price", seq: 9 }).say({ type: "error", code: "forbidden", message: "no", id: 2 });
+    expect(await both[0]).toEqual({ seq: 9 });
+    expect(await codeOf(both[1])).toBe("forbidden");
+  });
+
+  it("waits for a connection, within a bound", async () => {
+    const { feed, socket } = await online();
+    socket.end();
+    const waiting = Array.from({ length: 256 }, (_, n) => feed.publish("a", n));
+    expect(await codeOf(feed.publish("a", 256))).toBe("overflow");
+    await wait(250);
+    FakeSocket.last.open().say(WELCOME);
+    expect(FakeSocket.last.said.map(({ data }) => data)).toEqual([...Array(256).keys()]);
+    FakeSocket.last.say({ type: "published", id: 1, topic: "a", seq: 1 });
+    expect(await waiting[0]).toEqual({ seq: 1 });
+    for (const other of waiting) other.catch(() => undefined);
+  });
+
+  it("what a lost line leaves without an answer is not sent again: it may be there", async () => {
+    const { feed, socket } = await online();
+    const publishing = feed.publish("a", 1);
+    socket.end();
+    expect(await codeOf(publishing)).toBe("unconfirmed");
+    await wait(250);
+    FakeSocket.last.open().say(WELCOME);
+    expect(FakeSocket.last.said).toEqual([]);
+    feed.close();
+    expect(await codeOf(feed.publish("a", 2))).toBe("left");
+  });
 });

@@ -51,6 +51,9 @@ const CLIENT: Table<ClientFrame> = {
   publish: { id: may(count), topic: must(text), data: must(any) },
 };
 
+const status = either("joined", "away");
+const entry: Is = (value) => status(value) || (object(value) && status((value as { status: Json }).status));
+const players: Is = (value) => object(value) && Object.values(value as object).every(entry);
 const beat: Is = (value) => object(value) && count((value as { interval_ms: Json }).interval_ms);
 const SERVER: Table<ServerFrame> = {
   welcome: {
@@ -67,7 +70,7 @@ const SERVER: Table<ServerFrame> = {
     lost: may((value) => Array.isArray(value) && value.length === 2 && value.every(count)),
     seq: may(count),
     last_id: may(count),
-    players: may((value) => object(value) && Object.values(value as object).every(either("joined", "away"))),
+    players: may(players),
     player_count: may(count),
     heartbeat: must(beat),
     grace_ms: may(count),
@@ -81,8 +84,11 @@ const SERVER: Table<ServerFrame> = {
     player: may(text),
     status: may(either("joined", "away", "back", "left")),
     reason: may(either("leave", "timeout", "kicked")),
+    name: may(text),
     count: may(count),
+    players: may(players),
   },
+  published: { id: must(count), topic: must(text), seq: must(count) },
   ack: { id: must(count), seq: must(or(count, either(null))) },
   ping: { time: must(count) },
   pong: { nonce: may(any), time: must(count) },

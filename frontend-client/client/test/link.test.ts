@@ -1,7 +1,7 @@
 //! Owns the proofs of what follows the end of a connection or an attempt: codes, backoff, patience, late attempts.
 
 import { describe, expect, it, vi } from "vitest";
-import { InnkeeperError } from "../src/index.js";
+import { InnkeeperError, connect } from "../src/index.js";
 import { FakeSocket, client, codeOf, joined, resumed, useFakes, welcome } from "./fake.js";
 
 useFakes();
@@ -128,13 +128,25 @@ describe("a first join", () => {
   it("is never raced against itself: the next one waits until the slow one is over", async () => {
     void client().join();
     const slow = FakeSocket.last.open();
-    await wait(10_000);
+    await wait(15_000);
     expect(slow.isClosed).toBe(true);
     await wait(60_000);
     expect(attempts()).toBe(1);
     slow.end();
     await wait(250);
     expect(attempts()).toBe(2);
+  });
+
+  it("waits for the welcome from when the socket is open, and longer than a server waits for a token", async () => {
+    const joining = client().join();
+    await wait(9_900);
+    FakeSocket.last.open();
+    // AUTH_TIMEOUT_MS, and a little for the way back.
+    await wait(10_500);
+    expect(FakeSocket.last.isClosed).toBe(false);
+    FakeSocket.last.say({ type: "error", code: "auth_timeout", message: "no token" }).end(4001, "auth_timeout");
+    await expect(joining).rejects.toMatchObject({ code: "auth_timeout", message: "no token" });
+    expect(attempts()).toBe(1);
   });
 
   it("tries a taken seat again when it may be its own earlier attempt that has it", async () => {
@@ -253,6 +265,47 @@ it("a page whose rules forbid the address is told at once", async () => {
     }
   }
   expect(await codeOf(client({ WebSocket: Forbidden }).join())).toBe("bad_url");
+});
+
+describe("an error without a close", () => {
+  it("ends the attempt with a reason, and another one follows", async () => {
+    const me = client();
+    const joining = me.join();
+    const mute = FakeSocket.last;
+    mute.onerror?.();
+    await wait(1_000);
+    expect(me.room.reason).toMatchObject({ code: "connection_lost", message: expect.stringContaining("without a word") });
+    mute.end(1006);
+    await wait(250);
+    expect(attempts(), "what it says later is not heard").toBe(2);
+    FakeSocket.last.welcome();
+    expect((await joining).status).toBe("online");
+  });
+
+  it.each(["wss://server", "wss://server/ws/g/alice"])("is the end where the page's policy forbids the address (%s)", async (blockedURI) => {
+    const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+    vi.stubGlobal("document", document);
+    const joining = connect("wss://server", { game: "g", player: "alice", WebSocket: FakeSocket }).join();
+    const report = (uri: string) =>
+      document.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), { effectiveDirective: "connect-src", blockedURI: uri }));
+    report("wss://elsewhere");
+    FakeSocket.last.onerror?.();
+    report(blockedURI);
+    await Promise.all([expect(joining).rejects.toMatchObject({ code: "blocked", message: expect.stringContaining("server") }), wait(1_000)]);
+    await wait(60_000);
+    expect(attempts()).toBe(1);
+  });
+
+  it("a close that follows the error is what counts", async () => {
+    const me = client();
+    void me.join();
+    FakeSocket.last.onerror?.();
+    FakeSocket.last.end(1006);
+    expect(me.room.reason?.code).toBe("connection_lost");
+    await wait(250);
+    await wait(800);
+    expect(attempts()).toBe(2);
+  });
 });
 
 it("without any WebSocket it says so", () => {

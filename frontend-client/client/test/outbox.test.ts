@@ -86,6 +86,28 @@ describe("answers", () => {
     expect(socket.said).toHaveLength(2);
   });
 
+  it("a number that is none, or no place in a log, is an error", async () => {
+    const { room, socket } = await joined();
+    for (const ifSeq of [NaN, -1, 1.5, 2 ** 53, Infinity, "7" as unknown as number]) {
+      expect(await codeOf(room.patch({ a: 1 }, { ifSeq })), String(ifSeq)).toBe("invalid_argument");
+    }
+    for (const ttl of [NaN, -1, Infinity, 2 ** 31]) {
+      expect(await codeOf(room.send(1, { ttl })), String(ttl)).toBe("invalid_argument");
+    }
+    expect(socket.said).toEqual([]);
+    for (const [option, value] of [["queueLimit", -1], ["queueLimit", 1.5], ["messageRate", 0], ["messageRate", NaN], ["pingIntervalMs", NaN], ["backoffCapMs", -5], ["welcomeTimeoutMs", 2 ** 31]] as const) {
+      expect(() => client({ [option]: value }), `${option} ${value}`).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+    }
+  });
+
+  it("n2 a text with half of a surrogate pair is refused here: the server's answer would name no message", async () => {
+    const { room, socket } = await joined();
+    expect(await codeOf(room.send({ text: "\ud83d" }))).toBe("bad_json");
+    expect(await codeOf(room.patch({ ["\udc00"]: 1 }))).toBe("bad_json");
+    void room.send(["🐺", "\\ud83d", "\\\\udc00"]);
+    expect(socket.said).toHaveLength(1);
+  });
+
   it("a spectator's send is refused without asking", async () => {
     const { room, socket } = await joined({ spectate: true }, { role: "spectator" });
     expect(await codeOf(room.send(1))).toBe("forbidden");
@@ -292,13 +314,18 @@ describe("bounds", () => {
     expect(written(await resumed({}))).toEqual([[1, "b"]]);
   });
 
-  it("volatile values count towards the pace, and do not wait", async () => {
-    const { room, socket } = await joined();
-    for (let n = 0; n < 100; n++) expect(room.volatile("cursor", n)).toBe(true);
-    room.send("after").catch(() => undefined);
-    expect(socket.said).toHaveLength(100);
-    await wait(1_000);
-    expect(socket.said.at(-1)).toMatchObject({ data: "after" });
+  it("bytes are paced, too, and one message may be longer than all that may be written at once", async () => {
+    const { room, socket } = await joined({}, { max_message_bytes: 10_000_000 });
+    const big = "x".repeat(400_000);
+    for (let n = 0; n < 4; n++) room.send(big).catch(() => undefined);
+    expect(socket.said).toHaveLength(2);
+    // 100 kB are owed, at 200 kB a second.
+    await wait(400);
+    expect(socket.said).toHaveLength(2);
+    await wait(200);
+    expect(socket.said).toHaveLength(3);
+    await wait(2_000);
+    expect(socket.said).toHaveLength(4);
   });
 
   it("a full queue is written at a pace that the server allows (S5)", async () => {

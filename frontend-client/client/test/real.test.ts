@@ -254,6 +254,47 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     await Promise.all([alice.leave(), carol.leave()]);
   });
 
+  it("leave() before the welcome, then a new client for the same player, as React's StrictMode does: never 4002", async () => {
+    const { seed, roll } = dice();
+    const server = await Server.start();
+    for (let round = 0; round < 40; round++) {
+      const first = connect(server.url, { game: "strict", player: "alice", WebSocket });
+      const joining = first.join().catch((error: { code: string }) => error.code);
+      if (roll(2)) await sleep(roll(12));
+      if (roll(3)) void first.room.leave();
+      else first.room.close();
+      const room = await enter(server.url, "alice", { game: "strict" });
+      expect(room.status, `seed ${seed}, round ${round}`).toBe("online");
+      expect(["left", first.room], `seed ${seed}`).toContain(await joining);
+      await room.send(round);
+      await room.leave();
+    }
+  });
+
+  it("close() keeps the seat: the next client of the page goes on where it was, and nothing is missed", async () => {
+    const server = await Server.start();
+    const bob = await enter(server.url, "bob");
+    const before = await enter(server.url, "alice");
+    const seen = log(before);
+    await bob.send("one");
+    await until(() => seen.length === 1);
+    before.close();
+    await until(() => bob.players.get("alice") === "away");
+    await bob.send("two");
+    const after = await enter(server.url, "alice");
+    const heard = listen(after);
+    await bob.send("three");
+    await until(() => after.seq === bob.seq);
+    expect(heard.filter(([event]) => event === "message").map(([, value]) => (value as { data: unknown }).data)).toEqual(["two", "three"]);
+    expect(heard).toContainEqual(["resumed", { verdict: "continuous", reason: undefined, lost: undefined }]);
+    await Promise.all([after.leave(), bob.leave()]);
+  });
+
+  it("without a token at a locked server it ends with the server's words, not with a time-out of its own", async () => {
+    const server = await Server.start({ JWT_SECRET: SECRET, AUTH_TIMEOUT_MS: "10000" });
+    await expect(enter(server.url, "alice", { token: null })).rejects.toMatchObject({ code: "auth_timeout", closeCode: 4001 });
+  });
+
   it("a network that is silent is noticed, and left", async () => {
     const server = await Server.start();
     const network = await Network.before(server);

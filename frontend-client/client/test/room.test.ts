@@ -40,6 +40,51 @@ describe("what is heard", () => {
     expect(room.counters.seen).toBe(0);
   });
 
+  it("s9a a room that is no crowd any more has its list again, and a crowd has none", async () => {
+    const { room, socket } = await joined({}, { players: { alice: "joined", bob: "away" } });
+    const maps: string[][] = [];
+    room.on("players", (players) => maps.push([...players].map(String)));
+    await vi.advanceTimersByTimeAsync(0);
+    socket.say({ type: "presence", count: 501 });
+    expect([room.players.size, room.playerCount]).toEqual([0, 501]);
+    socket.say({ type: "presence", count: 499 });
+    socket.say({ type: "presence", players: { alice: "joined", bob: "joined", carol: { status: "away", name: "Carol" } }, count: 3 });
+    expect([...room.players]).toEqual([["alice", "joined"], ["bob", "joined"], ["carol", "away"]]);
+    expect([...room.names]).toEqual([["carol", "Carol"]]);
+    socket.say({ type: "presence", seq: 9, player: "bob", status: "left", reason: "leave" });
+    expect(room.playerCount).toBe(2);
+    expect(maps).toEqual([[], ["alice,joined", "bob,joined", "carol,away"], ["alice,joined", "carol,away"]]);
+  });
+
+  it("players are another map after each change, which is told, and none where nothing changed", async () => {
+    const { room, socket } = await joined();
+    const before = room.players;
+    const told: unknown[] = [];
+    room.on("players", (players) => told.push(players));
+    await vi.advanceTimersByTimeAsync(0);
+    socket.say(message(2));
+    expect(room.players).toBe(before);
+    socket.say({ type: "presence", seq: 3, player: "bob", status: "joined" });
+    expect(room.players).not.toBe(before);
+    expect(before.has("bob")).toBe(false);
+    expect(told).toEqual([room.players]);
+    expect(told[0]).toBe(room.players);
+  });
+
+  it("s11 names are asked for and given, and kept up to date", async () => {
+    const players = { alice: { status: "joined", name: "Alice" }, bob: { status: "away" } } as const;
+    const { room, socket } = await joined({ name: "Alice 🐺", names: true }, { players });
+    expect(socket.query.get("names")).toBe("1");
+    expect(socket.query.get("name")).toBe("Alice 🐺");
+    expect([...room.players]).toEqual([["alice", "joined"], ["bob", "away"]]);
+    expect([...room.names]).toEqual([["alice", "Alice"]]);
+    socket.say({ type: "presence", seq: 2, player: "bob", status: "back", name: "Bob" });
+    expect(room.names.get("bob")).toBe("Bob");
+    socket.say({ type: "presence", seq: 3, player: "bob", status: "left", reason: "leave" });
+    expect([...room.names.keys()]).toEqual(["alice"]);
+    expect((await joined()).socket.url, "not unless it was asked for").not.toMatch(/name/);
+  });
+
   it("volatile values have handlers of their own and no place in the log", async () => {
     const { room, socket, heard } = await joined();
     heard.length = 0;

@@ -3,7 +3,7 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect as dial, type AddressInfo, type Server as Listener, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,12 +29,14 @@ export class Server {
     private settings: { [name: string]: string },
   ) {}
 
-  static async start(settings: { [name: string]: string } = {}): Promise<Server> {
+  /** `config` is the text of its config.yaml. */
+  static async start(settings: { [name: string]: string } = {}, config?: string): Promise<Server> {
     const server = new Server(await freePort(), mkdtempSync(join(tmpdir(), "innkeeper-client-")), settings);
     onTestFinished(async () => {
       await server.end("SIGKILL");
       rmSync(server.directory, { recursive: true, force: true });
     });
+    if (config !== undefined) writeFileSync(join(server.directory, "config.yaml"), config);
     await server.again();
     return server;
   }

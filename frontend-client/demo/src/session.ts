@@ -28,8 +28,6 @@ interface Heard {
   closed: string;
 }
 
-/** So long may a server without a token in its hands keep one waiting before it says so (AUTH_TIMEOUT_MS and a little). */
-const CONNECT_MS = 13_000;
 export class Session {
   readonly ledger = new Ledger();
   /** Why it is not online. */
@@ -45,7 +43,7 @@ export class Session {
     this.#newRun();
     const client = connect(way.base, {
       game: way.game, player: way.player, spectate: way.watch ?? false, WebSocket: way.wire.Socket,
-      connectTimeoutMs: CONNECT_MS, pingIntervalMs: 5000, pingTimeoutMs: 5000, backoffBaseMs: 400, backoffCapMs: 10_000, ...storage(), ...way.tokens.option,
+      pingIntervalMs: 5000, pingTimeoutMs: 5000, backoffBaseMs: 400, backoffCapMs: 10_000, ...storage(), ...way.tokens.option,
     });
     this.#room = client.room;
     this.#listen(this.#room);
