@@ -23,6 +23,9 @@ const MAX_TEXT_BYTES: usize = 4096;
 /// The line's own fields; a kv by one of these names is left out, so that no key appears twice.
 const OWN_FIELDS: [&str; 3] = ["timestamp", "level", "message"];
 
+/// The key whose value stands in brackets before the message.
+const CATEGORY: &str = "category";
+
 /// One record as one line, without the newline. Secrets are scrubbed (A12), control characters escaped. Of kvs with
 /// the same key the newest wins: the statement's before the logger's, a child logger's before its parent's.
 /// `now` counts only for records that carry no moment of their own.
@@ -32,7 +35,7 @@ pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &Own
     let line = Line {
         timestamp: rfc3339(at),
         level: level_name(record.level()),
-        message: clean(&record.msg().to_string()),
+        message: message(record, &fields.pairs),
         fields: fields.pairs,
     };
     match format {
@@ -45,11 +48,32 @@ pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &Own
 /// message and category. Scrubbed and escaped likewise.
 pub(super) fn brief(now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
     let mut fields = Fields::of(record, values).pairs;
-    fields.retain(|(key, _)| !matches!(*key, "category" | "time" | "n"));
+    fields.retain(|(key, _)| !matches!(*key, CATEGORY | "time" | "n"));
     let time = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     let own = [("time", Value::from(time)), ("level", level_name(record.level()).into())];
     let brief = Pairs(own.iter().chain(&fields));
     escape(&serde_json::to_string(&brief).unwrap_or_default(), is_unsafe).into_owned()
+}
+
+/// The same record for an error report: the message as the line has it, and the key-value pairs without the category. Scrubbed.
+pub(super) fn told(record: &Record<'_>, values: &OwnedKVList) -> (String, Vec<(Key, Value)>) {
+    let mut fields = Fields::of(record, values).pairs;
+    let message = message(record, &fields);
+    fields.retain(|(key, _)| *key != CATEGORY);
+    (message, fields)
+}
+
+/// The message, behind its category in brackets: people search for `[SECURITY]` in both formats.
+fn message(record: &Record<'_>, fields: &[(Key, Value)]) -> String {
+    let message = clean(&record.msg().to_string());
+    match category(fields) {
+        Some(category) => format!("[{category}] {message}"),
+        None => message,
+    }
+}
+
+fn category(fields: &[(Key, Value)]) -> Option<&str> {
+    fields.iter().find(|(key, _)| *key == CATEGORY).and_then(|(_, category)| category.as_str())
 }
 
 /// Pairs as a JSON object, in their order.
@@ -107,14 +131,13 @@ impl Serialize for Line {
 
 impl Line {
     fn text(&self) -> String {
-        let mut line = format!("{} {:<5} ", self.timestamp, self.level.to_ascii_uppercase());
         let message = escape(&self.message, is_unsafe);
-        for (key, value) in &self.fields {
-            if let ("category", Value::String(category)) = (*key, value) {
-                let _ = write!(line, "[{}] ", escape(category, is_unsafe));
-            }
-        }
-        line.push_str(&message);
+        let mut line = format!("{} {:<5} {message}", self.timestamp, self.level.to_ascii_uppercase());
+        let is_message = |event: &str| {
+            let behind =
+                category(&self.fields).and_then(|category| self.message.strip_prefix(&format!("[{category}] ")));
+            behind.unwrap_or(&self.message) == event
+        };
         for (key, value) in &self.fields {
             let text = match value {
                 Value::String(text) => Cow::Borrowed(text.as_str()),
@@ -122,7 +145,7 @@ impl Line {
             };
             // The category is the prefix, a security line's event is its message, a heartbeat's message lists its kvs.
             let pair = format!("{key}={}", quote(&text));
-            let said = *key == "category" || (*key == "event" && text == self.message);
+            let said = *key == CATEGORY || (*key == "event" && is_message(&text));
             if !said && !message.split(' ').any(|word| word == pair) {
                 line.push(' ');
                 line.push_str(&pair);

@@ -57,7 +57,7 @@ fn a_security_event_in_text_begins_with_its_category() {
 fn a_security_event_in_json_carries_category_event_and_fields_in_order() {
     assert_eq!(
         line(Format::Json, established),
-        "{\"timestamp\":\"2026-11-21T04:00:00.123Z\",\"level\":\"info\",\"message\":\"WS_CONNECTION_ESTABLISHED\",\
+        "{\"timestamp\":\"2026-11-21T04:00:00.123Z\",\"level\":\"info\",\"message\":\"[SECURITY] WS_CONNECTION_ESTABLISHED\",\
          \"category\":\"SECURITY\",\"event\":\"WS_CONNECTION_ESTABLISHED\",\"game\":\"x\",\"player\":\"y\",\
          \"address\":\"10.0.0.7\"}"
     );
@@ -97,7 +97,7 @@ fn a_heartbeat_reports_each_count_once_in_text_and_as_numbers_in_json() {
     );
     let json: Value = serde_json::from_str(&line(Format::Json, |log| heartbeat(log, 4, 3, 2, 1))).unwrap();
     assert_eq!(json["category"], "HEARTBEAT");
-    assert_eq!(json["message"], "connections=4 rooms=3 sessions=2 addresses=1");
+    assert_eq!(json["message"], "[HEARTBEAT] connections=4 rooms=3 sessions=2 addresses=1");
     assert_eq!((&json["connections"], &json["addresses"]), (&4.into(), &1.into()));
 }
 

@@ -16,13 +16,13 @@ use std::{
 use slog::{BorrowedKV, Drain, KV, Never, OwnedKVList, Record, RecordStatic, SingleKV};
 use slog_async::{AsyncCore, AsyncGuard};
 
-use super::recent::Noting;
 pub use super::{
     events::{SecurityFields, heartbeat, security},
     line::{render, rfc3339},
     recent::Recent,
     scrub::scrub,
 };
+use super::{recent::Noting, report::Reporting};
 
 /// Records waiting for the writer. When it is full new records are dropped, counted, and the count is logged later:
 /// a stalled stdout never stalls a room.
@@ -90,7 +90,7 @@ where
     let queue = Arc::new(Queue { core, unreported: AtomicU64::new(0) });
     let recent = Arc::<Recent>::default();
     let next = slog::LevelFilter::new(Arc::clone(&queue), level.slog()).ignore_res();
-    let drain = Noting { recent: Arc::clone(&recent), next };
+    let drain = Reporting::before(Noting { recent: Arc::clone(&recent), next });
     (slog::Logger::root(drain, slog::o!()), LogGuard { queue, worker: Some(worker), recent })
 }
 

@@ -7,6 +7,7 @@ pub mod report;
 pub mod stats;
 
 mod events;
+mod kinds;
 mod line;
 mod process;
 mod recent;

@@ -1,7 +1,13 @@
-//! Owns error reports: panics and failures sent to a Sentry-compatible collector, every string scrubbed (A12).
-//! Called by `app` to start it, and by whoever meets an error that an operator must see.
+//! Owns error reports: panics, and whatever is logged at `error`, sent to a Sentry-compatible collector, every string
+//! scrubbed (A12). Called by `app`, which starts it, and by `log`, whose drain hands every record over.
 
-use std::{cell::Cell, panic, sync::Arc, thread, time::Duration};
+use std::{
+    cell::Cell,
+    panic,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
 
 use sentry::{
     ClientInitGuard, ClientOptions, Hub, Level, Transport, TransportOptions,
@@ -10,13 +16,15 @@ use sentry::{
         contexts::ContextIntegration,
         panic::{PanicIntegration, message_from_panic_info},
     },
+    protocol::Event,
     transports::UreqHttpTransportOptions,
     types::Dsn,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use slog::{Drain, Never, OwnedKVList, Record};
 
-use super::scrub::scrub;
+use super::{kinds::Kinds, line, scrub::scrub};
 
 /// One report is given up after this long, so that a collector that swallows packets cannot hold the process.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,6 +32,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long dropping the guard waits for reports under way. With a collector that hangs, the request in flight and a
 /// full queue each add up to `SEND_TIMEOUT` to it.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The tag of the line that a panic is logged with: the hook reports the panic itself, with its stack.
+const PANIC_TAG: &str = "panic";
 
 /// Starts reporting to the collector that the DSN names; `None` leaves it off. Reports wait in a queue of 30 and are
 /// dropped when it is full. Keep the guard: dropping it sends what is queued, and
@@ -54,27 +65,74 @@ pub fn start(dsn: Option<&str>, release: &str) -> Result<Option<ClientInitGuard>
     Ok(Some(guard))
 }
 
-/// Reports an error that is not a panic. Does nothing when reporting is off; never waits.
-pub fn report_error(message: &str) {
-    Hub::main().capture_message(message, Level::Error);
+/// Reports what is logged at `error`, whatever the log's level, and passes everything on. Never waits.
+pub(super) struct Reporting<D> {
+    kinds: Arc<Mutex<Kinds>>,
+    next: D,
 }
 
-/// From now on a panic on any thread is one `error` line of the log, in place of the text on stderr, and one report.
+impl<D> Reporting<D> {
+    pub fn before(next: D) -> Self {
+        Self { kinds: Arc::default(), next }
+    }
+}
+
+impl<D: Drain<Ok = (), Err = Never>> Drain for Reporting<D> {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, values: &OwnedKVList) -> Result<(), Never> {
+        if record.level().is_at_least(slog::Level::Error) && record.tag() != PANIC_TAG {
+            self.report(record, values);
+        }
+        self.next.log(record, values)
+    }
+}
+
+impl<D> Reporting<D> {
+    fn report(&self, record: &Record<'_>, values: &OwnedKVList) {
+        let hub = Hub::main();
+        if hub.client().is_none() {
+            return;
+        }
+        let (message, fields) = line::told(record, values);
+        let kind = (record.file(), record.line(), &message);
+        let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).admit(&kind, Instant::now());
+        let Some(untold) = kinds else { return };
+        let mut event = Event { message: Some(message), level: Level::Error, ..Event::default() };
+        event.logger = Some(record.module().to_owned());
+        event.extra.extend(fields.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        if untold > 0 {
+            event.extra.insert("not_reported_since_the_last_one".to_owned(), untold.into());
+        }
+        hub.capture_event(event);
+    }
+}
+
+/// From now on a panic on any thread is one `error` line of the log, in place of the text on stderr, and one report, unless
+/// the same panic was reported within `PAUSE`.
 /// The hook never waits: the line and the report are queued. With reporting on, the first panic of the process costs its
 /// thread some 90 ms for reading the debug information, later ones under 1 ms. May be called before or after `start`.
 pub fn install_panic_hook(logger: slog::Logger) {
     thread_local! {
         static REPORTING: Cell<bool> = const { Cell::new(false) };
     }
+    let kinds = Mutex::<Kinds>::default();
     panic::set_hook(Box::new(move |info| {
         let message = message_from_panic_info(info);
         let location = info.location().map(ToString::to_string).unwrap_or_default();
         let current = thread::current();
         let name = current.name().unwrap_or("unnamed");
-        slog::error!(logger, "panic: {}", message; "location" => &location, "thread" => name);
+        slog::error!(logger, #PANIC_TAG, "panic: {}", message; "location" => &location, "thread" => name);
         // A panic inside the reporting itself is logged, but not reported again.
         let hub = Hub::main();
         if hub.client().is_some() && !REPORTING.replace(true) {
+            let told =
+                kinds.lock().unwrap_or_else(PoisonError::into_inner).admit(&(&location, message), Instant::now());
+            if told.is_none() {
+                REPORTING.set(false);
+                return;
+            }
             let mut event = PanicIntegration::new().event_from_panic_info(info);
             event.tags.insert("thread".into(), name.into());
             event.tags.insert("location".into(), location);
@@ -128,8 +186,6 @@ impl sentry::TransportFactory for Transports {
 
 #[cfg(test)]
 mod tests {
-    use sentry::protocol::Event;
-
     use super::*;
 
     const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln";

@@ -31,7 +31,7 @@ fn an_established_connection_has_one_line_with_who_from_where_and_how() {
     let line = events(&server, "WS_CONNECTION_ESTABLISHED", "alice", 1).remove(0);
     for (field, value) in [
         ("level", "info"),
-        ("message", "WS_CONNECTION_ESTABLISHED"),
+        ("message", "[SECURITY] WS_CONNECTION_ESTABLISHED"),
         ("category", "SECURITY"),
         ("game", "g"),
         ("address", "127.0.0.1"),
@@ -122,7 +122,11 @@ fn every_refusal_of_section_2_that_has_an_event_is_one_warning_and_a4_has_none()
     ] {
         let name = format!("WS_CONNECTION_BLOCKED_{reason}");
         let line = server.wait_for_event(&name);
-        assert_eq!((&line["level"], &line["message"]), (&json!("warn"), &json!(name)), "{line}");
+        assert_eq!(
+            (&line["level"], &line["message"]),
+            (&json!("warn"), &json!(format!("[SECURITY] {name}"))),
+            "{line}"
+        );
         assert_eq!((&line["category"], &line["address"]), (&json!("SECURITY"), &json!("127.0.0.1")), "{line}");
         assert_eq!(server.log_text().matches(&format!("\"event\":\"{name}\"")).count(), 1, "{name}");
     }
@@ -149,9 +153,9 @@ fn the_heartbeat_line_counts_connections_rooms_sessions_and_addresses() {
             && expected.as_object().expect("object").iter().all(|(name, count)| line[name] == *count)
     };
     let line = server.wait_for_log(counts);
-    assert_eq!(line["message"], "connections=4 rooms=2 sessions=3 addresses=3");
+    assert_eq!(line["message"], "[HEARTBEAT] connections=4 rooms=2 sessions=3 addresses=3");
     drop(clients);
-    server.wait_for_log(|line| line["message"] == "connections=0 rooms=2 sessions=3 addresses=0");
+    server.wait_for_log(|line| line["message"] == "[HEARTBEAT] connections=0 rooms=2 sessions=3 addresses=0");
 }
 
 #[test]

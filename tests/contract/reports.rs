@@ -1,4 +1,4 @@
-//! Owns the tests of error reports: a panic reaches the collector, a token does not (A12).
+//! Owns the tests of error reports: panics and errors reach the collector, one of a kind a minute; a token does not (A12).
 //! Run by `cargo test --test contract`.
 
 use std::{
@@ -42,13 +42,31 @@ impl Collector {
     /// The next report: the HTTP head, and the event in the envelope.
     fn report(&self) -> (String, Value) {
         let (head, body) = self.reports.recv_timeout(PATIENCE).expect("a report");
-        // An envelope is a line of JSON, then pairs of an item's header and the item.
-        let event = body
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .find(|line: &Value| line["exception"].is_object() || line["message"].is_string());
-        (head, event.unwrap_or_else(|| panic!("no event in {body}")))
+        (head, event_of(&body))
     }
+
+    /// The next report of a panic; the room's own error that follows one is another report.
+    fn panic(&self) -> (String, Value) {
+        loop {
+            let (head, event) = self.report();
+            if event["exception"].is_object() {
+                return (head, event);
+            }
+        }
+    }
+
+    /// The messages of the reports that came and nobody has read.
+    fn messages(&self) -> Vec<String> {
+        let message = |(_, body): (String, String)| event_of(&body)["message"].as_str().map(str::to_owned);
+        self.reports.try_iter().filter_map(message).collect()
+    }
+}
+
+/// An envelope is a line of JSON, then pairs of an item's header and the item.
+fn event_of(body: &str) -> Value {
+    let lines = body.lines().filter_map(|line| serde_json::from_str(line).ok());
+    let event = lines.into_iter().find(|line: &Value| line["exception"].is_object() || line["message"].is_string());
+    event.unwrap_or_else(|| panic!("no event in {body}"))
 }
 
 fn read_request(reader: &mut impl std::io::BufRead) -> Option<(String, String)> {
@@ -86,7 +104,7 @@ fn a12_a_panic_in_a_room_is_reported_once_with_every_secret_scrubbed_and_the_ser
     client.send(&json!({"type": "send", "data": data}));
     assert_eq!(client.ended().0.code, 1011);
 
-    let (head, event) = collector.report();
+    let (head, event) = collector.panic();
     assert!(head.starts_with("POST /api/42/envelope/"), "{head}");
     assert!(head.contains("public-key-hunter2"), "the collector's own key: {head}");
     let text = event.to_string();
@@ -107,7 +125,51 @@ fn a12_a_panic_in_a_room_is_reported_once_with_every_secret_scrubbed_and_the_ser
     // One panic, one report: the next one is about the next panic.
     let mut again = server.connect("/ws/fragile-3/bob").welcomed();
     again.send(&json!({"type": "send", "data": "break the second"}));
-    assert!(collector.report().1.to_string().contains("break the second"));
+    assert!(collector.panic().1.to_string().contains("break the second"));
+}
+
+#[test]
+fn what_is_logged_at_error_is_reported_once_a_minute_with_its_fields() {
+    let collector = Collector::start();
+    let mut server = Server::start_example("faulty_store", &[("SENTRY_DSN", &collector.dsn)]);
+    let mut client = server.connect("/ws/g/p").welcomed();
+    let logged = |count: usize| {
+        let failures = || server.log_text().matches("the store fails").count();
+        server.wait_until(|| failures() >= count, "the store's failure");
+    };
+    for failure in 1..=3 {
+        server.break_store();
+        client.send(&json!({"type": "send", "id": failure, "data": 1}));
+        logged(failure);
+        server.mend_store();
+        server.wait_for_metric("innkeeper_store_failing", 0.0);
+    }
+    let (_, event) = collector.report();
+    assert!(event["message"].as_str().is_some_and(|message| message.starts_with("the store fails")), "{event}");
+    assert_eq!(event["level"], Value::Null, "an event without a level is an error: {event}");
+    assert!(event["extra"]["error"].is_string(), "what the store said: {event}");
+    assert!(event["release"].as_str().is_some_and(|release| release.starts_with("innkeeper@")), "{event}");
+    server.signal("TERM");
+    server.wait();
+    let more = collector.messages();
+    assert!(more.iter().all(|message| !message.contains("the store fails")), "one of a kind a minute: {more:?}");
+}
+
+#[test]
+fn a_panic_that_comes_again_and_again_is_reported_once() {
+    let collector = Collector::start();
+    let mut server = Server::start_example("fragile", &[("SENTRY_DSN", &collector.dsn)]);
+    for n in 0..5 {
+        let mut client = server.connect(&format!("/ws/fragile-{n}/alice")).welcomed();
+        client.send(&json!({"type": "send", "data": "break"}));
+        assert_eq!(client.ended().0.code, 1011);
+    }
+    server.signal("TERM");
+    server.wait();
+    let bodies: Vec<Value> = collector.reports.try_iter().map(|(_, body)| event_of(&body)).collect();
+    let panics = bodies.iter().filter(|event| event["exception"].is_object()).count();
+    let rooms = bodies.iter().filter(|event| event["message"].as_str().is_some_and(|m| m.starts_with("room failed")));
+    assert_eq!((panics, rooms.count()), (1, 1));
 }
 
 #[test]
