@@ -208,6 +208,7 @@ async fn serve(
         logger: logger.clone(),
         metrics: metrics.clone(),
         operators: Arc::new(Operators::new(&config.gate.auth, operator_key.as_ref().map(|key| &key.secret))),
+        warned: Arc::default(),
     };
     let shards: Arc<[_]> = shards.into();
     let site =

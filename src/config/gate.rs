@@ -33,6 +33,8 @@ pub struct GateConfig {
     pub rate_limit_window: Duration,
     /// The proxy header, in lower case, that is trusted to name the client's address; `None`: the socket's address.
     pub client_ip_header: Option<String>,
+    /// `CLIENT_IP_HEADER` is unset, and no platform says that there is a proxy: one that shows itself is warned of.
+    pub expects_no_proxy: bool,
     /// A whole HTTP request head must arrive in it.
     pub request_timeout: Duration,
     pub auth: AuthConfig,
@@ -95,6 +97,7 @@ pub(super) fn gate(reader: &mut Reader<'_>, platform: Option<Platform>) -> GateC
         max_connections: reader.number(&table::MAX_WS_CONNECTIONS),
         rate_limit_max_requests: reader.number(&table::RATE_LIMIT_MAX_REQUESTS),
         rate_limit_window: reader.time(&table::RATE_LIMIT_WINDOW_MS),
+        expects_no_proxy: platform.is_none() && !reader.is_set(&table::CLIENT_IP_HEADER),
         client_ip_header: match reader.parsed(&table::CLIENT_IP_HEADER, parse_header) {
             Some(header) if header == "none" => None,
             Some(header) => Some(header),

@@ -1,31 +1,74 @@
 //! Owns the answer to "who is calling": the client's address from the socket or from the one header that is trusted.
 //! Called for each upgrade and API call; the answer goes to the rate limit, the permits and the log.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// The client's address, IPv4-mapped IPv6 reduced to IPv4. `header` is the trusted header, as name and text, when the
+/// Headers by which a proxy says that it speaks for somebody else, in lower case.
+pub const FORWARDING: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "via"];
+
+/// The client's address, in the form that [`canonical`] gives. `header` is the trusted header, as name and bytes, when the
 /// configuration names one (`CLIENT_IP_HEADER`) and the request has it; of several lines of it, the last.
 ///
-/// Of `X-Forwarded-For` the rightmost entry counts: the trusted proxy appended it, and the client can invent those before.
-/// A port is dropped. A text that is no address gives the peer's.
-pub fn client_address(peer: IpAddr, header: Option<(&str, &str)>) -> IpAddr {
+/// Of `X-Forwarded-For` and `Forwarded` the rightmost entry counts: the trusted proxy appended it, and the client can invent
+/// those before, whatever bytes they are. A port is dropped. What is no address gives the peer's.
+pub fn client_address(peer: IpAddr, header: Option<(&str, &[u8])>) -> IpAddr {
     let named = header.and_then(|(name, value)| {
-        let is_list = name.eq_ignore_ascii_case("x-forwarded-for");
-        parse(if is_list { value.rsplit(',').next().unwrap_or(value) } else { value })
+        let last = || value.rsplit(|byte| *byte == b',').next().unwrap_or(value);
+        if name.eq_ignore_ascii_case("x-forwarded-for") {
+            parse(last())
+        } else if name.eq_ignore_ascii_case("forwarded") {
+            forwarded_for(last()).and_then(parse)
+        } else {
+            parse(value)
+        }
     });
-    named.unwrap_or(peer).to_canonical()
+    canonical(named.unwrap_or(peer))
 }
 
 /// What limits count by: an IPv6 /64, because one household is given at least that much; an IPv4 address itself.
 pub fn limit_key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
+    match canonical(address) {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         ipv4 => ipv4,
     }
 }
 
-fn parse(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+/// Whether a proxy may have this address: this machine, or a network that is not the Internet.
+pub fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            // 100.64.0.0/10 (RFC 6598): where hosting platforms put their own proxies.
+            let is_shared = address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
+            address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+        }
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
+/// 64:ff9b::/96 (RFC 6052).
+const NAT64: u128 = 0x64_ff9b << 96;
+
+/// An IPv4 address also where it is written as IPv6: mapped by a dual-stack socket, or translated by NAT64.
+fn canonical(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if address.to_bits() >> 32 == NAT64 >> 32 => {
+            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() as u32))
+        }
+        address => address,
+    }
+}
+
+/// The `for` of one element of `Forwarded` (RFC 7239, section 4), without quotes.
+fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
+    element.split(|byte| *byte == b';').find_map(|pair| {
+        let (name, value) = pair.trim_ascii().split_at_checked(4)?;
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        name.eq_ignore_ascii_case(b"for=").then_some(value)
+    })
+}
+
+fn parse(bytes: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(bytes.trim_ascii()).ok()?;
     let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     match bracketed {
         Some(ipv6) => ipv6.parse().ok().map(IpAddr::V6),
@@ -41,8 +84,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn from_header(name: &str, value: &str) -> String {
-        client_address(address("10.0.0.1"), Some((name, value))).to_string()
+    fn from_header(name: &str, value: impl AsRef<[u8]>) -> String {
+        client_address(address("10.0.0.1"), Some((name, value.as_ref()))).to_string()
     }
 
     #[test]
@@ -95,5 +138,59 @@ mod tests {
         assert_eq!(limit_key(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
         assert_ne!(limit_key(address("2001:db8:1:3::1")), limit_key(address("2001:db8:1:2::1")));
         assert_eq!(limit_key(address("203.0.113.9")), address("203.0.113.9"));
+    }
+    #[test]
+    fn bytes_that_are_no_text_hide_nobody() {
+        assert_eq!(from_header("x-forwarded-for", b"\xff, 203.0.113.9"), "203.0.113.9");
+        assert_eq!(from_header("x-forwarded-for", b"1.1.1.1, \xff\xfe,\t203.0.113.9 "), "203.0.113.9");
+        assert_eq!(from_header("x-forwarded-for", b"1.1.1.1, \xff"), "10.0.0.1");
+        assert_eq!(from_header("x-real-ip", b"\xff203.0.113.9"), "10.0.0.1");
+        assert_eq!(from_header("forwarded", b"for=\xff, for=203.0.113.9"), "203.0.113.9");
+    }
+
+    #[test]
+    fn of_forwarded_the_last_for_is_believed() {
+        for (value, expected) in [
+            ("for=1.1.1.1, for=203.0.113.9;proto=https;by=10.0.0.1", "203.0.113.9"),
+            ("proto=http; For=\"203.0.113.9:4711\"", "203.0.113.9"),
+            ("for=\"[2001:db8::1]:4711\"", "2001:db8::1"),
+            ("for=203.0.113.9, proto=https", "10.0.0.1"),
+            ("for=unknown", "10.0.0.1"),
+            ("203.0.113.9", "10.0.0.1"),
+        ] {
+            assert_eq!(from_header("Forwarded", value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_nat64_address_counts_by_its_ipv4() {
+        for text in ["64:ff9b::203.0.113.9", "64:ff9b::cb00:7109", "::ffff:203.0.113.9"] {
+            assert_eq!(limit_key(address(text)), address("203.0.113.9"), "{text}");
+            assert_eq!(from_header("x-real-ip", text), "203.0.113.9", "{text}");
+        }
+        assert_eq!(limit_key(address("64:ff9b:0:0:0:1:cb00:7109")), address("64:ff9b::"), "another prefix");
+        assert_eq!(limit_key(address("64:ff9c::cb00:7109")), address("64:ff9c::"));
+    }
+
+    #[test]
+    fn a_proxy_is_on_this_machine_or_on_a_private_network() {
+        for text in [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.0.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "100.127.0.1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(is_inside(address(text)), "{text}");
+        }
+        for text in ["203.0.113.9", "100.128.0.1", "172.32.0.1", "2001:db8::1", "64:ff9b::10.0.0.1"] {
+            assert!(!is_inside(address(text)), "{text}");
+        }
     }
 }

@@ -29,7 +29,7 @@ impl Permits {
         let key = limit_key(address);
         let held = self.held.get(&key).copied().unwrap_or(0);
         if held >= self.max_per_address {
-            return Err(Refusal::AddressLimit(self.max_per_address));
+            return Err(Refusal::AddressLimit { max: self.max_per_address, proxy: None });
         }
         if self.connections >= self.max_connections {
             return Err(Refusal::ServerLimit(self.max_connections));
@@ -75,7 +75,7 @@ mod tests {
         let mut permits = Permits::new(2, 10);
         assert_eq!(permits.acquire(ALICE), Ok(()));
         assert_eq!(permits.acquire(ALICE), Ok(()));
-        assert_eq!(permits.acquire(ALICE), Err(Refusal::AddressLimit(2)));
+        assert_eq!(permits.acquire(ALICE), Err(Refusal::AddressLimit { max: 2, proxy: None }));
         assert_eq!(permits.acquire(BOB), Ok(()));
         assert_eq!((permits.connections(), permits.addresses()), (3, 2));
     }
@@ -88,14 +88,18 @@ mod tests {
         assert_eq!(permits.acquire(BOB), Err(Refusal::ServerLimit(2)));
         permits.release(ALICE);
         assert_eq!(permits.acquire(BOB), Ok(()));
-        assert_eq!(permits.acquire(BOB), Err(Refusal::AddressLimit(2)), "the address's own limit is the better advice");
+        assert_eq!(
+            permits.acquire(BOB),
+            Err(Refusal::AddressLimit { max: 2, proxy: None }),
+            "the address's own limit is the better advice"
+        );
     }
 
     #[test]
     fn a5_an_ipv6_household_is_one_address() {
         let mut permits = Permits::new(1, 10);
         permits.acquire("2001:db8::1".parse().unwrap()).unwrap();
-        assert_eq!(permits.acquire("2001:db8::2".parse().unwrap()), Err(Refusal::AddressLimit(1)));
+        assert_eq!(permits.acquire("2001:db8::2".parse().unwrap()), Err(Refusal::AddressLimit { max: 1, proxy: None }));
         permits.release("2001:db8::2".parse().unwrap());
         assert_eq!((permits.connections(), permits.addresses()), (0, 0));
     }

@@ -2,14 +2,18 @@
 //! Called by `upgrade` for handshakes and by `routes` for plain requests to WebSocket paths.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use actix::Addr;
 use actix_http::header::HeaderMap;
-use slog::Logger;
+use slog::{Logger, warn};
 
 use crate::{
     config::{AuthMode, Config},
@@ -28,6 +32,8 @@ pub struct Knock<'a> {
     pub address: IpAddr,
     pub origin: Option<&'a str>,
     pub host: Option<&'a str>,
+    /// What [`Door::undeclared_proxy`] says of the request.
+    pub proxy: Option<&'static str>,
     /// A4, judged by the caller.
     pub request: Result<(), Refusal>,
 }
@@ -40,11 +46,14 @@ pub struct Door {
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
     pub operators: Arc<Operators>,
+    /// An undeclared proxy was warned of.
+    pub warned: Arc<AtomicBool>,
 }
 
-/// The last header of this name: the one the nearest proxy added.
-pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get_all(name).last()?.to_str().ok()
+/// The last header of this name: the one the nearest proxy added. A value that is not text is still there: its other bytes
+/// become U+FFFD, so that it equals nothing.
+pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
+    Some(String::from_utf8_lossy(headers.get_all(name).last()?.as_bytes()))
 }
 
 /// The address at the other end of the socket.
@@ -58,7 +67,17 @@ impl Door {
     /// # Errors
     /// The first refusal in the order of the table.
     pub async fn knock(&self, knock: Knock<'_>) -> Result<Permit, Refusal> {
-        let decided = self.decide(&knock).await;
+        if let Some(header) = knock.proxy
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            warn!(self.logger, "a proxy is in front of the server and CLIENT_IP_HEADER is unset: all its clients count as one \
+                address; set CLIENT_IP_HEADER to the header in which it names them, or to none";
+                "header" => header, "address" => %knock.address);
+        }
+        let mut decided = self.decide(&knock).await;
+        if let (Err(Refusal::AddressLimit { proxy, .. }), Some(header)) = (&mut decided, knock.proxy) {
+            *proxy = Some(header);
+        }
         if let Err(refusal) = &decided {
             self.metrics.refused(refusal.code());
             if let Some(event) = refusal.log_event() {
@@ -104,8 +123,15 @@ impl Door {
     }
 
     /// The client's address: the trusted proxy's word where there is one, else the socket's.
-    pub fn client_address<'a>(&self, peer: IpAddr, header: impl Fn(&str) -> Option<&'a str>) -> IpAddr {
+    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let name = self.config.gate.client_ip_header.as_deref();
-        address::client_address(peer, name.and_then(|name| header(name).map(|value| (name, value))))
+        let last = |name| headers.get_all(name).last().map(|value| (name, value.as_bytes()));
+        address::client_address(peer, name.and_then(last))
+    }
+
+    /// The header by which a request seems to come from a proxy that nobody has declared.
+    pub fn undeclared_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> Option<&'static str> {
+        let may_be = self.config.gate.expects_no_proxy && address::is_inside(peer);
+        address::FORWARDING.into_iter().find(|name| may_be && headers.contains_key(*name))
     }
 }

@@ -130,15 +130,17 @@ async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 
 /// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let text = |name: &str| header_text(request.headers(), name);
+    let peer = peer_address(request.peer_addr());
+    let host = header_text(request.headers(), "host");
     let refusal = match parse_target(request.path(), None) {
         Some(_) => Refusal::UpgradeRequired,
         None => Refusal::BadPath,
     };
     let knock = Knock {
-        address: site.door.client_address(peer_address(request.peer_addr()), text),
+        address: site.door.client_address(peer, request.headers()),
         origin: only_origin(request.headers().get_all(header::ORIGIN)),
-        host: text("host"),
+        host: host.as_deref(),
+        proxy: site.door.undeclared_proxy(peer, request.headers()),
         request: Err(refusal.clone()),
     };
     let refusal = site.door.knock(knock).await.err().unwrap_or(refusal);

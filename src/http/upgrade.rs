@@ -62,13 +62,17 @@ impl Entrance {
         let (mut stream, early) = (parts.io, parts.read_buf.to_vec());
         drop((parts.read_buf, parts.write_buf));
         let handshake = self.read(&request);
+        let headers = &request.head().headers;
+        let host = header_text(headers, header::HOST.as_str());
         let knock = Knock {
             address: handshake.address,
-            origin: only_origin(request.head().headers.get_all(header::ORIGIN)),
-            host: header_text(&request.head().headers, header::HOST.as_str()),
+            origin: only_origin(headers.get_all(header::ORIGIN)),
+            host: host.as_deref(),
+            proxy: self.door.undeclared_proxy(peer_address(request.head().peer_addr), headers),
             request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
         };
         let decided = self.door.knock(knock).await;
+        drop(host);
         drop(request);
         match (decided, handshake.target) {
             (Ok(permit), Ok(target)) => {
@@ -128,12 +132,9 @@ impl Entrance {
         let head = request.head();
         let peer = peer_address(head.peer_addr);
         let query = head.uri.query();
-        let offered: Vec<&str> = head
-            .headers
-            .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(',').map(str::trim))
-            .collect();
+        let offered = head.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        let offered: Vec<_> = offered.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let offered: Vec<&str> = offered.iter().flat_map(|value| value.split(',').map(str::trim)).collect();
         let target = match ws::verify_handshake(head) {
             Ok(()) => parse_target(head.uri.path(), query).ok_or(Refusal::BadPath),
             Err(error) => Err(bad_handshake(&error)),
@@ -146,11 +147,11 @@ impl Entrance {
             objections.extend(seen.is_none().then_some("seq is an integer from 0 to 2^53-1"));
         }
         Handshake {
-            address: self.door.client_address(peer, |name| header_text(&request.head().headers, name)),
+            address: self.door.client_address(peer, &head.headers),
             target,
             credentials: Credentials {
                 token: find_token(
-                    header_text(&request.head().headers, header::AUTHORIZATION.as_str()),
+                    header_text(&head.headers, header::AUTHORIZATION.as_str()).as_deref(),
                     &offered,
                     query,
                 ),

@@ -53,7 +53,7 @@ fn every_refusal_of_the_protocol_has_its_series() {
         Refusal::BadPath,
         Refusal::UpgradeRequired,
         Refusal::BadHandshake("x"),
-        Refusal::AddressLimit(1),
+        Refusal::AddressLimit { max: 1, proxy: None },
         Refusal::ServerLimit(1),
         Refusal::Draining { retry_after: second },
     ];
@@ -61,7 +61,7 @@ fn every_refusal_of_the_protocol_has_its_series() {
         // A variant added to the protocol stops this from compiling: give it a reason above and an entry here.
         match refusal {
             Refusal::Disabled(_) | Refusal::InvalidOrigin | Refusal::RateLimit { .. } | Refusal::BadPath => {}
-            Refusal::UpgradeRequired | Refusal::BadHandshake(_) | Refusal::AddressLimit(_) => {}
+            Refusal::UpgradeRequired | Refusal::BadHandshake(_) | Refusal::AddressLimit { .. } => {}
             Refusal::ServerLimit(_) | Refusal::Draining { .. } => {}
         }
         assert!(REFUSAL_REASONS.contains(&refusal.code()), "{}", refusal.code());

@@ -21,7 +21,11 @@ pub enum Refusal {
     /// A4: an upgrade that breaks RFC 6455 section 4.2.1; the value says how.
     BadHandshake(&'static str),
     /// A5: the address holds `MAX_CONNECTIONS_PER_IP`.
-    AddressLimit(usize),
+    AddressLimit {
+        max: usize,
+        /// The header of a proxy that seems to be in between and is not declared.
+        proxy: Option<&'static str>,
+    },
     /// A5: the server holds `MAX_WS_CONNECTIONS`.
     ServerLimit(usize),
     /// A6.
@@ -45,7 +49,7 @@ impl Refusal {
             Self::RateLimit { .. } => Answer::Status(429),
             Self::BadPath | Self::BadHandshake(_) => Answer::Status(400),
             Self::UpgradeRequired => Answer::Status(426),
-            Self::AddressLimit(_) | Self::ServerLimit(_) => Answer::Close(Cause::ConnectionLimit),
+            Self::AddressLimit { .. } | Self::ServerLimit(_) => Answer::Close(Cause::ConnectionLimit),
         }
     }
 
@@ -68,7 +72,7 @@ impl Refusal {
             Self::BadPath => "bad_path",
             Self::UpgradeRequired => "upgrade_required",
             Self::BadHandshake(_) => "bad_handshake",
-            Self::AddressLimit(_) | Self::ServerLimit(_) => "connection_limit",
+            Self::AddressLimit { .. } | Self::ServerLimit(_) => "connection_limit",
             Self::Draining { .. } => "draining",
         }
     }
@@ -79,7 +83,7 @@ impl Refusal {
             Self::Disabled(_) => Some("WS_CONNECTION_BLOCKED_DISABLED"),
             Self::InvalidOrigin => Some("WS_CONNECTION_BLOCKED_INVALID_ORIGIN"),
             Self::RateLimit { .. } => Some("WS_CONNECTION_BLOCKED_RATE_LIMIT"),
-            Self::AddressLimit(_) | Self::ServerLimit(_) => Some("WS_CONNECTION_BLOCKED_CONNECTION_LIMIT"),
+            Self::AddressLimit { .. } | Self::ServerLimit(_) => Some("WS_CONNECTION_BLOCKED_CONNECTION_LIMIT"),
             Self::Draining { .. } => Some("WS_CONNECTION_BLOCKED_DRAINING"),
             Self::BadPath | Self::UpgradeRequired | Self::BadHandshake(_) => None,
         }
@@ -99,8 +103,15 @@ impl Refusal {
             }
             Self::UpgradeRequired => "this path speaks WebSocket: send an upgrade request (RFC 6455)".into(),
             Self::BadHandshake(why) => format!("not a WebSocket handshake (RFC 6455 section 4.2.1): {why}"),
-            Self::AddressLimit(max) => {
-                format!("this address already holds {max} connections (MAX_CONNECTIONS_PER_IP); close one and retry")
+            Self::AddressLimit { max, proxy } => {
+                let limit = format!("this address already holds {max} connections (MAX_CONNECTIONS_PER_IP)");
+                match proxy {
+                    None => format!("{limit}; close one and retry"),
+                    Some(header) => format!(
+                        "{limit}; a proxy is in front of the server ({header}) and CLIENT_IP_HEADER is unset, so that all \
+                         its clients count as one address: set CLIENT_IP_HEADER on the server"
+                    ),
+                }
             }
             Self::ServerLimit(max) => format!("the server holds {max} connections (MAX_WS_CONNECTIONS); retry later"),
             Self::Draining { .. } => "the server is restarting; retry shortly".into(),

@@ -3,6 +3,7 @@
 
 mod limits;
 mod origins;
+mod proxies;
 
 use serde_json::{Value, json};
 
