@@ -1,28 +1,56 @@
-//! Owns where an upgrade request carries a token or another value, and which subprotocol is answered (A11, P3, R1).
+//! Owns where an upgrade request carries a token or another value, and which subprotocol is answered (A11, A14, P3, R1).
 //! Called with the request's parts; values found here are secrets and must not be logged (A12).
 
-use crate::protocol::{BEARER_SUBPROTOCOL, SUBPROTOCOL};
+use crate::protocol::{CREDENTIAL_SUBPROTOCOLS, SUBPROTOCOL};
 
-/// The token of a request, in A11's order: `Authorization: Bearer`, the `bearer.` subprotocol, `?token=`. An empty one is
-/// none. `subprotocols` are the offered names, one each; `query` is the text after `?`.
-pub fn find_token(authorization: Option<&str>, subprotocols: &[&str], query: Option<&str>) -> Option<String> {
+/// The longest name that is echoed: a longer one is a secret in disguise.
+const MAX_ECHOED: usize = 64;
+
+/// The subprotocols of a request, as its header lines have them. What is not visible ASCII is no name (RFC 6455 section 4.1)
+/// and does not stand in the way of the others.
+pub fn offered_subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
+    lines
+        .flat_map(|line| line.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.is_empty() && name.iter().all(u8::is_ascii_graphic))
+        .filter_map(|name| std::str::from_utf8(name).ok())
+        .collect()
+}
+
+/// The token of a request, in A11's order: `Authorization: Bearer`, a subprotocol, `?token=`. An empty one is none.
+/// `subprotocols` are the offered names; `query` is the text after `?`. At a proxy, the subprotocol in which OpenAI's SDKs
+/// have their key carries a token, too (A14).
+pub fn find_token(
+    authorization: Option<&str>,
+    subprotocols: &[&str],
+    query: Option<&str>,
+    at_proxy: bool,
+) -> Option<String> {
     let in_header = authorization.and_then(|value| {
         let (scheme, token) = value.trim().split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     });
-    let in_subprotocols =
-        || subprotocols.iter().find_map(|name| name.trim().strip_prefix(BEARER_SUBPROTOCOL)).map(str::to_owned);
-    let in_query = || query.and_then(|query| query_value(query, "token"));
+    let prefixes = if at_proxy { &CREDENTIAL_SUBPROTOCOLS[..] } else { &CREDENTIAL_SUBPROTOCOLS[..1] };
+    let token_in = |name: &&str| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned);
     let is_some_text = |token: &String| !token.is_empty();
-    in_header
-        .filter(is_some_text)
-        .or_else(|| in_subprotocols().filter(is_some_text))
-        .or_else(|| in_query().filter(is_some_text))
+    let in_subprotocols = || subprotocols.iter().filter_map(token_in).find(is_some_text);
+    let in_query = || query.and_then(|query| query_value(query, "token"));
+    in_header.filter(is_some_text).or_else(in_subprotocols).or_else(|| in_query().filter(is_some_text))
 }
 
-/// The subprotocol to echo, when it is among the offered (P3); a `bearer.` one never is.
-pub fn choose_subprotocol(offered: &[&str]) -> Option<&'static str> {
-    offered.iter().any(|name| name.trim() == SUBPROTOCOL).then_some(SUBPROTOCOL)
+/// The subprotocol to echo: ours when it is offered (P3), at a proxy else the first that is no credential (A14).
+pub fn choose_subprotocol<'a>(offered: &[&'a str], at_proxy: bool) -> Option<&'a str> {
+    let ours = offered.iter().find(|name| **name == SUBPROTOCOL);
+    ours.or_else(|| offered.iter().find(|name| at_proxy && may_be_echoed(name))).copied()
+}
+
+fn may_be_echoed(name: &str) -> bool {
+    let is_credential = CREDENTIAL_SUBPROTOCOLS
+        .iter()
+        .any(|prefix| name.get(..prefix.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(prefix)));
+    // A token by RFC 9110, section 5.6.2.
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    name.len() <= MAX_ECHOED && is_name && !is_credential
 }
 
 /// The first value of a key in a query, decoded as browsers encode it (`%XX`, `+` for a space).
@@ -35,7 +63,7 @@ mod tests {
     use super::*;
 
     fn found(authorization: Option<&str>, subprotocols: &[&str], query: Option<&str>) -> Option<String> {
-        find_token(authorization, subprotocols, query)
+        find_token(authorization, subprotocols, query, false)
     }
 
     #[test]
@@ -67,15 +95,43 @@ mod tests {
     }
 
     #[test]
-    fn p3_the_servers_subprotocol_is_echoed_only_when_offered() {
-        assert_eq!(choose_subprotocol(&["graphql-ws", SUBPROTOCOL]), Some(SUBPROTOCOL));
-        assert_eq!(choose_subprotocol(&["graphql-ws"]), None);
-        assert_eq!(choose_subprotocol(&[]), None);
+    fn a14_at_a_proxy_the_key_of_openais_sdks_is_a_token() {
+        let offered = ["realtime", "openai-insecure-api-key.o.o.o", "bearer.b.b.b"];
+        assert_eq!(find_token(None, &offered, None, true).as_deref(), Some("o.o.o"));
+        assert_eq!(find_token(None, &offered, None, false).as_deref(), Some("b.b.b"));
+        assert_eq!(find_token(None, &offered[..2], Some("token=q"), false).as_deref(), Some("q"));
+        let empty_first = ["openai-insecure-api-key.", "bearer.b"];
+        assert_eq!(find_token(None, &empty_first, Some("token=q"), true).as_deref(), Some("b"));
     }
 
     #[test]
-    fn p3_a_token_is_never_echoed() {
-        assert_eq!(choose_subprotocol(&["bearer.a.b.c"]), None);
-        assert_eq!(choose_subprotocol(&["bearer.a.b.c", SUBPROTOCOL]), Some(SUBPROTOCOL));
+    fn a14_lines_are_split_into_names_whatever_stands_between_and_beside_them() {
+        let lines: [&[u8]; 5] = [b" a ,, b\t", b"", b"caf\xe9, c", b"\xc3\xa9, \x80", b"d e,f"];
+        assert_eq!(offered_subprotocols(lines.into_iter()), ["a", "b", "c", "f"]);
+    }
+
+    #[test]
+    fn p3_the_servers_subprotocol_is_echoed_only_when_offered() {
+        for at_proxy in [false, true] {
+            assert_eq!(choose_subprotocol(&["graphql-ws", SUBPROTOCOL], at_proxy), Some(SUBPROTOCOL));
+            assert_eq!(choose_subprotocol(&[], at_proxy), None);
+        }
+        assert_eq!(choose_subprotocol(&["graphql-ws", "realtime"], false), None);
+        assert_eq!(choose_subprotocol(&["graphql-ws", "realtime"], true), Some("graphql-ws"));
+    }
+
+    #[test]
+    fn a14_a_credential_a_long_name_and_what_is_no_name_are_never_echoed() {
+        let long = "x".repeat(65);
+        let refused =
+            ["bearer.a.b.c", "Bearer.a", "openai-insecure-api-key.sk", "OpenAI-Insecure-API-Key.", &long, "a/b", "a=b"];
+        for at_proxy in [false, true] {
+            assert_eq!(choose_subprotocol(&refused, at_proxy), None);
+            let with_ours = [&refused[..], &[SUBPROTOCOL]].concat();
+            assert_eq!(choose_subprotocol(&with_ours, at_proxy), Some(SUBPROTOCOL));
+        }
+        let longest = &long[..64];
+        assert_eq!(choose_subprotocol(&[&refused[..], &[longest, "b"]].concat(), true), Some(longest));
+        assert_eq!(choose_subprotocol(&["bearer", "b"], true), Some("bearer"), "a word, and no credential");
     }
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
-    gate::credentials::{choose_subprotocol, find_token, query_value},
+    gate::credentials::{choose_subprotocol, find_token, offered_subprotocols, query_value},
     protocol::{Cause, GameId, HubId, PlayerId, ProxyId, Refusal, number::integer_in_query, refusal::Answer},
     registry::{
         Shard,
@@ -51,7 +51,7 @@ struct Handshake {
     target: Result<Target, Refusal>,
     credentials: Credentials,
     accept: [u8; 28],
-    subprotocol: Option<&'static str>,
+    subprotocol: Option<String>,
 }
 
 impl Entrance {
@@ -76,7 +76,7 @@ impl Entrance {
         drop(request);
         match (decided, handshake.target) {
             (Ok(permit), Ok(target)) => {
-                answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol)).await?;
+                answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol.as_deref())).await?;
                 let (address, credentials, terms) = (handshake.address, handshake.credentials, self.terms.clone());
                 let shard = self.shard(&target);
                 let admission = Admission { target, address, credentials, permit, terms };
@@ -87,7 +87,7 @@ impl Entrance {
             (Err(refusal), target) => match refusal.answer() {
                 Answer::Status(status) => answer(&mut stream, &refused(status, &refusal)).await,
                 Answer::Close(cause) => {
-                    answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol)).await?;
+                    answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol.as_deref())).await?;
                     let stream = stream.into_std()?;
                     self.say_goodbye(stream, cause, &refusal, target.ok()).await
                 }
@@ -132,13 +132,13 @@ impl Entrance {
         let head = request.head();
         let peer = peer_address(head.peer_addr);
         let query = head.uri.query();
-        let offered = head.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
-        let offered: Vec<_> = offered.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        let offered: Vec<&str> = offered.iter().flat_map(|value| value.split(',').map(str::trim)).collect();
+        let lines = head.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+        let offered = offered_subprotocols(lines.map(header::HeaderValue::as_bytes));
         let target = match ws::verify_handshake(head) {
             Ok(()) => parse_target(head.uri.path(), query).ok_or(Refusal::BadPath),
             Err(error) => Err(bad_handshake(&error)),
         };
+        let at_proxy = matches!(target, Ok(Target::Proxy { .. }));
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
         let value = |name| query.and_then(|query| query_value(query, name));
         let (mut seen, mut objections) = (None, Vec::new());
@@ -154,6 +154,7 @@ impl Entrance {
                     header_text(&head.headers, header::AUTHORIZATION.as_str()).as_deref(),
                     &offered,
                     query,
+                    at_proxy,
                 ),
                 session: value("session"),
                 seen,
@@ -161,7 +162,7 @@ impl Entrance {
                 objections,
             },
             accept: ws::hash_key(key.map_or(b"", |key| key.as_bytes())),
-            subprotocol: choose_subprotocol(&offered),
+            subprotocol: choose_subprotocol(&offered, at_proxy).map(str::to_owned),
         }
     }
 }

@@ -27,6 +27,7 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
             b't' | b'T' => named(bytes, at, b"token"),
             b's' | b'S' => named(bytes, at, b"session"),
             b'b' | b'B' => bearer(bytes, at),
+            b'a' | b'A' => api_key(bytes, at),
             b':' => user_info(bytes, at),
             _ => None,
         };
@@ -112,9 +113,18 @@ fn bearer(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let after = at + b"bearer".len();
     let start = if bytes.get(after) == Some(&b'.') { after + 1 } else { run(bytes, after, |b| b == b' ') };
-    let is_credential =
-        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
     (start > after).then(|| start..run(bytes, start, is_credential))
+}
+
+/// `openai-insecure-api-key.x` of a subprotocol (A14).
+fn api_key(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let word = b"api-key.";
+    let start = at + word.len();
+    (is_word_start(bytes, at) && follows(bytes, at, word)).then(|| start..run(bytes, start, is_credential))
+}
+
+fn is_credential(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
 }
 
 /// `user:password@` after `://`: a database's URL, a DSN's key.

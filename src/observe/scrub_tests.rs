@@ -16,6 +16,7 @@ fn a12_secrets_are_removed_and_the_rest_stays() {
         ("?Token=opaque next".into(), "?Token=[scrubbed] next"),
         ("Authorization: Bearer s3cret/+== end".into(), "Authorization: Bearer [scrubbed] end"),
         (format!("innkeeper.v1.json, bearer.{JWT}"), "innkeeper.v1.json, bearer.[scrubbed]"),
+        ("realtime, openai-insecure-api-key.sk-1_2 x".into(), "realtime, openai-insecure-api-key.[scrubbed] x"),
         (r#"{"type":"auth","token":"x y","seq":1}"#.into(), r#"{"type":"auth","token":"[scrubbed]","seq":1}"#),
         (r#""{\"session\" : \"x\"}""#.into(), r#""{\"session\" : \"[scrubbed]\"}""#),
         ("postgres://me:pw@db:5432/x".into(), "postgres://[scrubbed]@db:5432/x"),
@@ -38,7 +39,7 @@ fn text_without_secrets_is_borrowed() {
 #[test]
 fn a_megabyte_of_beginnings_takes_linear_time() {
     let begun = std::time::Instant::now();
-    for beginning in ["eyJ", "eyJ.", "token", "token ", "bearer ", "://", "session\\"] {
+    for beginning in ["eyJ", "eyJ.", "token", "token ", "bearer ", "api-key.", "://", "session\\"] {
         let _ = scrub(&beginning.repeat((1 << 20) / beginning.len()));
     }
     assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());

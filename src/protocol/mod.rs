@@ -23,11 +23,12 @@ pub use role::Role;
 pub use server::{FeedState, ServerFrame};
 pub use topic::Topic;
 
-/// The subprotocol spoken when none is offered, and the only one echoed (P3).
+/// The subprotocol spoken when none is offered (P3).
 pub const SUBPROTOCOL: &str = "innkeeper.v1.json";
 
-/// The prefix of the offered subprotocol that carries a token and is never echoed (P3, A11).
-pub const BEARER_SUBPROTOCOL: &str = "bearer.";
+/// The prefixes of offered subprotocols that carry a token and are never echoed (P3, A11); the second one counts at proxies
+/// alone (A14).
+pub const CREDENTIAL_SUBPROTOCOLS: [&str; 2] = ["bearer.", "openai-insecure-api-key."];
 
 /// `from` of events that no player sent: the back end and the room's own logic (3.2).
 pub const SERVER_SENDER: &str = "@server";

@@ -8,6 +8,7 @@ mod flow;
 mod peer;
 mod rates;
 mod resume;
+mod subprotocols;
 mod tls;
 
 use std::io::Write as _;

@@ -50,7 +50,10 @@ export interface WebSocketLike {
   close(): void;
 }
 
-export type WebSocketConstructor = new (url: string) => WebSocketLike;
+export type WebSocketConstructor = new (url: string, protocol?: string) => WebSocketLike;
+
+/** Offered with each connection (P3): tools and gateways see by it what is spoken here. */
+const SUBPROTOCOL = "innkeeper.v1.json";
 
 /** `close` follows `error` in the same turn or the next ones; where it does not come, nothing else will. */
 const CLOSE_MS = 1_000;
@@ -71,7 +74,7 @@ export function webSockets(WebSocket: WebSocketConstructor): Transport {
         if (event.effectiveDirective === "connect-src" && hostOf(event.blockedURI) === host) isForbidden = true;
       };
       let fuse: ReturnType<typeof setTimeout> | undefined;
-      const socket = new WebSocket(url);
+      const socket = new WebSocket(url, SUBPROTOCOL);
       /** `end` is what nothing may follow. */
       const settle = (end?: () => void) => {
         clearTimeout(fuse);

@@ -27,7 +27,7 @@ export class FakeSocket {
   onerror: (() => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
 
-  constructor(readonly url: string) {
+  constructor(readonly url: string, readonly protocol?: string) {
     FakeSocket.all.push(this);
   }
 

@@ -9,6 +9,13 @@ useFakes();
 const attempts = () => FakeSocket.all.length;
 const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
+it("a14 offers the server's subprotocol, and has its token in the first frame alone", async () => {
+  const { socket } = await joined({ token: "secret" });
+  expect(socket.protocol).toBe("innkeeper.v1.json");
+  expect(socket.url).not.toContain("secret");
+  expect(socket.sent[0]).toMatchObject({ type: "auth", token: "secret" });
+});
+
 describe("close codes (contract section 4)", () => {
   it.each([1000, 1008, 1009, 4000, 4002, 4003, 4004, 4010, 4500, 4999])("stops at %i", async (code) => {
     const { room, socket } = await joined();

@@ -139,7 +139,7 @@ impl From<Refused> for Problem {
 
 /// E1, and nothing new while the server stops (A6).
 pub fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
-    let token = find_token(header_text(request.headers(), "authorization").as_deref(), &[], None);
+    let token = find_token(header_text(request.headers(), "authorization").as_deref(), &[], None, false);
     site.door.admits_operator(token.as_deref())?;
     if *site.phase.borrow() == Phase::Draining {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
