@@ -8,13 +8,11 @@ use std::{
     time::Instant,
 };
 
-use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, SpawnHandle, StreamHandler,
-    WrapFuture as _,
-};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, SpawnHandle, StreamHandler, WrapFuture as _};
 use send_wrapper::SendWrapper;
 
 mod relay;
+mod seat;
 
 use super::{
     machine::{Credentials, Machine, Step},
@@ -25,18 +23,15 @@ use crate::{
     gate::Guest,
     hub::Subscriber,
     observe::log::{SecurityFields, security},
-    protocol::{Cause, PlayerId, Refusal, Role, server::Verdict},
+    protocol::{Cause, Refusal},
     proxy::Handle,
     registry::{Local, Permit},
     room::{
         Busy, Entry, RoomHandle,
-        messages::{Act, Action, Join, JoinError},
+        messages::{Act, Action},
     },
     ws::{Arrived, Limits, Outbox, ReadError, Socket, Traffic, error_frame},
 };
-
-/// Rooms that end in the very moment a player joins; more in a row than this and the client is to come back later.
-const MAX_JOIN_ATTEMPTS: usize = 3;
 
 /// Everything known about a connection when its socket arrives on the shard.
 pub struct Admission {
@@ -75,7 +70,7 @@ enum Place {
 impl Connection {
     /// Takes over an upgraded socket, on the shard's thread. `early` are bytes that came behind the handshake.
     pub fn open(stream: TcpStream, early: &[u8], admission: Admission, local: &Rc<Local>) {
-        let Admission { target, address, credentials, permit, terms } = admission;
+        let Admission { target, address, credentials, mut permit, terms } = admission;
         let limits = Limits {
             max_message_bytes: relay::max_message_bytes(&target, &credentials, &terms, local),
             outbox_bytes: terms.connection.outbox_bytes,
@@ -87,7 +82,7 @@ impl Connection {
         let number = local.next_connection();
         local.attach(number, &outbox);
         let now = Now::read();
-        let (machine, first) = Machine::begin(terms, target, credentials, now);
+        let (machine, first) = Machine::begin(terms, target, credentials, permit.take_over_limit(), now);
         let local = local.clone();
         Self::create(move |context| {
             Self::add_stream(reader, context);
@@ -147,9 +142,13 @@ impl Connection {
             }
             Step::Open { guest, session, seen } => self.open_relay(&guest, session.as_deref(), seen),
             Step::Relay(message) => self.relay(message, context),
-            Step::Close { cause, last } => {
-                self.outbox.close(cause, last);
-            }
+            step @ Step::Close { .. } => self.end(step),
+        }
+    }
+
+    fn end(&self, step: Step) {
+        if let Step::Close { cause, last } = step {
+            self.outbox.close(cause, last);
         }
     }
 
@@ -173,74 +172,6 @@ impl Connection {
             ..self.log_fields()
         };
         security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
-    }
-
-    /// Nothing else is read or done until the room has answered: frames keep their order.
-    fn join(
-        &mut self,
-        role: Role,
-        session: Option<String>,
-        seen: Option<u64>,
-        authenticated: bool,
-        context: &mut Context<Self>,
-    ) {
-        let Target::Seat { game, player } = self.machine.target().clone() else { return };
-        let (local, connection, outbox) = (self.local.clone(), self.number, self.outbox.clone());
-        let seated = player.clone();
-        let joining = async move {
-            for _ in 0..MAX_JOIN_ATTEMPTS {
-                let room = local.find_room(&game).await?;
-                let join = Join {
-                    connection,
-                    player: player.clone(),
-                    role,
-                    session: session.clone(),
-                    seen,
-                    authenticated,
-                    outbox: SendWrapper::new(outbox.clone()),
-                };
-                match room.join(join).await {
-                    Ok(verdict) => return Ok((room, verdict)),
-                    Err(JoinError::Refused(cause)) => return Err(cause),
-                    Err(JoinError::RoomGone) => {}
-                }
-            }
-            Err(Cause::Overloaded)
-        };
-        context
-            .wait(joining.into_actor(self).map(move |joined, connection, _| connection.joined(role, seated, joined)));
-    }
-
-    fn joined(&mut self, role: Role, player: PlayerId, joined: Result<(RoomHandle, Verdict), Cause>) {
-        match joined {
-            Ok((room, verdict)) => {
-                let entry = match role {
-                    Role::Player => Entry::Player(player),
-                    Role::Spectator => Entry::Spectator,
-                };
-                self.place = Some(Place::Room(room, entry));
-                self.established = true;
-                let fields =
-                    SecurityFields { role: Some(role.name()), resume: Some(verdict.name()), ..self.log_fields() };
-                security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
-                self.object();
-            }
-            Err(cause) => {
-                let message = match cause {
-                    Cause::AlreadyConnected => {
-                        "this player is connected; resume with its session, or pick another name"
-                    }
-                    Cause::Unavailable => "the server cannot store anything at the moment; reconnect later",
-                    _ => "the game's room keeps failing; reconnect later",
-                };
-                self.outbox.refuse(cause, message);
-            }
-        }
-    }
-
-    fn object(&mut self) {
-        let now = Instant::now();
-        self.machine.objections().for_each(|frame| self.outbox.push(frame, now));
     }
 
     fn act(&mut self, action: Action, context: &mut Context<Self>) {
@@ -312,6 +243,7 @@ impl Connection {
             _ if self.established => "WS_CONNECTION_CLOSED",
             Cause::AuthTimeout => "WS_CONNECTION_BLOCKED_AUTH_TIMEOUT",
             Cause::AuthFailed => "WS_CONNECTION_BLOCKED_AUTH_FAILED",
+            Cause::ConnectionLimit => "WS_CONNECTION_BLOCKED_CONNECTION_LIMIT",
             _ => "WS_CONNECTION_CLOSED",
         };
         security(&self.local.logger, event, &fields);
@@ -336,7 +268,7 @@ impl Drop for Connection {
         self.local.detach(self.number);
         let metrics = &self.local.metrics;
         metrics.disconnected(cause);
-        if !self.established && matches!(cause, Cause::AuthTimeout | Cause::AuthFailed) {
+        if !self.established && matches!(cause, Cause::AuthTimeout | Cause::AuthFailed | Cause::ConnectionLimit) {
             metrics.refused(cause.name());
         }
         self.log_end(cause);

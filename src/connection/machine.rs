@@ -1,6 +1,9 @@
 //! Owns what a connection does with what it hears, as a pure machine: authentication, heartbeat, rates, bad frames.
 //! Called by the `Connection` actor, which passes in messages and the time, and carries out the steps it gets back.
 
+mod claim;
+mod due;
+
 use std::{
     rc::Rc,
     sync::Arc,
@@ -15,7 +18,7 @@ use super::{
 use crate::{
     clock::{self, Now},
     gate::Guest,
-    protocol::{Cause, ClientFrame, FrameError, RawJson, Role, ServerFrame, Topic, error_code, server::write_pong},
+    protocol::{Cause, ClientFrame, FrameError, RawJson, Refusal, Role, Topic, error_code, server::write_pong},
     room::messages::Action,
     ws::{Arrived, Frame, error_frame, frame, json_frame},
 };
@@ -30,7 +33,6 @@ const EXPIRY_WARNING_MS: u64 = 30_000;
 /// How long a client may be silent before it is told that a token is awaited; less than a person takes for a hung connection.
 const HINT_AFTER: Duration = Duration::from_secs(3);
 const AUTH_HINT: &str = "send {\"type\":\"auth\",\"token\":…} first";
-
 /// What the machine wants done.
 #[derive(Debug)]
 pub enum Step {
@@ -106,6 +108,8 @@ pub struct Machine {
     pause: Duration,
     /// When the token runs out, in unix ms, and whether that was announced (A13).
     expiry: Option<(u64, bool)>,
+    /// A5a: the limit that this connection is over, until it turns out to take the place of another one.
+    over_limit: Option<Refusal>,
     /// See [`Machine::objections`].
     objections: Vec<&'static str>,
     /// The deadlines may have moved closer since the last [`Machine::renewed`].
@@ -113,8 +117,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A connection that was let in just now, and its first step.
-    pub fn begin(terms: Arc<Terms>, target: Target, mut credentials: Credentials, now: Now) -> (Self, Step) {
+    /// A connection that was let in just now, perhaps over a limit (A5a), and its first step.
+    pub fn begin(
+        terms: Arc<Terms>,
+        target: Target,
+        mut credentials: Credentials,
+        over_limit: Option<Refusal>,
+        now: Now,
+    ) -> (Self, Step) {
         let limits = &terms.connection;
         let mut machine = Self {
             heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
@@ -123,6 +133,7 @@ impl Machine {
             errors: Vec::new(),
             pause: Duration::ZERO,
             expiry: None,
+            over_limit,
             objections: std::mem::take(&mut credentials.objections),
             renewed: false,
             terms,
@@ -134,7 +145,9 @@ impl Machine {
         } else if let Some(standing) = machine.target.open_standing(&machine.terms, credentials.spectate) {
             machine.join(standing, credentials.session, credentials.seen, false)
         } else {
-            let deadline = now.instant + machine.terms.auth_timeout;
+            let timeout = machine.terms.auth_timeout;
+            let is_over = machine.over_limit.is_some();
+            let deadline = now.instant + if is_over { timeout.min(claim::TIMEOUT) } else { timeout };
             let hint_at = (!machine.target.is_raw()).then(|| now.instant + HINT_AFTER);
             machine.phase = Phase::Waiting { deadline, hint_at, credentials: Box::new(credentials) };
             Step::Nothing
@@ -176,13 +189,17 @@ impl Machine {
         let is_raw = self.target.is_raw() && matches!(self.phase, Phase::Joined(_));
         match message {
             Message::Text(_) | Message::Binary(_) | Message::Close(_) if is_raw => Step::Relay(message),
-            Message::Text(text) => match ClientFrame::parse(&text, self.target.dialect()) {
-                Ok(frame) => self.obey(frame, now),
-                Err(error) => self.complain(&error, now),
-            },
+            Message::Text(text) => {
+                let step = match ClientFrame::parse(&text, self.target.dialect()) {
+                    Ok(frame) => self.obey(frame, now),
+                    Err(error) => self.complain(&error, now),
+                };
+                self.first_frame_decides(step)
+            }
             Message::Binary(_) => {
                 let error = FrameError { code: error_code::UNSUPPORTED, message: "frames are JSON text", id: None };
-                self.complain(&error, now)
+                let step = self.complain(&error, now);
+                self.first_frame_decides(step)
             }
             Message::Ping(payload) => Step::Reply(frame::pong(&payload)),
             Message::Close(reason) => {
@@ -203,60 +220,6 @@ impl Machine {
     /// How long nothing more is to be read (S5a), if at all. Says so once.
     pub fn pause(&mut self) -> Option<Duration> {
         Some(std::mem::take(&mut self.pause)).filter(|pause| !pause.is_zero())
-    }
-
-    /// Something may be due. Call until it returns `Step::Nothing`.
-    pub fn tick(&mut self, now: Now) -> Step {
-        if let Phase::Waiting { deadline, .. } = &self.phase
-            && *deadline <= now.instant
-        {
-            let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
-            return close(Cause::AuthTimeout, "auth_timeout", message);
-        }
-        if let Phase::Waiting { hint_at, .. } = &mut self.phase
-            && hint_at.take_if(|at| *at <= now.instant).is_some()
-        {
-            return reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
-        }
-        if let Some((expiry, announced)) = &mut self.expiry {
-            if *expiry <= now.unix_ms {
-                return close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
-            }
-            let in_ms = *expiry - now.unix_ms;
-            if !*announced && in_ms <= EXPIRY_WARNING_MS && !self.target.is_raw() {
-                *announced = true;
-                return Step::Reply(json_frame(|out| ServerFrame::TokenExpiring { in_ms }.write(out)));
-            }
-        }
-        if self.heartbeat.is_dead(now.instant) {
-            return close(Cause::HeartbeatTimeout, "heartbeat_timeout", "no frame within WS_PING_TIMEOUT of a ping");
-        }
-        if self.heartbeat.ping_is_due(now.instant) {
-            // It comes back in the pong, so that nothing has to be remembered.
-            let sent_us = clock::since_start(now.instant).as_micros() as u64;
-            let ping = frame::ping(&sent_us.to_be_bytes());
-            if self.target.is_raw() {
-                return Step::Reply(ping);
-            }
-            let mut both = ping.to_vec();
-            both.extend_from_slice(&json_frame(|out| ServerFrame::Ping { time: now.unix_ms }.write(out)));
-            return Step::Reply(both.into());
-        }
-        Step::Nothing
-    }
-
-    /// When [`Machine::tick`] is needed next.
-    pub fn next_deadline(&self, now: Now) -> Instant {
-        let mut due = self.heartbeat.next_deadline();
-        if let Phase::Waiting { deadline, hint_at, .. } = &self.phase {
-            due = due.min(hint_at.unwrap_or(*deadline)).min(*deadline);
-        }
-        if let Some((expiry, announced)) = self.expiry {
-            let at = if announced || self.target.is_raw() { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
-            let wait = Duration::from_millis(at.saturating_sub(now.unix_ms));
-            due = due.min(now.instant + wait);
-        }
-        due
     }
 
     /// Whether a token was accepted since the last call: only then can a deadline come sooner than it was.

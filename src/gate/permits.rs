@@ -6,6 +6,9 @@ use std::{collections::HashMap, net::IpAddr};
 use super::address::limit_key;
 use crate::protocol::Refusal;
 
+/// A full server lets in one claim of A5a for so many connections.
+const CLAIMS_SHARE: usize = 100;
+
 /// The permits handed out. Memory is bounded by `max_connections` entries.
 #[derive(Debug)]
 pub struct Permits {
@@ -37,6 +40,20 @@ impl Permits {
         self.held.insert(key, held + 1);
         self.connections += 1;
         Ok(())
+    }
+
+    /// Takes the one permit over the limits that an address may hold while a connection of it proves that it takes the place of
+    /// another one (A5a). `false`, and nothing taken, when that is in use, or the address has no place that could be taken over.
+    pub fn claim(&mut self, address: IpAddr) -> bool {
+        let most = self.max_connections + (self.max_connections / CLAIMS_SHARE).max(1);
+        match self.held.get_mut(&limit_key(address)) {
+            Some(held) if *held <= self.max_per_address && self.connections < most => {
+                *held += 1;
+                self.connections += 1;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Gives one permit of the address back; one that holds none is left alone.
@@ -102,6 +119,30 @@ mod tests {
         assert_eq!(permits.acquire("2001:db8::2".parse().unwrap()), Err(Refusal::AddressLimit { max: 1, proxy: None }));
         permits.release("2001:db8::2".parse().unwrap());
         assert_eq!((permits.connections(), permits.addresses()), (0, 0));
+    }
+
+    #[test]
+    fn a5a_one_claim_goes_over_the_limit_of_an_address_that_has_a_place_to_take_over() {
+        let mut permits = Permits::new(2, 10);
+        assert!(!permits.claim(ALICE), "there is nothing to take over");
+        permits.acquire(ALICE).unwrap();
+        permits.acquire(ALICE).unwrap();
+        assert!(permits.claim(ALICE));
+        assert!(!permits.claim(ALICE) && permits.acquire(ALICE).is_err() && permits.claim(BOB).eq(&false));
+        permits.release(ALICE);
+        assert!(permits.acquire(ALICE).is_err(), "the claim has become one of the two");
+        assert!(permits.claim(ALICE));
+        assert_eq!(permits.connections(), 3);
+    }
+
+    #[test]
+    fn a5a_a_full_server_takes_a_hundredth_of_its_limit_in_claims_and_at_least_one() {
+        for (limit, claims) in [(2, 1), (300, 3)] {
+            let mut permits = Permits::new(1, limit);
+            let address = |number: usize| IpAddr::from([203, 0, (number / 256) as u8, (number % 256) as u8]);
+            (0..limit).for_each(|number| permits.acquire(address(number)).unwrap());
+            assert_eq!((0..limit).filter(|number| permits.claim(address(*number))).count(), claims);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use actix::Addr;
@@ -36,7 +36,22 @@ pub struct Knock<'a> {
     pub proxy: Option<&'static str>,
     /// A4, judged by the caller.
     pub request: Result<(), Refusal>,
+    pub claim: Claim,
 }
+
+/// Whether a connection may turn out to take the place of another one of its address (A5a).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    None,
+    /// Its first frame decides.
+    InFrame,
+    /// Its handshake decides, as soon as it is looked at.
+    InHandshake,
+}
+
+/// How long a claim that is decided at once waits for an earlier one of its address.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(3);
+const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
 /// The way in; one per HTTP worker.
 #[derive(Clone)]
@@ -75,8 +90,10 @@ impl Door {
                 "header" => header, "address" => %knock.address);
         }
         let mut decided = self.decide(&knock).await;
-        if let (Err(Refusal::AddressLimit { proxy, .. }), Some(header)) = (&mut decided, knock.proxy) {
-            *proxy = Some(header);
+        if let Err(refusal) = &mut decided {
+            refusal.name_proxy(knock.proxy);
+        } else if let Ok(permit) = &mut decided {
+            permit.name_proxy(knock.proxy);
         }
         if let Err(refusal) = &decided {
             self.metrics.refused(refusal.code());
@@ -101,7 +118,21 @@ impl Door {
         if !self.admits_origin(knock.origin, knock.host) {
             return Err(Refusal::InvalidOrigin);
         }
-        let admit = Admit { address: knock.address, request: knock.request.clone() };
+        let since = Instant::now();
+        let mut decided = self.admit(knock, false).await;
+        while knock.claim == Claim::InHandshake
+            && matches!(decided, Err(Refusal::AddressLimit { .. }))
+            && since.elapsed() < CLAIM_PATIENCE
+        {
+            tokio::time::sleep(CLAIM_RETRY).await;
+            decided = self.admit(knock, true).await;
+        }
+        decided
+    }
+
+    async fn admit(&self, knock: &Knock<'_>, is_repeated: bool) -> Result<Permit, Refusal> {
+        let (request, claims) = (knock.request.clone(), knock.claim != Claim::None);
+        let admit = Admit { address: knock.address, request, claims, is_repeated };
         // The registry lives as long as the process; without it nobody can be let in.
         self.registry.send(admit).await.unwrap_or(Err(Refusal::Draining { retry_after: Duration::from_secs(1) }))
     }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::{
     answer::{fresh, refusal_body, timestamp},
     api,
-    door::{Door, Knock, header_text, peer_address},
+    door::{Claim, Door, Knock, header_text, peer_address},
     pages,
     upgrade::{only_origin, parse_target},
     ws_health::ws_health,
@@ -142,6 +142,7 @@ async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResp
         host: host.as_deref(),
         proxy: site.door.undeclared_proxy(peer, request.headers()),
         request: Err(refusal.clone()),
+        claim: Claim::None,
     };
     let refusal = site.door.knock(knock).await.err().unwrap_or(refusal);
     let status = match refusal.answer() {

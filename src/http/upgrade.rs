@@ -19,7 +19,7 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
     answer::{error_body, refusal_body},
-    door::{Door, Knock, header_text, peer_address},
+    door::{Claim, Door, Knock, header_text, peer_address},
 };
 use crate::{
     connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
@@ -70,6 +70,7 @@ impl Entrance {
             host: host.as_deref(),
             proxy: self.door.undeclared_proxy(peer_address(request.head().peer_addr), headers),
             request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
+            claim: handshake.target.as_ref().map_or(Claim::None, |target| self.claim(target, &handshake.credentials)),
         };
         let decided = self.door.knock(knock).await;
         drop(host);
@@ -114,6 +115,22 @@ impl Entrance {
         let refusal = refusal.clone();
         let adopt = Adopt(Box::new(move |local| turn_away(stream, &refusal, cause, local)));
         self.shard(&target).send(adopt).await.map_err(io::Error::other)
+    }
+
+    /// A5a: what this handshake has to show, or its first frame may have. Subscribers have no place of their own.
+    fn claim(&self, target: &Target, credentials: &Credentials) -> Claim {
+        let needs_token = self.terms.tokens.is_some();
+        let shows = match target {
+            Target::Seat { .. } if needs_token => true,
+            Target::Seat { .. } => credentials.session.is_some() && !credentials.spectate,
+            Target::Proxy { .. } => credentials.session.is_some(),
+            Target::Hub(_) | Target::Desk { .. } => false,
+        };
+        match shows {
+            true if needs_token && credentials.token.is_none() => Claim::InFrame,
+            true => Claim::InHandshake,
+            false => Claim::None,
+        }
     }
 
     /// The shard that owns a game: the same one for the life of the process. A hub has a branch on every shard, and a relay

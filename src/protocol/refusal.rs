@@ -53,6 +53,13 @@ impl Refusal {
         }
     }
 
+    /// Notes the forwarding header of a proxy that nobody declared, where it may explain the refusal.
+    pub fn name_proxy(&mut self, header: Option<&'static str>) {
+        if let Self::AddressLimit { proxy, .. } = self {
+            *proxy = header;
+        }
+    }
+
     /// Seconds for `Retry-After`, rounded up, at least 1.
     pub fn retry_after_secs(&self) -> Option<u64> {
         match self {

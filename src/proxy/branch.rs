@@ -78,12 +78,14 @@ pub struct Visit<'a> {
     /// A token's `sub`.
     pub name: Option<&'a str>,
     pub role: &'a str,
-    /// What limits count by where there is no name.
+    /// What limits count by; those of the proxy where there is no name.
     pub address: IpAddr,
     pub session: Option<&'a str>,
     /// How many frames of the upstream the client has.
     pub seen: Option<u64>,
     pub query: Option<&'a str>,
+    /// A5a: it may only take the place of a connection from the same address.
+    pub must_replace: bool,
 }
 
 /// A client that is in.
@@ -100,6 +102,8 @@ pub enum Refused {
     /// The role is not among those that may use it.
     Role,
     Budget(Exceeded),
+    /// Of one that had to take a place (A5a).
+    NothingReplaced,
 }
 
 /// Never leaves its shard's thread.
@@ -155,8 +159,11 @@ impl Branch {
             return Err(Refused::Role);
         }
         let owner = visit.name.map_or(Owner::Address(visit.address), |name| Owner::Player(name.to_owned()));
-        if let Some((secret, handle)) = visit.session.and_then(|session| self.find(session, &owner)) {
+        if let Some((secret, handle)) = visit.session.and_then(|session| self.find(session, &owner, visit)) {
             return Ok(self.welcome(visit, &secret, handle, None));
+        }
+        if visit.must_replace {
+            return Err(Refused::NothingReplaced);
         }
 
         let place = self.plan.places.take(owner.clone()).map_err(|exceeded| {
@@ -180,13 +187,15 @@ impl Branch {
 
     /// The session of this secret, if it is this owner's and its place was not given to a newcomer. An address is no owner: it
     /// changes under way.
-    fn find(&self, secret: &str, owner: &Owner) -> Option<(String, Handle)> {
+    fn find(&self, secret: &str, owner: &Owner, visit: &Visit<'_>) -> Option<(String, Handle)> {
         let number = secret.split_once('.').and_then(|(number, _)| u64::from_str_radix(number, 16).ok())?;
         let sessions = self.sessions.borrow();
         let session = sessions.get(&number)?;
         let is_right = bool::from(session.secret.as_bytes().ct_eq(secret.as_bytes()));
         let is_theirs = matches!(owner, Owner::Address(_)) || session.owner == *owner;
-        (is_right && is_theirs && session.handle.place.back()).then(|| (session.secret.clone(), session.handle.clone()))
+        let may_come = !visit.must_replace || session.handle.line.client_address() == Some(visit.address);
+        (is_right && is_theirs && may_come && session.handle.place.back())
+            .then(|| (session.secret.clone(), session.handle.clone()))
     }
 
     /// `number.random`, such that whoever shows it is brought to this shard.
@@ -203,24 +212,29 @@ impl Branch {
     fn welcome(&self, visit: &Visit<'_>, secret: &str, handle: Handle, begun: Option<Verdict>) -> Entered {
         let config = &self.plan.config;
         let mut decided = Verdict::New;
-        handle.line.attach(visit.connection, visit.outbox, visit.seen.filter(|_| begun.is_none()), |reception| {
-            let (verdict, reason) = judge(begun, reception);
-            decided = verdict;
-            let welcome = ServerFrame::ProxyWelcome(ProxyWelcome {
-                protocol: 1,
-                proxy: &self.plan.id,
-                session: secret,
-                resume: verdict,
-                reason,
-                lost: reception.missed.lost,
-                seq: reception.newest,
-                next: reception.missed.next,
-                last_id: reception.last_id,
-                resume_ms: config.resume.as_millis() as u64,
-                max_message_bytes: config.max_client_message_bytes,
-            });
-            (!config.resume.is_zero()).then(|| json_frame(|out| welcome.write(out)))
-        });
+        handle.line.attach(
+            (visit.connection, visit.address),
+            visit.outbox,
+            visit.seen.filter(|_| begun.is_none()),
+            |reception| {
+                let (verdict, reason) = judge(begun, reception);
+                decided = verdict;
+                let welcome = ServerFrame::ProxyWelcome(ProxyWelcome {
+                    protocol: 1,
+                    proxy: &self.plan.id,
+                    session: secret,
+                    resume: verdict,
+                    reason,
+                    lost: reception.missed.lost,
+                    seq: reception.newest,
+                    next: reception.missed.next,
+                    last_id: reception.last_id,
+                    resume_ms: config.resume.as_millis() as u64,
+                    max_message_bytes: config.max_client_message_bytes,
+                });
+                (!config.resume.is_zero()).then(|| json_frame(|out| welcome.write(out)))
+            },
+        );
         Entered { handle, verdict: decided }
     }
 

@@ -4,7 +4,7 @@
 //! The question is a ping behind the data; its pong says that the client's WebSocket library has come that far (RFC 6455
 //! section 5.5.3). A client that answers none only costs the memory of what it might ask for again.
 
-use std::{rc::Rc, time::Instant};
+use std::{net::IpAddr, rc::Rc, time::Instant};
 
 use crate::ws::{Frame, Outbox, frame};
 
@@ -16,6 +16,7 @@ const ASK: &str = "seq=";
 
 pub struct Client {
     pub connection: u64,
+    pub address: IpAddr,
     pub outbox: Rc<Outbox>,
     /// The number of the last frame before the first that this outbox got.
     pub base: u64,
@@ -27,8 +28,8 @@ pub struct Client {
 
 impl Client {
     /// `next` is the number of the first frame that it will be given.
-    pub fn new(connection: u64, outbox: Rc<Outbox>, next: u64) -> Self {
-        Self { connection, outbox, base: next - 1, asked: 0, unasked: 0 }
+    pub fn new(connection: u64, address: IpAddr, outbox: Rc<Outbox>, next: u64) -> Self {
+        Self { connection, address, outbox, base: next - 1, asked: 0, unasked: 0 }
     }
 
     /// The number of the last frame that its socket has taken.

@@ -4,6 +4,7 @@
 
 use std::{
     cell::RefCell,
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -122,7 +123,7 @@ impl Line {
     /// seen. Whoever was the client is closed. `welcome` makes the first frame, if any; behind it goes all that was missed.
     pub fn attach(
         &self,
-        connection: u64,
+        (connection, address): (u64, IpAddr),
         outbox: &Rc<Outbox>,
         seen: Option<u64>,
         welcome: impl FnOnce(&Reception) -> Option<Frame>,
@@ -143,7 +144,7 @@ impl Line {
         if let Some(frame) = welcome(&reception) {
             outbox.push_catch_up(frame, now);
         }
-        let mut client = Client::new(connection, outbox.clone(), next);
+        let mut client = Client::new(connection, address, outbox.clone(), next);
         for frame in state.history.from(next) {
             client.give(frame.clone(), now);
         }
@@ -177,6 +178,11 @@ impl Line {
     /// Whether this connection is the client's.
     pub fn is_client(&self, connection: u64) -> bool {
         self.state.borrow().client.as_ref().is_some_and(|client| client.connection == connection)
+    }
+
+    /// Where the client's connection comes from, while there is one.
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.state.borrow().client.as_ref().map(|client| client.address)
     }
 
     /// The number of the visit, and whether the client is there.

@@ -76,7 +76,7 @@ impl World {
     fn attach(&self, connection: u64, seen: Option<u64>) -> Client {
         let valve = Valve::open();
         let outbox = Outbox::new(Box::new(valve.clone()), self.flusher.clone(), self.outbox_bytes);
-        self.line.attach(connection, &outbox, seen, |_| None);
+        self.line.attach((connection, std::net::Ipv4Addr::LOCALHOST.into()), &outbox, seen, |_| None);
         Client { connection, outbox, valve }
     }
 

@@ -68,16 +68,23 @@ impl Registry {
         }
     }
 
-    fn admit(&mut self, admit: &Admit, now: Instant) -> Result<(), Refusal> {
+    /// Returns the limit that the permit is over (A5a), if it is over one.
+    fn admit(&mut self, admit: &Admit, now: Instant) -> Result<Option<Refusal>, Refusal> {
         let address = admit.address;
-        self.attempts.attempt(address, now).map_err(|retry_after| Refusal::RateLimit { retry_after })?;
+        if !admit.is_repeated {
+            self.attempts.attempt(address, now).map_err(|retry_after| Refusal::RateLimit { retry_after })?;
+        }
         admit.request.clone()?;
-        self.permits.acquire(address)?;
+        let over = match self.permits.acquire(address) {
+            Ok(()) => None,
+            Err(refusal) if admit.claims && self.permits.claim(address) => Some(refusal),
+            Err(refusal) => return Err(refusal),
+        };
         if *self.phase.borrow() == Phase::Draining {
             self.permits.release(address);
             return Err(Refusal::Draining { retry_after: self.config.drain.timeout });
         }
-        Ok(())
+        Ok(over)
     }
 
     /// Picks before it sorts: a page of a long list costs one look at each name.
@@ -119,10 +126,10 @@ impl Handler<Admit> for Registry {
     type Result = Result<Permit, Refusal>;
 
     fn handle(&mut self, admit: Admit, context: &mut Self::Context) -> Self::Result {
-        self.admit(&admit, Instant::now())?;
+        let over = self.admit(&admit, Instant::now())?;
         self.metrics.connections_total.inc();
         self.count();
-        Ok(Permit::new(admit.address, context.address().recipient()))
+        Ok(Permit::new(admit.address, context.address().recipient(), over))
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Admit {
     pub address: IpAddr,
     /// A4, already judged: it comes behind A3, which counts bad requests too.
     pub request: Result<(), Refusal>,
+    /// A5a: it shows, or will show, that it takes the place of another connection.
+    pub claims: bool,
+    /// It was counted as an attempt (A3) already.
+    pub is_repeated: bool,
 }
 
 /// Sent by `app` once the shards run, before anybody is admitted. A lifecycle message: sent once.

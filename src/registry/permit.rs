@@ -6,16 +6,30 @@ use std::net::IpAddr;
 use actix::Recipient;
 
 use super::messages::PermitReleased;
+use crate::protocol::Refusal;
 
 /// One connection's place under `MAX_CONNECTIONS_PER_IP` and `MAX_WS_CONNECTIONS` (A5).
 pub struct Permit {
     address: IpAddr,
     registry: Recipient<PermitReleased>,
+    over: Option<Refusal>,
 }
 
 impl Permit {
-    pub(super) fn new(address: IpAddr, registry: Recipient<PermitReleased>) -> Self {
-        Self { address, registry }
+    pub(super) fn new(address: IpAddr, registry: Recipient<PermitReleased>, over: Option<Refusal>) -> Self {
+        Self { address, registry, over }
+    }
+
+    /// See [`Refusal::name_proxy`].
+    pub fn name_proxy(&mut self, header: Option<&'static str>) {
+        if let Some(over) = &mut self.over {
+            over.name_proxy(header);
+        }
+    }
+
+    /// A5a: the limit that this permit is over, once. Its holder must take the place of another connection, or go.
+    pub fn take_over_limit(&mut self) -> Option<Refusal> {
+        self.over.take()
     }
 }
 

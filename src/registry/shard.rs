@@ -149,7 +149,7 @@ impl Local {
     }
 
     /// Whether the room is open or being opened.
-    pub(super) fn is_listed(&self, game: &GameId) -> bool {
+    pub fn is_listed(&self, game: &GameId) -> bool {
         self.rooms.borrow().get(game).is_some_and(|slot| slot.is_alive())
     }
 

@@ -1,7 +1,7 @@
 //! Owns the messages of the `Room` actor: commands, queries, events.
 //! Called by `room::handle`, which sends the commands, and `registry`, which hears the events.
 
-use std::rc::Rc;
+use std::{net::IpAddr, rc::Rc};
 
 use actix::Message;
 use send_wrapper::SendWrapper;
@@ -40,6 +40,10 @@ pub struct Join {
     pub seen: Option<u64>,
     /// A valid token names this player: its claim to the seat is as good as the secret (S7).
     pub authenticated: bool,
+    /// What limits count it by.
+    pub address: IpAddr,
+    /// A5a: it may only take the place of a connection from the same address.
+    pub must_replace: bool,
     /// Never leaves the shard's thread: messages must be `Send`, and this one checks that it stays.
     pub outbox: SendWrapper<Rc<Outbox>>,
 }

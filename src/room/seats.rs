@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -39,6 +40,8 @@ pub struct Seat {
     pub life: u64,
     /// The connection that holds the seat; `None` while away.
     pub connection: Option<u64>,
+    /// Where the connection comes from, as limits count; of one that is gone it says nothing.
+    pub address: Option<IpAddr>,
 }
 
 struct Departure {
@@ -67,7 +70,7 @@ impl Seats {
         let deadline = now + left.min(self.grace);
         let place = self.departures.partition_point(|departure| departure.deadline <= deadline);
         self.departures.insert(place, Departure { deadline, player: player.clone() });
-        self.insert(player, Seat { secret, last_id, life, connection: None });
+        self.insert(player, Seat { secret, last_id, life, connection: None, address: None });
     }
 
     /// All seats as they are to be kept, in the order of their players' names.
@@ -124,10 +127,10 @@ impl Seats {
     }
 
     /// An away player is back, or another one takes its place: `connection` holds the seat from now on.
-    pub fn occupy(&mut self, player: &PlayerId, connection: u64) {
+    pub fn occupy(&mut self, player: &PlayerId, connection: u64, address: IpAddr) {
         self.forget_departure(player);
         if let Some(seat) = self.get_mut(player) {
-            seat.connection = Some(connection);
+            (seat.connection, seat.address) = (Some(connection), Some(address));
         }
     }
 

@@ -5,6 +5,7 @@ mod admission;
 mod api;
 mod auth;
 mod bytes;
+mod claims;
 mod drain;
 mod fakes;
 mod faults;

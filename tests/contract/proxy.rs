@@ -2,6 +2,7 @@
 //! Run by `cargo test --test contract`.
 
 mod budgets;
+mod claims;
 mod ends;
 mod fake;
 mod flow;

@@ -44,11 +44,13 @@ impl Connection {
             session,
             seen,
             query: query.as_deref(),
+            must_replace: self.machine.must_replace(),
         };
         match branch.enter(&visit) {
             Ok(Entered { handle, verdict }) => {
                 self.traffic.max_message_bytes.set(branch.max_message_bytes());
                 self.place = Some(Place::Proxy(handle));
+                self.machine.has_replaced();
                 self.established = true;
                 let fields = SecurityFields {
                     player: guest.name.as_deref(),
@@ -62,6 +64,7 @@ impl Connection {
             Err(Refused::Off(why)) => {
                 self.outbox.refuse(Cause::NoSuchProxy, &why);
             }
+            Err(Refused::NothingReplaced) => self.end(self.machine.refuse_over_limit()),
             Err(Refused::Role) => {
                 let message = format!("the role {:?} may not use this proxy", guest.role);
                 self.outbox.close(Cause::AuthFailed, Some(error_frame(error_code::FORBIDDEN, &message, None)));

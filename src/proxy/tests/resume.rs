@@ -173,7 +173,7 @@ proptest! {
                     let (mut missed, mut newest) = (0, 0);
                     let valve = Rc::<Valve>::default();
                     let outbox = Outbox::new(Box::new(valve.clone()), world.flusher.clone(), world.outbox_bytes);
-                    world.line.attach(connection, &outbox, claim, |reception| {
+                    world.line.attach((connection, std::net::Ipv4Addr::LOCALHOST.into()), &outbox, claim, |reception| {
                         (missed, newest) = (reception.missed.next, reception.newest);
                         None
                     });

@@ -1,6 +1,8 @@
 //! Owns how a connection gets into a room: whose seat it may take, and what it may claim of its past (R1, R3, S7, S10).
 //! Called by the `Room` actor for every `Join`; a part of `RoomState`.
 
+use std::net::IpAddr;
+
 use super::RoomState;
 use crate::{
     clock::Now,
@@ -19,9 +21,15 @@ impl RoomState {
     /// A connection wants in: a new seat, its own seat again (R1), somebody's place (S7), or only to watch (S10).
     ///
     /// # Errors
-    /// [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7).
+    /// [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7), [`Cause::ConnectionLimit`] when
+    /// the connection had to replace one of its address and does not (A5a).
     pub fn join(&mut self, join: Join, now: Now, effects: &mut Vec<Effect>) -> Result<(), Cause> {
-        let Join { connection, player, role, session, seen, authenticated, outbox } = join;
+        let Join { connection, player, role, session, seen, authenticated, address, must_replace, outbox } = join;
+        if must_replace && (role == Role::Spectator || !self.holds(&player, address)) {
+            return Err(Cause::ConnectionLimit);
+        }
+        // Over the limit, a claim that is too weak is one of a stranger.
+        let refused = |cause| if must_replace { Cause::ConnectionLimit } else { cause };
         let is_new = role == Role::Player && self.seats.get_mut(&player).is_none();
         let (entry, session, last_id, resume) = match role {
             Role::Spectator => {
@@ -35,8 +43,9 @@ impl RoomState {
                 )
             }
             Role::Player => {
-                let (session, last_id, resume) =
-                    self.take_seat(&player, connection, session, seen, authenticated, now, effects)?;
+                let (session, last_id, resume) = self
+                    .take_seat(&player, (connection, address), session, seen, authenticated, now, effects)
+                    .map_err(refused)?;
                 (Entry::Player(player.clone()), session, last_id, resume)
             }
         };
@@ -68,11 +77,16 @@ impl RoomState {
         Ok(())
     }
 
+    /// Whether the player's present connection comes from this address.
+    fn holds(&mut self, player: &PlayerId, address: IpAddr) -> bool {
+        self.seats.get_mut(player).is_some_and(|seat| seat.connection.is_some() && seat.address == Some(address))
+    }
+
     #[allow(clippy::too_many_arguments)] // one call site; a struct would only rename them
     fn take_seat(
         &mut self,
         player: &PlayerId,
-        connection: u64,
+        (connection, address): (u64, IpAddr),
         session: Option<String>,
         seen: Option<u64>,
         authenticated: bool,
@@ -89,7 +103,8 @@ impl RoomState {
                 Some(_) => Resume::Reset { reason: "room_restarted" },
             };
             // Secret and life are set right after, by `note_welcome`.
-            let seat = Seat { secret: SecretHash::of(""), last_id: 0, life: 0, connection: Some(connection) };
+            let secret = SecretHash::of("");
+            let seat = Seat { secret, last_id: 0, life: 0, connection: Some(connection), address: Some(address) };
             self.seats.insert(player.clone(), seat);
             self.presence(player, Change::Joined, None, now, effects);
             return Ok((None, 0, resume));
@@ -100,10 +115,10 @@ impl RoomState {
             Some(_) if known.is_none() && !authenticated => return Err(Cause::AlreadyConnected),
             Some(old) => {
                 effects.push(Effect::Close { connection: old, cause: Cause::Replaced });
-                self.seats.occupy(player, connection);
+                self.seats.occupy(player, connection, address);
             }
             None => {
-                self.seats.occupy(player, connection);
+                self.seats.occupy(player, connection, address);
                 self.presence(player, Change::Back, None, now, effects);
             }
         }

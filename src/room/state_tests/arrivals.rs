@@ -64,6 +64,8 @@ impl World {
             session: session.clone(),
             seen,
             authenticated,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            must_replace: false,
             outbox: SendWrapper::new(outbox.clone()),
         };
         let joined = self.state.join(join, self.now, &mut effects);

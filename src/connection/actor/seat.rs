@@ -1,0 +1,100 @@
+//! Owns how a `Connection` gets into its room, and what it says when it does not.
+//! Called by the `Connection` actor.
+
+use std::time::Instant;
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
+use send_wrapper::SendWrapper;
+
+use super::{Connection, Place, Target};
+use crate::{
+    gate::address::limit_key,
+    observe::log::{SecurityFields, security},
+    protocol::{Cause, PlayerId, Role, server::Verdict},
+    room::{
+        Entry, RoomHandle,
+        messages::{Join, JoinError},
+    },
+};
+
+/// Rooms that end in the very moment a player joins; more in a row than this and the client is to come back later.
+const MAX_JOIN_ATTEMPTS: usize = 3;
+
+impl Connection {
+    /// Nothing else is read or done until the room has answered: frames keep their order.
+    pub(super) fn join(
+        &mut self,
+        role: Role,
+        session: Option<String>,
+        seen: Option<u64>,
+        authenticated: bool,
+        context: &mut Context<Self>,
+    ) {
+        let Target::Seat { game, player } = self.machine.target().clone() else { return };
+        let (local, connection, outbox) = (self.local.clone(), self.number, self.outbox.clone());
+        let (address, must_replace) = (limit_key(self.address), self.machine.must_replace());
+        let seated = player.clone();
+        let joining = async move {
+            for _ in 0..MAX_JOIN_ATTEMPTS {
+                // Who has to take somebody's place opens no room.
+                if must_replace && !local.is_listed(&game) {
+                    return Err(Cause::ConnectionLimit);
+                }
+                let room = local.find_room(&game).await?;
+                let join = Join {
+                    connection,
+                    player: player.clone(),
+                    role,
+                    session: session.clone(),
+                    seen,
+                    authenticated,
+                    address,
+                    must_replace,
+                    outbox: SendWrapper::new(outbox.clone()),
+                };
+                match room.join(join).await {
+                    Ok(verdict) => return Ok((room, verdict)),
+                    Err(JoinError::Refused(cause)) => return Err(cause),
+                    Err(JoinError::RoomGone) => {}
+                }
+            }
+            Err(Cause::Overloaded)
+        };
+        context
+            .wait(joining.into_actor(self).map(move |joined, connection, _| connection.joined(role, seated, joined)));
+    }
+
+    fn joined(&mut self, role: Role, player: PlayerId, joined: Result<(RoomHandle, Verdict), Cause>) {
+        match joined {
+            Ok((room, verdict)) => {
+                let entry = match role {
+                    Role::Player => Entry::Player(player),
+                    Role::Spectator => Entry::Spectator,
+                };
+                self.place = Some(Place::Room(room, entry));
+                self.machine.has_replaced();
+                self.established = true;
+                let fields =
+                    SecurityFields { role: Some(role.name()), resume: Some(verdict.name()), ..self.log_fields() };
+                security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
+                self.object();
+            }
+            Err(Cause::ConnectionLimit) => self.end(self.machine.refuse_over_limit()),
+            Err(cause) => {
+                let message = match cause {
+                    Cause::AlreadyConnected => {
+                        "this player is connected; resume with its session, or pick another name"
+                    }
+                    Cause::Unavailable => "the server cannot store anything at the moment; reconnect later",
+                    _ => "the game's room keeps failing; reconnect later",
+                };
+                self.outbox.refuse(cause, message);
+            }
+        }
+    }
+
+    pub(super) fn object(&mut self) {
+        let now = Instant::now();
+        self.machine.objections().for_each(|frame| self.outbox.push(frame, now));
+    }
+}

@@ -1,0 +1,37 @@
+//! Owns what a connection over a limit of A5 must do to stay: take the place of another one of its address (A5a).
+//! Called by the `Connection` actor; a part of `Machine`.
+
+use std::time::Duration;
+
+use super::{Machine, Step, close};
+use crate::protocol::{Cause, Refusal};
+
+/// How long such a connection may take for its first frame.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Machine {
+    /// A5a: whether this connection may stay only in the place of another one of its address.
+    pub fn must_replace(&self) -> bool {
+        self.over_limit.is_some()
+    }
+
+    /// It has taken that place.
+    pub fn has_replaced(&mut self) {
+        self.over_limit = None;
+    }
+
+    /// The end of a connection that is over a limit and takes nobody's place.
+    pub fn refuse_over_limit(&self) -> Step {
+        let message = self.over_limit.as_ref().map_or_else(String::new, Refusal::message);
+        close(Cause::ConnectionLimit, Cause::ConnectionLimit.name(), &message)
+    }
+
+    /// A5a: a connection over a limit that does not authenticate with its first frame has no claim.
+    pub(super) fn first_frame_decides(&self, step: Step) -> Step {
+        match step {
+            Step::Join { .. } | Step::Open { .. } | Step::Close { .. } => step,
+            _ if self.must_replace() => self.refuse_over_limit(),
+            _ => step,
+        }
+    }
+}

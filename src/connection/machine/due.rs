@@ -1,0 +1,70 @@
+//! Owns what falls due on a connection: the wait for a token, a token's end, the heartbeat.
+//! Called by the `Connection` actor's one timer; a part of `Machine`.
+
+use std::time::{Duration, Instant};
+
+use super::{AUTH_HINT, EXPIRY_WARNING_MS, Machine, Phase, Step, close, reply_error};
+use crate::{
+    clock::{self, Now},
+    protocol::{Cause, ServerFrame, error_code},
+    ws::{frame, json_frame},
+};
+
+impl Machine {
+    /// Something may be due. Call until it returns `Step::Nothing`.
+    pub fn tick(&mut self, now: Now) -> Step {
+        if let Phase::Waiting { deadline, .. } = &self.phase
+            && *deadline <= now.instant
+        {
+            if self.must_replace() {
+                return self.refuse_over_limit();
+            }
+            let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
+            return close(Cause::AuthTimeout, "auth_timeout", message);
+        }
+        if let Phase::Waiting { hint_at, .. } = &mut self.phase
+            && hint_at.take_if(|at| *at <= now.instant).is_some()
+        {
+            return reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
+        }
+        if let Some((expiry, announced)) = &mut self.expiry {
+            if *expiry <= now.unix_ms {
+                return close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
+            }
+            let in_ms = *expiry - now.unix_ms;
+            if !*announced && in_ms <= EXPIRY_WARNING_MS && !self.target.is_raw() {
+                *announced = true;
+                return Step::Reply(json_frame(|out| ServerFrame::TokenExpiring { in_ms }.write(out)));
+            }
+        }
+        if self.heartbeat.is_dead(now.instant) {
+            return close(Cause::HeartbeatTimeout, "heartbeat_timeout", "no frame within WS_PING_TIMEOUT of a ping");
+        }
+        if self.heartbeat.ping_is_due(now.instant) {
+            // It comes back in the pong, so that nothing has to be remembered.
+            let sent_us = clock::since_start(now.instant).as_micros() as u64;
+            let ping = frame::ping(&sent_us.to_be_bytes());
+            if self.target.is_raw() {
+                return Step::Reply(ping);
+            }
+            let mut both = ping.to_vec();
+            both.extend_from_slice(&json_frame(|out| ServerFrame::Ping { time: now.unix_ms }.write(out)));
+            return Step::Reply(both.into());
+        }
+        Step::Nothing
+    }
+
+    /// When [`Machine::tick`] is needed next.
+    pub fn next_deadline(&self, now: Now) -> Instant {
+        let mut due = self.heartbeat.next_deadline();
+        if let Phase::Waiting { deadline, hint_at, .. } = &self.phase {
+            due = due.min(hint_at.unwrap_or(*deadline)).min(*deadline);
+        }
+        if let Some((expiry, announced)) = self.expiry {
+            let at = if announced || self.target.is_raw() { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
+            let wait = Duration::from_millis(at.saturating_sub(now.unix_ms));
+            due = due.min(now.instant + wait);
+        }
+        due
+    }
+}
