@@ -21,6 +21,8 @@ fn every_built_file_is_in_the_table_once_by_path_with_its_type() {
         ("assets/demo-1a.js", "1"),
         ("assets/demo-1a.css", "a{}"),
         ("dashboard/index.html", "<p>"),
+        ("client.d.ts", "export {};"),
+        ("client.js.map", "{}"),
         ("favicon.svg", "<svg/>"),
         (".built", "x"),
     ] {
@@ -39,6 +41,8 @@ fn every_built_file_is_in_the_table_once_by_path_with_its_type() {
     let expected = [
         ("/assets/demo-1a.css", "text/css; charset=utf-8"),
         ("/assets/demo-1a.js", "text/javascript; charset=utf-8"),
+        ("/client.d.ts", "application/typescript; charset=utf-8"),
+        ("/client.js.map", "application/json"),
         ("/dashboard/index.html", "text/html; charset=utf-8"),
         ("/favicon.svg", "image/svg+xml"),
         ("/index.html", "text/html; charset=utf-8"),
@@ -46,12 +50,12 @@ fn every_built_file_is_in_the_table_once_by_path_with_its_type() {
     assert_eq!(listed, expected.map(|(path, kind)| (path.to_owned(), kind.to_owned())));
     // The compiler reads copies, whatever becomes of the pages meanwhile.
     drop(dist);
-    let (_, copy) = rows[4].split_once("include_bytes!(\"").expect("a file");
+    let (_, copy) = rows[6].split_once("include_bytes!(\"").expect("a file");
     let copy = std::path::Path::new(&copy[..copy.find('"').expect("its end")]);
     assert!(copy.starts_with(out.path()), "{table}");
     assert_eq!(fs::read_to_string(copy).expect("a copy"), "<p>");
     let tags: Vec<_> = rows.iter().map(|row| field(row, "etag")).collect();
-    assert!(tags[2] == tags[4] && tags[1] != tags[4], "the content decides: {tags:?}");
+    assert!(tags[4] == tags[6] && tags[1] != tags[6], "the content decides: {tags:?}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Owns the pages in the browser: the demo at /, the dashboard at /dashboard, and their assets, as the build embedded them.
+//! Owns the pages in the browser: the demo at /, the dashboard at /dashboard, and their assets, as the build embedded them,
+//! and the client library at /client.js.
 //! Called by `routes`. Without embedded pages, both say how to build them.
 
 use actix_web::{
@@ -27,6 +28,9 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src '
                       script-src 'self'; frame-ancestors 'self'";
 /// For the page that is not built: it loads nothing at all.
 const HINT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'";
+
+/// The client library with its source map and its types. Pages of other origins import it; it is nobody's secret.
+const LIBRARY: [&str; 3] = ["/client.js", "/client.js.map", "/client.d.ts"];
 
 /// Vite puts a hash of the content into the names of assets.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -71,6 +75,12 @@ fn serve(page: &Page, known: Option<&str>) -> HttpResponse {
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
+    if LIBRARY.contains(&page.path) {
+        response
+            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, "cross-origin"))
+            .insert_header(("X-TypeScript-Types", "./client.d.ts"));
+    }
     if is_known {
         return response.finish();
     }
@@ -152,6 +162,22 @@ mod tests {
         for known in ["\"3\"", "W/\"3\"", "\"9\", \"3\"", "*"] {
             assert_eq!(serve(&BUILT[2], Some(known)).status(), StatusCode::NOT_MODIFIED, "{known}");
         }
+    }
+
+    #[test]
+    fn the_client_library_may_be_imported_by_pages_of_other_origins_and_pages_may_not() {
+        let library =
+            Page { path: "/client.js", content_type: "text/javascript; charset=utf-8", etag: "\"4\"", bytes: b"d" };
+        for known in [None, Some("\"4\"")] {
+            let response = serve(&library, known);
+            assert_eq!(header(&response, header::ACCESS_CONTROL_ALLOW_ORIGIN), "*", "{known:?}");
+            assert_eq!(header(&response, header::CACHE_CONTROL), "no-cache", "{known:?}");
+            assert_eq!(
+                response.headers().get("x-typescript-types").map(|types| types.as_bytes()),
+                Some(&b"./client.d.ts"[..])
+            );
+        }
+        assert!(!serve(&BUILT[2], None).headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 
     #[test]

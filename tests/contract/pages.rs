@@ -37,6 +37,28 @@ fn the_first_page_and_the_dashboard_are_there_or_say_how_to_build_them() {
     assert_eq!(server.get("/assets/none.js").status, 404);
 }
 
+#[test]
+fn the_client_library_is_served_with_its_types_and_its_source_map_where_the_pages_are() {
+    let server = Server::start(&[]);
+    let is_built = server.get("/").headers.contains_key("etag");
+    for (path, content_type, text) in [
+        ("/client.js", "text/javascript; charset=utf-8", "//# sourceMappingURL=client.js.map"),
+        ("/client.js.map", "application/json", "\"file\":\"client.js\""),
+        ("/client.d.ts", "application/typescript; charset=utf-8", "export declare function connect"),
+    ] {
+        let file = server.get_with(path, &[("Origin", "https://elsewhere.example")]);
+        if !is_built {
+            assert_eq!(file.status, 404, "{path}");
+            continue;
+        }
+        assert_eq!((file.status, &*file.headers["content-type"]), (200, content_type), "{path}");
+        assert_eq!(file.headers["access-control-allow-origin"], "*", "{path}");
+        assert!(file.body.contains(text), "{path}");
+        let again = server.get_with(path, &[("If-None-Match", &file.headers["etag"])]);
+        assert_eq!((again.status, &*again.body), (304, ""), "{path}");
+    }
+}
+
 /// What a page loads from `/assets/`.
 fn assets(page: &str) -> Vec<String> {
     page.split('"').filter(|text| text.starts_with("/assets/")).map(str::to_owned).collect()

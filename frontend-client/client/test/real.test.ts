@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { transformWithOxc } from "vite";
 import { WebSocket } from "ws";
 import { describe, expect, it } from "vitest";
 import { connect, type ConnectOptions, type Room } from "../src/index.js";
@@ -56,9 +57,10 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
   it("the README's example runs as it stands, and ends by itself", async () => {
     const server = await Server.start();
     const home = fileURLToPath(new URL("..", import.meta.url));
-    const [, example] = /```js\n(.*?)```/s.exec(readFileSync(`${home}/README.md`, "utf8")) ?? [];
+    const [, typed] = /```ts\n(.*?)```/s.exec(readFileSync(`${home}/README.md`, "utf8")) ?? [];
+    const { code: example } = await transformWithOxc(typed ?? "", "example.ts");
     const env = { ...process.env, INNKEEPER_URL: server.url };
-    const child = spawn(process.execPath, ["--input-type=module", "-e", example ?? ""], { cwd: home, env });
+    const child = spawn(process.execPath, ["--input-type=module", "-e", example], { cwd: home, env });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
     const code = await new Promise((resolve) => child.once("exit", resolve));
