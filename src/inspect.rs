@@ -124,7 +124,8 @@ fn verify(store: &mut dyn Store, out: &mut dyn Write) -> Result<(), InspectError
         }
         Ok(())
     })?;
-    writeln!(out, "{rooms} rooms, {damaged} damaged")?;
+    let noun = if rooms == 1 { "room" } else { "rooms" };
+    writeln!(out, "{rooms} {noun}, {damaged} damaged")?;
     if damaged == 0 { Ok(()) } else { Err(InspectError::Damaged(damaged)) }
 }
 

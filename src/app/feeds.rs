@@ -41,12 +41,13 @@ pub(super) fn start_hubs(
     let desk = HubId::server();
     let polled = Origin::Polled(Box::new(move || Box::new(server_feed())));
     let mut hubs = BTreeMap::from([(desk.clone(), Ok(start(&desk, desk_config(), polled)))]);
+    let mut off_hubs = BTreeMap::<&str, Vec<&str>>::new();
     for config in &config.hubs {
         let id =
             HubId::parse(&config.id).map_err(|error| StartError::Config(format!("hub {:?}: {error}", config.id)))?;
         let hub = match (&config.off, &config.feed) {
             (Some(off), _) => {
-                info!(logger, "[WS {id}] hub is off: {off}"; "hub" => %id);
+                off_hubs.entry(off.as_str()).or_default().push(config.id.as_str());
                 metrics.hub(id.as_str(), &config.provider, false);
                 Err(off.clone())
             }
@@ -59,6 +60,11 @@ pub(super) fn start_hubs(
         if hubs.insert(id, hub).is_some() {
             return Err(StartError::Config(format!("hub {:?} is there twice", config.id)));
         }
+    }
+    // One line a reason: several hubs of one provider lack the same key.
+    for (reason, hubs) in off_hubs {
+        let hubs = hubs.join(", ");
+        info!(logger, "[WS {hubs}] off: {reason}");
     }
     let upstreams = config.hubs.iter().filter(|hub| hub.off.is_none() && hub.feed.is_some()).count();
     if upstreams > config.upstream.max_connections {

@@ -37,7 +37,7 @@ const CLOCK_STEP: Duration = Duration::from_millis(500);
 pub fn bind(host: Option<IpAddr>, port: u16, stalled_timeout: Duration) -> io::Result<TcpListener> {
     let named = |address: SocketAddr| {
         listen(address, host.is_none(), stalled_timeout)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+            .map_err(|error| io::Error::new(error.kind(), refused(address, &error)))
     };
     match host {
         Some(host) => named((host, port).into()),
@@ -47,6 +47,16 @@ pub fn bind(host: Option<IpAddr>, port: u16, stalled_timeout: Duration) -> io::R
             _ => named((Ipv4Addr::UNSPECIFIED, port).into()),
         }),
     }
+}
+
+fn refused(address: SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there: stop it, or choose another port with --port or PORT"
+        }
+        _ => "",
+    };
+    format!("cannot listen on {address}: {error}{advice}")
 }
 
 fn listen(address: SocketAddr, dual_stack: bool, stalled_timeout: Duration) -> io::Result<TcpListener> {

@@ -128,8 +128,19 @@ fn a_port_that_is_taken_is_said_clearly_and_the_exit_code_is_1() {
     let address = taken.local_addr().expect("an address");
     let (code, text) = refused_with(&[("PORT", &address.port().to_string())]);
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains(&format!("cannot listen on {address}")), "{text}");
+    assert!(text.contains(&format!("cannot listen on {address}")) && text.contains("--port"), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn hubs_that_lack_the_same_key_are_named_in_one_line() {
+    let server = Server::start(&[]);
+    let said = |line: &str| line.contains("MASSIVE_API_KEY").then(|| line.to_owned());
+    let line = server.wait_for_line(said);
+    assert!(line.contains("indices, options"), "{line}");
+    server.connect("/ws/g/p").welcomed();
+    let lines = server.log_text().lines().filter(|line| line.contains("MASSIVE_API_KEY")).count();
+    assert_eq!(lines, 1, "{}", server.log_text());
 }
 
 #[test]
