@@ -4,6 +4,7 @@
 mod durable;
 mod feeds;
 mod operator_key;
+mod signals;
 
 use std::{
     fmt, io,
@@ -14,13 +15,14 @@ use std::{
 };
 
 use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
-use slog::{Logger, info, warn};
+use slog::{Logger, debug, info, warn};
 use tokio::{sync::watch, time::timeout_at};
 
 use self::{
     durable::{WrapStore, close, open_journal, sweep},
     feeds::{start_hubs, stop_hubs},
     operator_key::{OperatorKey, operator_key},
+    signals::Signals,
 };
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports, Problem, ProxyConfig},
@@ -38,6 +40,7 @@ use crate::{
     },
     room::{Logics, RoomLogic},
     store::Store,
+    whereabouts::{self, Whereabouts},
     ws::Dialer,
 };
 
@@ -218,6 +221,7 @@ async fn serve(
 
     raise_file_limit(&config, &logger);
     announce(&config, &listeners, operator_key.as_ref(), &logger)?;
+    let whereabouts = tell_whereabouts(&config, &listeners, &logger)?;
     let mut server =
         actix_server::Server::build().workers(thread::available_parallelism().map_or(1, usize::from)).disable_signals();
     for (duty, listener) in listeners {
@@ -243,6 +247,7 @@ async fn serve(
         None => true,
     };
     info!(logger, "stopped"; "drained" => drained, "flushed" => flushed);
+    drop(whereabouts);
     // Connections are closed or given up: nothing to wait for that the drain has not waited for.
     drop(handle.stop(false));
     Ok(())
@@ -322,6 +327,22 @@ fn raise_file_limit(config: &Config, logger: &Logger) {
     }
 }
 
+/// For commands such as `innkeeper api`; a server works without it, too.
+fn tell_whereabouts(
+    config: &Config,
+    listeners: &[(Duty, TcpListener)],
+    logger: &Logger,
+) -> io::Result<Option<Whereabouts>> {
+    let Some((_, listener)) = listeners.iter().find(|(duty, _)| *duty != Duty::WebSocketOnly) else { return Ok(None) };
+    match Whereabouts::tell(&config.store.data_dir, &whereabouts::url(listener.local_addr()?)) {
+        Ok(whereabouts) => Ok(Some(whereabouts)),
+        Err(error) => {
+            debug!(logger, "cannot write into DATA_DIR where the server is"; "error" => %error);
+            Ok(None)
+        }
+    }
+}
+
 /// Says where to go, and once, loudly, when the door is open (A10).
 fn announce(
     config: &Config,
@@ -354,39 +375,4 @@ fn announce(
         warn!(logger, "HTTP_API_SECRET is shorter than 32 bytes; use one from `openssl rand -hex 32`");
     }
     Ok(())
-}
-
-/// SIGTERM and SIGINT, listened for from the very beginning.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn install() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    #[cfg(unix)]
-    async fn first(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn install() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(not(unix))]
-    async fn first(&mut self) -> &'static str {
-        let _ = tokio::signal::ctrl_c().await;
-        "CTRL-C"
-    }
 }

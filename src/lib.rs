@@ -5,6 +5,7 @@
 
 mod app;
 mod budget;
+mod call;
 mod clock;
 pub mod config;
 mod connection;
@@ -18,7 +19,11 @@ mod proxy;
 mod registry;
 pub mod room;
 pub mod store;
+mod token;
+mod whereabouts;
 mod ws;
 
 pub use app::{Innkeeper, StartError};
+pub use call::{Call, CallError, call};
 pub use inspect::{InspectError, Inspection, inspect};
+pub use token::{Claims, mint, parse_ttl};

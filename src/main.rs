@@ -1,13 +1,18 @@
 //! Owns the command line; everything else is in the library.
 //! Called by whoever starts the server.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use clap::{Parser, Subcommand};
 use innkeeper::{
-    Innkeeper, InspectError, Inspection, StartError,
+    Call, CallError, Claims, Innkeeper, InspectError, Inspection, StartError, call,
     config::{Config, Overrides},
-    inspect,
+    inspect, mint, parse_ttl,
     store::EmbeddedStore,
 };
 
@@ -37,6 +42,47 @@ enum Command {
         data_dir: Option<PathBuf>,
         #[command(subcommand)]
         what: Rooms,
+    },
+    /// Ask the running server: finds its port and its key, prints the answer's body
+    ///
+    /// The exit code is 0 for a status below 400, 4 for one of 4xx, 5 for one of 5xx, and 1 when there is no answer.
+    Api {
+        /// GET, POST, DELETE …
+        method: String,
+        /// Such as /api/games/test-game/events
+        path: String,
+        /// JSON; - reads it from stdin
+        body: Option<String>,
+        /// A header, such as 'Idempotency-Key: goal-17'; may be given again
+        #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+        headers: Vec<String>,
+        /// Another server than that of the settings, such as https://play.example
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Print a token for a player, signed with JWT_SECRET
+    Token {
+        /// Whom it is for: an id
+        #[arg(long)]
+        player: String,
+        /// A game that it admits; may be given again; without it all
+        #[arg(long = "game")]
+        games: Vec<String>,
+        /// A hub that it admits; may be given again; without it all
+        #[arg(long = "hub")]
+        hubs: Vec<String>,
+        /// A proxy that it admits; may be given again; without it all
+        #[arg(long = "proxy")]
+        proxies: Vec<String>,
+        /// player, spectator, admin, or a role that a hub or proxy names; without it player
+        #[arg(long)]
+        role: Option<String>,
+        /// A name to show in place of the id
+        #[arg(long)]
+        name: Option<String>,
+        /// How long it lives: 90s, 15m, 12h or 7d
+        #[arg(long, default_value = "1h", value_parser = parse_ttl)]
+        ttl: Duration,
     },
 }
 
@@ -68,8 +114,15 @@ fn main() -> ExitCode {
             return EXIT_USAGE.into();
         }
     };
-    if let Some(Command::Rooms { data_dir, what }) = arguments.command {
-        return rooms(data_dir.unwrap_or(config.store.data_dir), what);
+    match arguments.command {
+        None => {}
+        Some(Command::Rooms { data_dir, what }) => return rooms(data_dir.unwrap_or(config.store.data_dir), what),
+        Some(Command::Api { method, path, body, headers, url }) => {
+            return api(&config, &Call { method, path, body, headers, url });
+        }
+        Some(Command::Token { player, games, hubs, proxies, role, name, ttl }) => {
+            return token(&config, &Claims { player, games, hubs, proxies, role, name, ttl });
+        }
     }
     match Innkeeper::new(config).run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,6 +156,38 @@ fn rooms(data_dir: PathBuf, what: Rooms) -> ExitCode {
         Err(error) => {
             eprintln!("innkeeper: {error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn api(config: &Config, asked: &Call) -> ExitCode {
+    match call(config, asked, &mut io::stdout().lock()) {
+        Ok(..400) => ExitCode::SUCCESS,
+        Ok(status) => {
+            eprintln!("innkeeper: the server answered {status}");
+            ExitCode::from(if status < 500 { 4 } else { 5 })
+        }
+        Err(error) => {
+            eprintln!("innkeeper: {error}");
+            if matches!(error, CallError::Usage(_)) { EXIT_USAGE.into() } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn token(config: &Config, claims: &Claims) -> ExitCode {
+    match mint(config, claims, SystemTime::now()) {
+        Ok(token) => match writeln!(io::stdout(), "{token}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("innkeeper: cannot print the token: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(why) => {
+            eprintln!("innkeeper: {why}");
+            // A misspelt JWT_SECRET may be why.
+            config.warnings.iter().for_each(|warning| eprintln!("innkeeper: {} {}", warning.name, warning.message));
+            EXIT_USAGE.into()
         }
     }
 }

@@ -6,6 +6,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["connection", "registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("call", &["token", "whereabouts", "config"]),
+    ("token", &["protocol", "config"]),
+    ("whereabouts", &["store"]),
     ("inspect", &["room", "hub", "store", "protocol", "clock"]),
     ("connection", &["registry", "room", "hub", "proxy", "ws", "gate", "protocol", "config", "observe", "clock"]),
     ("registry", &["room", "hub", "proxy", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),

@@ -6,6 +6,7 @@ mod api;
 mod auth;
 mod bytes;
 mod claims;
+mod commands;
 mod drain;
 mod fakes;
 mod faults;

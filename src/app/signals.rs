@@ -1,0 +1,39 @@
+//! Owns the signals that end the server. Called by `app`, which listens for them from the very beginning and drains (D4).
+//! Elsewhere than on Unix there is CTRL-C alone.
+
+use std::io;
+
+/// SIGTERM and SIGINT, listened for from the very beginning.
+pub(super) struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    pub(super) fn install() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(unix)]
+    pub(super) async fn first(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn install() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn first(&mut self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await;
+        "CTRL-C"
+    }
+}

@@ -1,0 +1,97 @@
+//! Owns the command `innkeeper token`: a player's or an admin's token, signed with JWT_SECRET.
+//! Called by `main`, and by `call`, which needs a token of its own.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    config::{AuthMode, Config},
+    protocol::PlayerId,
+};
+
+/// What a token says (A11).
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    pub player: String,
+    /// Games, hubs and proxies that it admits; empty: it says nothing of them.
+    pub games: Vec<String>,
+    pub hubs: Vec<String>,
+    pub proxies: Vec<String>,
+    pub role: Option<String>,
+    /// What others see in place of the id (S11).
+    pub name: Option<String>,
+    /// From now.
+    pub ttl: Duration,
+}
+
+/// The token.
+///
+/// # Errors
+/// A sentence for people: no secret to sign with, or a claim that no server accepts.
+pub fn mint(config: &Config, claims: &Claims, now: SystemTime) -> Result<String, String> {
+    let AuthMode::Jwt { secret, audience, issuer } = &config.gate.auth.mode else {
+        return Err("tokens are signed with JWT_SECRET, which is unset; set it as the server has it".to_owned());
+    };
+    let player = PlayerId::parse(&claims.player).map_err(|error| format!("--player {:?}: {error}", claims.player))?;
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| "the clock is before 1970".to_owned())?.as_secs();
+    let mut body = Map::new();
+    body.insert("sub".into(), player.as_str().into());
+    body.insert("iat".into(), now.into());
+    body.insert("exp".into(), now.saturating_add(claims.ttl.as_secs()).into());
+    for (name, list) in [("game", &claims.games), ("hub", &claims.hubs), ("proxy", &claims.proxies)] {
+        match list.as_slice() {
+            [] => {}
+            [one] => drop(body.insert(name.into(), one.as_str().into())),
+            several => drop(body.insert(name.into(), json!(several))),
+        }
+    }
+    let texts = [("role", &claims.role), ("name", &claims.name), ("aud", audience), ("iss", issuer)];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            body.insert(name.into(), text.as_str().into());
+        }
+    }
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.expose().as_bytes());
+    jsonwebtoken::encode(&jsonwebtoken::Header::default(), &Value::Object(body), &key)
+        .map_err(|error| format!("the token cannot be signed: {error}"))
+}
+
+/// `90`, `90s`, `15m`, `12h` or `7d`.
+///
+/// # Errors
+/// What is allowed.
+pub fn parse_ttl(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let secs = digits.parse::<u64>().ok().filter(|_| is_whole).and_then(|number| number.checked_mul(unit));
+    // A hundred years: what a client of JSON numbers can still count in milliseconds.
+    const MAX_SECS: u64 = 36_525 * 86_400;
+    match secs {
+        Some(secs) if (1..=MAX_SECS).contains(&secs) => Ok(Duration::from_secs(secs)),
+        _ => Err("must be a time above 0, such as 90s, 15m, 12h or 7d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_takes_a_unit_and_nothing_else() {
+        for (text, secs) in [("90", 90), ("90s", 90), ("15m", 900), ("12h", 43_200), ("7d", 604_800)] {
+            assert_eq!(parse_ttl(text), Ok(Duration::from_secs(secs)), "{text}");
+        }
+        for text in ["", "0", "0h", "-1", "+1", "1.5h", "h", "1w", "1 h", "1hh", "99999999999999999999d", "36526d", "é"]
+        {
+            assert!(parse_ttl(text).is_err(), "{text}");
+        }
+    }
+}

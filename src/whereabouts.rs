@@ -1,0 +1,84 @@
+//! Owns the file in the data directory that says where its server answers HTTP, so that commands find a server whose port the
+//! system chose. Called by `app`, which keeps it while it serves, and by `call`.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write as _},
+    net::SocketAddr,
+    path::Path,
+};
+
+use crate::store::private;
+
+const FILE: &str = "innkeeper.url";
+
+/// Held while the server runs. The lock is what says that it does: the file of a killed server stays behind.
+pub struct Whereabouts {
+    _file: File,
+}
+
+impl Whereabouts {
+    /// Writes where the server is.
+    ///
+    /// # Errors
+    /// When the directory cannot be written, or another server says the same of it.
+    pub fn tell(dir: &Path, url: &str) -> io::Result<Self> {
+        private::create_dir(dir)?;
+        let path = dir.join(FILE);
+        let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::Error::other("another server has the file"),
+            TryLockError::Error(error) => error,
+        })?;
+        file.set_len(0)?;
+        writeln!(file, "{url}")?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Where the server that has this data directory answers HTTP, if one runs.
+pub fn running(dir: &Path) -> Option<String> {
+    let mut file = OpenOptions::new().read(true).open(dir.join(FILE)).ok()?;
+    // A shared lock: two commands at once do not take one another for the server.
+    if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return None;
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    let url = text.trim();
+    url.starts_with("http://").then(|| url.to_owned())
+}
+
+/// How this machine reaches a server that listens at `address`; one that listens on every address, over loopback.
+pub fn url(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("http://127.0.0.1:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_found_while_it_runs_and_not_when_it_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(running(dir.path()), None);
+        let held = Whereabouts::tell(dir.path(), "http://127.0.0.1:4711").unwrap();
+        assert_eq!(running(dir.path()).as_deref(), Some("http://127.0.0.1:4711"));
+        assert!(Whereabouts::tell(dir.path(), "http://127.0.0.1:1").is_err(), "another server");
+        drop(held);
+        assert_eq!(running(dir.path()), None, "the file of a server that was killed");
+    }
+
+    #[test]
+    fn a_server_on_every_address_is_reached_over_loopback() {
+        let at = |text: &str| url(text.parse().unwrap());
+        assert_eq!(at("[::]:8080"), "http://127.0.0.1:8080");
+        assert_eq!(at("0.0.0.0:8080"), "http://127.0.0.1:8080");
+        assert_eq!(at("192.0.2.1:8080"), "http://192.0.2.1:8080");
+        assert_eq!(at("[::1]:8080"), "http://[::1]:8080");
+    }
+}
