@@ -1,9 +1,9 @@
-//! Owns the check that README, env.example, config.example.yaml and docs/feeds.md say what the tables in the code say.
-//! Run by `cargo test`; `UPDATE_DOCS=1 cargo test --test settings_table` writes the four files anew.
+//! Owns the check that README, env.example, config.example.yaml, docs/feeds.md and docs/migrate.md say what the tables in the code say.
+//! Run by `cargo test`; `UPDATE_DOCS=1 cargo test --test settings_table` writes the files anew.
 
 use std::{fs, path::Path};
 
-use innkeeper::config::table::{env_example, feeds_reference, readme_table, yaml_example};
+use innkeeper::config::table::{env_example, feeds_reference, foreign_reference, readme_table, yaml_example};
 
 /// `expected` makes the whole file of the file as it is.
 fn check(file: &str, expected: impl Fn(&str) -> String) {
@@ -41,6 +41,11 @@ fn the_readmes_settings_table_is_the_codes() {
 #[test]
 fn the_keys_of_feeds_and_proxies_are_the_codes() {
     check("docs/feeds.md", |feeds| between(feeds, "keys", &feeds_reference()));
+}
+
+#[test]
+fn the_names_of_other_servers_are_the_codes() {
+    check("docs/migrate.md", |migrate| between(migrate, "foreign", &foreign_reference()));
 }
 
 #[test]

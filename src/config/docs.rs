@@ -1,8 +1,9 @@
-//! Owns the documents made from the tables: README's settings, env.example, config.example.yaml, and the keys of docs/feeds.md.
-//! Called by `tests/settings_table.rs`, which keeps the files equal to these.
+//! Owns the documents made from the tables: README's settings, env.example, config.example.yaml, the keys of docs/feeds.md, and the
+//! names of docs/migrate.md. Called by `tests/settings_table.rs`, which keeps the files equal to these.
 
 use super::{
     feeds::{VARIABLES, keys},
+    foreign,
     kind::Kind,
     table::{SETTINGS, Setting},
 };
@@ -93,6 +94,16 @@ pub fn feeds_reference() -> String {
             };
             text.push_str(&format!("| `{}` | {default} | {} |\n", key.name, what.replace('|', "\\|")));
         }
+    }
+    text.push('\n');
+    text
+}
+
+/// The table that stands in docs/migrate.md between `<!-- foreign:begin -->` and `<!-- foreign:end -->`. Ends with a newline.
+pub fn foreign_reference() -> String {
+    let mut text = String::from("\n| Variable, or key of config.yaml | What is told |\n|---|---|\n");
+    for (name, instead) in foreign::VARIABLES.iter().chain(foreign::KEYS) {
+        text.push_str(&format!("| `{name}` | {} |\n", instead.replace('|', "\\|")));
     }
     text.push('\n');
     text

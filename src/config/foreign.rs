@@ -57,7 +57,7 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
 
 /// Keys of config.yaml, nested ones with dots, and what to write in their place. `*` at the end stands for every key
 /// below it. The first that fits counts.
-const KEYS: &[(&str, &str)] = &[
+pub(super) const KEYS: &[(&str, &str)] = &[
     ("event_bus.*", BUS),
     ("eventbus.*", BUS),
     ("event_bus", BUS),

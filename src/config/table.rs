@@ -1,7 +1,7 @@
 //! Owns the one table of settings: names, aliases, kinds with bounds, defaults and what each is for.
 //! Called by `reader` and the modules that build `Config`, and by `docs`, which prints it.
 
-pub use super::docs::{env_example, feeds_reference, readme_table, yaml_example};
+pub use super::docs::{env_example, feeds_reference, foreign_reference, readme_table, yaml_example};
 use super::kind::Kind;
 
 /// One setting. In config.yaml its key is `name` (or an alias) in lower case.
