@@ -27,7 +27,7 @@ use self::{
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports, Problem, ProxyConfig},
     connection::Terms,
-    gate::{Operators, Tokens},
+    gate::{Operators, Rooms, Tokens},
     http::{self, Door, Duty, Entrance, Site},
     hub::ServerFeed,
     observe::{log, metrics::Metrics, report},
@@ -193,6 +193,7 @@ async fn serve(
         move || ServerFeed::new(numbers.clone(), recent.clone(), env!("CARGO_PKG_VERSION"), started, has_store);
     let hubs = start_hubs(&config, &metrics, &logger, &dialer, journal.as_ref(), server_feed)?;
     let proxies = proxies(&config, &dialer, &metrics, &logger)?;
+    let rooms = Rooms::new(config.room.max_rooms, config.room.max_rooms_per_address);
     let plan = |registry| ShardPlan {
         config: config.clone(),
         logics: logics.clone(),
@@ -203,6 +204,7 @@ async fn serve(
         started,
         hubs: hubs.clone(),
         proxies: proxies.clone(),
+        rooms: rooms.clone(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
     let door = Door {

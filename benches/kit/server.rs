@@ -44,6 +44,8 @@ impl Server {
             ("CONFIG_FILE", ""),
             ("LOG_FORMAT", "json"),
             ("MAX_CONNECTIONS_PER_IP", "100000"),
+            ("MAX_ROOMS", "100000000"),
+            ("MAX_ROOMS_PER_ADDRESS", "100000000"),
             ("MAX_WS_CONNECTIONS", "100000"),
             ("RATE_LIMIT_MAX_REQUESTS", "10000000"),
             ("MESSAGE_RATE", "1000000"),

@@ -39,6 +39,10 @@ pub struct RoomConfig {
     pub history: HistoryConfig,
     /// S9: seats above which presence is a count.
     pub presence_limit: usize,
+    /// S14.
+    pub max_rooms: usize,
+    /// S14.
+    pub max_rooms_per_address: usize,
     pub max_state_bytes: usize,
     /// Zero: what is written goes out at the end of the event-loop turn.
     pub flush_interval: Duration,
@@ -100,6 +104,8 @@ pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {
             max_age: reader.time(&table::HISTORY_AGE),
         },
         presence_limit: reader.number(&table::PRESENCE_LIMIT),
+        max_rooms: reader.number(&table::MAX_ROOMS),
+        max_rooms_per_address: reader.number(&table::MAX_ROOMS_PER_ADDRESS),
         max_state_bytes: reader.number(&table::MAX_STATE_BYTES),
         flush_interval: reader.time(&table::FLUSH_INTERVAL_MS),
         logics: logics(reader),

@@ -124,6 +124,10 @@ settings! {
         "Age at which events are forgotten";
     PRESENCE_LIMIT = "500", Kind::Count { min: 0, max: 1_000_000 },
         "Seats above which a room sends a count in place of each presence";
+    MAX_ROOMS = "100000", Kind::Count { min: 1, max: 1_000_000_000 },
+        "Rooms at once; past it nobody opens another";
+    MAX_ROOMS_PER_ADDRESS = "20", Kind::Count { min: 1, max: 1_000_000_000 },
+        "Rooms at once that players of one address have opened";
     MAX_STATE_BYTES = "256k", Kind::Bytes { min: 64, max: 64 * M },
         "Longest shared state of a room";
     FLUSH_INTERVAL_MS = "0", Kind::Millis { min: 0, max: 1000 },

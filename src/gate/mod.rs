@@ -7,11 +7,13 @@ pub mod operator;
 pub mod origin;
 pub mod permits;
 pub mod rate;
+pub mod rooms;
 pub mod token;
 
 pub use self::{
     operator::{OperatorError, Operators},
     permits::Permits,
     rate::{RateLimiter, TokenBucket},
+    rooms::{Opening, RoomLimit, RoomPlace, Rooms},
     token::{Guest, Place, TokenError, Tokens},
 };

@@ -13,7 +13,7 @@ use super::{log, process, upstreams::Upstreams};
 use crate::protocol::Cause;
 
 /// Every value of the label `reason`: the codes of `protocol::Refusal` and the two causes of A7.
-pub const REFUSAL_REASONS: [&str; 10] = [
+pub const REFUSAL_REASONS: [&str; 12] = [
     "disabled",
     "invalid_origin",
     "rate_limit",
@@ -24,6 +24,8 @@ pub const REFUSAL_REASONS: [&str; 10] = [
     "draining",
     "auth_timeout",
     "auth_failed",
+    "max_rooms",
+    "max_rooms_per_address",
 ];
 
 /// Upper bounds in seconds, 50 µs to 1 s.

@@ -3,10 +3,12 @@
 
 mod actor;
 pub mod messages;
+mod opening;
 pub mod operate;
 mod permit;
 pub mod shard;
 
 pub use actor::{Phase, Registry};
+pub use opening::{NoRoom, Opener};
 pub use permit::Permit;
 pub use shard::{Hubs, Local, Shard, ShardPlan};

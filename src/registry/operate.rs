@@ -12,9 +12,11 @@ use tokio::sync::oneshot;
 
 use super::{
     messages::Adopt,
+    opening::{NoRoom, Opener},
     shard::{Local, Shard},
 };
 use crate::{
+    gate::RoomLimit,
     protocol::{Cause, GameId},
     room::{Rejection, RoomHandle, describe::RoomSummary, messages::OperateError},
 };
@@ -41,6 +43,17 @@ pub enum Refused {
     Rejected(Rejection),
     /// The store fails ([`Cause::Unavailable`], D5), or the room cannot be had for another reason now.
     Busy(Cause),
+    /// S14.
+    Full(RoomLimit),
+}
+
+impl From<NoRoom> for Refused {
+    fn from(none: NoRoom) -> Self {
+        match none {
+            NoRoom::Busy(cause) => Self::Busy(cause),
+            NoRoom::Full(limit) => Self::Full(limit),
+        }
+    }
 }
 
 impl From<Cause> for Refused {
@@ -89,7 +102,11 @@ impl Local {
         ask: impl Fn(RoomHandle) -> F,
     ) -> Result<R, Refused> {
         for _ in 0..MAX_ATTEMPTS {
-            let room = if may_begin { self.find_room(game).await? } else { self.find_existing_room(game).await? };
+            let room = if may_begin {
+                self.find_room(game, Opener::BackEnd).await?
+            } else {
+                self.find_existing_room(game).await?
+            };
             match ask(room).await {
                 Ok(answer) => return Ok(answer),
                 Err(OperateError::RoomGone) => {}
@@ -106,7 +123,7 @@ impl Local {
         if !self.is_listed(game) && self.read_log(game).await?.is_none() && !self.is_listed(game) {
             return Err(Refused::NoSuchGame);
         }
-        Ok(self.find_room(game).await?)
+        Ok(self.find_room(game, Opener::BackEnd).await?)
     }
 
     /// Those of these rooms that are open, in this order.

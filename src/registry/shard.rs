@@ -13,20 +13,21 @@ use std::{
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Recipient, ResponseFuture};
 use slog::{Logger, error, warn};
-use tokio::sync::OnceCell;
 
 use super::{
     messages::{Adopt, DrainShard, RoomClosed, RoomOpened},
+    opening::Slot,
     operate::home,
 };
 use crate::{
     budget::RestartBudget,
     config::{Config, Durability},
+    gate::Rooms,
     hub::{Branch, Deliver, HubHandle},
     observe::metrics::Metrics,
     protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::Heartbeat},
     proxy::{self, ProxyPlan},
-    room::{Deferred, Logics, Room, RoomHandle, RoomHome, RoomSetting, messages::RoomEnded, show_settled},
+    room::{Deferred, Logics, RoomHandle, RoomSetting, messages::RoomEnded, show_settled},
     store::{Appender, Journal, Log},
     ws::{Flusher, Outbox, json_frame, linger},
 };
@@ -41,15 +42,15 @@ pub struct Local {
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
     pub flusher: Rc<Flusher>,
-    logics: Arc<Logics>,
-    index: usize,
+    pub(super) logics: Arc<Logics>,
+    pub(super) index: usize,
     rooms: RefCell<HashMap<GameId, Rc<Slot>>>,
     next_room: Cell<u64>,
     /// Rooms that live as long as the process.
     memory: Rc<Appender<Deferred>>,
     /// Rooms that outlive it; `None` when the configuration has none such.
     journal: Option<Rc<Appender<Deferred>>>,
-    budgets: RefCell<HashMap<GameId, RestartBudget>>,
+    pub(super) budgets: RefCell<HashMap<GameId, RestartBudget>>,
     /// With what to tell whoever comes to one that is off.
     hubs: HashMap<HubId, Result<Rc<Branch>, String>>,
     proxies: HashMap<ProxyId, Rc<proxy::Branch>>,
@@ -57,8 +58,10 @@ pub struct Local {
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
     draining: RefCell<Option<DrainShard>>,
     next_connection: Cell<u64>,
-    setting: Rc<RoomSetting>,
-    registry: Events,
+    pub(super) setting: Rc<RoomSetting>,
+    pub(super) registry: Events,
+    /// S14.
+    pub(super) places: Arc<Rooms>,
 }
 
 /// Where a shard reports its rooms.
@@ -68,65 +71,20 @@ pub struct Events {
     pub closed: Recipient<RoomClosed>,
 }
 
-/// A room, or the place of one that is being opened.
-struct Slot {
-    /// Tells it from earlier and later rooms of the same name.
-    number: u64,
-    room: OnceCell<RoomHandle>,
-}
-
-impl Slot {
-    /// The room is open or being opened. One that has just ended may still be listed: its last message is on its way.
-    fn is_alive(&self) -> bool {
-        self.room.get().is_none_or(RoomHandle::is_open)
-    }
-}
-
 impl Local {
-    /// The room of this game; it is opened if need be, and comes back from its log if it has one.
-    ///
-    /// # Errors
-    /// [`Cause::Overloaded`] while the game's rooms fail faster than they may be replaced, [`Cause::Unavailable`] while the
-    /// store cannot be read (D5).
-    pub async fn find_room(&self, game: &GameId) -> Result<RoomHandle, Cause> {
-        let slot = self.slot(game);
-        // Several who come at once wait for one opening.
-        let opened = slot.room.get_or_try_init(|| self.open_room(slot.number, game)).await.cloned();
-        if opened.is_err() {
-            self.forget(game, slot.number);
-        }
-        opened
-    }
-
-    fn slot(&self, game: &GameId) -> Rc<Slot> {
+    pub(super) fn slot(&self, game: &GameId) -> Rc<Slot> {
         let mut rooms = self.rooms.borrow_mut();
         if let Some(slot) = rooms.get(game).filter(|slot| slot.is_alive()) {
             return slot.clone();
         }
-        let slot = Rc::new(Slot { number: self.next_room.get(), room: OnceCell::new() });
+        let slot = Rc::new(Slot::new(self.next_room.get()));
         self.next_room.set(slot.number + 1);
         rooms.insert(game.clone(), slot.clone());
         slot
     }
 
-    async fn open_room(&self, number: u64, game: &GameId) -> Result<RoomHandle, Cause> {
-        if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
-            return Err(Cause::Overloaded);
-        }
-        let (durability, appender) = self.home(game);
-        let log = self.read_log(game).await?;
-        if log.as_ref().is_some_and(|log| !log.is_intact) {
-            warn!(self.logger, "a room's log is damaged or older than it was; the room begins another epoch"; "game" => %game);
-        }
-        let home = RoomHome { appender, flush: durability == Durability::Sync, log };
-        let room = Room::open(number, game.clone(), self.logics.create(game), home, self.setting.clone());
-        let handle = RoomHandle::new(room.start());
-        self.registry.opened.do_send(RoomOpened { game: game.clone(), shard: self.index });
-        Ok(handle)
-    }
-
     /// Where this game's log lives, and how durable it is there.
-    fn home(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
+    pub(super) fn home(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
         let durability = self.durability(game);
         let appender = match &self.journal {
             Some(journal) if durability != Durability::Memory => journal.clone(),
@@ -145,7 +103,13 @@ impl Local {
 
     /// The room of this game, if it is open.
     pub(super) fn open_room_of(&self, game: &GameId) -> Option<RoomHandle> {
-        self.rooms.borrow().get(game).and_then(|slot| slot.room.get()).filter(|room| room.is_open()).cloned()
+        self.rooms
+            .borrow()
+            .get(game)
+            .and_then(|slot| slot.room.get())
+            .map(|room| &room.handle)
+            .filter(|room| room.is_open())
+            .cloned()
     }
 
     /// Whether the room is open or being opened.
@@ -163,7 +127,7 @@ impl Local {
     }
 
     /// The room of this number is not there any more. `false`: another has taken its name already.
-    fn forget(&self, game: &GameId, number: u64) -> bool {
+    pub(super) fn forget(&self, game: &GameId, number: u64) -> bool {
         let mut rooms = self.rooms.borrow_mut();
         let is_listed = rooms.get(game).is_some_and(|slot| slot.number == number);
         if is_listed {
@@ -258,6 +222,7 @@ pub struct ShardPlan {
     pub started: Instant,
     pub hubs: Hubs,
     pub proxies: Vec<ProxyPlan>,
+    pub rooms: Arc<Rooms>,
 }
 
 /// The actor in front of [`Local`].
@@ -268,7 +233,7 @@ pub struct Shard {
 impl Shard {
     /// Starts a shard on the current thread.
     pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
-        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs, proxies } = plan;
+        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs, proxies, rooms } = plan;
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
@@ -302,6 +267,7 @@ impl Shard {
                 setting: Rc::new(RoomSetting { config, metrics: metrics.clone(), ended, started }),
                 metrics,
                 registry,
+                places: rooms,
             };
             Self { local: Rc::new(local) }
         })

@@ -33,4 +33,5 @@ pub use logic::{Rejection, Request, RoomLogic};
 pub use logics::{LogicFactory, Logics};
 pub use messages::Entry;
 pub use outlet::{Deferred, show_settled};
+pub use recovery::has_seat;
 pub use turn::Turn;

@@ -44,6 +44,11 @@ struct PatchText {
     patch: Value,
 }
 
+/// Whether this player has a seat in the room that this log tells of.
+pub fn has_seat(log: &Log, player: &PlayerId) -> bool {
+    Recovered::from_log(log, Now::read()).is_some_and(|recovered| recovered.seats.contains_key(player))
+}
+
 impl Recovered {
     /// Folds a log. `None` when not even a snapshot can be read: nothing can be saved.
     pub fn from_log(log: &Log, now: Now) -> Option<Self> {

@@ -27,6 +27,7 @@ mod proxy;
 mod reports;
 mod restart;
 mod resume;
+mod room_bounds;
 mod rooms;
 mod routes;
 mod spectators;

@@ -54,6 +54,7 @@ export class Server {
         LOG_FORMAT: "json",
         RATE_LIMIT_MAX_REQUESTS: "1000000",
         MAX_CONNECTIONS_PER_IP: "1000",
+        MAX_ROOMS_PER_ADDRESS: "100000000",
         DRAIN_SPREAD_MS: "200",
         ...this.settings,
       },

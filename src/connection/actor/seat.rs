@@ -11,11 +11,25 @@ use crate::{
     gate::address::limit_key,
     observe::log::{SecurityFields, security},
     protocol::{Cause, PlayerId, Role, server::Verdict},
+    registry::{NoRoom, Opener},
     room::{
         Entry, RoomHandle,
         messages::{Join, JoinError},
     },
 };
+
+/// Why a connection does not get in.
+enum Denied {
+    /// By the room.
+    Refused(Cause),
+    NoRoom(NoRoom),
+}
+
+impl From<NoRoom> for Denied {
+    fn from(none: NoRoom) -> Self {
+        Self::NoRoom(none)
+    }
+}
 
 /// Rooms that end in the very moment a player joins; more in a row than this and the client is to come back later.
 const MAX_JOIN_ATTEMPTS: usize = 3;
@@ -38,9 +52,10 @@ impl Connection {
             for _ in 0..MAX_JOIN_ATTEMPTS {
                 // Who has to take somebody's place opens no room.
                 if must_replace && !local.is_listed(&game) {
-                    return Err(Cause::ConnectionLimit);
+                    return Err(Denied::Refused(Cause::ConnectionLimit));
                 }
-                let room = local.find_room(&game).await?;
+                let seat = (role == Role::Player).then_some(&player);
+                let room = local.find_room(&game, Opener::Visitor { player: seat, address }).await?;
                 let join = Join {
                     connection,
                     player: player.clone(),
@@ -54,17 +69,17 @@ impl Connection {
                 };
                 match room.join(join).await {
                     Ok(verdict) => return Ok((room, verdict)),
-                    Err(JoinError::Refused(cause)) => return Err(cause),
+                    Err(JoinError::Refused(cause)) => return Err(Denied::Refused(cause)),
                     Err(JoinError::RoomGone) => {}
                 }
             }
-            Err(Cause::Overloaded)
+            Err(Denied::NoRoom(NoRoom::Busy(Cause::Overloaded)))
         };
         context
             .wait(joining.into_actor(self).map(move |joined, connection, _| connection.joined(role, seated, joined)));
     }
 
-    fn joined(&mut self, role: Role, player: PlayerId, joined: Result<(RoomHandle, Verdict), Cause>) {
+    fn joined(&mut self, role: Role, player: PlayerId, joined: Result<(RoomHandle, Verdict), Denied>) {
         match joined {
             Ok((room, verdict)) => {
                 let entry = match role {
@@ -79,18 +94,30 @@ impl Connection {
                 security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
                 self.object();
             }
-            Err(Cause::ConnectionLimit) => self.end(self.machine.refuse_over_limit()),
-            Err(cause) => {
-                let message = match cause {
-                    Cause::AlreadyConnected => {
-                        "this player is connected; resume with its session, or pick another name"
-                    }
-                    Cause::Unavailable => "the server cannot store anything at the moment; reconnect later",
-                    _ => "the game's room keeps failing; reconnect later",
-                };
+            Err(Denied::Refused(Cause::ConnectionLimit)) => self.end(self.machine.refuse_over_limit()),
+            Err(Denied::Refused(cause @ Cause::AlreadyConnected)) => {
+                let message = "this player is connected; resume with its session, or pick another name";
                 self.outbox.refuse(cause, message);
             }
+            Err(Denied::Refused(cause)) => {
+                self.outbox.refuse(cause, &NoRoom::Busy(cause).to_string());
+            }
+            Err(Denied::NoRoom(none)) => self.no_room(none),
         }
+    }
+
+    fn no_room(&self, none: NoRoom) {
+        let message = none.to_string();
+        let cause = match none {
+            NoRoom::Busy(cause) => cause,
+            NoRoom::Full(limit) => {
+                self.local.metrics.refused(limit.reason());
+                let fields = SecurityFields { reason: Some(&message), ..self.log_fields() };
+                security(&self.local.logger, "WS_CONNECTION_BLOCKED_ROOM_LIMIT", &fields);
+                Cause::Overloaded
+            }
+        };
+        self.outbox.refuse(cause, &message);
     }
 
     pub(super) fn object(&mut self) {

@@ -128,6 +128,9 @@ impl From<Refused> for Problem {
                 };
                 Self::new(status, rejection.code, rejection.message)
             }
+            Refused::Full(limit) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Cause::Overloaded.name(), limit.to_string())
+            }
             Refused::Busy(Cause::Unavailable) => Self::unavailable(),
             Refused::Busy(cause) => {
                 let message = "the game's room keeps failing; ask again later";

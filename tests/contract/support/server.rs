@@ -56,7 +56,7 @@ impl Server {
             .env_clear()
             .envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("LOG_FORMAT", "json"), ("MAX_CONNECTIONS_PER_IP", "1000")])
             .envs([("RATE_LIMIT_MAX_REQUESTS", "100000"), ("SHARDS", "2"), ("CONFIG_FILE", "")])
-            .env("WS_PING_INTERVAL", "3600")
+            .envs([("WS_PING_INTERVAL", "3600"), ("MAX_ROOMS_PER_ADDRESS", "100000000")])
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
