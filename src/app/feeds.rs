@@ -31,9 +31,12 @@ pub(super) fn start_hubs(
     server_feed: impl Fn() -> ServerFeed + Send + Sync + 'static,
 ) -> Result<Hubs, StartError> {
     let permits = Arc::new(Semaphore::new(config.upstream.max_connections));
+    let connections = config.gate.max_connections_per_ip;
     let start = |id: &HubId, config: HubConfig, origin| {
         let metrics = metrics.hub(id.as_str(), &config.provider, true);
-        HubHandle::start(HubPlan { id: id.clone(), config, origin, metrics, logger: logger.clone() })
+        let max_topics_per_address = topics_per_address(&config, connections);
+        let logger = logger.clone();
+        HubHandle::start(HubPlan { id: id.clone(), config, origin, max_topics_per_address, metrics, logger })
     };
     let durability = config.store.default;
     let kept = journal.filter(|_| durability != Durability::Memory).cloned();
@@ -74,6 +77,15 @@ pub(super) fn start_hubs(
     Ok(Arc::new(hubs))
 }
 
+/// Half of what all connections that an address may hold could have, at most all topics of the hub: where many people come from
+/// one address, an operator has raised MAX_CONNECTIONS_PER_IP.
+fn topics_per_address(config: &HubConfig, connections: usize) -> usize {
+    let half = config.max_topics_per_client.saturating_mul(connections) / 2;
+    let most = config.max_topics_per_address.unwrap_or_else(|| half.max(config.max_topics_per_client));
+    // Where an address may have all topics, the hub's own bound is the one to tell of.
+    if most < config.max_topics { most } else { usize::MAX }
+}
+
 /// Closes the connections to all upstreams (D4), at once and all together: to a provider that counts them, the process that comes
 /// next is to be the only one. Resolves when they are closed.
 pub(super) async fn stop_hubs(hubs: &Hubs) {
@@ -97,6 +109,7 @@ fn desk_config() -> HubConfig {
         feed: None,
         max_topics: topics.len(),
         max_topics_per_client: topics.len(),
+        max_topics_per_address: None,
         access: TopicAccess { subscribe: vec![("*".to_owned(), topics)], publish: Vec::new() },
         linger: Duration::ZERO,
         flush_interval: Duration::ZERO,

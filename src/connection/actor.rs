@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock::Now,
-    gate::Guest,
+    gate::{Guest, address::limit_key},
     hub::Subscriber,
     observe::log::{SecurityFields, security},
     protocol::{Cause, Refusal},
@@ -163,7 +163,7 @@ impl Connection {
             }
         };
         let role = guest.map_or("", |guest| guest.role.as_str());
-        let Some(subscriber) = branch.enter(self.number, &self.outbox, role) else { return };
+        let Some(subscriber) = branch.enter(self.number, &self.outbox, role, limit_key(self.address)) else { return };
         self.place = Some(Place::Hub(subscriber));
         self.established = true;
         let fields = SecurityFields {

@@ -2,8 +2,9 @@
 //! Called by the branches of its shards and by `HubHandle`, which starts it; it runs on a thread that few share.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::ready,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use actix::{
     Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, Recipient, ResponseFuture,
     SpawnHandle, WrapFuture as _,
 };
-use slog::{info, warn};
+use slog::{debug, info, warn};
 
 use super::{
     bus::Bus,
@@ -46,6 +47,8 @@ pub struct Hub {
     topics: Topics,
     status: FeedStatus,
     lanes: BTreeMap<usize, (Recipient<Deliver>, Lane)>,
+    /// Of a bus: how many topics each address has made. They stay, so this does too.
+    made: HashMap<IpAddr, usize>,
     timer: Option<(Instant, SpawnHandle)>,
     /// Runs while anything is wanted of a polled source.
     polling: Option<SpawnHandle>,
@@ -65,7 +68,18 @@ impl Hub {
             Rules { linger: config.linger, max_topics: config.max_topics, keeps: matches!(source, Source::Bus(_)) };
         let (topics, status) = (Topics::new(rules, HubHandle::floor(life)), handle.first_status());
         let (lanes, is_stopping) = (BTreeMap::new(), false);
-        Self { handle, life, source, topics, status, lanes, timer: None, polling: None, is_stopping }
+        Self {
+            handle,
+            life,
+            source,
+            topics,
+            status,
+            lanes,
+            made: HashMap::new(),
+            timer: None,
+            polling: None,
+            is_stopping,
+        }
     }
 
     /// Carries out everything that has changed, and sees to it that what falls due later is done then.
@@ -73,6 +87,9 @@ impl Hub {
         let mut is_new = false;
         for change in self.topics.changes() {
             is_new |= matches!(change, Change::Watch(_));
+            if let Change::Evict(topic, shards) = &change {
+                self.evict(topic, shards);
+            }
             self.change(&change, now);
         }
         if let Source::Polled(_) = self.source {
@@ -94,7 +111,21 @@ impl Hub {
             (Source::Upstream(upstream), Change::Active(is_active)) => {
                 upstream.uplink.set_active(*is_active && !self.is_stopping, now);
             }
-            (Source::Polled(_), Change::Active(_)) | (Source::Bus(_), _) => {}
+            (Source::Polled(_), Change::Active(_)) | (Source::Bus(_), _) | (_, Change::Evict(..)) => {}
+        }
+    }
+
+    /// A topic that never had a value made room for another.
+    fn evict(&mut self, topic: &Topic, shards: &BTreeSet<usize>) {
+        debug!(self.handle.logger(), "[WS {}] topic {topic:?} never had a value, and makes room", self.handle.id();
+            "hub" => %self.handle.id());
+        self.handle.metrics().evicted.inc();
+        // One that wants it again in the same wish has it.
+        for shard in shards.iter().filter(|shard| !self.topics.is_wanted_by(topic, **shard)) {
+            if let Some((_, lane)) = self.lanes.get_mut(shard) {
+                lane.forget(std::slice::from_ref(topic));
+                lane.push(News::Evicted(topic.clone()));
+            }
         }
     }
 
@@ -245,7 +276,8 @@ impl Hub {
         let wanted = self.topics.want(topic, shard);
         let (_, lane) = self.lanes.get_mut(&shard)?;
         match wanted {
-            Wanted::New => {}
+            // It may have been evicted here a moment ago, which this shard knows by its wish.
+            Wanted::New => lane.forget(std::slice::from_ref(topic)),
             Wanted::Known(last, gap) => {
                 // It may have been rejected.
                 if let Source::Upstream(upstream) = &mut self.source {
@@ -311,6 +343,7 @@ impl Handler<Wish> for Hub {
         if wishes.clients == 0 {
             self.topics.set_clients(shard, 0, now.instant);
         }
+        self.topics.begin_wish();
         let want = |topic: Topic| self.want(&topic, shard, now).map(|why| (topic, why));
         let refused = wishes.wanted.into_iter().filter_map(want).collect();
         self.settle(now, context);

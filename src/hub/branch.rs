@@ -5,6 +5,7 @@ use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     future::ready,
+    net::IpAddr,
     pin::Pin,
     rc::Rc,
     time::{Duration, Instant},
@@ -21,11 +22,13 @@ use super::{
     answers::Answers,
     fanout::{Fanout, Outlook, TooMany},
     handle::{HubHandle, PublishError},
-    messages::{Deliver, Wish},
+    messages::{Deliver, Publisher, Wish},
     news::News,
+    shares::{Claim, Holder},
 };
 use crate::{
     clock::Now,
+    config::feeds::share,
     protocol::{
         Cause, RawJson, ServerFrame, Topic, error_code,
         server::{Feed, Heartbeat},
@@ -74,6 +77,9 @@ pub struct Subscriber {
     outbox: Rc<Outbox>,
     /// Empty: an operator's.
     role: String,
+    address: IpAddr,
+    /// Topics of a bus that it has made.
+    made: Rc<Cell<usize>>,
     /// Of one who has published.
     answers: OnceCell<Rc<Answers>>,
 }
@@ -91,11 +97,17 @@ impl Branch {
         branch
     }
 
-    /// Welcomes a client that may do what its role may. `connection` is unique on this shard.
+    /// Welcomes a client that may do what its role may. `connection` is unique on this shard; `address` is what limits count by.
     ///
     /// # Errors
     /// When the hub keeps failing; then the outbox is closed.
-    pub fn enter(self: &Rc<Self>, connection: u64, outbox: &Rc<Outbox>, role: &str) -> Option<Subscriber> {
+    pub fn enter(
+        self: &Rc<Self>,
+        connection: u64,
+        outbox: &Rc<Outbox>,
+        role: &str,
+        address: IpAddr,
+    ) -> Option<Subscriber> {
         if self.hub.address().is_none() {
             outbox.refuse(Cause::Overloaded, "the hub keeps failing; reconnect later");
             return None;
@@ -105,11 +117,12 @@ impl Branch {
         let heartbeat = self.heartbeat;
         let welcome = ServerFrame::HubWelcome { protocol: 1, hub: self.hub.id(), topics: &topics, heartbeat };
         outbox.push(json_frame(|out| welcome.write(out)), Instant::now());
-        self.fanout.borrow_mut().enter(connection, outbox.clone());
+        let holder = (!role.is_empty()).then(|| Holder::new(self.hub.shares().clone(), address));
+        self.fanout.borrow_mut().enter(connection, outbox.clone(), holder);
         self.hub.client_entered();
         self.ask();
-        let (branch, outbox, role) = (self.clone(), outbox.clone(), role.to_owned());
-        Some(Subscriber { branch, connection, outbox, role, answers: OnceCell::new() })
+        let (branch, outbox, role, made) = (self.clone(), outbox.clone(), role.to_owned(), Rc::default());
+        Some(Subscriber { branch, connection, outbox, role, address, made, answers: OnceCell::new() })
     }
 
     /// The hub has news. Resolves when the clients have been told: only then does it send more.
@@ -199,13 +212,24 @@ impl Subscriber {
             refuse(&self.outbox, code, &message);
             return None;
         }
-        if let Err(TooMany) = self.branch.fanout.borrow_mut().expect(self.connection, &topics) {
-            let message = format!("a subscriber may have {} topics", config.max_topics_per_client);
-            refuse(&self.outbox, error_code::TOO_MANY_TOPICS, &message);
-            return None;
-        }
+        let claim = match self.branch.fanout.borrow_mut().expect(self.connection, &topics) {
+            Ok(claim) => claim,
+            Err(who) => {
+                let message = match who {
+                    TooMany::Client => {
+                        format!("a subscriber may have {} topics (max_topics_per_client)", config.max_topics_per_client)
+                    }
+                    TooMany::Address => format!(
+                        "the subscribers of one address may have {} topics (max_topics_per_address)",
+                        self.branch.hub.shares().most()
+                    ),
+                };
+                refuse(&self.outbox, error_code::TOO_MANY_TOPICS, &message);
+                return None;
+            }
+        };
         let (branch, connection, outbox) = (self.branch.clone(), self.connection, self.outbox.clone());
-        let expected = Expected { branch, connection, outbox, topics };
+        let expected = Expected { branch, connection, outbox, topics, _claim: claim };
         self.branch.ask();
         if expected.settle() {
             return None;
@@ -239,6 +263,7 @@ impl Subscriber {
         let (hub, outbox) = (self.branch.hub.clone(), self.outbox.clone());
         let answers = self.answers.get_or_init(Rc::default).clone();
         let is_allowed = access::may_publish(&hub.config().access, &self.role);
+        let (address, made) = (self.address, self.made.clone());
         async move {
             let refuse = |code, message| outbox.push(error_frame(code, message, id), Instant::now());
             if !hub.is_bus() {
@@ -247,11 +272,14 @@ impl Subscriber {
             if !is_allowed {
                 return refuse(error_code::FORBIDDEN, "this role may not publish here");
             }
-            let receipt = match hub.publish(topic.clone(), data).await {
+            let may_make = made.get() < share(hub.config().max_topics);
+            let receipt = match hub.publish(topic.clone(), data, Publisher::Client { address, may_make }).await {
                 Ok(receipt) => receipt,
+                Err(PublishError::Share) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::SHARE),
                 Err(PublishError::Full) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::FULL),
                 Err(PublishError::Gone) => return refuse(error_code::UNAVAILABLE, PublishError::GONE),
             };
+            made.set(made.get() + usize::from(receipt.is_new));
             answers.push(receipt, id, topic, outbox);
         }
     }
@@ -263,6 +291,7 @@ struct Expected {
     connection: u64,
     outbox: Rc<Outbox>,
     topics: Vec<Topic>,
+    _claim: Claim,
 }
 
 impl Expected {

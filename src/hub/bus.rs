@@ -108,6 +108,11 @@ impl Bus {
         self.known.values.iter().map(|(topic, (seq, data))| (topic, *seq, data))
     }
 
+    /// Whether the topic has a value, stored or on its way to the store.
+    pub fn has(&self, topic: &Topic) -> bool {
+        self.known.values.contains_key(topic)
+    }
+
     /// Numbers a value and writes it.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     news::{News, Refusal},
+    shares::Holder,
     update::Update,
     uplink::{FeedStatus, Gap, Rejected},
 };
@@ -63,6 +64,35 @@ struct Listed {
 struct Client {
     outbox: Rc<Outbox>,
     topics: HashMap<Topic, usize>,
+    /// `None`: an operator, whose topics count for nobody.
+    holder: Option<Holder>,
+}
+
+impl Client {
+    fn gain(&mut self, topic: &Topic, place: usize) {
+        if self.topics.insert(topic.clone(), place).is_none()
+            && let Some(holder) = &self.holder
+        {
+            holder.take(topic);
+        }
+    }
+
+    /// Its place among the topic's subscribers.
+    fn lose(&mut self, topic: &Topic) -> Option<usize> {
+        let place = self.topics.remove(topic)?;
+        if let Some(holder) = &self.holder {
+            holder.give_back([topic].into_iter());
+        }
+        Some(place)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if let Some(holder) = &self.holder {
+            holder.give_back(self.topics.keys());
+        }
+    }
 }
 
 impl Fanout {
@@ -81,8 +111,9 @@ impl Fanout {
         }
     }
 
-    pub fn enter(&mut self, connection: u64, outbox: Rc<Outbox>) {
-        self.clients.insert(connection, Client { outbox, topics: HashMap::new() });
+    /// `holder`: whose topics the client's count towards.
+    pub fn enter(&mut self, connection: u64, outbox: Rc<Outbox>, holder: Option<Holder>) {
+        self.clients.insert(connection, Client { outbox, topics: HashMap::new(), holder });
     }
 
     /// Whether it was there.
@@ -114,7 +145,7 @@ impl Fanout {
             let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
             let is_new = !client.topics.contains_key(topic);
             if is_new {
-                client.topics.insert(topic.clone(), listed.subscribers.len());
+                client.gain(topic, listed.subscribers.len());
                 listed.subscribers.push((connection, client.outbox.clone()));
             }
             if let Some(last) = &listed.last {
@@ -138,7 +169,7 @@ impl Fanout {
     pub fn unsubscribe(&mut self, connection: u64, topics: &[Topic]) {
         for topic in topics {
             let Some(client) = self.clients.get_mut(&connection) else { return };
-            if let Some(place) = client.topics.remove(topic) {
+            if let Some(place) = client.lose(topic) {
                 if let Some(listed) = self.topics.get(topic) {
                     client.outbox.forget(&listed.key);
                 }
@@ -181,6 +212,7 @@ impl Fanout {
             }
             News::Gap(gap) => self.gap(&gap, now),
             News::Rejected(rejected) => self.rejected(&rejected, now),
+            News::Evicted(topic) => self.refuse(&topic, Refusal::Full, now),
             News::Restarted(at) => self.ask_again(at),
             News::Ended => self.close(),
         }

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::Hub,
-    messages::{Deliver, ListTopics, Publish, Stop, TopicLine},
+    messages::{Deliver, ListTopics, Publish, Publisher, Stop, TopicLine},
     news::News,
+    shares::Shares,
     source::Origin,
     uplink::FeedStatus,
 };
@@ -36,6 +37,8 @@ pub struct HubPlan {
     pub id: HubId,
     pub config: HubConfig,
     pub origin: Origin,
+    /// Topics that all connections of one address may have together.
+    pub max_topics_per_address: usize,
     pub metrics: Arc<HubMetrics>,
     pub logger: Logger,
 }
@@ -50,6 +53,7 @@ struct Shared {
     /// Unix ms.
     started: u64,
     running: Mutex<Running>,
+    shares: Arc<Shares>,
     /// Of all shards.
     clients: AtomicUsize,
 }
@@ -68,17 +72,25 @@ struct Running {
 pub enum PublishError {
     /// The bus has as many topics as it may.
     Full,
+    /// The topic would be new, and this client or its address has made as many as it may.
+    Share,
     /// There is no hub at the moment.
     Gone,
 }
 
 impl PublishError {
     pub const FULL: &str = "the bus has as many topics as it may; nothing was published";
+    pub const SHARE: &str = "this client, or all of its address together, has made as many topics of the bus as it may \
+                             (a tenth of max_topics; max_topics_per_address); nothing was published";
     pub const GONE: &str = "the hub cannot do that at the moment; nothing is known to be published";
 }
 
 /// What a publisher gets first: its value has a place in the order of all values.
-pub struct Receipt(pub(super) oneshot::Receiver<u64>);
+pub struct Receipt {
+    pub(super) answer: oneshot::Receiver<u64>,
+    /// The topic had no value before.
+    pub(super) is_new: bool,
+}
 
 impl Receipt {
     /// The topic's new number, once the value is stored, as `DURABILITY` says (D1).
@@ -86,7 +98,7 @@ impl Receipt {
     /// # Errors
     /// [`PublishError::Gone`]: whether the value is kept is not known.
     pub async fn seq(self) -> Result<u64, PublishError> {
-        self.0.await.map_err(|_| PublishError::Gone)
+        self.answer.await.map_err(|_| PublishError::Gone)
     }
 }
 
@@ -94,6 +106,7 @@ impl HubHandle {
     /// Starts it on a thread of its own.
     pub fn start(plan: HubPlan) -> Self {
         let shared = Shared {
+            shares: Shares::new(plan.max_topics_per_address),
             plan,
             arbiter: Arbiter::new().handle(),
             started: Now::read().unix_ms,
@@ -111,6 +124,10 @@ impl HubHandle {
 
     pub fn config(&self) -> &HubConfig {
         &self.0.plan.config
+    }
+
+    pub(super) fn shares(&self) -> &Arc<Shares> {
+        &self.0.shares
     }
 
     pub(super) fn origin(&self) -> &Origin {
@@ -231,9 +248,9 @@ impl HubHandle {
     ///
     /// # Errors
     /// [`PublishError`]; nobody has seen it.
-    pub async fn publish(&self, topic: Topic, data: RawJson) -> Result<Receipt, PublishError> {
+    pub async fn publish(&self, topic: Topic, data: RawJson, by: Publisher) -> Result<Receipt, PublishError> {
         let hub = self.address().ok_or(PublishError::Gone)?;
-        hub.send(Publish { topic, data }).await.unwrap_or(Err(PublishError::Gone))
+        hub.send(Publish { topic, data, by }).await.unwrap_or(Err(PublishError::Gone))
     }
 
     /// The server stops: closes the connection to the upstream. Resolves when that is done, or there is none. A bus is not

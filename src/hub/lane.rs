@@ -65,7 +65,8 @@ impl Lane {
         self.heard
     }
 
-    fn forget(&mut self, topics: &[Topic]) {
+    /// Nothing that waits for these topics is sent.
+    pub fn forget(&mut self, topics: &[Topic]) {
         if self.waiting.is_empty() || topics.is_empty() {
             return;
         }
@@ -98,7 +99,7 @@ impl Lane {
     /// Of each topic the newest update and the newest rejection stay, in their place, and the newest state of the feed. Several gaps become one, where the
     /// first was: it says more than is true of the values between them, and never less.
     fn conflate(&mut self) {
-        let key = |news: &News| Some((news.topic()?.clone(), matches!(news, News::Rejected(_))));
+        let key = |news: &News| Some((news.topic()?.clone(), matches!(news, News::Rejected(_) | News::Evicted(_))));
         let mut newest = HashMap::new();
         let (mut newest_feed, mut gap) = (None, None);
         for (place, news) in self.waiting.iter().enumerate() {
@@ -172,6 +173,7 @@ mod tests {
                 format!("g{}{}-{}", topics.join(""), gap.from, gap.to)
             }
             News::Rejected(rejected) => format!("!{}", rejected.topic.as_str()),
+            News::Evicted(topic) => format!("-{}", topic.as_str()),
             News::Restarted(_) | News::Ended => "end".into(),
         };
         news.iter().map(name).collect()

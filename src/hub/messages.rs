@@ -1,6 +1,8 @@
 //! Owns the messages of the `Hub` actor and what it sends to shards.
 //! Called by branches, by `HubHandle`, and by the hub.
 
+use std::net::IpAddr;
+
 use actix::{Message, Recipient};
 use serde::Serialize;
 
@@ -31,6 +33,16 @@ pub struct Wish {
 pub struct Publish {
     pub topic: Topic,
     pub data: RawJson,
+    pub by: Publisher,
+}
+
+/// Who publishes, which says how many new topics it may make.
+#[derive(Debug, Clone, Copy)]
+pub enum Publisher {
+    /// As many as the bus may have.
+    BackEnd,
+    /// A connection from this address (as limits count it), and whether its own share leaves room for a new topic.
+    Client { address: IpAddr, may_make: bool },
 }
 
 /// Sent when the server stops (D4); answered when the upstream's connection is closed, a second later at most, and there will be

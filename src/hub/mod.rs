@@ -16,6 +16,7 @@ mod lane;
 mod messages;
 mod news;
 mod server_feed;
+mod shares;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,6 @@ mod upstream;
 pub use branch::{Branch, Subscriber};
 pub use bus::{BusHome, is_whole};
 pub use handle::{HubHandle, HubPlan, PublishError};
-pub use messages::{Deliver, TopicLine};
+pub use messages::{Deliver, Publisher, TopicLine};
 pub use server_feed::ServerFeed;
 pub use source::{Origin, UpstreamPlan};

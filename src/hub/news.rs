@@ -19,6 +19,8 @@ pub enum News {
     Gap(Gap),
     /// The upstream does not have a topic that is wanted.
     Rejected(Rejected),
+    /// It made room for another, as it never had a value: it is not wanted any more.
+    Evicted(Topic),
     /// The hub ended abnormally at this moment (unix ms), and another has taken its place: it knows nothing of this shard.
     Restarted(u64),
     /// The hub ended abnormally too often of late: there is none now.
@@ -40,6 +42,7 @@ impl News {
         match self {
             Self::Update(update) | Self::Last(update) => Some(&update.topic),
             Self::Rejected(rejected) => Some(&rejected.topic),
+            Self::Evicted(topic) => Some(topic),
             _ => None,
         }
     }

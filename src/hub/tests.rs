@@ -97,8 +97,8 @@ fn deliver(fanout: &mut Fanout, news: Vec<News>) {
 #[test]
 fn h1_subscribed_comes_first_then_the_last_value_then_what_is_new() {
     let (mut fanout, first, second) = (fanout(), Client::new(), Client::new());
-    fanout.enter(1, first.outbox.clone());
-    fanout.enter(2, second.outbox.clone());
+    fanout.enter(1, first.outbox.clone(), None);
+    fanout.enter(2, second.outbox.clone(), None);
     subscribe(&mut fanout, 1, &["a"]);
     let wishes = Wishes { number: 1, unwanted: vec![], wanted: vec![topic("a")], clients: 2 };
     assert_eq!(fanout.wishes(), Some(wishes));
@@ -128,9 +128,9 @@ fn h2_the_hub_hears_of_the_first_and_the_last_client_and_subscriber_of_a_shard_o
     };
     assert_eq!(fanout.wishes(), wishes(&[], &[], 0), "the shard itself");
     assert_eq!(fanout.wishes(), None);
-    fanout.enter(1, Client::new().outbox);
+    fanout.enter(1, Client::new().outbox, None);
     assert_eq!(fanout.wishes(), wishes(&[], &[], 1));
-    (2..=3).for_each(|number| fanout.enter(number, Client::new().outbox));
+    (2..=3).for_each(|number| fanout.enter(number, Client::new().outbox, None));
     assert_eq!(fanout.wishes(), None, "somebody was there");
     subscribe(&mut fanout, 1, &["a"]);
     assert_eq!(fanout.wishes(), wishes(&[], &["a"], 3));
@@ -152,20 +152,20 @@ fn h2_the_hub_hears_of_the_first_and_the_last_client_and_subscriber_of_a_shard_o
 #[test]
 fn h6_a_subscriber_has_only_so_many_topics_and_one_too_many_changes_nothing() {
     let (mut fanout, client) = (fanout(), Client::new());
-    fanout.enter(1, client.outbox.clone());
+    fanout.enter(1, client.outbox.clone(), None);
     let topics: Vec<_> = (0..MAX_TOPICS).map(|n| topic(&n.to_string())).collect();
     let (most, last) = topics.split_at(MAX_TOPICS - 1);
     let mut subscribe = |topics: &[Topic]| {
-        fanout.expect(1, topics)?;
+        let _claim = fanout.expect(1, topics)?;
         fanout.subscribe(1, topics, subscribed(&[]), Instant::now());
         fanout.expect_no_more(topics);
         Ok(())
     };
     assert_eq!(subscribe(most), Ok(()));
-    assert_eq!(subscribe(&[last[0].clone(), topic("one more")]), Err(TooMany));
+    assert_eq!(subscribe(&[last[0].clone(), topic("one more")]), Err(TooMany::Client));
     assert_eq!(subscribe(last), Ok(()));
     assert_eq!(subscribe(&topics), Ok(()), "it has them already");
-    assert_eq!(subscribe(&[topic("one more")]), Err(TooMany));
+    assert_eq!(subscribe(&[topic("one more")]), Err(TooMany::Client));
     assert_eq!(fanout.wishes().map(|wishes| wishes.wanted.len()), Some(MAX_TOPICS));
     assert_eq!(client.told().len(), 3);
 }
@@ -174,7 +174,7 @@ fn h6_a_subscriber_has_only_so_many_topics_and_one_too_many_changes_nothing() {
 fn h3_every_client_hears_of_a_change_of_the_feed_once_and_a_newcomer_of_its_state() {
     let (mut fanout, client) = (Fanout::new(9, status(FeedState::Disconnected, 0)), Client::new());
     assert_eq!(fanout.state(), FeedState::Connecting, "whoever comes first makes it so");
-    fanout.enter(1, client.outbox.clone());
+    fanout.enter(1, client.outbox.clone(), None);
     let states = [FeedState::Disconnected, FeedState::Connecting, FeedState::Live, FeedState::Live, FeedState::Down];
     let news = |(since, state): (u64, FeedState)| News::Feed(status(state, since.max(1) - u64::from(since == 3)));
     deliver(&mut fanout, (0..).zip(states).map(news).collect());
@@ -187,7 +187,7 @@ fn h3_every_client_hears_of_a_change_of_the_feed_once_and_a_newcomer_of_its_stat
 fn h4_each_subscriber_is_told_of_the_gap_in_its_own_topics_before_the_first_fresh_value() {
     let (mut fanout, clients) = (fanout(), [(); 4].map(|()| Client::new()));
     for (number, client) in (0..).zip(&clients) {
-        fanout.enter(number, client.outbox.clone());
+        fanout.enter(number, client.outbox.clone(), None);
     }
     subscribe(&mut fanout, 0, &["b", "a"]);
     subscribe(&mut fanout, 1, &["b", "c"]);
@@ -202,7 +202,7 @@ fn h4_each_subscriber_is_told_of_the_gap_in_its_own_topics_before_the_first_fres
 #[test]
 fn h1_a_subscription_waits_until_the_hub_has_heard_of_all_its_topics() {
     let (mut fanout, client) = (fanout(), Client::new());
-    fanout.enter(1, client.outbox.clone());
+    fanout.enter(1, client.outbox.clone(), None);
     let topics = ["a", "b"].map(topic);
     fanout.expect(1, &topics[..1]).expect("few topics");
     assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[..1].to_vec()));
@@ -225,7 +225,7 @@ fn h1_a_subscription_waits_until_the_hub_has_heard_of_all_its_topics() {
 #[test]
 fn a_topic_that_the_hub_refuses_is_known_to_be_refused_until_somebody_asks_again() {
     let (mut fanout, client) = (fanout(), Client::new());
-    fanout.enter(1, client.outbox.clone());
+    fanout.enter(1, client.outbox.clone(), None);
     let topics = ["a", "b"].map(topic);
     fanout.expect(1, &topics).expect("few topics");
     fanout.wishes();
@@ -241,7 +241,7 @@ fn a_topic_that_the_hub_refuses_is_known_to_be_refused_until_somebody_asks_again
 #[test]
 fn a_topic_that_a_hub_s_successor_refuses_is_taken_from_its_subscribers_with_an_error() {
     let (mut fanout, client) = (fanout(), Client::new());
-    fanout.enter(1, client.outbox.clone());
+    fanout.enter(1, client.outbox.clone(), None);
     subscribe(&mut fanout, 1, &["a", "b", "c"]);
     fanout.wishes();
     fanout.heard(1, Vec::new(), Instant::now());
@@ -264,7 +264,7 @@ fn a_topic_that_a_hub_s_successor_refuses_is_taken_from_its_subscribers_with_an_
 fn h2_who_has_a_topic_that_the_upstream_rejects_is_told_and_stays_and_who_comes_makes_the_hub_ask_again() {
     let (mut fanout, clients) = (fanout(), [(); 3].map(|()| Client::new()));
     for (number, client) in (0..).zip(&clients) {
-        fanout.enter(number, client.outbox.clone());
+        fanout.enter(number, client.outbox.clone(), None);
     }
     subscribe(&mut fanout, 0, &["a", "b"]);
     subscribe(&mut fanout, 1, &["b"]);

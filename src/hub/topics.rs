@@ -32,6 +32,8 @@ pub enum Change {
     Watch(Topic),
     /// Nobody wants it any more.
     Unwatch(Topic),
+    /// It made room for another: these shards want it, and do not have it any more. `Unwatch` follows.
+    Evict(Topic, BTreeSet<usize>),
 }
 
 /// The topics that anybody wants or wanted a moment ago. What is over is forgotten: its value would only get old.
@@ -42,6 +44,11 @@ pub struct Topics {
     lingering: BTreeSet<(Instant, Topic)>,
     /// Entries that have a value.
     valued: usize,
+    /// Topics that are wanted and never had a value, the longest waiting first.
+    bare: BTreeMap<u64, Topic>,
+    next_place: u64,
+    /// Topics from this place on were asked for in the present wish, which must not drive out its own.
+    wish_begins: u64,
     /// Where the numbers of a topic begin: above those of every topic that was forgotten, and one further, so that what a shard
     /// may still hold of the old is never taken for the value before the new (`Update::follows`).
     floor: u64,
@@ -62,6 +69,8 @@ struct Entry {
     gap: Option<(u64, u64)>,
     /// While nobody wants it: when it is over.
     ends: Option<Instant>,
+    /// Its place in `bare`.
+    place: Option<u64>,
 }
 
 /// What it means that another shard wants a topic.
@@ -71,7 +80,7 @@ pub enum Wanted {
     New,
     /// Its last value, if there is one, and the gap behind it.
     Known(Option<Update>, Option<(u64, u64)>),
-    /// There are as many topics as there may be.
+    /// There are as many topics as there may be, and all have values.
     Refused,
 }
 
@@ -83,6 +92,9 @@ impl Topics {
             entries: HashMap::new(),
             lingering: BTreeSet::new(),
             valued: 0,
+            bare: BTreeMap::new(),
+            next_place: 0,
+            wish_begins: 0,
             floor,
             clients: BTreeMap::new(),
             is_active: false,
@@ -110,6 +122,11 @@ impl Topics {
         }
     }
 
+    /// What is wanted from now on is wanted by one shard, together.
+    pub fn begin_wish(&mut self) {
+        self.wish_begins = self.next_place;
+    }
+
     /// A shard has a subscriber of the topic. Said twice, it counts once.
     pub fn want(&mut self, topic: &Topic, shard: usize) -> Wanted {
         if let Some(entry) = self.entries.get_mut(topic) {
@@ -123,9 +140,17 @@ impl Topics {
         if !self.has_place() {
             return Wanted::Refused;
         }
-        self.entries.insert(topic.clone(), Entry { shards: [shard].into(), seq: self.floor, ..Entry::default() });
+        let place = Some(self.next_place);
+        self.bare.insert(self.next_place, topic.clone());
+        self.next_place += 1;
+        self.entries
+            .insert(topic.clone(), Entry { shards: [shard].into(), seq: self.floor, place, ..Entry::default() });
         self.changes.push(Change::Watch(topic.clone()));
         Wanted::New
+    }
+
+    pub fn is_wanted_by(&self, topic: &Topic, shard: usize) -> bool {
+        self.entries.get(topic).is_some_and(|entry| entry.shards.contains(&shard))
     }
 
     /// A shard's last subscriber of the topic is gone.
@@ -148,6 +173,7 @@ impl Topics {
         entry.gap = None;
         if entry.last.replace(value.clone()).is_none() {
             self.valued += 1;
+            entry.place.take().map(|place| self.bare.remove(&place));
         }
         let update = Update { topic: topic.clone(), seq: entry.seq, value };
         Some((update, entry.shards.iter().copied()))
@@ -171,6 +197,7 @@ impl Topics {
         }
         if entry.last.replace(value.clone()).is_none() {
             self.valued += 1;
+            entry.place.take().map(|place| self.bare.remove(&place));
         }
         entry.seq = seq;
         (Update { topic: topic.clone(), seq, value }, entry.shards.iter().copied())
@@ -213,7 +240,7 @@ impl Topics {
         list
     }
 
-    /// Whether there may be another topic without a value. What lingers makes room.
+    /// Whether there may be another topic without a value. What lingers makes room, then what never had a value.
     fn has_place(&mut self) -> bool {
         let Rules { keeps, max_topics, .. } = self.rules;
         loop {
@@ -222,19 +249,35 @@ impl Topics {
             if count < max_topics {
                 return true;
             }
-            if self.lingering.is_empty() {
+            if !self.lingering.is_empty() {
+                self.end_first();
+            } else if !self.evict_first() {
                 return false;
             }
-            self.end_first();
         }
     }
 
     /// Ends the topic that lingers longest.
     fn end_first(&mut self) {
         let Some((_, topic)) = self.lingering.pop_first() else { return };
+        self.remove(topic);
+    }
+
+    /// Ends the wanted topic that has waited for a value longest. `false`: there is none but those of this wish.
+    fn evict_first(&mut self) -> bool {
+        let Some(first) = self.bare.first_entry().filter(|first| *first.key() < self.wish_begins) else { return false };
+        let topic = first.get().clone();
+        let shards = self.entries.get(&topic).map(|entry| entry.shards.clone()).unwrap_or_default();
+        self.changes.push(Change::Evict(topic.clone(), shards));
+        self.remove(topic);
+        true
+    }
+
+    fn remove(&mut self, topic: Topic) {
         if let Some(entry) = self.entries.remove(&topic) {
             self.floor = self.floor.max(entry.seq + 1);
             self.valued -= usize::from(entry.last.is_some());
+            entry.place.map(|place| self.bare.remove(&place));
         }
         self.changes.push(Change::Unwatch(topic));
     }

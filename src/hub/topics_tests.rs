@@ -37,6 +37,7 @@ fn changes(topics: &mut Topics) -> String {
         Change::Active(false) => "off".into(),
         Change::Watch(topic) => format!("+{}", topic.as_str()),
         Change::Unwatch(topic) => format!("-{}", topic.as_str()),
+        Change::Evict(topic, shards) => format!("!{}{shards:?}", topic.as_str()),
     };
     topics.changes().into_iter().map(name).collect::<Vec<_>>().join(" ")
 }
@@ -142,9 +143,11 @@ fn a_topic_too_many_is_refused_unless_one_lingers_that_can_go() {
     let (mut topics, now) = (Topics::new(rules(LINGER, 2, false), 0), Instant::now());
     for name in ["a", "b"] {
         assert!(matches!(topics.want(&topic(name), 0), Wanted::New));
+        publish(&mut topics, name, "1");
     }
+    topics.begin_wish();
     assert!(matches!(topics.want(&topic("c"), 0), Wanted::Refused));
-    assert!(matches!(topics.want(&topic("a"), 1), Wanted::Known(None, None)), "it is there already");
+    assert!(matches!(topics.want(&topic("a"), 1), Wanted::Known(Some(_), None)), "it is there already");
     // Left and back: what is wanted does not go.
     topics.unwant(&topic("a"), 0, now);
     topics.unwant(&topic("a"), 1, now);
@@ -170,10 +173,40 @@ fn an_event_bus_keeps_what_was_published_though_nobody_wants_it() {
     for name in ["x", "y"] {
         assert!(matches!(topics.want(&topic(name), 0), Wanted::New));
     }
+    // A wish does not drive out its own.
     assert!(matches!(topics.want(&topic("z"), 0), Wanted::Refused));
     assert_eq!(put(&mut topics, "x", 1), [0], "who waits for it gets it");
     assert!(matches!(topics.want(&topic("z"), 0), Wanted::New), "and leaves a place to others");
     assert_eq!(topics.len(), 5);
+}
+
+#[test]
+fn in_a_full_hub_what_never_had_a_value_makes_room_the_longest_waiting_first_but_not_for_its_own_wish() {
+    for keeps in [false, true] {
+        let mut topics = Topics::new(rules(LINGER, 3, keeps), 0);
+        for (name, shard) in [("junk 1", 0), ("real", 0), ("junk 2", 1)] {
+            topics.want(&topic(name), shard);
+        }
+        topics.want(&topic("junk 1"), 1);
+        let _ = topics.put(&topic("real"), 1, value("1"));
+        if keeps {
+            // Of a bus only what has no value counts here.
+            topics.want(&topic("junk 3"), 0);
+        }
+        changes(&mut topics);
+        topics.begin_wish();
+        assert!(matches!(topics.want(&topic("new 1"), 0), Wanted::New));
+        assert!(topics.is_wanted_by(&topic("new 1"), 0) && !topics.is_wanted_by(&topic("junk 1"), 0));
+        assert_eq!(changes(&mut topics), "!junk 1{0, 1} -junk 1 +new 1");
+        assert!(matches!(topics.want(&topic("new 2"), 0), Wanted::New));
+        assert_eq!(changes(&mut topics), "!junk 2{1} -junk 2 +new 2");
+        if !keeps {
+            assert!(matches!(topics.want(&topic("new 3"), 0), Wanted::Refused), "the others are of this wish");
+        }
+        assert!(matches!(topics.want(&topic("real"), 1), Wanted::Known(Some(_), None)), "it has a value");
+        topics.begin_wish();
+        assert!(matches!(topics.want(&topic("junk 1"), 1), Wanted::New), "it waits again, at the end");
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) struct Upstreams {
     hub_gaps: IntCounterVec,
     hub_unusable: IntCounterVec,
     hub_rejected: IntCounterVec,
+    hub_evicted: IntCounterVec,
     hub_restarts: IntCounterVec,
     proxy_sessions: IntGaugeVec,
     proxy_sessions_total: IntCounterVec,
@@ -59,6 +60,8 @@ pub struct HubMetrics {
     pub unusable: IntCounter,
     /// Topics that the upstream rejected.
     pub rejected: IntCounter,
+    /// Topics that never had a value and made room for others.
+    pub evicted: IntCounter,
     /// How often the hub ended abnormally and was started again.
     pub restarts: IntCounter,
     live: IntGauge,
@@ -104,6 +107,7 @@ impl Upstreams {
             hub_gaps: counters("hub", "innkeeper_hub_gaps_total", "Times that values may have been missed (H4)."),
             hub_unusable: counters("hub", "innkeeper_hub_unusable_total", "Frames and items of no known kind."),
             hub_rejected: counters("hub", "innkeeper_hub_rejected_total", "Topics that the upstream rejected."),
+            hub_evicted: counters("hub", "innkeeper_hub_evicted_total", "Topics without a value that made room."),
             hub_restarts: counters("hub", "innkeeper_hub_restarts_total", "Hubs started again after a failure."),
             proxy_sessions: gauges("proxy", "innkeeper_proxy_sessions", "Upstream connections of a proxy."),
             proxy_sessions_total: counters("proxy", "innkeeper_proxy_sessions_total", "Upstream connections opened."),
@@ -140,6 +144,7 @@ impl Upstreams {
                 gaps: self.hub_gaps.with_label_values(label),
                 unusable: self.hub_unusable.with_label_values(label),
                 rejected: self.hub_rejected.with_label_values(label),
+                evicted: self.hub_evicted.with_label_values(label),
                 restarts: self.hub_restarts.with_label_values(label),
                 live: self.hub_live.with_label_values(label),
                 state: AtomicU8::new(0),

@@ -141,6 +141,13 @@ impl Fields {
         }
     }
 
+    pub fn optional_number<N: TryFrom<u64>>(&mut self, key: &Key, scope: &mut Scope<'_>) -> Option<N> {
+        match self.value(key, scope) {
+            Some(Value::Number(number)) => N::try_from(number).ok(),
+            _ => None,
+        }
+    }
+
     pub fn decimal(&mut self, key: &Key, scope: &mut Scope<'_>) -> f64 {
         match self.value(key, scope) {
             Some(Value::Decimal(number)) => number,

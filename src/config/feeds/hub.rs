@@ -14,6 +14,8 @@ use crate::config::yaml::Node;
 
 /// A topic's name is no longer.
 const MAX_PATTERN_BYTES: usize = 128;
+/// What a subscriber may have of a hub with fewer than ten times as many topics.
+const MIN_SHARE: usize = 10;
 
 /// `provider`: what it is told to be described by; `None`: custom, or a bus. `None` comes back when there is a problem.
 pub(super) fn hub(
@@ -42,7 +44,8 @@ pub(super) fn hub(
     let publish = publish(&mut fields, is_feed, scope);
     let access = TopicAccess { subscribe: subscribe(&mut fields, scope), publish };
     let max_topics = fields.number(&keys::MAX_TOPICS, scope);
-    let max_topics_per_client = fields.number(&keys::MAX_TOPICS_PER_CLIENT, scope);
+    let max_topics_per_client = per_client(&mut fields, max_topics, scope);
+    let max_topics_per_address = per_address(&mut fields, max_topics, scope);
     let linger = fields.time(&keys::LINGER_MS, scope);
     let flush_interval = fields.time(&keys::FLUSH_INTERVAL_MS, scope);
     let feed = if is_feed {
@@ -60,7 +63,47 @@ pub(super) fn hub(
     fields.finish(scope);
     let off = off(&scope.missing, "hub");
     let feed = if off.is_some() { None } else { feed };
-    Some(HubConfig { id, provider, off, feed, access, max_topics, max_topics_per_client, linger, flush_interval })
+    Some(HubConfig {
+        id,
+        provider,
+        off,
+        feed,
+        access,
+        max_topics,
+        max_topics_per_client,
+        max_topics_per_address,
+        linger,
+        flush_interval,
+    })
+}
+
+/// What one client may have of a hub, or make in a bus: a tenth, but in a hub of few topics enough to be of use.
+pub fn share(max_topics: usize) -> usize {
+    (max_topics / 10).max(MIN_SHARE)
+}
+
+/// One subscriber must not have all topics of a hub.
+fn per_client(fields: &mut Fields, max_topics: usize, scope: &mut Scope<'_>) -> usize {
+    let most = share(max_topics);
+    let place = fields.place(&keys::MAX_TOPICS_PER_CLIENT);
+    let Some(written) = fields.optional_number(&keys::MAX_TOPICS_PER_CLIENT, scope) else {
+        return most.min(max_topics);
+    };
+    if written > most {
+        let wrong =
+            format!("is more than a tenth of max_topics ({max_topics}): at most {most}; raise max_topics as well");
+        scope.complain(&place, &wrong);
+    }
+    written
+}
+
+fn per_address(fields: &mut Fields, max_topics: usize, scope: &mut Scope<'_>) -> Option<usize> {
+    let place = fields.place(&keys::MAX_TOPICS_PER_ADDRESS);
+    let written = fields.optional_number(&keys::MAX_TOPICS_PER_ADDRESS, scope)?;
+    if written > max_topics {
+        scope.complain(&place, &format!("is more than max_topics ({max_topics})"));
+    }
+    Some(written)
 }
 
 fn publish(fields: &mut Fields, is_feed: bool, scope: &mut Scope<'_>) -> Vec<String> {

@@ -48,8 +48,10 @@ groups! {
             "Who may publish from a connection; only without a url";
         MAX_TOPICS "max_topics" = "1000", Kind::Count { min: 1, max: 1_000_000 },
             "Different topics of all subscribers together";
-        MAX_TOPICS_PER_CLIENT "max_topics_per_client" = "1000", Kind::Count { min: 1, max: 100_000 },
-            "Topics that one subscriber may have";
+        MAX_TOPICS_PER_CLIENT "max_topics_per_client" = "", Kind::Count { min: 1, max: 100_000 },
+            "Topics that one subscriber may have: at most a tenth of max_topics, or 10 if that is more. Unset: that many";
+        MAX_TOPICS_PER_ADDRESS "max_topics_per_address" = "", Kind::Count { min: 1, max: 1_000_000 },
+            "The same for all subscribers of one address (an IPv6 /64): at most max_topics. Unset: max_topics_per_client × MAX_CONNECTIONS_PER_IP / 2";
         LINGER_MS "linger_ms" = "1000", Kind::Millis { min: 0, max: 3_600_000 },
             "Time from a topic's last subscriber to the unsubscription, and from the last client to the closing of the connection";
         FLUSH_INTERVAL_MS "flush_interval_ms" = "20", Kind::Millis { min: 0, max: 10_000 },

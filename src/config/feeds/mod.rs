@@ -17,6 +17,7 @@ mod tests;
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub(super) use self::fields::suggestion;
+pub use self::hub::share;
 pub use self::shipped::{VARIABLES, Variable};
 use super::Secret;
 
@@ -41,6 +42,8 @@ pub struct HubConfig {
     pub max_topics: usize,
     /// Topics that one subscriber may have.
     pub max_topics_per_client: usize,
+    /// Topics that all subscribers of one address may have together; `None`: see `app`.
+    pub max_topics_per_address: Option<usize>,
     /// From the last subscriber's leaving to the unsubscription upstream, and from the last client's leaving to the
     /// closing of the upstream connection (H2).
     pub linger: Duration,

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Now,
     http::routes::Site,
-    hub::{HubHandle, PublishError, TopicLine},
+    hub::{HubHandle, PublishError, Publisher, TopicLine},
     observe::{metrics::HubMetrics, stats::HubStats},
     protocol::{HubId, Topic, api::parse_publish, error_code},
 };
@@ -82,8 +82,10 @@ async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payl
     if data.as_str().len() > max_data {
         return Err(Problem::message_too_big());
     }
-    let seq = within_patience(async { hub.publish(topic, data).await.map_err(refused)?.seq().await.map_err(refused) })
-        .await?;
+    let seq = within_patience(async {
+        hub.publish(topic, data, Publisher::BackEnd).await.map_err(refused)?.seq().await.map_err(refused)
+    })
+    .await?;
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
 }
 
@@ -130,6 +132,7 @@ fn no_such_hub() -> Problem {
 fn refused(error: PublishError) -> Problem {
     match error {
         PublishError::Full => Problem::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::FULL),
+        PublishError::Share => Problem::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::SHARE),
         PublishError::Gone => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, PublishError::GONE)
         }

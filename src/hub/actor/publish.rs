@@ -1,7 +1,7 @@
 //! Owns what a `Hub` does as an event bus: it opens its log, writes what is published, and shows it when it is stored.
 //! Called by the `Hub` actor's start and by publishers, through `HubHandle`.
 
-use std::time::Duration;
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
 use slog::warn;
@@ -13,7 +13,7 @@ use crate::{
     hub::{
         bus::Written,
         handle::{PublishError, Receipt},
-        messages::Publish,
+        messages::{Publish, Publisher},
         source::Source,
         update::Value,
     },
@@ -94,8 +94,10 @@ impl Hub {
 impl Handler<Publish> for Hub {
     type Result = Result<Receipt, PublishError>;
 
-    fn handle(&mut self, Publish { topic, data }: Publish, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Publish { topic, data, by }: Publish, context: &mut Self::Context) -> Self::Result {
         let Source::Bus(bus) = &mut self.source else { return Err(PublishError::Gone) };
+        let is_new = !bus.has(&topic);
+        let maker = if is_new { maker(&self.made, by, self.handle.shares().most())? } else { None };
         let (home, (answer, answered)) = (bus.home().clone(), oneshot::channel());
         match bus.write(topic, data, answer)? {
             (Appended::Pending(ticket), written) => home.defer(ticket, written),
@@ -104,10 +106,23 @@ impl Handler<Publish> for Hub {
                 self.settle(Now::read(), context);
             }
         }
+        if let Some(address) = maker {
+            *self.made.entry(address).or_default() += 1;
+        }
         // When the store is slow, publishers feel it: the mailbox fills up, and they wait.
         if let Some(journal) = home.congested() {
             context.wait(async move { journal.space().await }.into_actor(self));
         }
-        Ok(Receipt(answered))
+        Ok(Receipt { answer: answered, is_new })
+    }
+}
+
+/// Whose new topic it counts as, if anybody's.
+fn maker(made: &HashMap<IpAddr, usize>, by: Publisher, most: usize) -> Result<Option<IpAddr>, PublishError> {
+    let Publisher::Client { address, may_make } = by else { return Ok(None) };
+    if may_make && made.get(&address).is_none_or(|made| *made < most) {
+        Ok(Some(address))
+    } else {
+        Err(PublishError::Share)
     }
 }

@@ -8,8 +8,9 @@ use std::{
 
 use super::{Fanout, Listed, Refusal};
 use crate::{
-    protocol::{Topic, error_code},
-    ws::error_frame,
+    hub::shares::Claim,
+    protocol::{ServerFrame, Topic, error_code},
+    ws::json_frame,
 };
 
 /// What the hub is to be told, in this order.
@@ -23,9 +24,14 @@ pub struct Wishes {
     pub clients: usize,
 }
 
-/// A subscriber would have more topics than it may.
+/// Whoever would have more topics than it may.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TooMany;
+pub enum TooMany {
+    /// The subscriber.
+    Client,
+    /// All subscribers of its address together.
+    Address,
+}
 
 /// What is known of topics that somebody wants to subscribe to.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,18 +56,21 @@ impl Refusal {
 
 impl Fanout {
     /// A client is going to subscribe to these: the hub is to hear of them. Call [`Fanout::expect_no_more`] once it has, or has
-    /// given up.
+    /// given up; the claim is to be kept until then.
     ///
     /// # Errors
     /// [`TooMany`]; nothing has changed.
-    pub fn expect(&mut self, connection: u64, topics: &[Topic]) -> Result<(), TooMany> {
+    pub fn expect(&mut self, connection: u64, topics: &[Topic]) -> Result<Claim, TooMany> {
         let topics: BTreeSet<_> = topics.iter().collect();
-        if let Some(client) = self.clients.get(&connection) {
+        let client = self.clients.get(&connection);
+        if let Some(client) = client {
             let new = topics.iter().filter(|topic| !client.topics.contains_key(**topic)).count();
             if client.topics.len() + new > self.max_topics_per_client {
-                return Err(TooMany);
+                return Err(TooMany::Client);
             }
         }
+        let holder = client.and_then(|client| client.holder.as_ref());
+        let claim = Claim::new(holder, &topics).ok_or(TooMany::Address)?;
         for topic in topics {
             let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
             listed.expected += 1;
@@ -71,7 +80,7 @@ impl Fanout {
                 self.changed.insert(topic.clone());
             }
         }
-        Ok(())
+        Ok(claim)
     }
 
     pub fn expect_no_more(&mut self, topics: &[Topic]) {
@@ -132,21 +141,29 @@ impl Fanout {
     pub fn heard(&mut self, number: u64, refused: Vec<(Topic, Refusal)>, now: Instant) {
         self.heard = self.heard.max(number);
         for (topic, why) in refused {
-            let Some(listed) = self.topics.get_mut(&topic).filter(|listed| listed.asked == Some(number)) else {
-                continue;
-            };
-            listed.refused = Some(why);
-            // Of a hub that was replaced: the one before had it.
-            let (code, reason) = why.words();
-            let frame = error_frame(code, &format!("{reason}; {topic:?} is not subscribed any more"), None);
-            for (connection, outbox) in listed.subscribers.drain(..) {
-                outbox.push(frame.clone(), now);
-                if let Some(client) = self.clients.get_mut(&connection) {
-                    client.topics.remove(&topic);
-                }
+            // Subscribers it has had in the life of a hub before this one.
+            if self.topics.get(&topic).is_some_and(|listed| listed.asked == Some(number)) {
+                self.refuse(&topic, why, now);
             }
-            self.changed.insert(topic);
         }
+    }
+
+    /// The hub does not have the topic any more: its subscribers are told, and do not have it either.
+    pub(super) fn refuse(&mut self, topic: &Topic, why: Refusal, now: Instant) {
+        let Some(listed) = self.topics.get_mut(topic) else { return };
+        listed.refused = Some(why);
+        let (code, reason) = why.words();
+        let message = format!("{reason}; {topic:?} is not subscribed any more");
+        let (message, id, named) = (message.as_str(), None, Some(topic));
+        let frame = json_frame(|out| ServerFrame::Error { code, message, id, topic: named }.write(out));
+        for (connection, outbox) in listed.subscribers.drain(..) {
+            outbox.forget(&listed.key);
+            outbox.push_behind(frame.clone(), now);
+            if let Some(client) = self.clients.get_mut(&connection) {
+                client.lose(topic);
+            }
+        }
+        self.changed.insert(topic.clone());
     }
 
     /// Whether a value is of a time when this topic was wanted here: `heard` is the newest wish that the hub had heard by then.

@@ -57,6 +57,9 @@ impl Handler<Deliver> for Shard {
     }
 }
 
+/// Where clients come from.
+const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 struct Setting {
     panics: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
@@ -79,6 +82,7 @@ impl Setting {
             access: TopicAccess { subscribe: vec![("*".into(), vec![TopicPattern("*".into())])], publish: Vec::new() },
             max_topics: 9,
             max_topics_per_client: 9,
+            max_topics_per_address: None,
             linger: Duration::ZERO,
             flush_interval: Duration::ZERO,
         };
@@ -86,6 +90,7 @@ impl Setting {
             id: HubId::parse("fragile").expect("an id"),
             config,
             origin: Origin::Polled(Box::new(make)),
+            max_topics_per_address: 9,
             metrics: metrics.hub("fragile", "test", true),
             logger: Logger::root(Discard, slog::o!()),
         });
@@ -116,7 +121,7 @@ async fn wait_until(is_so: impl Fn() -> bool, what: &str) {
 fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_gap() {
     actix::System::new().block_on(async {
         let (setting, client) = (Setting::start(), Client::new());
-        let subscriber = setting.branch.enter(1, &client.outbox, "player").expect("it runs");
+        let subscriber = setting.branch.enter(1, &client.outbox, "player", HERE).expect("it runs");
         subscriber.subscribe(vec![topic("a")]).expect("the hub has to hear of it").await;
         let values = || client.told().iter().filter(|frame| frame["type"] == "data").count();
         wait_until(|| values() > 1, "two values").await;
@@ -153,7 +158,7 @@ fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_ga
 fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
     actix::System::new().block_on(async {
         let (setting, client) = (Setting::start(), Client::new());
-        let subscriber = setting.branch.enter(1, &client.outbox, "player").expect("it runs");
+        let subscriber = setting.branch.enter(1, &client.outbox, "player", HERE).expect("it runs");
         setting.panics.store(u64::MAX, SeqCst);
         let subscribing = subscriber.subscribe(vec![topic("a")]).expect("the hub has to hear of it");
         wait_until(|| client.outbox.cause().is_some(), "a close").await;
@@ -162,7 +167,7 @@ fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
         // It does not wait for a hub that is not there.
         subscribing.await;
         let late = Client::new();
-        assert!(setting.branch.enter(2, &late.outbox, "player").is_none());
+        assert!(setting.branch.enter(2, &late.outbox, "player", HERE).is_none());
         assert_eq!(late.outbox.cause().map(Cause::code), Some(1013));
         drop(subscriber);
         assert_eq!(setting.metrics.hub("fragile", "", true).clients.get(), 0);
@@ -176,7 +181,7 @@ fn a_burst_for_thousands_is_told_in_order_and_in_parts_with_other_work_of_the_sh
         let clients: Vec<_> = (0..2000).map(|_| Client::new()).collect();
         let subscribers: Vec<_> = (0..)
             .zip(&clients)
-            .map(|(number, client)| setting.branch.enter(number, &client.outbox, "player").expect("it runs"))
+            .map(|(number, client)| setting.branch.enter(number, &client.outbox, "player", HERE).expect("it runs"))
             .collect();
         // The source says nothing of this one.
         for subscriber in &subscribers {

@@ -112,7 +112,7 @@ impl World {
             watched: BTreeSet::new(),
         };
         for (number, client) in world.clients.iter().enumerate() {
-            world.fanouts[number % SHARDS].enter(number as u64, client.outbox.clone());
+            world.fanouts[number % SHARDS].enter(number as u64, client.outbox.clone(), None);
         }
         world.send();
         world
@@ -148,6 +148,7 @@ impl World {
         for change in self.topics.changes() {
             match change {
                 Change::Active(_) => {}
+                Change::Evict(..) => unreachable!("there is room for all names"),
                 Change::Watch(topic) => {
                     assert!(self.watched.insert(topic.clone()), "duplicates never reach the source");
                     let name = NAMES.into_iter().find(|name| *name == topic.as_str()).expect("a name");

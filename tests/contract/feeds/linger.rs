@@ -124,7 +124,7 @@ fn h2_the_last_clients_leaving_closes_the_upstream_connection_however_it_leaves(
 #[test]
 fn h2_many_topics_go_in_few_frames_and_never_faster_than_the_upstream_allows() {
     const EACH: usize = 5;
-    let rig = Rig::with(&["batch: 5", "messages_per_second: 20"], &[]);
+    let rig = Rig::with(&["batch: 5", "messages_per_second: 20", "max_topics: 5000"], &[]);
     let mut client = rig.subscriber(&["T.O:first"]);
     let names: Vec<_> = (0..300).map(|n| format!("T.O:{n}")).collect();
     let begun = Instant::now();
@@ -157,6 +157,14 @@ fn h2_a_hub_has_only_so_many_topics_and_a_subscriber_too() {
         subscribe(&mut b, &[topic]);
         rig.fake.wait(topic, |desk| desk.topics().contains(topic).then_some(()));
     }
+    // With values, all of them stay.
+    for topic in ["T.O:A", "T.O:B", "T.O:C", "T.O:D", "T.O:E"] {
+        rig.fake.publish(topic, json!({"n": 1}));
+    }
+    for topic in ["T.O:D", "T.O:E"] {
+        data(&mut b, topic);
+    }
+    data(&mut a, "T.O:C");
     unsubscribe(&mut b, &["T.O:A"]);
     b.send(&json!({"type": "subscribe", "topics": ["T.O:F"]}));
     let error = b.until_type("error");

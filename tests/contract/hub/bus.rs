@@ -125,16 +125,92 @@ fn a_bus_has_only_so_many_topics_and_a_subscriber_too() {
     subscribe(&mut referee, &["a"]);
     assert_eq!(referee.next()["seq"], 2);
     error(&mut referee, &json!({"type": "subscribe", "topics": ["b", "c"]}), "too_many_topics");
-    // Topics that nobody has published yet have a bound of their own, for all subscribers together.
+    // Topics that nobody has published yet have a bound of their own, for all subscribers together. The oldest makes room.
     let mut players: Vec<_> = (0..2).map(|_| enter(&server, "player")).collect();
     subscribe(&mut players[0], &["score.1", "score.2"]);
-    players[0].drain();
-    let frame = json!({"type": "subscribe", "topics": ["score.3", "score.4"]});
-    let refused = error(&mut players[1], &frame, "too_many_topics");
-    assert!(refused["message"].as_str().is_some_and(|message| message.contains("score.4")), "{refused}");
-    // All of them or none, and what was not subscribed is free again.
-    subscribe(&mut players[1], &["score.2", "score.3"]);
+    subscribe(&mut players[1], &["score.3", "score.4"]);
+    let evicted = players[0].next();
+    assert_eq!((&evicted["code"], &evicted["topic"]), (&json!("too_many_topics"), &json!("score.1")), "{evicted}");
     server.wait_for_metric("innkeeper_hub_topics{hub=\"lobby\"}", 6.0);
+    assert_eq!(server.metric("innkeeper_hub_evicted_total{hub=\"lobby\"}"), 1.0);
+}
+
+/// A bus of 40 topics, of which an address may have 25, where everybody is a player who may publish, and the addresses are told by a proxy.
+fn open_bus() -> HubServer {
+    let yaml = "hubs: { lobby: { publish: [player], max_topics: 40, max_topics_per_address: 25 } }";
+    yaml::start(yaml, &[("CLIENT_IP_HEADER", "X-Real-IP"), ("HTTP_API_SECRET", SECRET), ("MESSAGE_BURST", "1000")])
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef-api-secret";
+
+fn from(server: &HubServer, address: &str) -> Client {
+    server.try_connect("/ws/lobby", &[("X-Real-IP", address)]).expect("let in").welcomed()
+}
+
+#[test]
+fn a_client_that_publishes_to_ever_new_topics_leaves_room_for_others_and_for_the_back_end() {
+    let server = open_bus();
+    let publish_new = |client: &mut Client, name: &str, count: u64| {
+        (0..count).for_each(|id| publish(client, id + 1, &format!("{name} {id}"), &json!(id)));
+        (0..count).filter(|_| client.next()["type"] == "published").count()
+    };
+    let mut first = from(&server, "2001:db8::1");
+    assert_eq!(publish_new(&mut first, "junk", 15), 10, "a tenth of the topics, or ten");
+    assert_eq!(published(&mut first, 20, "junk 0", &json!(1)), 2, "those that are there go on");
+    // A client that comes back has a new share, its address has not.
+    let mut made = 10;
+    for connection in 0..4 {
+        let mut again = from(&server, &format!("2001:db8::{connection}:2"));
+        made += publish_new(&mut again, &format!("more {connection}"), 11);
+    }
+    assert_eq!(made, 25);
+    let path = "/api/hubs/lobby/topics/news";
+    let secret = [("Authorization", &*format!("Bearer {SECRET}"))];
+    assert_eq!(server.request("POST", path, &secret, Some(r#"{"data":1}"#)).json(), json!({"seq": 1}));
+}
+
+#[test]
+fn one_address_cannot_take_all_topics_of_a_hub_and_junk_makes_room_for_what_is_asked_for() {
+    let server = open_bus();
+    let names = |name: &str, count: usize| (0..count).map(|n| format!("{name} {n}")).collect::<Vec<_>>();
+    let mut junk = Vec::new();
+    for number in 0..4 {
+        let mut client = from(&server, &format!("2001:db8:0:{number}::1"));
+        let frame = json!({"type": "subscribe", "topics": names(&format!("junk {number}"), 11)});
+        let refused = error(&mut client, &frame, "too_many_topics");
+        assert!(refused["message"].as_str().is_some_and(|words| words.contains("max_topics_per_client")), "{refused}");
+        subscribe(&mut client, &names(&format!("junk {number}"), 10).iter().map(String::as_str).collect::<Vec<_>>());
+        junk.push(client);
+    }
+    // The hub is full of names that nobody publishes to. Whoever wants another one gets it.
+    let mut other = from(&server, "192.0.2.1");
+    subscribe(&mut other, &["chat"]);
+    let evicted = junk[0].next();
+    assert_eq!((&evicted["code"], &evicted["topic"]), (&json!("too_many_topics"), &json!("junk 0 0")), "{evicted}");
+    assert_eq!(published(&mut other, 1, "chat", &json!("hello")), 1);
+    assert_eq!(other.until_type("data")["data"], "hello");
+    // What was evicted may be asked for again.
+    subscribe(&mut junk[0], &["junk 0 0"]);
+}
+
+#[test]
+fn all_connections_of_one_address_have_a_share_of_a_hubs_topics_together() {
+    let yaml = "hubs: { lobby: { max_topics: 100, max_topics_per_address: 25 } }";
+    let server = yaml::start(yaml, &[("CLIENT_IP_HEADER", "X-Real-IP")]);
+    let ten = |name: &str| (0..10).map(|n| format!("{name} {n}")).collect::<Vec<_>>();
+    let mut clients: Vec<_> = (1..=3).map(|number| from(&server, &format!("2001:db8::{number}"))).collect();
+    for (client, name) in clients.iter_mut().zip(["a", "b"]) {
+        subscribe(client, &ten(name).iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    // The topics that the address has already cost nothing.
+    subscribe(&mut clients[2], &["a 1", "b 1", "c 1"]);
+    let refused = error(&mut clients[2], &json!({"type": "subscribe", "topics": ten("d")[..5]}), "too_many_topics");
+    assert!(refused["message"].as_str().is_some_and(|words| words.contains("max_topics_per_address")), "{refused}");
+    subscribe(&mut from(&server, "2001:db8:0:1::1"), &["d 0", "d 1", "d 2", "d 3", "d 4"]);
+    // What one connection gives back, another may take.
+    clients[0].send(&json!({"type": "unsubscribe", "topics": ten("a")}));
+    clients[0].drain();
+    subscribe(&mut clients[2], &["d 0", "d 1", "d 2", "d 3", "d 4"]);
 }
 
 #[test]

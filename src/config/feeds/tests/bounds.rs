@@ -9,6 +9,7 @@ fn yaml(group: &keys::Group, key: &str, value: &str) -> String {
     let pair = match (group.map, key) {
         ("", "unsubscribe") => format!("{key}: {value}, subscribe: '{{topic}}'"),
         ("", "query_defaults") => format!("{key}: {value}, query: [x]"),
+        ("", "max_topics_per_client" | "max_topics_per_address") => format!("{key}: {value}, max_topics: 1000000"),
         ("", _) => format!("{key}: {value}"),
         ("auth", "success" | "failure" | "timeout_ms") => format!("auth: {{ {key}: {value}, send: a }}"),
         ("backoff", "base_ms") => format!("backoff: {{ {key}: {value}, max_ms: 86400000 }}"),

@@ -97,6 +97,16 @@ fn a12_each_mistake_in_a_hub_is_told_in_words_without_the_value() {
             "has a close code that is none; allowed: 1000 to 4999",
         ),
         ("backoff: { base_ms: 40000 }", "hubs.h.backoff.base_ms", "is more than max_ms"),
+        (
+            "max_topics: 500, max_topics_per_client: 51",
+            "hubs.h.max_topics_per_client",
+            "is more than a tenth of max_topics (500): at most 50",
+        ),
+        (
+            "max_topics: 500, max_topics_per_address: 501",
+            "hubs.h.max_topics_per_address",
+            "is more than max_topics (500)",
+        ),
         ("publish: [player]", "hubs.h.publish", "does nothing in a hub with a url"),
         ("topics: { 'hunter2 2': ['*'] }", "hubs.h.topics", "has a role that is none; allowed: 1 to 32 letters"),
         ("topics: []", "hubs.h.topics", "is empty; leave it out for the default"),

@@ -85,7 +85,8 @@ hubs:
     linger_ms: 16
     flush_interval_ms: 0
     max_topics: ${TOPICS:-17}
-    max_topics_per_client: 18
+    max_topics_per_client: 9
+    max_topics_per_address: 16
     topics: { "*": [a*, b], spectator: [], admin: "*" }
 proxies:
   whole:
@@ -112,7 +113,7 @@ fn every_key_of_a_hub_arrives_where_it_belongs() {
     let millis = Duration::from_millis;
     let hub = hub(&config, "whole");
     assert_eq!((hub.provider.as_str(), hub.off.as_deref()), ("custom", None));
-    assert_eq!((hub.max_topics, hub.max_topics_per_client), (17, 18));
+    assert_eq!((hub.max_topics, hub.max_topics_per_client, hub.max_topics_per_address), (17, 9, Some(16)));
     assert_eq!((hub.linger, hub.flush_interval), (millis(16), Duration::ZERO));
     let patterns = |list: &[&str]| list.iter().map(|text| TopicPattern((*text).to_owned())).collect::<Vec<_>>();
     let access = [("*", patterns(&["a*", "b"])), ("spectator", patterns(&[])), ("admin", patterns(&["*"]))];
@@ -187,7 +188,7 @@ fn what_is_left_out_has_the_defaults_of_the_table() {
     assert_eq!((hub_a.provider.as_str(), hub_b.provider.as_str()), ("custom", "bus"));
     assert!(hub_b.feed.is_none() && hub_b.off.is_none());
     assert_eq!((hub_a.linger, hub_a.flush_interval), (Duration::from_secs(1), Duration::from_millis(20)));
-    assert_eq!((hub_b.max_topics, hub_b.max_topics_per_client), (1000, 1000));
+    assert_eq!((hub_b.max_topics, hub_b.max_topics_per_client), (1000, 100));
     assert_eq!(hub_b.access.subscribe, [("*".to_owned(), vec![TopicPattern("*".to_owned())])]);
     assert!(feed.auth.is_none() && feed.heartbeat.is_none() && feed.max_age.is_none() && feed.ready.is_empty());
     assert_eq!((feed.stale_after, feed.batch), (Duration::from_secs(5), 100));
