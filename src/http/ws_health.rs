@@ -15,6 +15,9 @@ use crate::{clock::Now, observe::metrics::HubMetrics, protocol::FeedState};
 /// A feed that clients wait for: after so many attempts it is not going to be back in a moment.
 const MAX_ATTEMPTS: i64 = 3;
 
+/// Connections in a row without a value: one may be chance.
+const MAX_MUTE: u32 = 2;
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Health {
@@ -31,7 +34,10 @@ struct Feed {
     total_clients: i64,
     topics: i64,
     upstream_connections: i64,
+    /// H9.
     connection_state: &'static str,
+    /// H3.
+    feed_state: &'static str,
     reconnect_attempts: i64,
     /// `null` before the first.
     last_message_age_ms: Option<u64>,
@@ -52,7 +58,8 @@ impl Feed {
             total_clients: metrics.clients.get(),
             topics: metrics.topics.get(),
             upstream_connections: metrics.upstream_connections.get(),
-            connection_state: metrics.state().name(),
+            connection_state: connection_state(metrics),
+            feed_state: metrics.state().name(),
             reconnect_attempts: metrics.reconnect_attempts.get(),
             last_message_age_ms: metrics.last_message_age_ms(unix_ms),
             enabled: metrics.enabled,
@@ -61,12 +68,23 @@ impl Feed {
     }
 }
 
+/// H9: what monitors of other people's servers know.
+fn connection_state(metrics: &HubMetrics) -> &'static str {
+    match metrics.state() {
+        FeedState::Live | FeedState::Stale => "connected",
+        FeedState::Connecting => "connecting",
+        FeedState::Disconnected => "disconnected",
+        FeedState::Down => "error",
+    }
+}
+
 /// Whether this feed lets anybody down for longer than a reconnection takes.
 fn is_healthy(metrics: &HubMetrics) -> bool {
     // While an attempt is made, too: else a monitor that asks in that moment would see it recover.
     let is_down = matches!(metrics.state(), FeedState::Down | FeedState::Connecting)
         && metrics.reconnect_attempts.get() >= MAX_ATTEMPTS;
-    metrics.clients.get() == 0 || !(is_down || metrics.is_refused())
+    let is_mute = metrics.mute() >= MAX_MUTE;
+    metrics.clients.get() == 0 || !(is_down || is_mute || metrics.is_refused())
 }
 
 pub async fn ws_health(site: web::Data<Site>) -> HttpResponse {
@@ -91,6 +109,21 @@ mod tests {
     use crate::observe::metrics::Metrics;
 
     #[test]
+    fn h9_each_state_of_a_feed_is_one_of_four_states_of_a_connection() {
+        let hub = Metrics::new("test").hub("options", "massive-options", true);
+        let of = |state| {
+            hub.set_state(state, 0, false);
+            let feed = Feed::read(&hub, 0);
+            (feed.connection_state, feed.feed_state)
+        };
+        assert_eq!(of(FeedState::Live), ("connected", "live"));
+        assert_eq!(of(FeedState::Stale), ("connected", "stale"));
+        assert_eq!(of(FeedState::Connecting), ("connecting", "connecting"));
+        assert_eq!(of(FeedState::Disconnected), ("disconnected", "disconnected"));
+        assert_eq!(of(FeedState::Down), ("error", "down"));
+    }
+
+    #[test]
     fn h7_a_feed_is_unhealthy_when_it_keeps_somebody_waiting_and_not_before() {
         let metrics = Metrics::new("test");
         let hub = metrics.hub("options", "massive-options", true);
@@ -107,5 +140,10 @@ mod tests {
         assert!(!is_healthy(1, FeedState::Down, 3, false));
         assert!(is_healthy(0, FeedState::Down, 3, false), "nobody waits");
         assert!(!is_healthy(1, FeedState::Down, 1, true), "the upstream refused");
+        hub.set_mute(1);
+        assert!(is_healthy(1, FeedState::Live, 1, false));
+        hub.set_mute(2);
+        assert!(!is_healthy(1, FeedState::Live, 1, false), "it answers and says nothing (H8)");
+        assert!(is_healthy(0, FeedState::Live, 1, false), "nobody waits");
     }
 }

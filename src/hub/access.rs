@@ -23,8 +23,8 @@ pub fn admits(patterns: &[TopicPattern], topic: &Topic) -> bool {
     patterns.iter().any(|pattern| fits(pattern.0.as_bytes(), topic.as_str().as_bytes()))
 }
 
-/// `*` is any text. In time of the product of both lengths at most, whatever the pattern: a topic is a client's to choose.
-fn fits(pattern: &[u8], text: &[u8]) -> bool {
+/// `*` is any text. In time of the product of both lengths at most, whatever the pattern: the text is a stranger's to choose.
+pub fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     // Behind the last star: what of the pattern follows it, and how much of the text it has taken.
     let mut star = None;

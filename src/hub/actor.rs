@@ -130,7 +130,7 @@ impl Hub {
     }
 
     /// What the uplink wants, in order; what it wants because of that, too.
-    fn carry_out(&mut self, now: Now, context: &mut Context<Self>) {
+    pub(super) fn carry_out(&mut self, now: Now, context: &mut Context<Self>) {
         loop {
             let Source::Upstream(upstream) = &mut self.source else { return };
             let outputs: Vec<_> = upstream.uplink.drain().collect();
@@ -194,6 +194,7 @@ impl Hub {
             None if !self.topics.is_empty() => {
                 self.polling = Some(context.run_interval(POLL_INTERVAL, |hub, context| {
                     let now = Now::read();
+                    hub.make_room(now, context);
                     hub.poll(now);
                     hub.settle(now, context);
                 }));
@@ -210,6 +211,20 @@ impl Hub {
         for (topic, value) in source.poll(now) {
             self.publish(&topic, value);
             self.handle.metrics().heard(1, now.unix_ms);
+        }
+    }
+
+    /// Before the news of a frame: what waits for the shards is sent, or makes room.
+    pub(super) fn make_room(&mut self, now: Now, context: &mut Context<Self>) {
+        let shards: Vec<_> = self.lanes.keys().copied().collect();
+        for shard in shards {
+            self.send(shard, now, context);
+            let Some((_, lane)) = self.lanes.get_mut(&shard) else { continue };
+            if lane.make_room(now.unix_ms) {
+                self.handle.metrics().gaps.inc();
+                info!(self.handle.logger(), "[WS {}] gap: a shard does not keep up", self.handle.id();
+                    "hub" => %self.handle.id(), "shard" => shard);
+            }
         }
     }
 

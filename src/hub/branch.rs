@@ -60,8 +60,8 @@ pub struct Branch {
 
 /// What a branch has to do.
 enum Item {
-    /// With the newest wish that the hub had heard by then.
-    News(u64, News),
+    /// With the newest wish that the hub had heard by then, and the moment at which the message came.
+    News(u64, News, Instant),
     /// All of a message has been told.
     Done(oneshot::Sender<()>),
 }
@@ -130,7 +130,8 @@ impl Branch {
         let is_idle = {
             let mut inbox = self.inbox.borrow_mut();
             let is_idle = inbox.is_empty();
-            inbox.extend(news.into_iter().map(|news| Item::News(heard, news)));
+            let now = Instant::now();
+            inbox.extend(news.into_iter().map(|news| Item::News(heard, news, now)));
             is_idle
         };
         if is_idle && self.work() {
@@ -157,11 +158,11 @@ impl Branch {
         while told < MAX_TOLD {
             let Some(item) = self.inbox.borrow_mut().pop_front() else { break };
             match item {
-                Item::News(heard, news) => {
+                Item::News(heard, news, came) => {
                     let mut fanout = self.fanout.borrow_mut();
                     told += 1 + fanout.audience(&news);
                     let is_over = matches!(news, News::Ended);
-                    fanout.tell(news, heard, now.instant, now.unix_ms);
+                    fanout.tell(news, heard, came, now.unix_ms);
                     if is_over {
                         // Whoever waits for the hub is closed now.
                         self.is_heard.notify_waiters();
@@ -199,7 +200,7 @@ impl Branch {
 }
 
 impl Subscriber {
-    /// H1; all of the topics, or none and an `error`. `subscribed` promises that whatever comes from now on is told, so it waits
+    /// H1; all of the topics, or those within the subscriber's share behind an `error`, or none and an `error`. `subscribed` promises that whatever comes from now on is told, so it waits
     /// until the hub has heard of topics that nobody here had: then nothing more is to be read from this client until what is
     /// returned resolves.
     pub fn subscribe(&self, topics: Vec<Topic>) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
@@ -212,22 +213,16 @@ impl Subscriber {
             refuse(&self.outbox, code, &message);
             return None;
         }
-        let claim = match self.branch.fanout.borrow_mut().expect(self.connection, &topics) {
-            Ok(claim) => claim,
-            Err(who) => {
-                let message = match who {
-                    TooMany::Client => {
-                        format!("a subscriber may have {} topics (max_topics_per_client)", config.max_topics_per_client)
-                    }
-                    TooMany::Address => format!(
-                        "the subscribers of one address may have {} topics (max_topics_per_address)",
-                        self.branch.hub.shares().most()
-                    ),
-                };
-                refuse(&self.outbox, error_code::TOO_MANY_TOPICS, &message);
-                return None;
-            }
-        };
+        let (topics, beyond) = self.branch.fanout.borrow().fitting(self.connection, topics);
+        if let Some(who) = beyond {
+            self.refuse_share(&who);
+        }
+        if topics.is_empty() {
+            return None;
+        }
+        // Another shard may have been quicker with the address's last places.
+        let claim = self.branch.fanout.borrow_mut().expect(self.connection, &topics);
+        let claim = claim.map_err(|who| self.refuse_share(&who)).ok()?;
         let (branch, connection, outbox) = (self.branch.clone(), self.connection, self.outbox.clone());
         let expected = Expected { branch, connection, outbox, topics, _claim: claim };
         self.branch.ask();
@@ -249,6 +244,16 @@ impl Subscriber {
                 refuse(&expected.outbox, error_code::UNAVAILABLE, "the hub does not answer at the moment");
             }
         }))
+    }
+
+    fn refuse_share(&self, who: &TooMany) {
+        let hub = &self.branch.hub;
+        let (whose, most, key) = match who {
+            TooMany::Client => ("a subscriber", hub.config().max_topics_per_client, "max_topics_per_client"),
+            TooMany::Address => ("the subscribers of one address", hub.shares().most(), "max_topics_per_address"),
+        };
+        let message = format!("{whose} may have {most} topics ({key}); those beyond that are not subscribed");
+        refuse(&self.outbox, error_code::TOO_MANY_TOPICS, &message);
     }
 
     /// Topics that the subscriber does not have are passed over. There is no answer; nothing of them follows.

@@ -10,19 +10,20 @@ use std::{
 use super::{news::News, uplink::Gap};
 use crate::protocol::Topic;
 
-/// News that wait in order, all of them; past either bound only the newest update of each topic is kept.
-const MAX_NEWS: usize = 1024;
-const MAX_BYTES: usize = 1024 * 1024;
+/// News that wait in order, all of them, by the memory they take; past it only the newest update of each topic is kept.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// Holds at most [`MAX_NEWS`] and [`MAX_BYTES`], or twice the newest update of each topic, whichever is more.
+/// Holds at most [`MAX_BYTES`], or twice the newest update of each topic, whichever is more, and behind that what one frame of
+/// the upstream says: a frame is never taken apart before it is sent (H8).
 pub struct Lane {
     interval: Duration,
     waiting: Vec<News>,
     bytes: usize,
     /// Past which the older updates go. More than the bounds above after the newest alone were more than half of them: or a
     /// shard with thousands of topics would be gone through for each new update.
-    max_news: usize,
     max_bytes: usize,
+    /// Unix ms when the first of the news that wait came.
+    since: u64,
     is_busy: bool,
     /// The newest wish of the shard that was heard.
     heard: u64,
@@ -38,8 +39,8 @@ impl Lane {
             interval,
             waiting: Vec::new(),
             bytes: 0,
-            max_news: MAX_NEWS,
             max_bytes: MAX_BYTES,
+            since: 0,
             is_busy: false,
             heard: 0,
             sent: None,
@@ -49,9 +50,20 @@ impl Lane {
     pub fn push(&mut self, news: News) {
         self.bytes += news.bytes();
         self.waiting.push(news);
-        if self.waiting.len() > self.max_news || self.bytes > self.max_bytes {
-            self.conflate();
+    }
+
+    /// Call it before the news of each frame of the upstream. Past the bound the older values go, and a gap says so: whether they
+    /// did.
+    pub fn make_room(&mut self, unix_ms: u64) -> bool {
+        if self.waiting.is_empty() {
+            self.since = unix_ms;
         }
+        self.bytes > self.max_bytes && self.conflate(unix_ms)
+    }
+
+    /// Whether so much waits that it should not wait for the interval.
+    fn is_over(&self) -> bool {
+        self.bytes > MAX_BYTES
     }
 
     /// The shard's newest wish is heard, in which it does not want these topics any more: what was there for them is not sent.
@@ -77,13 +89,17 @@ impl Lane {
 
     /// What to send now; call [`Lane::arrived`] when the shard has it.
     pub fn next(&mut self, now: Instant) -> Option<Vec<News>> {
-        if self.is_busy || self.waiting.is_empty() || self.sent.is_some_and(|sent| now < sent + self.interval) {
+        if self.is_busy || self.waiting.is_empty() || (self.is_held(now) && !self.is_over()) {
             return None;
         }
         self.is_busy = true;
         self.sent = Some(now);
-        (self.bytes, self.max_news, self.max_bytes) = (0, MAX_NEWS, MAX_BYTES);
+        (self.bytes, self.max_bytes) = (0, MAX_BYTES);
         Some(std::mem::take(&mut self.waiting))
+    }
+
+    fn is_held(&self, now: Instant) -> bool {
+        self.sent.is_some_and(|sent| now < sent + self.interval)
     }
 
     pub fn arrived(&mut self) {
@@ -96,9 +112,10 @@ impl Lane {
         self.sent.filter(|_| is_held).map(|sent| sent + self.interval)
     }
 
-    /// Of each topic the newest update and the newest rejection stay, in their place, and the newest state of the feed. Several gaps become one, where the
-    /// first was: it says more than is true of the values between them, and never less.
-    fn conflate(&mut self) {
+    /// Of each topic the newest update and the newest rejection stay, in their place, and the newest state of the feed. Several gaps
+    /// become one, where the first was, or before everything if updates go: it says more than is true of the values between them, and
+    /// never less. Whether any went that the newest does not make up for.
+    fn conflate(&mut self, unix_ms: u64) -> bool {
         let key = |news: &News| Some((news.topic()?.clone(), matches!(news, News::Rejected(_) | News::Evicted(_))));
         let mut newest = HashMap::new();
         let (mut newest_feed, mut gap) = (None, None);
@@ -109,17 +126,29 @@ impl Lane {
                 news => newest.extend(key(news).map(|key| (key, place))),
             }
         }
-        for (place, news) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
+        let is_old = |place: &usize, news: &News| key(news).is_some_and(|key| newest.get(&key) != Some(place));
+        let dropped = self.waiting.iter().enumerate().filter(|(place, news)| is_old(place, news));
+        let dropped: HashSet<Topic> = dropped.filter_map(|(_, news)| news.step().cloned()).collect();
+        let has_dropped = !dropped.is_empty();
+        let mut first = None;
+        if has_dropped {
+            // The calendar's clock may have been set back meanwhile.
+            let own = Gap { topics: Arc::new(dropped), from: self.since.min(unix_ms), to: unix_ms };
+            first = Some(News::Gap(gap.take().map_or_else(|| own.clone(), |gap| united(&own, &gap))));
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting.extend(first);
+        for (place, news) in waiting.into_iter().enumerate() {
             match &news {
                 News::Feed(_) if newest_feed != Some(place) => {}
                 News::Gap(_) => self.waiting.extend(gap.take().map(News::Gap)),
-                news if key(news).is_some_and(|key| newest.get(&key) != Some(&place)) => {}
+                news if is_old(&place, news) => {}
                 _ => self.waiting.push(news),
             }
         }
         self.bytes = self.waiting.iter().map(News::bytes).sum();
-        self.max_news = MAX_NEWS.max(2 * self.waiting.len());
         self.max_bytes = MAX_BYTES.max(2 * self.bytes);
+        has_dropped
     }
 }
 
@@ -207,21 +236,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn up_to_the_bound_every_update_is_kept_and_past_it_the_newest_of_each_topic_in_its_place() {
-        let (mut lane, now) = (Lane::new(INTERVAL), Instant::now());
-        for seq in 0..MAX_NEWS as u64 - 6 {
-            lane.push(update(["a", "b"][seq as usize % 2], seq, ""));
+    /// Pushes updates of `a` and `b`, as one frame after the other, until the bound is reached; how many.
+    fn fill(lane: &mut Lane, long: &str) -> u64 {
+        let mut seq = 0;
+        while !lane.is_over() {
+            assert!(!lane.make_room(8), "nothing goes within the bound");
+            lane.push(update(["a", "b"][seq as usize % 2], seq, long));
+            seq += 1;
         }
-        for news in [feed(1), gap(&["a"], 5, 6), update("c", 1, ""), gap(&["b"], 3, 4), feed(2)] {
+        seq
+    }
+
+    #[test]
+    fn h8_up_to_the_bound_every_update_is_kept_and_past_it_the_newest_of_each_topic_behind_a_gap() {
+        let (mut lane, now) = (Lane::new(INTERVAL), Instant::now());
+        assert!(!lane.make_room(7));
+        let count = fill(&mut lane, &"x".repeat(100_000)) as usize;
+        for news in [feed(1), gap(&["c"], 3, 4), update("c", 1, ""), gap(&["b"], 5, 6), feed(2)] {
             lane.push(news);
         }
+        assert_eq!(lane.waiting.len(), count + 5, "what is one frame stays whole");
+        assert!(lane.make_room(9));
         lane.push(update("d", 1, ""));
-        assert_eq!(lane.waiting.len(), MAX_NEWS);
-        lane.push(update("d", 2, ""));
-        let last = MAX_NEWS - 7;
-        let expected =
-            [format!("a{}", last - 1), format!("b{last}"), "gab3-6".into(), "c1".into(), "f2".into(), "d2".into()];
+        let mut newest = [count - 2, count - 1].map(|seq| format!("{}{seq}", ["a", "b"][seq % 2]));
+        newest.sort_by_key(|name| name[1..].parse::<usize>().expect("a number"));
+        let [first, second] = newest;
+        let expected = ["gabc3-9".into(), first, second, "c1".into(), "f2".into(), "d1".into()];
         assert_eq!(lane.next(now).map(|news| names(&news)), Some(expected.to_vec()));
         lane.arrived();
         (0..5).for_each(|seq| lane.push(update("a", seq, "")));
@@ -229,29 +269,53 @@ mod tests {
     }
 
     #[test]
+    fn h8_a_frame_that_is_over_the_bound_does_not_wait_for_the_interval() {
+        let (mut lane, now) = (Lane::new(INTERVAL), Instant::now());
+        lane.push(update("a", 0, ""));
+        assert!(lane.next(now).is_some());
+        lane.arrived();
+        fill(&mut lane, &"x".repeat(100_000));
+        assert!(lane.next(now).is_some());
+    }
+
+    #[test]
+    fn a_value_that_says_all_of_those_before_it_leaves_no_gap() {
+        let mut lane = Lane::new(INTERVAL);
+        let long = RawJson::from_serialize(&"x".repeat(1_000_000));
+        for seq in 0..20 {
+            assert!(!lane.make_room(1));
+            let value = Value { live: RawJson::from_serialize(&seq), whole: Some(long.clone()) };
+            lane.push(News::Update(Update { topic: topic("a"), seq, value }));
+        }
+        assert!(lane.bytes <= MAX_BYTES + 2_000_000);
+    }
+
+    #[test]
     fn h6_a_shard_that_takes_nothing_costs_bounded_memory_and_bounded_time() {
         let mut lane = Lane::new(INTERVAL);
         let long = "x".repeat(10_000);
-        for seq in 0..1000 {
+        for seq in 0..2000 {
+            lane.make_room(1);
             lane.push(update("a", seq, &long));
         }
-        assert!(lane.bytes <= MAX_BYTES && lane.waiting.len() <= MAX_BYTES / long.len(), "{}", lane.bytes);
+        assert!(lane.bytes <= MAX_BYTES + 2 * long.len(), "{}", lane.bytes);
         // What is rejected again and again.
         let mut lane = Lane::new(INTERVAL);
-        (0..MAX_NEWS).for_each(|number| lane.push(rejected(["a", "b"][number % 2])));
-        lane.push(update("a", 1, ""));
-        assert_eq!(
-            lane.next(Instant::now()).map(|news| names(&news)),
-            Some(["!a", "!b", "a1"].map(str::to_owned).to_vec())
-        );
-        // Many more topics than the bound: twice the newest of each at most, and it is not gone through each time.
+        for number in 0..200_000 {
+            lane.make_room(1);
+            lane.push(rejected(["a", "b"][number % 2]));
+        }
+        assert!(lane.bytes <= MAX_BYTES + 1000 && lane.waiting.len() < 200_000, "{}", lane.bytes);
+        // Many topics: it is not gone through each time.
         let mut lane = Lane::new(INTERVAL);
+        let long = "x".repeat(1000);
         for round in 0..20 {
             for number in 0..5000 {
-                lane.push(update(&number.to_string(), round, ""));
+                lane.make_room(1);
+                lane.push(update(&number.to_string(), round, &long));
             }
         }
-        assert!(lane.waiting.len() <= 10_000, "{}", lane.waiting.len());
+        assert!(lane.bytes <= 2 * MAX_BYTES, "{}", lane.bytes);
         let news = lane.next(Instant::now()).expect("news");
         for name in ["0", "4999"] {
             let newest = news.iter().rev().find_map(|news| match news {

@@ -47,11 +47,19 @@ impl News {
         }
     }
 
+    /// The topic of a value that nothing later makes up for.
+    pub fn step(&self) -> Option<&Topic> {
+        match self {
+            Self::Update(update) if update.value.whole.is_none() => Some(&update.topic),
+            _ => None,
+        }
+    }
+
     /// The memory it takes, roughly.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Update(update) | Self::Last(update) => update.bytes(),
-            Self::Rejected(rejected) => rejected.topic.as_str().len() + rejected.said.len(),
+            Self::Update(update) | Self::Last(update) => size_of::<Self>() + update.bytes(),
+            Self::Rejected(rejected) => size_of::<Self>() + rejected.said.len(),
             _ => size_of::<Self>(),
         }
     }

@@ -2,7 +2,7 @@
 //! Called by `fanout`, which takes and gives back for its clients, and by the `Hub` actor for what they publish.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -64,6 +64,14 @@ impl Holder {
         true
     }
 
+    /// Those of the topics, in their order, that the address has or may have.
+    pub fn fitting(&self, topics: Vec<Topic>) -> Vec<Topic> {
+        let held = self.shares.lock();
+        let known = held.get(&self.address);
+        let left = self.shares.most.saturating_sub(known.map_or(0, HashMap::len));
+        fitting(topics, left, |topic| known.is_some_and(|known| known.contains_key(topic)))
+    }
+
     /// Takes a topic that this address has already.
     pub fn take(&self, topic: &Topic) {
         *self.shares.lock().entry(self.address).or_default().entry(topic.clone()).or_default() += 1;
@@ -84,6 +92,24 @@ impl Holder {
             held.remove(&self.address);
         }
     }
+}
+
+/// Those of the topics, in their order, that are known, and so many others.
+pub fn fitting(topics: Vec<Topic>, mut left: usize, is_known: impl Fn(&Topic) -> bool) -> Vec<Topic> {
+    let mut new = HashSet::new();
+    let fits = |topic: &Topic| {
+        if is_known(topic) || new.contains(topic) {
+            return true;
+        }
+        let has_room = left > 0;
+        if has_room {
+            left -= 1;
+            new.insert(topic.clone());
+        }
+        has_room
+    };
+    let fits: Vec<bool> = topics.iter().map(fits).collect();
+    topics.into_iter().zip(fits).filter(|(_, fits)| *fits).map(|(topic, _)| topic).collect()
 }
 
 impl Claim {
@@ -116,6 +142,13 @@ mod tests {
     fn claim(holder: &Holder, names: &[&str]) -> Option<Claim> {
         let topics: Vec<_> = names.iter().map(|name| topic(name)).collect();
         Claim::new(Some(holder), &topics.iter().collect())
+    }
+
+    #[test]
+    fn of_more_topics_than_fit_the_first_ones_do_and_those_that_are_there_already() {
+        let topics: Vec<_> = ["a", "b", "a", "c", "known", "d"].map(topic).to_vec();
+        let fitting = fitting(topics, 2, |topic| topic.as_str() == "known");
+        assert_eq!(fitting, ["a", "b", "a", "known"].map(topic));
     }
 
     #[test]

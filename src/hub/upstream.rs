@@ -53,7 +53,8 @@ struct Lease {
     _permit: OwnedSemaphorePermit,
 }
 
-type Dialed = Result<(LinkReader, LinkWriter, Lease), String>;
+/// The error with the time for which the upstream asks to be left alone.
+type Dialed = Result<(LinkReader, LinkWriter, Lease), (String, Option<Duration>)>;
 
 impl Upstream {
     pub fn new(plan: UpstreamPlan, now: Now) -> Self {
@@ -68,9 +69,9 @@ impl Upstream {
             // An upstream that counts its clients still counts the one before until its socket is closed.
             let line = line.lock_owned().await;
             let permit = permits.try_acquire_owned();
-            let permit = permit.map_err(|_| "all MAX_UPSTREAM_CONNECTIONS are in use".to_owned())?;
+            let permit = permit.map_err(|_| ("all MAX_UPSTREAM_CONNECTIONS are in use".to_owned(), None))?;
             let dialed = dialer.dial(&feed.endpoint, None).await;
-            let (reader, writer) = dialed.map_err(|error| error.to_string())?;
+            let (reader, writer) = dialed.map_err(|error| (error.to_string(), error.retry_after()))?;
             Ok((reader, writer, Lease { _line: line, _permit: permit }))
         };
         let dial = actix::fut::wrap_future::<_, Hub>(dial);
@@ -84,6 +85,31 @@ impl Upstream {
             self.disconnect(1008, context);
             self.uplink.lost(None, "it does not read what it is sent", now);
         }
+    }
+
+    /// Whether that was the end of the connection.
+    fn hear(&mut self, heard: Heard, now: Now) -> bool {
+        let uplink = &mut self.uplink;
+        match heard {
+            Ok(Incoming::Text(text)) => uplink.heard(&text, now),
+            // Some send JSON so.
+            Ok(Incoming::Binary(bytes)) => {
+                if let Ok(text) = std::str::from_utf8(&bytes) {
+                    uplink.heard(text, now);
+                }
+            }
+            Ok(Incoming::Pong) => uplink.ponged(),
+            Ok(Incoming::Close(close)) => {
+                let (code, reason) = close.map_or((None, String::new()), |(code, reason)| (Some(code), reason));
+                uplink.lost(code, &reason, now);
+                return true;
+            }
+            Err(error) => {
+                uplink.lost(None, &error.to_string(), now);
+                return true;
+            }
+        }
+        false
     }
 
     /// Nothing more is heard of the connection. An open one is closed in good order, in a task of its own.
@@ -109,6 +135,7 @@ impl Upstream {
     pub fn measure(&mut self, metrics: &HubMetrics, now: Now) {
         let FeedStatus { state, attempt, fatal, .. } = self.uplink.status();
         metrics.set_state(state, attempt, fatal);
+        metrics.set_mute(self.uplink.mute());
         metrics.upstream_connections.set(i64::from(matches!(self.link, Link::Open { .. })));
         metrics.upstream_topics.set(self.uplink.upstream_topics() as i64);
         let (before, counts) = (self.counted, self.uplink.counts());
@@ -136,9 +163,9 @@ impl Hub {
                 upstream.link = Link::Open { outgoing, reading };
                 upstream.uplink.opened(now);
             }
-            Err(why) => {
+            Err((why, retry_after)) => {
                 upstream.link = Link::None;
-                upstream.uplink.failed(&why, now);
+                upstream.uplink.failed(&why, retry_after, now);
             }
         }
         self.settle(now, context);
@@ -148,31 +175,21 @@ impl Hub {
     fn heard(&mut self, incoming: mpsc::Receiver<Heard>, heard: Vec<Heard>, context: &mut Context<Self>) {
         let now = Now::read();
         let mut is_over = heard.is_empty();
+        for heard in heard {
+            self.make_room(now, context);
+            let Source::Upstream(upstream) = &mut self.source else { return };
+            // Of a connection that was given up.
+            if !matches!(upstream.link, Link::Open { .. }) {
+                return self.settle(now, context);
+            }
+            is_over = upstream.hear(heard, now);
+            if is_over {
+                break;
+            }
+            self.carry_out(now, context);
+        }
         let Source::Upstream(upstream) = &mut self.source else { return };
         let uplink = &mut upstream.uplink;
-        for heard in heard {
-            match heard {
-                Ok(Incoming::Text(text)) => uplink.heard(&text, now),
-                // Some send JSON so.
-                Ok(Incoming::Binary(bytes)) => {
-                    if let Ok(text) = std::str::from_utf8(&bytes) {
-                        uplink.heard(text, now);
-                    }
-                }
-                Ok(Incoming::Pong) => uplink.ponged(),
-                Ok(Incoming::Close(close)) => {
-                    let (code, reason) = close.map_or((None, String::new()), |(code, reason)| (Some(code), reason));
-                    uplink.lost(code, &reason, now);
-                    is_over = true;
-                    break;
-                }
-                Err(error) => {
-                    uplink.lost(None, &error.to_string(), now);
-                    is_over = true;
-                    break;
-                }
-            }
-        }
         if is_over {
             // Means nothing to an uplink that knows already.
             uplink.lost(None, "it ended without a close frame", now);

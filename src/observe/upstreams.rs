@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -67,6 +67,7 @@ pub struct HubMetrics {
     live: IntGauge,
     state: AtomicU8,
     refused: AtomicBool,
+    mute: AtomicU32,
     /// Unix ms; 0: never.
     last_message: AtomicU64,
 }
@@ -149,6 +150,7 @@ impl Upstreams {
                 live: self.hub_live.with_label_values(label),
                 state: AtomicU8::new(0),
                 refused: AtomicBool::new(false),
+                mute: AtomicU32::new(0),
                 last_message: AtomicU64::new(0),
             };
             hub.set_state(FeedState::Disconnected, 0, false);
@@ -204,6 +206,15 @@ impl HubMetrics {
     /// Whether the upstream refused in a way that trying again soon does not mend.
     pub fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
+    }
+
+    /// How many connections in a row had nothing to say although something was subscribed (H8).
+    pub fn set_mute(&self, connections: u32) {
+        self.mute.store(connections, Relaxed);
+    }
+
+    pub fn mute(&self) -> u32 {
+        self.mute.load(Relaxed)
     }
 
     /// Values came at this moment.

@@ -38,6 +38,8 @@ pub fn config() -> ProxyConfig {
             headers: Vec::new(),
             connect_timeout: Duration::from_secs(1),
             max_message_bytes: 1 << 20,
+            allow_insecure: false,
+            max_sent_bytes: 1 << 20,
         },
         query: Vec::new(),
         query_defaults: Vec::new(),

@@ -6,9 +6,16 @@ mod link;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod watch;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use actix_web::http::header::HttpDate;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -28,7 +35,7 @@ use tokio_tungstenite::{
         Error as Trouble,
         client::IntoClientRequest as _,
         handshake::client::Request,
-        http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery},
+        http::{HeaderName, HeaderValue, Uri, header::RETRY_AFTER, uri::PathAndQuery},
         protocol::WebSocketConfig,
     },
 };
@@ -38,7 +45,7 @@ pub use self::{
     error::{DialError, DialFailure, LinkError},
     link::{Incoming, LinkReader, LinkWriter, Outgoing},
 };
-use crate::config::feeds::EndpointConfig;
+use crate::config::feeds::{EndpointConfig, is_private};
 
 /// What one read may return. Each attempt to read clears as much first, so more is not better.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
@@ -115,30 +122,54 @@ impl Dialer {
 
         let addresses: Vec<SocketAddr> =
             lookup_host((host.as_str(), port)).await.map_err(|error| DialFailure::Resolve(error.kind()))?.collect();
-        if !is_secure && !addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
-            return Err(DialFailure::NotSecure);
+        if !is_secure && !addresses.iter().all(|address| may_be_plain(address.ip(), endpoint.allow_insecure)) {
+            return Err(if endpoint.allow_insecure { DialFailure::NotPrivate } else { DialFailure::NotSecure });
         }
         let stream = connect(&addresses, deadline).await?;
         let transport = if is_secure {
             let name = ServerName::try_from(host).map_err(|_| DialFailure::BadEndpoint)?;
             let stream = self.tls.connect(name, stream).await.map_err(|error| DialFailure::Tls(error.to_string()))?;
-            Transport::Tls(Box::new(stream))
+            Transport::tls(stream)
         } else {
-            Transport::Plain(stream)
+            Transport::plain(stream)
         };
 
         // Both bounds are judged by declared lengths; the second also by the sum of fragments.
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
+            // Answers to pings wait there, too, without regard to who reads them: see `LinkError::Unread`.
+            .max_write_buffer_size(2 * WRITE_BUFFER_BYTES + endpoint.max_sent_bytes)
             .max_frame_size(Some(endpoint.max_message_bytes))
             .max_message_size(Some(endpoint.max_message_bytes));
         match client_async_with_config(request, transport, Some(config)).await {
             Ok((socket, _)) => Ok(link::split(socket)),
-            Err(Trouble::Http(response)) => Err(DialFailure::Status(response.status().as_u16())),
+            Err(Trouble::Http(response)) => {
+                let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+                let retry_after = retry_after.and_then(|text| retry_after_of(text, SystemTime::now()));
+                Err(DialFailure::Status(response.status().as_u16(), retry_after))
+            }
             Err(Trouble::Io(error)) => Err(DialFailure::Lost(error.kind())),
             Err(Trouble::Protocol(error)) => Err(DialFailure::Handshake(error.to_string())),
             Err(_) => Err(DialFailure::Handshake("its answer cannot be read".to_owned())),
+        }
+    }
+}
+
+/// Where nobody listens in: this machine, and with the operator's word the networks that no router of the internet leads to.
+fn may_be_plain(address: IpAddr, allow_insecure: bool) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || (allow_insecure && is_private(address))
+}
+
+/// RFC 9110 section 10.2.3: seconds, or a date.
+fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    match text.parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let date: SystemTime = text.parse::<HttpDate>().ok()?.into();
+            Some(date.duration_since(now).unwrap_or_default())
         }
     }
 }

@@ -137,7 +137,8 @@ impl Outbox {
 
     /// Queues what is new of a feed's topic (H6): `live` for a client that keeps up; for one that does not, `whole` in place
     /// of everything of this key that still waits, so that no step of a value that comes in steps can be missed unseen.
-    /// No topic's value makes room for another's: past the bound the client is closed with [`Cause::TooSlow`].
+    /// What was `made` together goes together: a client that kept up when it began does not fall behind in the middle of it, but for
+    /// the bound. No topic's value makes room for another's: past the bound the client is closed with [`Cause::TooSlow`].
     /// Returns whether there is something to write.
     pub fn hold_topic(
         self: &Rc<Self>,
@@ -150,10 +151,19 @@ impl Outbox {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
-        if queue.keeps_up(live.len(), self.max_bytes) {
+        if queue.is_much(live.len(), self.max_bytes) {
+            // So far this is only much for one turn; whether the client is slow, its socket knows.
+            drop(queue);
+            self.flusher.flush(self);
+            if self.cause.get().is_some() {
+                return false;
+            }
+            queue = self.queue.borrow_mut();
+        }
+        if queue.takes_topic(live.len(), self.max_bytes, made) {
             self.flusher.stats().queued(live.len() as i64, 1);
             self.append(&mut queue, live.clone(), Class::Volatile, made);
-            return true;
+            return !queue.blocked;
         }
         let whole = whole();
         drop(queue);

@@ -30,6 +30,8 @@ pub(super) struct Queue {
     pub(super) relayed_written: u64,
     /// The socket took less than it was offered; only writability starts it again.
     pub(super) blocked: bool,
+    /// When the values of topics were made of which the first came while the client kept up.
+    together: Option<Instant>,
     /// When the oldest queued frame was made.
     pub(super) since: Option<Instant>,
 }
@@ -78,6 +80,21 @@ impl Queue {
         // Behind conflated values nothing may overtake: an older value of the same key would come after this one.
         let is_behind = self.blocked || self.conflated.is_some();
         !is_behind && (self.volatile_bytes == 0 || self.volatile_bytes + bytes <= max_bytes)
+    }
+
+    /// Whether only the bound speaks against [`Queue::keeps_up`].
+    pub(super) fn is_much(&self, bytes: usize, max_bytes: usize) -> bool {
+        !self.blocked && self.conflated.is_none() && !self.keeps_up(bytes, max_bytes)
+    }
+
+    /// As [`Queue::keeps_up`], for values of topics: what was made together with one that a client took while it kept up may wait
+    /// for its socket, too.
+    pub(super) fn takes_topic(&mut self, bytes: usize, max_bytes: usize, made: Instant) -> bool {
+        if self.keeps_up(bytes, max_bytes) {
+            self.together = Some(made);
+            return true;
+        }
+        self.together == Some(made) && self.conflated.is_none() && self.volatile_bytes + bytes <= max_bytes
     }
 
     /// Whether values wait that only go out when everything ordered is out.

@@ -6,6 +6,7 @@ mod claims;
 mod ends;
 mod fake;
 mod flow;
+mod hostile;
 mod peer;
 mod rates;
 mod resume;

@@ -1,7 +1,10 @@
 //! Owns the reading of where to connect: URL and headers, checked without being shown.
 //! Called by `hub` and `proxy` of this folder.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use actix_web::http::{
     Uri,
@@ -29,19 +32,25 @@ const OWN_HEADERS: &[&str] = &[
 ];
 
 /// `None` when there is a problem, or a variable is missing, or no URL at all: the caller tells of the last.
-pub(super) fn endpoint(fields: &mut Fields, max_message: &keys::Key, scope: &mut Scope<'_>) -> Option<EndpointConfig> {
+pub(super) fn endpoint(
+    fields: &mut Fields,
+    max_message: &keys::Key,
+    max_sent_bytes: usize,
+    scope: &mut Scope<'_>,
+) -> Option<EndpointConfig> {
     let headers = headers(fields, scope);
     let connect_timeout: Duration = fields.time(&keys::CONNECT_TIMEOUT_MS, scope);
     let max_message_bytes = fields.number(max_message, scope);
-    let (url, host) = url(fields, scope)?;
-    Some(EndpointConfig { url, host, headers, connect_timeout, max_message_bytes })
+    let allow_insecure = fields.flag(&keys::ALLOW_INSECURE, scope);
+    let (url, host) = url(fields, allow_insecure, scope)?;
+    Some(EndpointConfig { url, host, headers, connect_timeout, allow_insecure, max_message_bytes, max_sent_bytes })
 }
 
-fn url(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<(Secret, String)> {
+fn url(fields: &mut Fields, allow_insecure: bool, scope: &mut Scope<'_>) -> Option<(Secret, String)> {
     let (at, node) = fields.take(&keys::URL)?;
     let template = scalar(&at, &keys::URL, node, scope)?;
     let url = scope.expand(&at, template.trim(), Place::Url)?;
-    match host_of(&url) {
+    match host_of(&url, allow_insecure) {
         Ok(host) => Some((Secret::new(url), host)),
         Err(wrong) => {
             let used = expand(&template, Place::Url, scope.source).map(|expanded| expanded.used).unwrap_or_default();
@@ -53,7 +62,7 @@ fn url(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<(Secret, String)> {
 }
 
 /// Host and port of a URL that may be connected to. The error leaves the URL out.
-fn host_of(url: &str) -> Result<String, &'static str> {
+fn host_of(url: &str, allow_insecure: bool) -> Result<String, &'static str> {
     let (scheme, rest) = url.split_once("://").ok_or("is not a URL")?;
     let encrypted = match scheme.to_ascii_lowercase().as_str() {
         "wss" => true,
@@ -74,9 +83,34 @@ fn host_of(url: &str) -> Result<String, &'static str> {
         return Err("has a port that is none");
     }
     if !encrypted && !is_loopback(host) {
-        return Err("is unencrypted to another machine");
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        match address {
+            _ if !allow_insecure => {
+                return Err("is unencrypted to another machine (allow_insecure: true allows it in a private network)");
+            }
+            // Where a name leads is seen when it is resolved.
+            Some(address) if !is_private(address) => {
+                return Err("is unencrypted to an address that is not of a private network");
+            }
+            _ => {}
+        }
     }
     Ok(authority.to_ascii_lowercase())
+}
+
+/// Whether no router of the internet leads there: RFC 1918, link-local (RFC 3927, RFC 4291), shared (RFC 6598), unique local
+/// (RFC 4193), and those for documentation (RFC 5737, RFC 3849), which some machines have in their own network.
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let is_shared = address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
+            address.is_private() || address.is_link_local() || is_shared || address.is_documentation()
+        }
+        IpAddr::V6(address) => {
+            let is_documentation = address.segments()[..2] == [0x2001, 0xdb8];
+            address.is_unique_local() || address.is_unicast_link_local() || is_documentation
+        }
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -131,7 +165,7 @@ mod tests {
             ("ws://127.3.2.1", "127.3.2.1"),
             ("ws://[::1]:65535/a?b", "[::1]:65535"),
         ] {
-            assert_eq!(host_of(url), Ok(host.to_owned()), "{url}");
+            assert_eq!(host_of(url, false), Ok(host.to_owned()), "{url}");
         }
         for (url, wrong) in [
             ("socket.example", "is not a URL"),
@@ -153,8 +187,30 @@ mod tests {
             ("ws://[::2]", "is unencrypted"),
             ("ws://0.0.0.0", "is unencrypted"),
         ] {
-            let found = host_of(url).expect_err(url);
+            let found = host_of(url, false).expect_err(url);
             assert!(found.starts_with(wrong), "{url}: {found}");
+        }
+    }
+
+    #[test]
+    fn ws_goes_to_private_networks_where_the_description_allows_it_and_nowhere_else() {
+        for url in [
+            "ws://feed/x",
+            "ws://feed.railway.internal:8080",
+            "ws://10.1.2.3",
+            "ws://172.31.0.1:1",
+            "ws://192.168.1.1",
+            "ws://100.64.0.1",
+            "ws://169.254.1.1",
+            "ws://[fd12::1]:9",
+            "ws://[fe80::1]",
+            "ws://[::ffff:10.0.0.1]",
+        ] {
+            assert!(host_of(url, true).is_ok(), "{url}");
+            assert!(host_of(url, false).expect_err(url).contains("allow_insecure: true"), "{url}");
+        }
+        for url in ["ws://8.8.8.8", "ws://172.32.0.1", "ws://100.128.0.1", "ws://[2606:4700::1]", "ws://0.0.0.0"] {
+            assert!(host_of(url, true).expect_err(url).contains("not of a private network"), "{url}");
         }
     }
 

@@ -13,9 +13,15 @@ use super::{
 };
 use crate::config::Secret;
 
+/// What is sent to an upstream besides long lists of topics is not longer.
+const MAX_FRAME_BYTES: usize = 1024 * 1024;
+
 /// `None` when there is a problem or a variable is missing.
 pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedConfig> {
-    let endpoint = endpoint::endpoint(fields, &keys::HUB_MAX_MESSAGE_BYTES, scope);
+    let batch = fields.number(&keys::BATCH, scope);
+    // A topic has 128 bytes, each of which may be escaped.
+    let max_sent_bytes = MAX_FRAME_BYTES.max(batch * 1024);
+    let endpoint = endpoint::endpoint(fields, &keys::HUB_MAX_MESSAGE_BYTES, max_sent_bytes, scope);
     let topic = topic(fields, scope);
     let separator = topic.as_ref().map_or(".", |topic| topic.separator.as_str());
     if fields.is_set(&keys::UNSUBSCRIBE) && !fields.is_set(&keys::SUBSCRIBE) {
@@ -23,7 +29,6 @@ pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedCon
     }
     let subscribe = template(fields, &keys::SUBSCRIBE, separator, scope);
     let unsubscribe = template(fields, &keys::UNSUBSCRIBE, separator, scope);
-    let batch = fields.number(&keys::BATCH, scope);
     let batch = if subscribe.as_ref().is_some_and(tells_one) { 1 } else { batch };
     let feed = FeedConfig {
         on_open: frames(fields, &keys::ON_OPEN, scope),
@@ -44,6 +49,7 @@ pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedCon
         backoff: backoff(fields, scope),
         max_age: fields.optional_time(&keys::MAX_AGE_MS, scope),
         stale_after: fields.time(&keys::STALE_AFTER_MS, scope),
+        reconnect_after: fields.optional_time(&keys::RECONNECT_AFTER_MS, scope),
         // Last, as it is what may be missing.
         endpoint: endpoint?,
     };
@@ -95,12 +101,16 @@ fn topic(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<TopicRule> {
 
 fn rejected(fields: &mut Fields, subscribe: Option<&Template>, scope: &mut Scope<'_>) -> Option<Rejection> {
     let mut map = fields.map(&keys::REJECTED_MAP, scope)?;
-    if !map.is_set(&keys::REJECTED_WHEN) {
+    let ways = [&keys::REJECTED_ID, &keys::REJECTED_TOPIC, &keys::REJECTED_NAME];
+    let has_way = ways.iter().any(|key| map.is_set(key));
+    if !map.is_set(&keys::REJECTED_WHEN) && (has_way || !map.is_set(&keys::UNNAMED)) {
         scope.complain(&map.at, "has no when");
     }
-    let ways = [&keys::REJECTED_ID, &keys::REJECTED_TOPIC, &keys::REJECTED_NAME];
-    if !ways.iter().any(|key| map.is_set(key)) {
+    if map.is_set(&keys::REJECTED_WHEN) && !has_way {
         scope.complain(&map.at, "has neither id, topic nor name, which say what is rejected");
+    }
+    if map.is_set(&keys::ACCEPTED) && !map.is_set(&keys::UNNAMED) {
+        scope.complain(&map.place(&keys::ACCEPTED), "does nothing without unnamed");
     }
     if map.is_set(&keys::REJECTED_ID) && !subscribe.is_some_and(|template| template.0.contains("{id}")) {
         scope.complain(&map.place(&keys::REJECTED_ID), "needs {id} in subscribe");
@@ -111,8 +121,10 @@ fn rejected(fields: &mut Fields, subscribe: Option<&Template>, scope: &mut Scope
         pointer(&at, &text, true, scope)
     };
     let [id, topic, name] = ways.map(&mut pointer);
+    let unnamed = matchers(&mut map, &keys::UNNAMED, scope);
+    let accepted = matchers(&mut map, &keys::ACCEPTED, scope);
     map.finish(scope);
-    Some(Rejection { when, id, topic, name })
+    Some(Rejection { when, id, topic, name, unnamed, accepted })
 }
 
 fn heartbeat(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedHeartbeat> {

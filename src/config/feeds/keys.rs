@@ -63,6 +63,8 @@ groups! {
             "The upstream";
         HEADERS "headers" = "", Kind::Text("a map from names to texts"),
             "Headers of the handshake";
+        ALLOW_INSECURE "allow_insecure" = "false", Kind::Flag,
+            "Whether ws:// may go to another machine of a private network: a name, or an address of RFC 1918, that leads nowhere else";
         CONNECT_TIMEOUT_MS "connect_timeout_ms" = "10000", Kind::Millis { min: 10, max: 600_000 },
             "For resolving the name, connecting, TLS and the handshake together";
     }
@@ -108,6 +110,8 @@ groups! {
             "Age at which the connection is replaced; unset: never";
         STALE_AFTER_MS "stale_after_ms" = "5000", Kind::Millis { min: 10, max: DAY },
             "Silence, while topics are subscribed, after which the feed is stale";
+        RECONNECT_AFTER_MS "reconnect_after_ms" = "", Kind::Millis { min: 10, max: DAY },
+            "Silence, while topics are subscribed, after which the connection is replaced; doubled, up to an hour, while new connections are silent as well. Unset: never";
     }
 
     AUTH "auth" "auth" {
@@ -134,13 +138,17 @@ groups! {
 
     REJECTED "rejected" "rejected" {
         REJECTED_WHEN "when" = "", MATCHERS,
-            "What means it. Needed";
+            "What means it, and says which topic. Needed with one of the next three";
         REJECTED_ID "id" = "", POINTER,
             "Where the {id} of the frame stands that asked for the topic: all topics of that frame, unless topic or name says which";
         REJECTED_TOPIC "topic" = "", POINTER,
             "Where the topic stands, alone or at the end of a sentence";
         REJECTED_NAME "name" = "", POINTER,
             "The same for the {name} of the topic, where its channel is not told";
+        UNNAMED "unnamed" = "", MATCHERS,
+            "What means it and says no topic: the oldest frame is meant that is not answered yet, or without accepted the newest of whose topics nothing has come";
+        ACCEPTED "accepted" = "", MATCHERS,
+            "What answers a frame that subscribes or unsubscribes with yes, one for each";
     }
 
     HEARTBEAT "heartbeat" "heartbeat" {

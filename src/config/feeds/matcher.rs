@@ -38,7 +38,11 @@ fn matcher(at: &At, key: &Key, node: Node, scope: &mut Scope<'_>) -> Option<Matc
         let pointer = pointer(&at, &written, true, scope);
         let text = scalar(&at, key, node, scope).and_then(|text| scope.expand(&at, &text, Place::Plain));
         let (Some(pointer), Some(text)) = (pointer, text) else { continue };
-        let expected = if text == "*" { Expected::Present } else { Expected::Text(text) };
+        let expected = match text.as_str() {
+            "*" => Expected::Present,
+            pattern if pattern.contains('*') => Expected::Pattern(text),
+            _ => Expected::Text(text),
+        };
         wanted.push((pointer, expected));
     }
     // Half a matcher matches too much; its problem is told, or the hub is off.

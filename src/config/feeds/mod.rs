@@ -17,8 +17,8 @@ mod tests;
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub(super) use self::fields::suggestion;
-pub use self::hub::share;
 pub use self::shipped::{VARIABLES, Variable};
+pub use self::{endpoint::is_private, hub::share};
 use super::Secret;
 
 /// The provider of a hub that starts from no shipped description.
@@ -73,15 +73,18 @@ pub struct TopicPattern(pub String);
 /// Where to connect to. Both the URL and the headers may hold secrets, so neither is ever shown; `host` may be.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
-    /// `wss://…`, or `ws://` to this very machine.
+    /// `wss://…`, or `ws://` to this very machine, or with `allow_insecure` to one of a private network.
     pub url: Secret,
     /// The URL's host and port, without anything secret: for logs and errors.
     pub host: String,
     pub headers: Vec<(String, Secret)>,
     /// For resolving, connecting, TLS and the handshake together.
     pub connect_timeout: Duration,
+    pub allow_insecure: bool,
     /// Longest message that is taken from the upstream.
     pub max_message_bytes: usize,
+    /// Longest message that is sent to it.
+    pub max_sent_bytes: usize,
 }
 
 /// An upstream feed, described without code.
@@ -115,6 +118,8 @@ pub struct FeedConfig {
     pub max_age: Option<Duration>,
     /// H3.
     pub stale_after: Duration,
+    /// H8: silence after which the connection is replaced; `None`: never.
+    pub reconnect_after: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -152,6 +157,8 @@ pub struct Matcher(pub Vec<(Pointer, Expected)>);
 pub enum Expected {
     /// `*`: it is there.
     Present,
+    /// As `Text`, where each `*` is any text.
+    Pattern(String),
     /// A string of this text, or another scalar that is written so.
     Text(String),
 }
@@ -196,6 +203,10 @@ pub struct Rejection {
     pub topic: Option<Pointer>,
     /// The same for its `{name}`.
     pub name: Option<Pointer>,
+    /// What says no to a whole frame and does not say to which.
+    pub unnamed: Vec<Matcher>,
+    /// What says yes to a frame, in the order of the frames. Empty: nothing does.
+    pub accepted: Vec<Matcher>,
 }
 
 #[derive(Debug, Clone)]

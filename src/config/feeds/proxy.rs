@@ -19,14 +19,14 @@ pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Op
     if !fields.is_set(&keys::URL) {
         scope.complain(&fields.at.clone(), "has no url");
     }
-    let endpoint = endpoint::endpoint(&mut fields, &keys::PROXY_MAX_MESSAGE_BYTES, scope);
+    let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
+    let endpoint = endpoint::endpoint(&mut fields, &keys::PROXY_MAX_MESSAGE_BYTES, max_client_message_bytes, scope);
     let (query, query_defaults) = query(&mut fields, scope);
     let roles = roles(&mut fields, scope);
     let allowed_types = fields.texts(&keys::ALLOWED_TYPES, Place::Plain, scope).map(|(_, types)| types);
     // Many an upstream reads the same JSON out of a binary frame, where nobody looks at its type.
     let may_default = allowed_types.is_none() || fields.is_set(&keys::BINARY);
     let binary = fields.flag(&keys::BINARY, scope) && may_default;
-    let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
     let budget = budget(&mut fields, scope);
     let resume = fields.time(&keys::RESUME_MS, scope);
     let resume_bytes = fields.number(&keys::RESUME_BYTES, scope);
@@ -61,6 +61,8 @@ fn nowhere() -> EndpointConfig {
         headers: Vec::new(),
         connect_timeout: Duration::ZERO,
         max_message_bytes: 0,
+        allow_insecure: false,
+        max_sent_bytes: 0,
     }
 }
 

@@ -83,9 +83,11 @@ impl Hub {
             context.stop();
             return;
         }
+        let now = Now::read();
+        self.make_room(now, context);
         let (update, shards) = self.topics.put(&topic, seq, Value { live: data, whole: None });
         push(&mut self.lanes, &update, shards);
-        self.handle.metrics().heard(1, Now::read().unix_ms);
+        self.handle.metrics().heard(1, now.unix_ms);
         // Whoever published may be gone.
         let _ = answer.send(seq);
     }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Fanout, Listed, Refusal};
 use crate::{
-    hub::shares::Claim,
+    hub::shares::{Claim, fitting},
     protocol::{ServerFrame, Topic, error_code},
     ws::json_frame,
 };
@@ -55,6 +55,21 @@ impl Refusal {
 }
 
 impl Fanout {
+    /// Those of the topics, in their order, that the client has or may have; and whose share the others are beyond.
+    pub fn fitting(&self, connection: u64, topics: Vec<Topic>) -> (Vec<Topic>, Option<TooMany>) {
+        let Some(client) = self.clients.get(&connection) else { return (topics, None) };
+        let asked = topics.len();
+        let left = self.max_topics_per_client.saturating_sub(client.topics.len());
+        let mut fitting = fitting(topics, left, |topic| client.topics.contains_key(topic));
+        let mut beyond = (fitting.len() < asked).then_some(TooMany::Client);
+        if let Some(holder) = &client.holder {
+            let own = fitting.len();
+            fitting = holder.fitting(fitting);
+            beyond = if fitting.len() < own { Some(TooMany::Address) } else { beyond };
+        }
+        (fitting, beyond)
+    }
+
     /// A client is going to subscribe to these: the hub is to hear of them. Call [`Fanout::expect_no_more`] once it has, or has
     /// given up; the claim is to be kept until then.
     ///

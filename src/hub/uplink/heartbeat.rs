@@ -22,6 +22,10 @@ impl Heartbeat {
         self.unanswered = None;
     }
 
+    pub fn is_unanswered(&self) -> bool {
+        self.unanswered.is_some()
+    }
+
     /// Whether a question was not answered in time.
     pub fn is_dead(&self, now: Instant) -> bool {
         self.unanswered.is_some_and(|since| since + self.timeout <= now)

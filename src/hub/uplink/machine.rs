@@ -5,6 +5,7 @@ mod hear;
 mod keep;
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use super::{
     output::{Counts, FeedStatus, Output},
     pace::Pace,
     rules::Rules,
+    silence::Silence,
     wanted::Wanted,
 };
 use crate::{
@@ -31,6 +33,9 @@ const CLOSE_NORMAL: u16 = 1000;
 const CLOSE_GOING_AWAY: u16 = 1001;
 /// The upstream did not do its part.
 const CLOSE_PROTOCOL: u16 = 1002;
+
+/// An upstream that asks for more (`Retry-After`) is asked again all the same.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 
 /// How long a new connection that has been asked for everything may be without a value before the gap is told anyway: whose
 /// topic is quiet is to know, too. One that is evicted right behind its subscriptions does not live that long.
@@ -51,6 +56,9 @@ pub struct Uplink {
     pace: Pace,
     retry: Retry,
     outage: Outage,
+    silence: Silence,
+    /// Frames that subscribe or unsubscribe and have no answer yet, where each has one of its own.
+    unanswered: VecDeque<u64>,
     /// When the newest dialling began, and when it came to a connection.
     dialled: Instant,
     opened: Instant,
@@ -91,6 +99,8 @@ struct Live {
 /// Why there is no connection any more.
 enum Fall {
     Failure,
+    /// The upstream said how long to wait.
+    Pause(Duration),
     CoolDown,
     Refusal,
 }
@@ -109,6 +119,8 @@ impl Uplink {
             pace: Pace::new(feed.messages_per_second),
             retry: Retry::new(feed.backoff, random),
             outage: Outage::default(),
+            silence: Silence::new(feed.reconnect_after, now.instant),
+            unanswered: VecDeque::new(),
             dialled: now.instant,
             opened: now.instant,
             last_heard: None,
@@ -175,6 +187,8 @@ impl Uplink {
         }
         self.retry.ended(now.instant);
         self.phase = Phase::Idle;
+        self.silence.forget();
+        self.unanswered.clear();
         self.wanted.forget_asked();
         self.outage.forget();
         self.show(FeedState::Disconnected, now);
@@ -193,11 +207,12 @@ impl Uplink {
         }
     }
 
-    /// The endpoint cannot be reached.
-    pub fn failed(&mut self, why: &str, now: Now) {
+    /// The endpoint cannot be reached, or asks to be left alone for a while.
+    pub fn failed(&mut self, why: &str, retry_after: Option<Duration>, now: Now) {
         if matches!(self.phase, Phase::Connecting) {
             self.note(Note::Failed { why: self.censor.said(why) });
-            self.fall(Fall::Failure, now);
+            let fall = retry_after.map_or(Fall::Failure, |pause| Fall::Pause(pause.min(MAX_RETRY_AFTER)));
+            self.fall(fall, now);
         }
     }
 
@@ -205,7 +220,7 @@ impl Uplink {
     pub fn lost(&mut self, close_code: Option<u16>, why: &str, now: Now) {
         match self.phase {
             Phase::Idle | Phase::Down(_) => return,
-            Phase::Connecting => return self.failed(why, now),
+            Phase::Connecting => return self.failed(why, None, now),
             Phase::Greeting(_) | Phase::Authenticating(_) | Phase::Live(_) => {}
         }
         let why = self.censor.said(why);
@@ -235,6 +250,11 @@ impl Uplink {
     /// When the upstream last sent a frame, on whichever connection.
     pub fn last_heard(&self) -> Option<Instant> {
         self.last_heard
+    }
+
+    /// How many connections in a row were left because they had nothing to say.
+    pub fn mute(&self) -> u32 {
+        self.silence.mute()
     }
 
     pub fn counts(&self) -> Counts {
@@ -290,6 +310,7 @@ impl Uplink {
         let heartbeat = heartbeat.map(|it| Heartbeat::new(it.interval, it.timeout, now.instant));
         self.phase = Phase::Live(Live { heartbeat, quiet_since: now.instant, heard: now.unix_ms, complete: None });
         self.retry.live(now.instant);
+        self.silence.broken(now.instant);
         self.note(Note::Live { after: now.instant.saturating_duration_since(self.dialled) });
         self.show(FeedState::Live, now);
         self.ask(now);
@@ -306,6 +327,7 @@ impl Uplink {
         self.forget_connection();
         let after = match fall {
             Fall::Failure => self.retry.failed(Duration::ZERO, now.instant),
+            Fall::Pause(pause) => self.retry.failed(pause, now.instant),
             Fall::CoolDown => self.retry.failed(self.feed.cool_down.pause, now.instant),
             Fall::Refusal => self.retry.refused(self.feed.fatal_retry, now.instant),
         };
@@ -326,5 +348,6 @@ impl Uplink {
             self.outage.lost(self.wanted.topics(), live.heard);
         }
         self.wanted.forget_asked();
+        self.unanswered.clear();
     }
 }

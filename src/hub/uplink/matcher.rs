@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     config::feeds::{Expected, Matcher, Pointer},
+    hub::access::fits,
     protocol::json::string,
 };
 
@@ -181,6 +182,7 @@ impl Test {
         self.0.iter().all(|(path, expected)| {
             path.read(place).is_some_and(|raw| match expected {
                 Expected::Present => true,
+                Expected::Pattern(pattern) => scalar(raw).is_some_and(|said| fits(pattern.as_bytes(), said.as_bytes())),
                 Expected::Text(text) => scalar(raw).is_some_and(|said| said == text.as_str()),
             })
         })

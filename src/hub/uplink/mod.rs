@@ -15,6 +15,7 @@ mod output;
 mod pace;
 mod rejection;
 mod rules;
+mod silence;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,8 @@ pub enum Note {
     Lost { code: Option<u16>, why: String },
     /// Given up, because this did not come in time.
     Silent { awaited: &'static str },
+    /// Nothing came for so long although something is subscribed (H8); so many connections in a row had nothing to say.
+    Mute { after: Duration, times: u32 },
     /// The connection reached its maximum age.
     Aged { age: Duration },
     /// So many subscriptions are left that cannot be taken back, that a new connection is due.
@@ -63,7 +65,9 @@ impl Note {
             Self::Retry { .. } | Self::Littered { .. } | Self::Closed { .. } => false,
             // A client's fault, as a rule.
             Self::Rejected { .. } => false,
-            Self::Stale { .. } | Self::Failed { .. } | Self::Lost { .. } | Self::Silent { .. } => true,
+            Self::Mute { .. } | Self::Stale { .. } | Self::Failed { .. } | Self::Lost { .. } | Self::Silent { .. } => {
+                true
+            }
             Self::CoolDown { .. } | Self::Refused { .. } | Self::Unreadable { .. } | Self::Unknown { .. } => true,
         }
     }
@@ -81,6 +85,13 @@ impl fmt::Display for Note {
             Self::Lost { code: Some(code), why } => write!(f, "upstream closed the connection with {code}: {why}"),
             Self::Lost { code: None, why } => write!(f, "connection to the upstream was lost: {why}"),
             Self::Silent { awaited } => write!(f, "upstream is given up: {awaited} did not come in time"),
+            Self::Mute { after, times } => {
+                let after = after.as_millis();
+                write!(
+                    f,
+                    "upstream is left: nothing came for {after} ms; connections in a row without a value: {times}"
+                )
+            }
             Self::Aged { age } => write!(f, "upstream connection is replaced after {} s", age.as_secs()),
             Self::Littered { topics } => {
                 write!(f, "upstream connection is replaced: it has {topics} subscriptions that nobody wants")

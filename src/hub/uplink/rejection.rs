@@ -14,13 +14,31 @@ pub struct Rejection {
     topic: Option<Path>,
     name: Option<Path>,
     separator: String,
+    unnamed: Vec<Test>,
+    accepted: Vec<Test>,
 }
 
 impl Rejection {
     pub fn new(rejection: &feeds::Rejection, separator: &str) -> Self {
-        let feeds::Rejection { when, id, topic, name } = rejection;
+        let feeds::Rejection { when, id, topic, name, unnamed, accepted } = rejection;
         let [id, topic, name] = [id, topic, name].map(|pointer| pointer.as_ref().map(Path::new));
-        Self { when: Test::all(when), id, topic, name, separator: separator.to_owned() }
+        let [when, unnamed, accepted] = [when, unnamed, accepted].map(|matchers| Test::all(matchers));
+        Self { when, id, topic, name, separator: separator.to_owned(), unnamed, accepted }
+    }
+
+    /// Whether the item says no to a frame, and not to which.
+    pub fn is_unnamed(&self, place: Place<'_, '_>) -> bool {
+        Test::any(&self.unnamed, place)
+    }
+
+    /// Whether the item says yes to the oldest frame that has no answer.
+    pub fn is_accepted(&self, place: Place<'_, '_>) -> bool {
+        Test::any(&self.accepted, place)
+    }
+
+    /// Whether each frame has an answer of its own.
+    pub fn is_answered(&self) -> bool {
+        !self.accepted.is_empty()
     }
 
     /// Whether a topic that was asked for in the frame of this number is rejected by the item. `None`: the item is no rejection.

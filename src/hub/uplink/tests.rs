@@ -7,6 +7,7 @@ mod outages;
 mod phases;
 mod rejections;
 mod shapes;
+mod silence;
 mod wishes;
 
 use std::{sync::Arc, time::Duration};
@@ -100,7 +101,7 @@ impl Rig {
     }
 
     fn fail(&mut self) -> Vec<String> {
-        self.uplink.failed("no route", self.now);
+        self.uplink.failed("no route", None, self.now);
         self.drain()
     }
 

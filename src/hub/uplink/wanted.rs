@@ -25,6 +25,8 @@ struct Entry {
     /// The number of the frame that asked for it.
     asked: Option<u64>,
     turn: Option<u64>,
+    /// A value of it came on this connection.
+    is_heard: bool,
 }
 
 impl Entry {
@@ -106,6 +108,25 @@ impl Wanted {
         self.topics.get_key_value(name).filter(|(_, entry)| entry.is_wanted).map(|(topic, _)| topic)
     }
 
+    /// As [`Wanted::get`], and notes that a value of it came. That the upstream has rejected it is then not so.
+    pub fn hear(&mut self, name: &str) -> Option<Topic> {
+        let topic = self.get(name)?.clone();
+        if let Some(entry) = self.topics.get_mut(name) {
+            entry.is_heard = true;
+            if entry.is_rejected() {
+                // By no frame that could still be rejected.
+                entry.asked = Some(0);
+                self.asked += 1;
+            }
+        }
+        Some(topic)
+    }
+
+    /// The newest frame that asked for topics of which nothing has come yet.
+    pub fn newest_unheard(&self) -> Option<u64> {
+        self.topics.values().filter(|entry| !entry.is_heard).filter_map(|entry| entry.asked).max()
+    }
+
     /// Those that are wanted, without what the upstream rejected.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
         self.topics.iter().filter(|(_, entry)| entry.is_wanted && !entry.is_rejected()).map(|(topic, _)| topic)
@@ -142,7 +163,7 @@ impl Wanted {
         let taken: Vec<Topic> = turns.iter().filter_map(|turn| queue.remove(turn)).collect();
         for topic in &taken {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
-            entry.turn = None;
+            (entry.turn, entry.is_heard) = (None, false);
             entry.asked = (change == Change::Ask).then_some(frame);
             if entry.asked.is_some() {
                 self.asked += 1
@@ -180,7 +201,8 @@ impl Wanted {
         let mut topics: Vec<Topic> = self.topics.keys().cloned().collect();
         topics.sort_unstable();
         for topic in topics {
-            let entry = Entry { is_wanted: true, asked: None, turn: Some(self.queue(Change::Ask, &topic)) };
+            let turn = Some(self.queue(Change::Ask, &topic));
+            let entry = Entry { is_wanted: true, turn, ..Entry::default() };
             self.topics.insert(topic, entry);
         }
     }

@@ -1,18 +1,27 @@
 //! Owns the two halves of an open outgoing connection: messages in, messages out.
 //! Called by `dial`, which opens them, and by hubs and proxies, which hold them.
 
-use std::{future::poll_fn, task::Poll};
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use actix_rt::task::JoinHandle;
 use bytes::Bytes;
 use bytestring::ByteString;
-use futures_util::{
-    SinkExt as _, StreamExt as _,
-    stream::{SplitSink, SplitStream},
+use futures_util::{Sink, Stream};
+use tokio::{
+    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
+    time::timeout,
 };
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message,
+        Error as Trouble, Message,
         protocol::{
             CloseFrame,
             frame::{
@@ -23,8 +32,15 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{LinkError, transport::Transport};
+use super::{LinkError, transport::Transport, watch::Watch};
 use crate::ws::frame::MAX_CONTROL_BYTES;
+
+/// Pings in a row during which the peer took not one byte of ours, answers to pings included. Honest peers send a few a minute.
+const MAX_UNREAD_PINGS: u32 = 1000;
+/// For our close frame to a peer that broke the protocol, and for its end of the connection.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// A code of the registry that the library takes for one that must not be sent.
+const BAD_GATEWAY: u16 = 1014;
 
 /// What a peer says. Its pings are answered unseen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,27 +65,74 @@ pub enum Outgoing {
 
 type Socket = WebSocketStream<Transport>;
 
+/// Both halves' socket. They live on one thread, and neither holds a borrow while it waits.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Socket>>);
+
+impl Shared {
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Message, Trouble>>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
+    }
+
+    async fn feed(&self, message: Message) -> Result<(), Trouble> {
+        poll_fn(|context| Pin::new(&mut *self.0.borrow_mut()).poll_ready(context)).await?;
+        Pin::new(&mut *self.0.borrow_mut()).start_send(message)
+    }
+
+    async fn flush(&self) -> Result<(), Trouble> {
+        poll_fn(|context| Pin::new(&mut *self.0.borrow_mut()).poll_flush(context)).await
+    }
+
+    /// RFC 6455 section 7.1.7: a peer that broke the protocol is told so before the connection ends. What it still sends is
+    /// thrown away: a socket that is closed with unread bytes takes back what was written last.
+    async fn farewell(self, code: u16) {
+        let saying = async {
+            let close = CloseFrame { code: code.into(), reason: "".into() };
+            self.feed(Message::Close(Some(close))).await?;
+            self.flush().await?;
+            poll_fn(|context| Pin::new(self.0.borrow_mut().get_mut()).poll_shutdown(context)).await?;
+            let mut scrap = [0; 4096];
+            loop {
+                let mut buffer = ReadBuf::new(&mut scrap);
+                poll_fn(|context| Pin::new(self.0.borrow_mut().get_mut()).poll_read(context, &mut buffer)).await?;
+                if buffer.filled().is_empty() {
+                    return Ok::<_, Trouble>(());
+                }
+            }
+        };
+        // Whatever goes wrong here, the connection is over.
+        let _ = timeout(FAREWELL_TIMEOUT, saying).await;
+    }
+}
+
 pub(super) fn split(socket: Socket) -> (LinkReader, LinkWriter) {
-    let (writer, reader) = socket.split();
-    (LinkReader { half: reader, is_over: false }, LinkWriter { half: writer })
+    let watch = socket.get_ref().watch().clone();
+    let shared = Shared(Rc::new(RefCell::new(socket)));
+    let taken = watch.written();
+    let reader = LinkReader { socket: shared.clone(), watch, is_over: false, taken, unread_pings: 0, farewell: None };
+    (reader, LinkWriter { socket: shared })
 }
 
 /// Dropping both halves ends the connection.
 pub struct LinkReader {
-    half: SplitStream<Socket>,
+    socket: Shared,
+    watch: Rc<Watch>,
     is_over: bool,
+    /// What the peer had taken when it last was seen to take something, and its pings since then.
+    taken: u64,
+    unread_pings: u32,
+    /// Takes leave of a peer that broke the protocol, also when this is dropped.
+    farewell: Option<JoinHandle<()>>,
 }
 
 impl LinkReader {
-    /// The next message. `None` after a close frame or an error. May be dropped and called again: nothing is lost.
+    /// The next message. `None` after a close frame, or after an error once the connection is closed. May be dropped and
+    /// called again: nothing is lost.
     pub async fn next(&mut self) -> Option<Result<Incoming, LinkError>> {
         while !self.is_over {
-            let message = match self.half.next().await {
+            let message = match poll_fn(|context| self.socket.poll_next(context)).await {
                 Some(Ok(message)) => message,
-                Some(Err(trouble)) => {
-                    self.is_over = true;
-                    return Some(Err(trouble.into()));
-                }
+                Some(Err(trouble)) => return Some(Err(self.fail(trouble.into()))),
                 // The peer's close frame was told before, or it never sent one.
                 None => break,
             };
@@ -77,43 +140,67 @@ impl LinkReader {
                 // Checked once already, but the library's type does not let its proof be taken over.
                 Message::Text(text) => match ByteString::try_from(Bytes::from(text)) {
                     Ok(text) => Incoming::Text(text),
-                    Err(_) => return Some(Err(LinkError::Protocol("text that is not UTF-8".to_owned()))),
+                    Err(_) => return Some(Err(self.fail(LinkError::NotText))),
                 },
                 Message::Binary(bytes) => Incoming::Binary(bytes),
                 Message::Pong(_) => Incoming::Pong,
                 Message::Close(frame) => {
                     self.is_over = true;
                     self.answer_close().await;
-                    Incoming::Close(
-                        frame
-                            .filter(|frame| !is_stand_in(frame))
-                            .map(|frame| (frame.code.into(), frame.reason.to_string())),
-                    )
+                    Incoming::Close(self.close(frame))
                 }
+                Message::Ping(_) if self.is_unread() => return Some(Err(self.fail(LinkError::Unread))),
                 Message::Ping(_) | Message::Frame(_) => continue,
             }));
         }
         self.is_over = true;
+        if let Some(farewell) = &mut self.farewell {
+            let _ = farewell.await;
+            self.farewell = None;
+        }
         None
+    }
+
+    fn fail(&mut self, error: LinkError) -> LinkError {
+        self.is_over = true;
+        if let Some(code) = error.close_code() {
+            self.farewell = Some(actix_rt::spawn(self.socket.clone().farewell(code)));
+        }
+        error
+    }
+
+    /// Whether the peer asks and asks and takes no answer.
+    fn is_unread(&mut self) -> bool {
+        let taken = self.watch.written();
+        if taken != self.taken {
+            (self.taken, self.unread_pings) = (taken, 0);
+        }
+        self.unread_pings += 1;
+        self.unread_pings > MAX_UNREAD_PINGS
+    }
+
+    /// What the close frame said. In place of a code that must not be sent, 1006 for example, the library puts words of its own.
+    fn close(&self, frame: Option<CloseFrame>) -> Option<(u16, String)> {
+        let frame = frame?;
+        let is_stand_in = frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation";
+        if is_stand_in {
+            return self.watch.close().filter(|(code, _)| *code == BAD_GATEWAY);
+        }
+        Some((frame.code.into(), frame.reason.to_string()))
     }
 
     /// The answer to a ping or to a close frame is written when the connection is read again.
     async fn answer_close(&mut self) {
         poll_fn(|context| {
-            let _ = self.half.poll_next_unpin(context);
+            let _ = self.socket.poll_next(context);
             Poll::Ready(())
         })
         .await;
     }
 }
 
-/// A close frame whose code must not be sent, 1006 for example: the library puts these words in its place.
-fn is_stand_in(frame: &CloseFrame) -> bool {
-    frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation"
-}
-
 pub struct LinkWriter {
-    half: SplitSink<Socket, Message>,
+    socket: Shared,
 }
 
 impl LinkWriter {
@@ -122,7 +209,8 @@ impl LinkWriter {
     /// # Errors
     /// When the connection is over; the reader tells more.
     pub async fn send(&mut self, message: Outgoing) -> Result<(), LinkError> {
-        self.half.send(encode(message)).await.map_err(LinkError::from)
+        self.feed(message).await?;
+        self.flush().await
     }
 
     /// As `send`, but it may leave the message in the write buffer, until that is full or [`LinkWriter::flush`].
@@ -130,7 +218,7 @@ impl LinkWriter {
     /// # Errors
     /// As `send`.
     pub async fn feed(&mut self, message: Outgoing) -> Result<(), LinkError> {
-        self.half.feed(encode(message)).await.map_err(LinkError::from)
+        self.socket.feed(encode(message)).await.map_err(LinkError::from)
     }
 
     /// Writes what was fed.
@@ -138,7 +226,7 @@ impl LinkWriter {
     /// # Errors
     /// As `send`.
     pub async fn flush(&mut self) -> Result<(), LinkError> {
-        poll_fn(|context| self.half.poll_flush_unpin(context)).await.map_err(LinkError::from)
+        self.socket.flush().await.map_err(LinkError::from)
     }
 }
 

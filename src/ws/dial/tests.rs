@@ -1,6 +1,8 @@
 //! Owns the tests of outgoing connections, each against a real socket that behaves well or badly.
 //! Run by `cargo test`.
 
+mod hostile;
+
 use std::{io::Write as _, net::Ipv4Addr};
 
 use bytes::Bytes;
@@ -34,6 +36,8 @@ fn endpoint(url: &str) -> EndpointConfig {
         headers: vec![("Authorization".to_owned(), Secret::new(format!("Bearer {KEY}")))],
         connect_timeout: PATIENCE,
         max_message_bytes: 200_000,
+        allow_insecure: false,
+        max_sent_bytes: 200_000,
     }
 }
 
@@ -190,6 +194,17 @@ fn a_ca_file_that_is_missing_or_holds_nothing_is_an_error_that_names_it() {
 async fn ws_to_another_machine_is_refused_before_anything_is_sent() {
     // An address for documentation (RFC 5737): nobody answers there, so a timeout would be another failure.
     assert_eq!(failure(dial("ws://192.0.2.1:9/?apikey=1").await), DialFailure::NotSecure);
+    // With the operator's word to private networks, which it is not.
+    let allowed = EndpointConfig { allow_insecure: true, ..endpoint("ws://8.8.8.8:9/?apikey=1") };
+    assert_eq!(failure(dialer().dial(&allowed, None).await), DialFailure::NotPrivate);
+    // To a private one it tries, whatever comes of it.
+    let allowed = EndpointConfig {
+        allow_insecure: true,
+        connect_timeout: Duration::from_millis(200),
+        ..endpoint("ws://10.255.255.1:9/?apikey=1")
+    };
+    let tried = failure(dialer().dial(&allowed, None).await);
+    assert!(!matches!(tried, DialFailure::NotSecure | DialFailure::NotPrivate), "{tried:?}");
 }
 
 #[actix_rt::test]
@@ -206,19 +221,47 @@ async fn a_peer_that_never_answers_is_given_up_after_the_timeout() {
     assert!(matches!(failure(dial(&format!("ws://127.0.0.1:{port}")).await), DialFailure::Connect(_)));
 }
 
+/// Answers one handshake with this.
+async fn serve_answer(answer: String) -> u16 {
+    let (listener, port) = listen().await;
+    actix_rt::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let _ = stream.read(&mut [0; 4096]).await;
+        stream.write_all(answer.as_bytes()).await.expect("answered");
+    });
+    port
+}
+
+#[actix_rt::test]
+async fn a_peer_that_asks_to_be_left_alone_says_for_how_long_in_seconds_or_by_a_date() {
+    let date = |seconds: u64| HttpDate::from(SystemTime::now() + Duration::from_secs(seconds)).to_string();
+    for (status, value, least, most) in [
+        (429, "7".to_owned(), 7, 7),
+        (503, " 120 ".to_owned(), 120, 120),
+        (429, date(60), 50, 60),
+        (503, "Thu, 01 Jan 1970 00:00:00 GMT".to_owned(), 0, 0),
+    ] {
+        let answer = format!("HTTP/1.1 {status} No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+        let refused = dial(&format!("ws://127.0.0.1:{}", serve_answer(answer).await)).await;
+        let pause = refused.err().and_then(|error| error.retry_after()).expect("a pause").as_secs();
+        assert!((least..=most).contains(&pause), "{value}: {pause}");
+    }
+    for (status, value) in [(429, "soon"), (429, "-1"), (404, "7")] {
+        let answer = format!("HTTP/1.1 {status} No\r\nRetry-After: {value}\r\nContent-Length: 0\r\n\r\n");
+        let refused = dial(&format!("ws://127.0.0.1:{}", serve_answer(answer).await)).await;
+        assert_eq!(refused.err().expect("refused").retry_after(), None, "{value}");
+    }
+}
+
 #[actix_rt::test]
 async fn refusals_and_redirects_are_told_with_their_status() {
     for status in [301_u16, 401, 403, 404, 429, 500] {
-        let (listener, port) = listen().await;
-        actix_rt::spawn(async move {
-            let (mut stream, _) = listener.accept().await.expect("a client");
-            let _ = stream.read(&mut [0; 4096]).await;
-            let answer = format!("HTTP/1.1 {status} No\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.expect("answered");
-        });
+        let port =
+            serve_answer(format!("HTTP/1.1 {status} No\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"))
+                .await;
         let refused = dial(&format!("ws://127.0.0.1:{port}/?apikey=1")).await;
         assert_eq!(refused.as_ref().err().and_then(DialError::status), Some(status));
-        assert_eq!(failure(refused), DialFailure::Status(status));
+        assert_eq!(failure(refused), DialFailure::Status(status, None));
     }
 }
 

@@ -1,10 +1,11 @@
-//! Owns the bytes below an outgoing connection: TCP to this machine, or TLS over TCP.
+//! Owns the bytes below an outgoing connection: TCP, or TLS over TCP, and what is noted of them on the way.
 //! Called by `dial`.
 
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    rc::Rc,
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
@@ -13,9 +14,30 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-pub enum Transport {
+use super::watch::Watch;
+
+pub struct Transport {
+    bytes: Bytes,
+    watch: Rc<Watch>,
+}
+
+enum Bytes {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    pub fn plain(stream: TcpStream) -> Self {
+        Self { bytes: Bytes::Plain(stream), watch: Rc::default() }
+    }
+
+    pub fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self { bytes: Bytes::Tls(Box::new(stream)), watch: Rc::default() }
+    }
+
+    pub fn watch(&self) -> &Rc<Watch> {
+        &self.watch
+    }
 }
 
 impl AsyncRead for Transport {
@@ -24,32 +46,37 @@ impl AsyncRead for Transport {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        let before = buffer.filled().len();
+        ready!(match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Bytes::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        })?;
+        self.watch.read(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        let written = ready!(match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Bytes::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        })?;
+        self.watch.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Bytes::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        match &mut self.bytes {
+            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

@@ -15,6 +15,8 @@ const CHANNELS: [(&str, &str); 3] = [("trades", "t"), ("quotes", "q"), ("bars", 
 pub struct Alpaca {
     pub key: String,
     pub secret: String,
+    /// Symbols that the plan has room for, per connection.
+    pub limit: usize,
 }
 
 impl Alpaca {
@@ -23,6 +25,10 @@ impl Alpaca {
         peer.say(&json!([{"T": "error", "code": 406, "msg": "connection limit exceeded"}]));
         peer.close(1008, "");
     }
+}
+
+fn asked(frame: &Value) -> usize {
+    CHANNELS.iter().map(|(channel, _)| texts(&frame[*channel]).count()).sum()
 }
 
 impl Provider for Alpaca {
@@ -42,6 +48,9 @@ impl Provider for Alpaca {
             }
             Some("subscribe" | "unsubscribe") if !peer.authenticated => {
                 peer.say(&json!([{"T": "error", "code": 401, "msg": "not authenticated"}]));
+            }
+            Some("subscribe") if peer.topics.len() + asked(frame) > self.limit => {
+                peer.say(&json!([{"T": "error", "code": 405, "msg": "symbol limit exceeded"}]));
             }
             Some(action @ ("subscribe" | "unsubscribe")) => {
                 for (channel, _) in CHANNELS {

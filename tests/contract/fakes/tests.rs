@@ -175,7 +175,7 @@ fn the_fake_binance_acknowledges_by_id_and_wraps_what_it_sends() {
 
 #[test]
 fn the_fake_alpaca_wants_key_and_secret_and_tells_all_subscriptions_after_each_change() {
-    let fake = Fake::start(Alpaca { key: "k".into(), secret: "s".into() });
+    let fake = Fake::start(Alpaca { key: "k".into(), secret: "s".into(), limit: 30 });
     let mut socket = dial(&fake, "/v2/iex");
     assert_eq!(hear(&mut socket), json!([{"T": "success", "msg": "connected"}]));
     say(&mut socket, json!({"action": "subscribe", "trades": ["A"]}));

@@ -52,7 +52,7 @@ fn h3_a_bus_is_always_live() {
     let mut client = server.connect("/ws/lobby").welcomed();
     assert_eq!(subscribe(&mut client, &["anything"]), "live");
     assert!(client.drain().is_empty());
-    assert_eq!(server.get("/api/ws-health").json()["metrics"]["lobby"]["connectionState"], "live");
+    assert_eq!(server.get("/api/ws-health").json()["metrics"]["lobby"]["feedState"], "live");
 }
 
 /// What a back end that has the secret is answered.

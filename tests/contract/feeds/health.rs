@@ -26,7 +26,7 @@ fn h7_hubs_that_nobody_uses_or_that_are_off_are_listed_and_healthy() {
     assert_eq!(health["limits"], json!({"maxUpstreamConnections": 5, "maxClients": 10000}));
     for hub in ["options", "indices"] {
         let expected = json!({"totalClients": 0, "topics": 0, "upstreamConnections": 0, "connectionState": "disconnected",
-            "reconnectAttempts": 0, "lastMessageAgeMs": null, "enabled": false, "provider": format!("massive-{hub}")});
+            "feedState": "disconnected", "reconnectAttempts": 0, "lastMessageAgeMs": null, "enabled": false, "provider": format!("massive-{hub}")});
         assert_eq!(health["metrics"][hub], expected, "off, for want of a key");
     }
     let on =
@@ -49,7 +49,8 @@ fn h7_clients_topics_connections_and_the_age_of_the_last_message_are_counted() {
     rig.wait_for_health("all counts", |health| {
         let count = |name: &str| health[name].as_u64();
         (count("totalClients"), count("topics"), count("upstreamConnections")) == (Some(3), Some(3), Some(1))
-            && health["connectionState"] == "live"
+            && health["feedState"] == "live"
+            && health["connectionState"] == "connected"
             && health["lastMessageAgeMs"].is_u64()
     });
     rig.wait_for_health("its age", |health| health["lastMessageAgeMs"].as_u64() >= Some(30));

@@ -17,7 +17,7 @@ fn h2_the_upstream_is_opened_by_the_first_client_and_shared_by_ten() {
     let mut clients: Vec<_> = (0..10).map(|_| rig.subscriber(&["T.O:A"])).collect();
     let expected = [("totalClients", 10), ("topics", 1), ("upstreamConnections", 1), ("reconnectAttempts", 0)];
     rig.wait_for_health("ten of one", |health| {
-        health["connectionState"] == "live" && expected.iter().all(|(name, value)| health[*name] == *value)
+        health["feedState"] == "live" && expected.iter().all(|(name, value)| health[*name] == *value)
     });
     rig.fake.publish("T.O:A", json!({"n": 1}));
     let frames: Vec<_> = clients.iter_mut().map(|client| data(client, "T.O:A")).collect();
@@ -115,7 +115,7 @@ fn h2_the_last_clients_leaving_closes_the_upstream_connection_however_it_leaves(
         rig.fake.wait("a close", |desk| (desk.closes.len() == round).then_some(()));
         assert_eq!(rig.fake.look(|desk| desk.closes[round - 1]), 1000, "as it should be done");
         rig.wait_for_health("disconnected", |health| {
-            health["connectionState"] == "disconnected" && health["upstreamConnections"] == 0 && health["topics"] == 0
+            health["feedState"] == "disconnected" && health["upstreamConnections"] == 0 && health["topics"] == 0
         });
     }
     rig.fake.assert_tidy();
@@ -187,6 +187,6 @@ fn h2_what_the_account_has_not_paid_for_is_silent_and_harms_nothing_else() {
     rig.fake.wait_for_topics(&["T.O:A"]);
     rig.fake.publish("T.O:A", json!({"n": 1}));
     assert_eq!(data(&mut client, "T.O:A")["data"]["n"], 1);
-    assert_eq!(rig.health()["connectionState"], "live");
+    assert_eq!(rig.health()["feedState"], "live");
     assert_eq!(rig.fake.look(|desk| desk.ever), 1);
 }

@@ -1,13 +1,16 @@
 //! Owns the tests of feed hubs (H1 to H7) against the real server and a fake upstream, and what they share.
 //! Run by `cargo test --test contract`.
 
+mod burst;
 mod bus;
 mod churn;
 mod crowd;
 mod entry;
 mod gap;
 mod health;
+mod hostile;
 mod linger;
+mod mute;
 mod providers;
 mod rejected;
 mod retry;

@@ -122,7 +122,7 @@ fn h1_h4_binance_ends_a_connection_after_its_day_and_so_does_the_hub_before() {
 
 #[test]
 fn h1_h2_h4_alpaca_with_its_channels() {
-    let fake = Fake::start(Alpaca { key: KEY.to_owned(), secret: SECRET.to_owned() });
+    let fake = Fake::start(Alpaca { key: KEY.to_owned(), secret: SECRET.to_owned(), limit: 30 });
     let url = fake.url("");
     let keys = [("ALPACA_API_KEY", KEY), ("ALPACA_API_SECRET", SECRET)];
     let server = start("alpaca", &[&[("ALPACA_WS_URL", url.as_str())], &keys[..]].concat());
@@ -142,7 +142,7 @@ fn h1_h2_h4_alpaca_with_its_channels() {
 
 #[test]
 fn h5_alpaca_refuses_a_wrong_key_for_good_and_a_second_connection_for_a_while() {
-    let fake = Fake::start(Alpaca { key: KEY.to_owned(), secret: "another".to_owned() });
+    let fake = Fake::start(Alpaca { key: KEY.to_owned(), secret: "another".to_owned(), limit: 30 });
     let keys = [
         "provider: alpaca",
         "fatal_retry_ms: 300",

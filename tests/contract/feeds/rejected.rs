@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Config, KEY, data, feed, of_type, subscribe, subscribe_while, unsubscribe};
 use crate::{
-    fakes::{Fake, Finnhub, Kraken},
+    fakes::{Alpaca, Fake, Finnhub, Kraken},
     support::{Client, Server},
 };
 
@@ -92,6 +92,32 @@ fn h2_a_rejected_topic_is_asked_for_again_on_the_next_connection_and_by_who_subs
     assert_eq!(gaps[0]["topics"], json!(["ticker:BTC/USD", "trade:NEW/USD"]), "of the others nothing was missed");
     fake.wait_for_topics(&["ticker:BTC/USD", "ticker:NEW/USD", "trade:NEW/USD"]);
     fake.assert_tidy();
+}
+
+#[test]
+fn h8_a_plans_limit_is_told_to_who_asks_for_one_topic_too_many_and_to_the_log() {
+    let fake = Fake::start(Alpaca { key: KEY.to_owned(), secret: "s".to_owned(), limit: 30 });
+    let url = fake.url("");
+    let settings =
+        [("HUBS", "stocks=alpaca"), ("ALPACA_WS_URL", &*url), ("ALPACA_API_KEY", KEY), ("ALPACA_API_SECRET", "s")];
+    let server = Config::new(&[]).start(&settings);
+    let names: Vec<_> = (0..30).map(|n| format!("trades.A{n}")).collect();
+    let mut full = server.connect("/ws/stocks").welcomed();
+    subscribe(&mut full, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    fake.wait("all", |desk| (desk.topics().len() == 30).then_some(()));
+    let mut late = server.connect("/ws/stocks").welcomed();
+    subscribe(&mut late, &["trades.TSLA"]);
+    is_rejected(&mut late, "trades.TSLA", "symbol limit exceeded");
+    server.wait_for_metric("innkeeper_hub_rejected_total{hub=\"stocks\"}", 1.0);
+    server.wait_for_line(|line| line.contains("symbol limit exceeded").then_some(()));
+    // The others go on, and a place that is given back is there for whoever asks anew.
+    fake.publish("trades.A7", json!({"n": 1}));
+    data(&mut full, "trades.A7");
+    unsubscribe(&mut full, &["trades.A0"]);
+    fake.wait("29", |desk| (desk.topics().len() == 29).then_some(()));
+    subscribe(&mut late, &["trades.TSLA"]);
+    fake.wait("TSLA", |desk| desk.topics().contains("trades.TSLA").then_some(()));
+    assert!(full.drain().iter().all(|frame| frame["type"] != "error"));
 }
 
 #[test]

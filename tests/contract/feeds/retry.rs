@@ -126,7 +126,7 @@ fn h5_the_close_code_1008_alone_means_a_cool_down_which_nobody_escapes_by_coming
     feed(&mut client, "down");
     // Everybody goes, and somebody comes.
     client.close();
-    rig.wait_for_health("nobody is there", |health| health["connectionState"] == "disconnected");
+    rig.wait_for_health("nobody is there", |health| health["feedState"] == "disconnected");
     let mut client = rig.client();
     subscribe_while(&mut client, &["T.O:B"], "down");
     let next = attempt(&rig.fake, 2);
@@ -141,7 +141,7 @@ fn h5_a_wrong_key_is_not_tried_over_and_over_and_the_log_and_health_say_so() {
     let mut client = rig.client();
     let told = client.until(|frame| frame["type"] == "feed" && frame["state"] == "down");
     assert_eq!(told["attempt"], 1, "{told}");
-    rig.wait_for_health("down", |health| health["connectionState"] == "down");
+    rig.wait_for_health("down", |health| health["feedState"] == "down");
     let health = rig.server.get("/api/ws-health");
     // Unless the second attempt has begun by now.
     if rig.fake.look(|desk| desk.attempts.len()) == 1 {

@@ -25,7 +25,7 @@ fn h3_the_first_client_sees_the_feed_connect_and_come_alive_and_each_change_once
     rig.fake.wait("the key", |desk| (!desk.frames.is_empty()).then_some(()));
     client.send(&json!({"type": "subscribe", "topics": ["T.O:A"]}));
     let mut told = vec![client.next(), client.next()];
-    rig.wait_for_health("connecting", |health| health["connectionState"] == "connecting");
+    rig.wait_for_health("connecting", |health| health["feedState"] == "connecting");
     assert!(client.drain().is_empty());
     assert_eq!(rig.fake.look(|desk| desk.topics().len()), 0, "not before the key is accepted");
     rig.fake.say(&json!([{"ev": "status", "status": "auth_success", "message": "authenticated"}]));
@@ -51,7 +51,7 @@ fn h3_silence_makes_the_feed_stale_for_everybody_and_the_next_value_alive_again(
     for n in 1..=3 {
         let stale = feed(&mut client, "stale");
         feed(&mut idle, "stale");
-        rig.wait_for_health("stale", |health| health["connectionState"] == "stale");
+        rig.wait_for_health("stale", |health| health["feedState"] == "stale");
         let mut late = rig.client();
         subscribe_while(&mut late, &["T.O:A"], "stale");
         let published = unix_ms();

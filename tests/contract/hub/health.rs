@@ -48,6 +48,7 @@ fn h7_a_server_that_nobody_has_come_to_is_healthy_and_says_what_there_is() {
     assert!(timestamp.as_str().is_some_and(|text| text.starts_with("20") && text.ends_with('Z')), "{timestamp}");
     let hub = |state: &str, enabled: bool, provider: &str| {
         json!({"totalClients": 0, "topics": 0, "upstreamConnections": 0, "connectionState": state,
+            "feedState": if state == "connected" { "live" } else { state },
             "reconnectAttempts": 0, "lastMessageAgeMs": null, "enabled": enabled, "provider": provider})
     };
     let expected = json!({
@@ -56,7 +57,7 @@ fn h7_a_server_that_nobody_has_come_to_is_healthy_and_says_what_there_is() {
         "metrics": {
             "dead": hub("disconnected", true, "custom"),
             "indices": hub("disconnected", false, "massive-indices"),
-            "lobby": hub("live", true, "bus"),
+            "lobby": hub("connected", true, "bus"),
             "options": hub("disconnected", false, "massive-options"),
         },
         "limits": {"maxUpstreamConnections": 7, "maxClients": 123},

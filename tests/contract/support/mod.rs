@@ -4,6 +4,7 @@
 mod client;
 mod data;
 mod http;
+pub mod rogue;
 mod server;
 mod witness;
 

@@ -15,6 +15,8 @@ fn yaml(group: &keys::Group, key: &str, value: &str) -> String {
         ("backoff", "base_ms") => format!("backoff: {{ {key}: {value}, max_ms: 86400000 }}"),
         ("backoff", "max_ms") => format!("backoff: {{ {key}: {value}, base_ms: 1 }}"),
         ("topic", "separator" | "overrides" | "names") => format!("topic: {{ {key}: {value}, parts: /t }}"),
+        ("rejected", "accepted") => format!("rejected: {{ {key}: {value}, unnamed: {{ /r: x }} }}"),
+        ("rejected", "unnamed") => format!("rejected: {{ {key}: {value} }}"),
         ("rejected", "when") => format!("rejected: {{ {key}: {value}, name: /t }}"),
         ("rejected", "id") => {
             format!("rejected: {{ {key}: {value}, when: {{ /r: x }} }}, subscribe: '{{id}}{{topic}}'")
@@ -86,7 +88,9 @@ fn a_missing_variable_is_no_mistake_whatever_the_key() {
             "provider" | "publish" => continue,
             "overrides" => "{ x: ['${UNSET}'] }",
             "headers" | "names" | "query_defaults" => "{ x: '${UNSET}' }",
-            "ready" | "ignore" | "fatal" | "when" | "expect" | "success" | "failure" => "{ /x: '${UNSET}' }",
+            "ready" | "ignore" | "fatal" | "when" | "unnamed" | "accepted" | "expect" | "success" | "failure" => {
+                "{ /x: '${UNSET}' }"
+            }
             // Values are expanded, never what stands in the place of a map.
             _ if matches!(key.kind, Kind::Text(allowed) if allowed == "a map") => continue,
             _ => "'${UNSET}'",

@@ -39,7 +39,12 @@ fn a12_each_mistake_in_a_hub_is_told_in_words_without_the_value() {
         ("zzzzzzzzzzzz: 1", "hubs.h", "has an unknown key \"zzzzzzzzzzzz\""),
         ("linger_ms: 1, linger_ms: 2", "hubs.h", "has \"linger_ms\" twice"),
         ("url: http://hunter2", "hubs.h.url", "has another scheme; allowed: wss://host/path, or ws:// to localhost"),
-        ("url: ws://hunter2.example", "hubs.h.url", "is unencrypted to another machine; allowed: wss://"),
+        ("url: ws://hunter2.example", "hubs.h.url", "is unencrypted to another machine (allow_insecure: true allows"),
+        (
+            "url: ws://8.8.8.8, allow_insecure: true",
+            "hubs.h.url",
+            "is unencrypted to an address that is not of a private",
+        ),
         ("url: '${KEY}'", "hubs.h.url", "(with KEY) is not a URL; allowed: wss://"),
         ("url: 'wss://x/${'", "hubs.h.url", "has a `${` without `}`"),
         ("url: 'wss://x/${hunter 2}'", "hubs.h.url", "has a `${` that is neither ${NAME}"),
@@ -59,6 +64,12 @@ fn a12_each_mistake_in_a_hub_is_told_in_words_without_the_value() {
         ("rejected: hunter2", "hubs.h.rejected", "must be a map"),
         ("rejected: { name: /a }", "hubs.h.rejected", "has no when"),
         ("rejected: { when: { /a: b } }", "hubs.h.rejected", "has neither id, topic nor name"),
+        ("rejected: { unnamed: { /a: b }, name: /a }", "hubs.h.rejected", "has no when"),
+        (
+            "rejected: { when: { /a: b }, name: /a, accepted: { /a: c } }",
+            "hubs.h.rejected.accepted",
+            "does nothing without unnamed",
+        ),
         ("rejected: { when: { /a: b }, name: hunter2 }", "hubs.h.rejected.name", "has a pointer that is none"),
         (
             "subscribe: '{topic}', rejected: { when: { /a: b }, id: /hunter2 }",
@@ -228,7 +239,7 @@ fn a12_a_variable_that_was_pasted_wrong_is_told_once_by_its_name() {
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(
         lines.contains(
-            &"hubs.options.url: (with MASSIVE_WS_URL) is unencrypted to another machine; allowed: \
+            &"hubs.options.url: (with MASSIVE_WS_URL) is unencrypted to another machine (allow_insecure: true allows it in a private network); allowed: \
          wss://host/path, or ws:// to localhost, 127.0.0.0/8 or [::1]"
                 .to_owned()
         ),

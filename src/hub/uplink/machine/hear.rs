@@ -12,7 +12,7 @@ use crate::{
         output::{Output, Rejected},
         rules::Rules,
     },
-    protocol::FeedState,
+    protocol::{FeedState, Topic},
 };
 
 impl Uplink {
@@ -28,6 +28,7 @@ impl Uplink {
             }
         }
         self.last_heard = Some(now.instant);
+        let is_answer = self.may_be_answer();
         if self.rules.expect.is_empty() {
             self.answered();
         }
@@ -36,12 +37,18 @@ impl Uplink {
             self.show(FeedState::Live, now);
         }
         let rules = self.rules.clone();
+        let values = self.counts.values;
         match rules.codec.frame(text) {
             Ok(frame) => {
                 for place in frame.places() {
                     if !self.item(&rules, place, now) {
                         return;
                     }
+                }
+                if self.counts.values != values {
+                    self.silence.value(now.instant);
+                } else if !is_answer && !frame.places().all(|place| Test::any(&rules.expect, place)) {
+                    self.silence.broken(now.instant);
                 }
             }
             Err(why) => {
@@ -58,6 +65,13 @@ impl Uplink {
         if self.rules.expect.is_empty() {
             self.answered();
         }
+    }
+
+    /// Whether a heartbeat's frame waits for an answer: the next frame without a value is taken for it, and says nothing of the
+    /// feed (H8).
+    fn may_be_answer(&self) -> bool {
+        let Phase::Live(Live { heartbeat: Some(heartbeat), .. }) = &self.phase else { return false };
+        heartbeat.is_unanswered() && self.feed.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.send.is_some())
     }
 
     fn answered(&mut self) {
@@ -88,8 +102,13 @@ impl Uplink {
         match &self.phase {
             Phase::Greeting(_) if Test::any(&rules.ready, place) => self.greeted(now),
             Phase::Authenticating(_) if Test::any(&rules.success, place) => self.go_live(now),
-            Phase::Live(_) if Test::any(&rules.expect, place) => self.answered(),
-            Phase::Live(_) => self.value(rules, place, now),
+            Phase::Live(_) => {
+                let is_expected = Test::any(&rules.expect, place);
+                if is_expected {
+                    self.answered();
+                }
+                self.value(rules, place, is_expected, now);
+            }
             _ => {}
         }
     }
@@ -98,6 +117,26 @@ impl Uplink {
     fn reject(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) -> bool {
         let Some(is_meant) = rules.rejected.as_ref().and_then(|rejected| rejected.read(place)) else { return false };
         let topics = self.wanted.reject(is_meant);
+        self.tell_rejected(topics, place, now)
+    }
+
+    /// The same for an item that does not say what it is about.
+    fn reject_unnamed(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) -> bool {
+        let Some(rejected) = &rules.rejected else { return false };
+        if rejected.is_accepted(place) {
+            self.unanswered.pop_front();
+            return false;
+        }
+        if !rejected.is_unnamed(place) {
+            return false;
+        }
+        let meant = if rejected.is_answered() { self.unanswered.pop_front() } else { self.wanted.newest_unheard() };
+        let Some(meant) = meant else { return false };
+        let topics = self.wanted.reject(|_, frame| frame == meant);
+        self.tell_rejected(topics, place, now)
+    }
+
+    fn tell_rejected(&mut self, topics: Vec<Topic>, place: Place<'_, '_>, now: Now) -> bool {
         if topics.is_empty() {
             return false;
         }
@@ -112,19 +151,23 @@ impl Uplink {
         true
     }
 
-    fn value(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) {
-        if self.reject(rules, place, now) || Test::any(&rules.ignore, place) {
+    /// `is_expected`: it is known for the answer to a heartbeat, whatever else it is.
+    fn value(&mut self, rules: &Rules, place: Place<'_, '_>, is_expected: bool, now: Now) {
+        if self.reject(rules, place, now) || self.reject_unnamed(rules, place, now) || Test::any(&rules.ignore, place) {
             return;
         }
         let has_topic = rules.codec.topic(place, &mut self.name);
         let Some(data) = rules.codec.data(place).filter(|_| has_topic) else {
+            if is_expected {
+                return;
+            }
             self.counts.unknown += 1;
             if let Some(items) = self.unknown.count(now.instant) {
                 self.note(Note::Unknown { said: self.censor.said(place.item.raw().get()), items });
             }
             return;
         };
-        let Some(topic) = self.wanted.get(&self.name).cloned() else { return };
+        let Some(topic) = self.wanted.hear(&self.name) else { return };
         self.tell_gap(now);
         self.counts.values += 1;
         self.out.push(Output::Data(topic, data.into()));

@@ -6,9 +6,12 @@ use std::time::Instant;
 use super::{Fall, GAP_DELAY, Live, Phase, Uplink};
 use crate::{
     clock::Now,
-    hub::uplink::{note::Note, output::Output, wanted::Change},
+    hub::uplink::{note::Note, output::Output, rejection::Rejection, wanted::Change},
     protocol::FeedState,
 };
+
+/// Frames that an upstream may leave without an answer before the oldest is forgotten.
+const MAX_UNANSWERED: usize = 10_000;
 
 /// Subscriptions that cannot be taken back and that nobody wants, on one connection: beyond this it is replaced.
 const MAX_LITTER: usize = 1000;
@@ -37,7 +40,8 @@ impl Uplink {
             Phase::Live(live) => {
                 let wish = self.wanted.next().map(|_| self.pace.next().unwrap_or(self.wished_at));
                 let heartbeat = live.heartbeat.as_ref().map(|heartbeat| heartbeat.deadline());
-                [wish, heartbeat, self.gap_at(live), self.renewal_at(), self.stale_at(live), self.retry.stable_at()]
+                let (gap, stale, mute) = (self.gap_at(live), self.stale_at(live), self.mute_at());
+                [wish, heartbeat, gap, self.renewal_at(), stale, mute, self.retry.stable_at()]
                     .into_iter()
                     .flatten()
                     .min()
@@ -59,10 +63,21 @@ impl Uplink {
         is_judged.then(|| live.quiet_since + self.feed.stale_after)
     }
 
+    /// H8: when it is left.
+    fn mute_at(&self) -> Option<Instant> {
+        self.silence.deadline().filter(|_| self.wanted.asked() > 0)
+    }
+
     fn tick_live(&mut self, now: Now) {
         if self.renewal_at().is_some_and(|at| at <= now.instant) {
             let age = now.instant.saturating_duration_since(self.opened);
             return self.renew(Note::Aged { age }, now);
+        }
+        if self.mute_at().is_some_and(|at| at <= now.instant) {
+            let Phase::Live(live) = &self.phase else { return };
+            let after = now.instant.saturating_duration_since(live.quiet_since);
+            self.silence.left();
+            return self.give_up(Note::Mute { after, times: self.silence.mute() }, Fall::Failure, now);
         }
         if self.wanted.litter() > MAX_LITTER {
             return self.renew(Note::Littered { topics: self.wanted.litter() }, now);
@@ -113,10 +128,17 @@ impl Uplink {
             self.last_frame_id += 1;
             let topics = self.wanted.take(change, batch, |topic| template.group(topic), self.last_frame_id);
             self.pace.sent(now.instant);
+            if self.rules.rejected.as_ref().is_some_and(Rejection::is_answered) {
+                self.unanswered.push_back(self.last_frame_id);
+                if self.unanswered.len() > MAX_UNANSWERED {
+                    self.unanswered.pop_front();
+                }
+            }
             self.out.push(Output::Send(template.frame(&topics, self.last_frame_id)));
         }
         if before == 0 {
             live.quiet_since = now.instant;
+            self.silence.broken(now.instant);
         }
         if self.wanted.next().is_none() {
             live.complete.get_or_insert(now.instant);

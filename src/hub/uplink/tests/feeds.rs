@@ -42,6 +42,8 @@ pub fn plain() -> FeedConfig {
             headers: Vec::new(),
             connect_timeout: ms(5000),
             max_message_bytes: 1 << 20,
+            allow_insecure: false,
+            max_sent_bytes: 1 << 20,
         },
         on_open: Vec::new(),
         ready: Vec::new(),
@@ -57,6 +59,8 @@ pub fn plain() -> FeedConfig {
             id: None,
             topic: Some(pointer("/rejected")),
             name: None,
+            unnamed: Vec::new(),
+            accepted: Vec::new(),
         }),
         ignore: vec![matcher(&[("/ignore", "*")])],
         heartbeat: None,
@@ -70,6 +74,7 @@ pub fn plain() -> FeedConfig {
         backoff: Backoff { base: ms(500), max: ms(30_000), stable_after: ms(60_000) },
         max_age: None,
         stale_after: ms(5000),
+        reconnect_after: None,
     }
 }
 
@@ -88,7 +93,7 @@ fn shipped(name: &str, env: &[(&str, &str)]) -> FeedConfig {
     if let Some(heartbeat) = &mut feed.heartbeat {
         (heartbeat.interval, heartbeat.timeout) = (ms(20_000), ms(10_000));
     }
-    FeedConfig { fatal_retry, backoff, stale_after, messages_per_second: 1000.0, ..feed }
+    FeedConfig { fatal_retry, backoff, stale_after, reconnect_after: None, messages_per_second: 1000.0, ..feed }
 }
 
 pub fn massive() -> FeedConfig {

@@ -177,7 +177,7 @@ impl World {
             }
             Happening::Failed if self.socket == Socket::Dialled => {
                 self.socket = Socket::None;
-                self.uplink.failed("no route", now);
+                self.uplink.failed("no route", None, now);
             }
             Happening::Lost(code) if self.socket == Socket::Open => {
                 self.gone();
