@@ -132,7 +132,7 @@ settings! {
         "Longest shared state of a room";
     FLUSH_INTERVAL_MS = "0", Kind::Millis { min: 0, max: 1000 },
         "Time over which a room collects what goes to one socket; 0: send at once";
-    GAME_LOGICS = "tic-tac-toe-=tic-tac-toe", Kind::Pairs("prefix=logic, or none"),
+    GAME_LOGICS = "tic-tac-toe-=tic-tac-toe,demo-table-=table", Kind::Pairs("prefix=logic, or none"),
         "Logic for games whose name begins with prefix, longest first; all others relay";
 
     "Feeds and proxies":

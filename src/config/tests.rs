@@ -35,8 +35,9 @@ fn the_defaults_have_no_problem_and_are_the_documented_ones() {
     let history = HistoryConfig { max_events: 10_000, max_bytes: 1_048_576, max_age: Duration::from_secs(300) };
     assert_eq!(config.room.history, history);
     assert_eq!(config.room.max_state_bytes, 262_144);
-    let logic = LogicPrefix { prefix: "tic-tac-toe-".to_owned(), logic: "tic-tac-toe".to_owned() };
-    assert_eq!(config.room.logics, [logic]);
+    let logics = [("tic-tac-toe-", "tic-tac-toe"), ("demo-table-", "table")]
+        .map(|(prefix, logic)| LogicPrefix { prefix: prefix.to_owned(), logic: logic.to_owned() });
+    assert_eq!(config.room.logics, logics);
     let store = StoreConfig {
         data_dir: "data".into(),
         data_dir_is_default: true,

@@ -23,6 +23,7 @@ mod seats;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod table;
 mod tic_tac_toe;
 mod turn;
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { draw, fact, isTrue, joined, line, lines, online, painted, presence, say, settled, status, stranger, strokes } from "./room.mjs";
-import { open, startBrowser, startRelay, startServer, until } from "./support.mjs";
+import { PHONE, open, startBrowser, startRelay, startServer, until } from "./support.mjs";
 
 let server, browser, stop;
 before(async () => { server = await startServer(); ({ browser, stop } = await startBrowser()); });
@@ -63,7 +63,7 @@ test("hostile text and hostile strokes stay what they are: text, and nothing", a
   await line(bob, text).waitFor();
   assert.equal(await bob.locator("#log img, #log b").count(), 0);
   // A client that is no page of ours writes into the same state.
-  await stranger(t, browser, `http://127.0.0.1:${server.port}`, "/ws/hostile/mallory", [
+  await stranger(t, browser, `http://127.0.0.1:${server.port}`, "/ws/demo-table-hostile/mallory", [
     '{"type":"patch","id":1,"patch":{"strokes":{"000000.x":{"p":["a",1]},"zzzzzz.y":{"p":[0,0,1e308,1e308]},"__proto__":3,"z":7,"q":{"c":-1,"w":"a","p":[1,2,3]}}}}',
     '{"type":"send","id":2,"data":{"chat":{"not":"text"},"i":["x"]}}', '{"type":"send","volatile":"hand","data":{"x":"a","s":[]}}',
   ]);
@@ -104,7 +104,7 @@ test("a long stroke goes out in pieces, is one to undo, and a board drawn full d
   await strokes(bob, 4);
   await alice.locator("#undo").click();
   await strokes(bob, 0);
-  await stranger(t, browser, `http://127.0.0.1:${server.port}`, "/ws/full/writer", Array.from({ length: 100 }, (_, n) => JSON.stringify({ type: "patch", id: n + 1,
+  await stranger(t, browser, `http://127.0.0.1:${server.port}`, "/ws/demo-table-full/writer", Array.from({ length: 100 }, (_, n) => JSON.stringify({ type: "patch", id: n + 1,
     patch: { strokes: Object.fromEntries(Array.from({ length: 6 }, (_, at) => [`${(n * 6 + at).toString(36).padStart(6, "0")}.writer`, { c: 1, w: 0, p: [n * 15, 10, 0, at * 9] }])) } })));
   await strokes(bob, 600);
   await draw(alice, [[0.1, 0.9], [0.3, 0.9]]);
@@ -164,6 +164,59 @@ test("r5 a reloaded page has its seat, its board and its chat again, in the room
   await line(alice, "after the reload").waitFor();
   assert.deepEqual(await lines(alice), ["before the reload", "after the reload"]);
   await isTrue(alice);
+});
+
+test("one connection carries the board, the chat and the game", async (t) => {
+  const sockets = [];
+  const alice = await enter(t, "single", "alice", { before: (page) => page.on("websocket", (socket) => sockets.push(socket)) });
+  await alice.locator("#sit").click();
+  await alice.locator("#turn", { hasText: "Waiting for a second player." }).waitFor();
+  await say(alice, "hello");
+  await line(alice, "hello").waitFor();
+  assert.equal(sockets.length, 1);
+});
+
+test("whoever comes later finds the last fifty lines of the chat, and then the new ones", async (t) => {
+  const alice = await enter(t, "later", "alice");
+  for (let n = 1; n <= 55; n += 1) await say(alice, `line ${n}`);
+  await line(alice, "line 55").waitFor();
+  const bob = await enter(t, "later", "bob");
+  await line(bob, "line 55").waitFor();
+  assert.deepEqual(await lines(bob), Array.from({ length: 50 }, (_, n) => `line ${n + 6}`));
+  assert.equal(await bob.locator("#log .line .who").first().textContent(), "alice");
+  await say(alice, "a new one");
+  await line(bob, "a new one").waitFor();
+  assert.equal((await lines(bob)).length, 51);
+  for (const page of [alice, bob]) await isTrue(page);
+});
+
+test("the board is cleared only when one says so twice", async (t) => {
+  const alice = await enter(t, "clear", "alice"), bob = await enter(t, "clear", "bob");
+  await alice.locator("#clear").click();
+  assert.ok(await alice.locator("#ask-clear").isHidden(), "there is nothing to clear");
+  await draw(bob, [[0.2, 0.2], [0.6, 0.6]]);
+  await strokes(alice, 1);
+  await alice.locator("#clear").click();
+  await alice.locator("#ask-clear[open]").waitFor();
+  await alice.keyboard.press("Escape");
+  await alice.locator("#clear").click();
+  await alice.locator("#ask-clear button[value=keep]").click();
+  await strokes(alice, 1);
+  await alice.locator("#clear").click();
+  await alice.locator("#ask-clear button[value=clear]").click();
+  for (const page of [alice, bob]) await strokes(page, 0);
+});
+
+test("on a phone everybody is shown by name", async (t) => {
+  const people = Array.from({ length: 16 }, (_, n) => `guest-${String.fromCharCode(97 + n)}`);
+  const page = await enter(t, "crowd", "alice", PHONE);
+  await Promise.all(people.map((who) => stranger(t, browser, `http://127.0.0.1:${server.port}`, `/ws/demo-table-crowd/${who}`, [])));
+  for (const who of people) await presence(page, who, "joined");
+  const last = page.locator(`#people li[data-player="${people.at(-1)}"] .name`);
+  await last.scrollIntoViewIfNeeded();
+  const box = await last.boundingBox();
+  assert.ok(box.x >= 0 && box.x + box.width <= 390, JSON.stringify(box));
+  assert.equal(await page.evaluate(() => document.scrollingElement.scrollWidth), 390, "the page itself does not move sideways");
 });
 
 test("a second player opens beside the first, and leaves when it is closed", async (t) => {

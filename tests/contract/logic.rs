@@ -51,6 +51,37 @@ fn tic_tac_toe_is_played_to_a_win_and_a_third_player_watches() {
 }
 
 #[test]
+fn the_demos_table_keeps_chat_strokes_and_game_apart_on_one_connection() {
+    let server = Server::start(&[]);
+    let mut alice = server.connect("/ws/demo-table-1/alice").welcomed();
+    let mut bob = server.connect("/ws/demo-table-1/bob").welcomed();
+    assert_eq!(bob.welcome["state"]["marks"], json!({}), "a mark is asked for");
+    for (id, data) in
+        [(1, json!({"chat": "hello", "i": ["run", 1]})), (2, json!({"sit": true})), (3, json!({"chat": "bye"}))]
+    {
+        alice.send(&json!({"type": "send", "id": id, "data": data}));
+        let patch = bob.until(|frame| frame["type"] == "patch");
+        assert_eq!(patch["from"], "@server", "{patch}");
+    }
+    refused(&mut alice, 4, &json!({"move": 9}));
+    assert_eq!(play(&mut alice, 4, 4)["patch"]["turn"], "O");
+    alice.send(&json!({"type": "patch", "id": 5, "patch": {"strokes": {"a": 1}}}));
+    bob.until(|frame| frame["type"] == "patch" && frame["from"] == "alice");
+    for key in ["chat", "marks", "board", "turn", "winner", "more"] {
+        alice.send(&json!({"type": "patch", "id": 6, "patch": {key: {"a": 1}, "strokes": {}}}));
+        let error = alice.until(|frame| frame["type"] == "error");
+        assert_eq!((&error["code"], &error["id"]), (&json!("forbidden"), &json!(6)), "{key}");
+    }
+    let carol = server.connect("/ws/demo-table-1/carol").welcomed();
+    let state = &carol.welcome["state"];
+    assert_eq!(state["chat"]["000000001"], json!({"from": "alice", "text": "hello"}));
+    assert_eq!(state["chat"]["000000002"], json!({"from": "alice", "text": "bye"}));
+    assert_eq!((&state["marks"], &state["strokes"]), (&json!({"X": "alice"}), &json!({"a": 1})));
+    alice.send(&json!({"type": "send", "id": 6, "data": {"stand": true}}));
+    bob.until(|frame| frame["patch"]["marks"] == json!({"X": null}));
+}
+
+#[test]
 fn each_illegal_move_is_refused_with_its_id_and_the_id_is_not_used_up() {
     let server = Server::start(&[]);
     let mut alice = server.connect("/ws/tic-tac-toe-1/alice").welcomed();

@@ -6,6 +6,7 @@ import { InnkeeperError } from "./error.js";
 import { createFeed, type Feed } from "./feed.js";
 import type { LinkOptions, Token } from "./link.js";
 import type { StorageLike } from "./memory.js";
+import { PLAYER } from "./player-id.js";
 import { createProxy, type Proxy, type ProxyOptions } from "./proxy.js";
 import { createRoom } from "./room.js";
 import type { Join, Room } from "./room-types.js";
@@ -21,6 +22,7 @@ export type { Proxy, ProxyEvents, ProxyOptions } from "./proxy.js";
 export type { Join, Room, RoomEvents } from "./room-types.js";
 export type { WebSocketConstructor, WebSocketLike } from "./transport.js";
 export { merge } from "./merge.js";
+export { playerId } from "./player-id.js";
 export type * from "./types.js";
 
 export interface ConnectOptions {
@@ -96,7 +98,7 @@ export function connect<S = Json, M = Json, V = Json>(url: string, options: Conn
   const room = () =>
     (made ??= createRoom(
       base,
-      { game: checked(game, NAME), player: checked(player, NAME), spectate, name, names, storage, queueLimit, messageRate },
+      { game: checked(game, NAME), player: checked(player, PLAYER), spectate, name, names, storage, queueLimit, messageRate },
       linkOptions,
     ));
   const client: Client = {

@@ -134,6 +134,23 @@ describe("a lost line", () => {
     expect(FakeSocket.last.query.has("session")).toBe(false);
   });
 
+  it("is assumed when the browser says that it is offline, where there is a session to come back to", async () => {
+    const page = new EventTarget();
+    vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+    vi.stubGlobal("removeEventListener", page.removeEventListener.bind(page));
+    const { proxy } = await resumable();
+    page.dispatchEvent(new Event("offline"));
+    expect(proxy.reason?.code).toBe("offline");
+    expect(FakeSocket.last.isClosed).toBe(true);
+    page.dispatchEvent(new Event("online"));
+    await wait(0);
+    expect(FakeSocket.last.query.get("session")).toBe("secret");
+    const other = open();
+    FakeSocket.last.open();
+    page.dispatchEvent(new Event("offline"));
+    expect(other.proxy.status).toBe("online");
+  });
+
   it("what is kept for it is bounded: what waits is refused past that, what was written is forgotten and missed", async () => {
     const { proxy, heard } = await resumable();
     const part = "x".repeat(400_000);

@@ -5,7 +5,7 @@ import { isObject, store } from "../../shared/dom";
 import { isName, ROOM_LENGTH } from "./names";
 
 /** `again`: this tab was in that room before, or was sent to that very seat. */
-export interface Wanted { room: string; player: string; token: string; again: boolean }
+export interface Wanted { room: string; player: string; name: string; token: string; again: boolean }
 
 const ME = "innkeeper me";
 
@@ -18,21 +18,25 @@ export function wanted(): Wanted {
   const room = query.get("room") ?? "", given = query.get("player") ?? "", me = given ? undefined : remembered(room);
   const player = given || (me?.player ?? ""), token = fragment.get("token") ?? me?.token ?? "";
   if (fragment.has("token")) history.replaceState(null, "", location.pathname + location.search);
-  return { room: isName(room, ROOM_LENGTH) ? room : "", player: isName(player) ? player : "", token, again: player !== "" };
+  const seat = isName(player) ? player : "";
+  return { room: isName(room, ROOM_LENGTH) ? room : "", player: seat, name: me?.name || seat, token, again: seat !== "" };
 }
 
-function remembered(room: string): { player: string; token: string } | undefined {
+interface Me { player: string; name: string; token: string }
+
+function remembered(room: string): Me | undefined {
   try {
     const me: unknown = JSON.parse(store.get(`${ME} ${room}`) ?? "null");
-    return isObject(me) ? { player: String(me.player), token: String(me.token) } : undefined;
+    return isObject(me) ? { player: String(me.player), name: String(me.name ?? me.player), token: String(me.token) } : undefined;
   } catch { return undefined; }
 }
 
 /** A seat that the address names stays named in it: that is how a second player comes into a frame. */
-export function settle(room: string, player: string, token: string): void {
+export function settle(room: string, me: Me): void {
+  const { player } = me;
   const named = new URLSearchParams(location.search).get("player") === player;
   history.replaceState(null, "", link(room, named ? player : undefined));
-  if (!named) store.set(`${ME} ${room}`, JSON.stringify({ player, token }));
+  if (!named) store.set(`${ME} ${room}`, JSON.stringify(me));
 }
 
 export function forget(room: string): void { store.set(`${ME} ${room}`, null); }

@@ -171,7 +171,7 @@ export class Board {
 
   #heard(from: string, data: unknown): void {
     if (!isObject(data) || !Number.isFinite(data.x) || !Number.isFinite(data.y)) { this.#goneHand(from); return; }
-    this.#cursors.move(from, data.x as number, data.y as number);
+    this.#cursors.move(from, this.#session?.called(from) ?? from, data.x as number, data.y as number);
     const value = decode(data.s);
     if (value && isObject(data.s) && typeof data.s.k === "string") {
       if (!this.#known.has(data.s.k)) this.#previews.set(from, { key: data.s.k, line: { ...value.stroke, points: value.points, alpha: 1 }, at: performance.now() });
@@ -193,7 +193,16 @@ export class Board {
     radios("widths", WIDTH_NAMES.slice(0, WIDTHS.length), (width) => { this.#width = width; });
     this.#choose("widths", this.#width);
     $("undo").addEventListener("click", () => this.#undo());
-    $("clear").addEventListener("click", () => this.#session?.patch({ strokes: null }).catch((error: unknown) => this.#complain(error)));
+    const dialog = $<HTMLDialogElement>("ask-clear");
+    $("clear").addEventListener("click", () => {
+      if (this.#drawn.length + this.#pending.size === 0) { say($("board-said"), "The board is empty."); return; }
+      dialog.returnValue = "";
+      dialog.showModal();
+    });
+    // It takes away what others have drawn, too, and nothing brings that back.
+    dialog.addEventListener("close", () => {
+      if (dialog.returnValue === "clear") this.#session?.patch({ strokes: null }).catch((error: unknown) => this.#complain(error));
+    });
   }
 
   #choose(id: string, value: number): void {

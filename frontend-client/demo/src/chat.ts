@@ -1,21 +1,30 @@
 //! Owns the chat: what people say, who comes and goes, what is written while the line is cut.
-//! Called by main.ts with the room's session. A line is `{"chat":text,"i":mark}`.
+//! Called by main.ts with the room's session. What one says is `{"chat":text,"i":mark}`; the server keeps the last lines in the room's state.
 
-import { $, h, isObject, store } from "../../shared/dom";
+import { $, h, isObject } from "../../shared/dom";
 import { face } from "./people";
 import type { Session } from "./session";
 
 const ROWS = 300;
-const KEPT = 100;
 const COMINGS: Record<string, string> = { joined: "joined", away: "lost the line; the seat is kept", back: "is back", left: "left" };
 const MINE: Record<string, string> = { joined: "You are in.", away: "You lost the line; your seat was kept.", back: "You are back." };
 const LEAVINGS: Record<string, string> = { leave: "left", timeout: "did not come back in time", kicked: "was asked to leave" };
 
-interface Kept { from: string; text: string; seq: number }
+interface Line { key: string; from: string; text: string }
+
+/** The lines of a state document in their order; what is none, is left out. */
+function read(state: unknown): Line[] {
+  const chat = isObject(state) && isObject(state.chat) ? state.chat : {};
+  return Object.keys(chat).sort().flatMap((key) => {
+    const line = chat[key];
+    return isObject(line) && typeof line.from === "string" && typeof line.text === "string" ? [{ key, from: line.from, text: line.text }] : [];
+  });
+}
 
 export class Chat {
   #session: Session | undefined;
-  #kept: Kept[] = [];
+  /** The newest line that is shown. */
+  #last = "";
   #follows = true;
 
   constructor() {
@@ -34,15 +43,18 @@ export class Chat {
   enter(session: Session): void {
     this.#session = session;
     $("log").replaceChildren();
-    this.#restore(session);
-    session.on("message", ({ from, data, seq }) => {
-      if (!isObject(data) || typeof data.chat !== "string") return;
-      this.#line(from, data.chat, seq);
-      this.#keep(session, { from, text: data.chat, seq });
+    this.#last = "";
+    this.#catchUp(session);
+    session.on("state", () => this.#catchUp(session));
+    // Another room under the same name counts its lines anew.
+    session.on("resumed", ({ verdict }) => { if (verdict === "reset") this.#last = ""; });
+    // The rules keep what people say; what a back end says, and all of it where there are no rules, is only a message.
+    session.on("message", ({ from, data }) => {
+      if ((from === "@server" || !session.hasRules) && isObject(data) && typeof data.chat === "string") this.#add(this.#row(from, data.chat));
     });
-    session.on("presence", ({ player, status, reason }) => {
+    session.on("presence", ({ player, status, reason, name }) => {
       const words = (reason && LEAVINGS[reason]) || COMINGS[status] || status, mine = player === session.player ? MINE[status] : undefined;
-      this.note(mine ?? `${player} ${words}`, "presence");
+      this.note(mine ?? `${name ?? session.called(player)} ${words}`, "presence");
     });
   }
 
@@ -64,15 +76,19 @@ export class Chat {
   }
 
   #row(from: string, text: string): HTMLElement {
-    const you = from === this.#session?.player;
-    return h("div", { class: you ? "line you" : "line" }, face(from),
-      h("span", { class: "who" }, you ? "you" : from === "@server" ? "the house" : from), h("span", { class: "body" }, text));
+    const you = from === this.#session?.player, name = this.#session?.called(from) ?? from;
+    return h("div", { class: you ? "line you" : "line" }, face(from, name),
+      h("span", { class: "who" }, you ? "you" : from === "@server" ? "the house" : name), h("span", { class: "body" }, text));
   }
 
-  #line(from: string, text: string, seq: number): void {
-    const row = this.#row(from, text);
-    row.dataset.seq = String(seq);
-    this.#add(row);
+  #catchUp(session: Session): void {
+    for (const { key, from, text } of read(session.state)) {
+      if (key <= this.#last) continue;
+      this.#last = key;
+      const row = this.#row(from, text);
+      row.dataset.key = key;
+      this.#add(row);
+    }
   }
 
   #add(row: HTMLElement): void {
@@ -81,21 +97,4 @@ export class Chat {
     while (log.childElementCount > ROWS) log.firstElementChild!.remove();
     if (this.#follows) log.scrollTop = log.scrollHeight;
   }
-
-  /** A reloaded page resumes behind what it has seen: the lines before are its own to remember. */
-  #keep(session: Session, line: Kept): void {
-    this.#kept.push(line);
-    if (this.#kept.length > KEPT) this.#kept.shift();
-    store.set(this.#key(session), JSON.stringify(this.#kept));
-  }
-
-  #restore(session: Session): void {
-    this.#kept = [];
-    // No session was resumed: what an earlier visit of this tab left is not part of this one.
-    if (session.resumed === 0) { store.set(this.#key(session), null); return; }
-    try { this.#kept = (JSON.parse(store.get(this.#key(session)) ?? "[]") as Kept[]).slice(-KEPT); } catch { /* not ours */ }
-    for (const { from, text, seq } of this.#kept) this.#line(from, text, seq);
-  }
-
-  #key(session: Session): string { return `innkeeper chat ${session.game} ${session.player}`; }
 }

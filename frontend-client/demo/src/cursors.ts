@@ -15,8 +15,8 @@ export class Cursors {
     setInterval(() => this.#hands.forEach(({ at }, who) => { if (performance.now() - at > STALE_MS) this.remove(who); }), 5000);
   }
 
-  move(who: string, x: number, y: number): void {
-    const hand = this.#hands.get(who) ?? this.#add(who);
+  move(who: string, name: string, x: number, y: number): void {
+    const hand = this.#hands.get(who) ?? this.#add(who, name);
     hand.at = performance.now();
     hand.node.style.left = `${(x / WIDTH) * 100}%`;
     hand.node.style.top = `${(y / HEIGHT) * 100}%`;
@@ -30,8 +30,8 @@ export class Cursors {
 
   clear(): void { for (const who of this.#hands.keys()) this.remove(who); }
 
-  #add(who: string): { node: HTMLElement; at: number } {
-    const node = h("div", { class: "cursor", data: { player: who } }, icon("M0 0l5 19 5-7 8-3z"), h("span", null, who));
+  #add(who: string, name: string): { node: HTMLElement; at: number } {
+    const node = h("div", { class: "cursor", data: { player: who } }, icon("M0 0l5 19 5-7 8-3z"), h("span", null, name));
     node.style.setProperty("--hue", String(hueOf(who)));
     this.layer.append(node);
     const hand = { node, at: 0 };

@@ -3,7 +3,7 @@
 
 import { $, icon, say } from "../../shared/dom";
 import type { Wanted } from "./address";
-import { randomName, randomRoom } from "./names";
+import { nameOf, randomName, randomRoom } from "./names";
 
 const DICE = "M5 3h14a2 2 0 0 1 2 2v14a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2V5a2 2 0 0 1 2-2zM8 8h.01M16 8h.01M12 12h.01M8 16h.01M16 16h.01";
 
@@ -11,12 +11,12 @@ export class Door {
   constructor(private readonly wanted: Wanted, enter: (name: string, room: string, token: string) => void) {
     $("dice").append(icon(DICE));
     $("dice").addEventListener("click", () => { this.#name.value = randomName(); });
-    this.#name.value = wanted.player || randomName();
+    this.#name.value = wanted.name || randomName();
     this.#room.value = wanted.room || randomRoom();
     $<HTMLInputElement>("token").value = wanted.token;
     $("enter").addEventListener("submit", (event) => {
       event.preventDefault();
-      enter(this.#name.value.trim(), this.#room.value.trim(), $<HTMLInputElement>("token").value.trim());
+      enter(nameOf(this.#name.value) || randomName(), this.#room.value.trim(), $<HTMLInputElement>("token").value.trim());
     });
     $("room").addEventListener("input", () => this.#label());
     this.#label();

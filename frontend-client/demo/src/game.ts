@@ -1,8 +1,8 @@
 //! Owns tic-tac-toe: watched by everybody in the room, played by the two who take a seat. The server's rules decide.
-//! Called by main.ts. The game is a room of its own, `tic-tac-toe-<room>`; its messages are in src/room/tic_tac_toe.rs.
+//! Called by main.ts with the room's session. The messages are in src/room/table.rs and src/room/tic_tac_toe.rs.
 
-import { $, h, icon, isObject, say, store } from "../../shared/dom";
-import { Session, type Way } from "./session";
+import { $, h, icon, isObject, say } from "../../shared/dom";
+import type { Session } from "./session";
 
 const LINES = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]] as const;
 const MARKS: Record<string, string> = { X: "M24 24L76 76M76 24L24 76", O: "M50 20a30 30 0 1 1 0 60a30 30 0 1 1 0-60" };
@@ -22,7 +22,6 @@ function playOf(state: unknown): Play {
 
 export class Game {
   #session: Session | undefined;
-  #way: Way | undefined;
   #cells: HTMLButtonElement[];
 
   constructor() {
@@ -33,44 +32,21 @@ export class Game {
     $("cells").addEventListener("keydown", (event) => this.#walk(event));
   }
 
-  enter(way: Way): void {
-    this.#way = { ...way, game: `tic-tac-toe-${way.game}` };
-    this.#open(store.get(this.#key) === null);
-  }
-
-  leave(): void {
-    this.#session?.leave();
-    this.#session = undefined;
-    if (this.#way) store.set(this.#key, null);
-  }
-
-  get #key(): string { return `innkeeper seat ${this.#way!.game} ${this.#way!.player}`; }
-  get #seated(): boolean { return this.#session?.role === "player"; }
-
-  /** Whoever joins as a player gets a free mark at once, so one only watches until one asks for a seat. */
-  #open(watch: boolean): void {
-    const session = this.#session = new Session({ ...this.#way!, watch });
+  enter(session: Session): void {
+    this.#session = session;
     say($("game-note"), "");
-    session.on("state", () => this.#show(session));
-    session.on("presence", () => this.#show(session));
-    session.on("status", () => this.#show(session));
-    session.on("closed", (why) => { if (session === this.#session) say($("game-note"), why); });
-    let isIn = false;
-    session.on("trouble", (why) => { if (session === this.#session && !isIn) say($("game-note"), why); });
-    session.join().then(() => {
-      isIn = true;
-      if (session === this.#session) say($("game-note"), "");
-      this.#show(session);
-    }, () => { /* `closed` has said why */ });
+    for (const event of ["state", "presence", "status"] as const) session.on(event, () => this.#show(session));
     this.#show(session);
   }
 
+  leave(): void { this.#session = undefined; }
+
+  get #seated(): boolean { return this.#session !== undefined && Object.values(playOf(this.#session.state).marks).includes(this.#session.player); }
+
   #change(sit: boolean): void {
-    store.set(this.#key, sit ? "1" : null);
-    const before = this.#session;
-    this.#session = undefined;
-    before?.leave();
-    this.#open(!sit);
+    const session = this.#session;
+    say($("game-note"), "");
+    session?.send(sit ? { sit } : { stand: true }).catch((error: unknown) => say($("game-note"), session.explain(error)));
   }
 
   #send(data: Record<string, unknown>): void {
@@ -83,15 +59,15 @@ export class Game {
 
   #show(session: Session): void {
     if (session !== this.#session) return;
-    const play = playOf(session.state), mine = this.#seated ? ["X", "O"].find((mark) => play.marks[mark] === session.player) : undefined;
+    const play = playOf(session.state), mine = ["X", "O"].find((mark) => play.marks[mark] === session.player);
     const won: readonly number[] = LINES.find(([a, b, c]) => play.board[a] && play.board[a] === play.board[b] && play.board[a] === play.board[c]) ?? [];
     $("cells").dataset.mine = String(!play.winner && mine !== undefined && play.turn === mine);
     this.#cells.forEach((button, cell) => this.#cell(button, cell, play.board[cell] ?? "", won.includes(cell)));
     say($("turn"), turnOf(play, mine, session));
-    say($("seats"), ["X", "O"].map((mark) => `${mark}: ${play.marks[mark] === session.player && mine ? "you" : play.marks[mark] ?? "free"}`).join("  ·  "));
+    say($("seats"), ["X", "O"].map((mark) => `${mark}: ${play.marks[mark] === undefined ? "free" : play.marks[mark] === session.player ? "you" : session.called(play.marks[mark])}`).join("  ·  "));
     const full = !mine && Boolean(play.marks.X && play.marks.O), sit = $<HTMLButtonElement>("sit");
     say(sit, this.#seated ? "Give up the seat" : full ? "Both seats are taken" : "Take a seat");
-    sit.disabled = (full && !this.#seated) || !session.online;
+    sit.disabled = (full && !this.#seated) || !session.online || !session.hasRules;
     sit.classList.toggle("primary", !this.#seated && !full);
     $("again").hidden = !play.winner || !mine;
   }
@@ -118,8 +94,10 @@ export class Game {
 
 function turnOf({ marks, turn, winner }: Play, mine: string | undefined, session: Session): string {
   if (!session.online) return session.status === "closed" ? "The game is not connected." : "Connecting to the game…";
+  if (!session.hasRules) return "This server has no rules for the game (GAME_LOGICS).";
+  const called = (mark: string) => { const player = marks[mark]; return player === undefined ? mark : session.called(player); };
   if (winner === "draw") return "A draw.";
-  if (winner) return winner === mine ? "You won." : `${marks[winner] ?? winner} won.`;
-  if (!marks.X || !marks.O) return mine ? "Waiting for a second player." : marks.X || marks.O ? `${marks.X ?? marks.O} waits for somebody to play with.` : "Two seats are free.";
-  return turn === mine ? "Your turn." : mine ? `${marks[turn]} is thinking.` : `${marks[turn]} (${turn}) is to move.`;
+  if (winner) return winner === mine ? "You won." : `${called(winner)} won.`;
+  if (!marks.X || !marks.O) return mine ? "Waiting for a second player." : marks.X || marks.O ? `${called(marks.X ? "X" : "O")} waits for somebody to play with.` : "Two seats are free.";
+  return turn === mine ? "Your turn." : mine ? `${called(turn)} is thinking.` : `${called(turn)} (${turn}) is to move.`;
 }

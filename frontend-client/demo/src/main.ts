@@ -10,6 +10,7 @@ import { Beside } from "./beside";
 import { Board } from "./board";
 import { Chat } from "./chat";
 import { Door } from "./door";
+import { idOf } from "./names";
 import { Game } from "./game";
 import { showPeople } from "./people";
 import { Session, type Way } from "./session";
@@ -29,16 +30,16 @@ const wire = new Wire();
 const board = new Board(), chat = new Chat(), game = new Game(), beside = new Beside();
 const strip = new Strip(() => wire.cutFor);
 const asked = wanted();
-const door = new Door(asked, (name, room, token) => void enter(name, room, token));
+const door = new Door(asked, (name, room, token) => void enter(idOf(name), name, room, token));
 let session: Session | undefined;
 
-async function enter(player: string, room: string, token: string): Promise<void> {
+async function enter(player: string, name: string, room: string, token: string): Promise<void> {
   door.refuse("");
   $<HTMLButtonElement>("go").disabled = true;
   say($("go"), "Knocking…");
   const base = await serverAddress();
   if (!base) { back("The server takes no connections at the moment: its operator has switched them off. (disabled)"); return; }
-  const way: Way = { base, game: room, player, wire, tokens: new Tokens(token, () => leave()) };
+  const way: Way = { base, room, player, name, wire, tokens: new Tokens(token, () => leave()) };
   const mine = session = new Session(way);
   let isIn = false;
   mine.on("trouble", (why) => { if (mine === session && !isIn) door.refuse(why); });
@@ -47,19 +48,20 @@ async function enter(player: string, room: string, token: string): Promise<void>
   try { await mine.join(); } catch { return; }
   if (mine !== session) return;
   isIn = true;
-  arrive(mine, way, room, token);
+  arrive(mine, name, token);
 }
 
-function arrive(mine: Session, way: Way, room: string, token: string): void {
+function arrive(mine: Session, name: string, token: string): void {
+  const { room } = mine;
   door.hide();
-  settle(room, mine.player, token);
+  settle(room, { player: mine.player, name, token });
   document.title = `${room} · Innkeeper`;
   say($("room-name"), room);
   say($("title-room"), room);
   for (const id of ["table", "where", "people", "leave", "strip"]) $(id).hidden = false;
   chat.enter(mine);
   board.enter(mine);
-  game.enter(way);
+  game.enter(mine);
   beside.enter(room);
   for (const event of ["presence", "status", "state"] as const) mine.on(event, () => { if (mine === session) showPeople(mine); });
   mine.on("resumed", ({ verdict }) => chat.note(VERDICTS[verdict] ?? verdict, `resume ${verdict}`));
@@ -75,7 +77,7 @@ function arrive(mine: Session, way: Way, room: string, token: string): void {
 
 function leave(): void {
   const mine = session;
-  if (mine) forget(mine.game);
+  if (mine) forget(mine.room);
   back("");
   mine?.leave();
 }
@@ -97,7 +99,7 @@ const shared = h("span", null, "Copy the link");
 $("share").append(icon(LINK), shared);
 $("share").setAttribute("aria-label", "Copy the link to this room");
 $("share").addEventListener("click", async () => {
-  const address = link(session?.game ?? "");
+  const address = link(session?.room ?? "");
   try {
     await navigator.clipboard.writeText(address);
     say(shared, "Copied");
@@ -115,4 +117,4 @@ $("cut").addEventListener("click", () => {
 });
 
 // A link to a seat, or this very page reloaded, leads straight in.
-if (asked.room && asked.again) void enter(asked.player, asked.room, asked.token);
+if (asked.room && asked.again) void enter(asked.player, asked.name, asked.room, asked.token);

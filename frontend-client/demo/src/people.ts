@@ -5,19 +5,22 @@ import { $, h } from "../../shared/dom";
 import { hueOf } from "./names";
 import type { Session } from "./session";
 
-const SHOWN = 12;
+/** More are only counted: nobody looks through so many, and each change draws all of them. */
+const SHOWN = 200;
 
-export function face(name: string): HTMLElement {
+/** The colour is the seat's, the letter the name's. */
+export function face(player: string, name = player): HTMLElement {
   const node = h("span", { class: "face", "aria-hidden": "true" }, [...name.replace(/^@/, "")][0] ?? "?");
-  node.style.setProperty("--hue", String(hueOf(name)));
+  node.style.setProperty("--hue", String(hueOf(player)));
   return node;
 }
 
 export function showPeople(session: Session): void {
   const everyone = [...session.players].sort(([a], [b]) => Number(b === session.player) - Number(a === session.player) || a.localeCompare(b));
-  const items = everyone.slice(0, SHOWN).map(([name, status]) => {
-    const words = [name, name === session.player && "you", status === "away" && "away, the seat is kept"].filter(Boolean).join(", ");
-    return h("li", { data: { player: name, status }, title: words }, face(name), h("span", { class: "unseen" }, words),
+  const items = everyone.slice(0, SHOWN).map(([player, status]) => {
+    const name = session.called(player);
+    const words = [name, player === session.player && "you", status === "away" && "away, the seat is kept"].filter(Boolean).join(", ");
+    return h("li", { data: { player, status }, title: words }, face(player, name), h("span", { class: "unseen" }, words),
       h("span", { class: "name", "aria-hidden": "true" }, name));
   });
   const more = Math.max(session.count - items.length, 0);

@@ -1,19 +1,20 @@
 //! Owns one seat as the pages' parts see it: the client library's room, the ledger, and every end of it in words.
-//! Made by main.ts for the room and by game.ts for tic-tac-toe.
+//! Made by main.ts; there is one for everything on the page.
 
 import { connect, InnkeeperError, type Json, type Presence, type Room } from "@innkeeper/client";
 import { isObject } from "../../shared/dom";
 import { Ledger, type Mark } from "./ledger";
+import { RULES } from "./names";
 import { inWords } from "./words";
 import type { Tokens } from "./tokens";
 import type { Wire } from "./wire";
 
 /** How to get in. `base` is the server's WebSocket origin. */
-export interface Way { base: string; game: string; player: string; tokens: Tokens; wire: Wire; watch?: boolean }
+export interface Way { base: string; room: string; player: string; name: string; tokens: Tokens; wire: Wire }
 
 interface Heard {
   message: { from: string; data: unknown; seq: number };
-  presence: { player: string; status: string; reason?: string | undefined };
+  presence: { player: string; status: string; reason?: string | undefined; name?: string | undefined };
   volatile: { from: string; name: string; data: unknown };
   state: unknown;
   status: string;
@@ -36,13 +37,14 @@ export class Session {
   #listeners = new Map<keyof Heard, ((value: never) => void)[]>();
   #run = "";
   #place = 0;
+  #names = new Map<string, string>();
   #wasOnline = false;
   #over = false;
 
   constructor(private readonly way: Way) {
     this.#newRun();
     const client = connect(way.base, {
-      game: way.game, player: way.player, spectate: way.watch ?? false, WebSocket: way.wire.Socket,
+      game: RULES + way.room, player: way.player, name: way.name, names: true, WebSocket: way.wire.Socket,
       pingIntervalMs: 5000, pingTimeoutMs: 5000, backoffBaseMs: 400, backoffCapMs: 10_000, ...storage(), ...way.tokens.option,
     });
     this.#room = client.room;
@@ -59,11 +61,22 @@ export class Session {
   /** Resolves with the first welcome; rejects once `closed` has said why. */
   readonly join: () => Promise<void>;
 
-  get game() { return this.way.game; }
+  get room() { return this.way.room; }
   get player() { return this.way.player; }
-  get role() { return this.#room.role ?? (this.way.watch ? "spectator" : "player"); }
+  /** Whether the server has the rules of this page for the room: GAME_LOGICS may leave them out. */
+  get hasRules() { return isObject(this.state) && Array.isArray(this.state.board); }
   get state(): unknown { return this.#room.state; }
   get players() { return this.#room.players; }
+  /** What a seat is called. */
+  called(player: string): string {
+    const name = this.#room.names.get(player);
+    if (name === undefined) return this.#names.get(player) ?? player;
+    // Kept for a while: what somebody said stands there when that person is gone.
+    this.#names.delete(player);
+    this.#names.set(player, name);
+    if (this.#names.size > 500) this.#names.delete(this.#names.keys().next().value!);
+    return name;
+  }
   get count() { return this.#room.playerCount; }
   get latency() { return this.#room.latency ?? null; }
   get status() { return this.#room.status; }

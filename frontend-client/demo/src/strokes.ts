@@ -10,7 +10,7 @@ export const PENS = 8;
 export const WIDTHS = [5, 10, 22] as const;
 /** A stroke is cut into pieces of at most this many points: the live preview of a piece stays below 1.5 kB. */
 export const PIECE = 110;
-/** Of 256 kB (MAX_STATE_BYTES): several people drawing at once may each go a little over before they see one another. */
+/** Of 256 kB (MAX_STATE_BYTES), of which the chat has up to 48 kB: several people drawing at once may each go a little over before they see one another. */
 const MAX_BYTES = 160_000, MAX_STROKES = 600;
 
 /** `p` is [x, y, dx, dy, …] in whole units, `c` a pen, `w` an index into WIDTHS. */

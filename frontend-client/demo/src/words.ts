@@ -43,9 +43,10 @@ export function inWords(code: string, closeCode: number | undefined, message: st
   const words = CODES[code] ?? (closeCode === undefined ? undefined : ENDS[closeCode]), name = CODES[code] ? code : closeCode ?? code;
   const said = message && !message.startsWith("connection closed") ? message : "";
   if (!words) return said ? `${sentence(said)} (${name})` : `The connection ended. (${name})`;
-  return `${words}${SAYS_MORE.has(code) && said ? ` The server says: ${sentence(said)}` : ""} (${name})`;
+  // The server's words name what this page cannot know: the setting, its value, when to try again.
+  return `${words}${said && !OURS.has(code) ? ` The server says: ${sentence(said)}` : ""} (${name})`;
 }
 
-/** Their messages name the setting and its value. */
-const SAYS_MORE = new Set(["connection_limit", "rate_limit", "disabled", "illegal_move"]);
+/** Of the client library: these say what no server said. */
+const OURS = new Set(["connection_lost", "connect_timeout", "heartbeat_timeout", "offline", "blocked", "token", "left", "overflow", "expired", "stale", "unconfirmed", "bad_url"]);
 const sentence = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
