@@ -3,6 +3,7 @@
 
 mod durable;
 mod feeds;
+mod files;
 mod operator_key;
 mod signals;
 
@@ -21,6 +22,7 @@ use tokio::{sync::watch, time::timeout_at};
 use self::{
     durable::{WrapStore, close, open_journal, sweep},
     feeds::{start_hubs, stop_hubs},
+    files::{places, raise_file_limit},
     operator_key::{OperatorKey, operator_key},
     signals::Signals,
 };
@@ -221,15 +223,16 @@ async fn serve(
     let terms = Arc::new(terms(&config, door.operators.clone()));
     let entrance = Entrance { door, shards, terms, visitors: Arc::default() };
 
-    raise_file_limit(&config, &logger);
+    let max_files = raise_file_limit(&config, &logger);
+    let places = Arc::new(places(&config, max_files, &metrics));
     announce(&config, &listeners, operator_key.as_ref(), &logger)?;
     let whereabouts = tell_whereabouts(&config, &listeners, &logger)?;
     let mut server =
         actix_server::Server::build().workers(thread::available_parallelism().map_or(1, usize::from)).disable_signals();
     for (duty, listener) in listeners {
-        let (site, entrance, request_timeout) = (site.clone(), entrance.clone(), config.gate.request_timeout);
+        let (site, entrance, places) = (site.clone(), entrance.clone(), places.clone());
         server = server.listen(format!("{duty:?}"), listener, move || {
-            http::service(duty, site.clone(), entrance.clone(), request_timeout)
+            http::service(duty, site.clone(), entrance.clone(), places.clone())
         })?;
     }
     let server = server.run();
@@ -313,20 +316,6 @@ fn bind(config: &Config) -> io::Result<Vec<(Duty, TcpListener)>> {
         Ports::Shared(port) => vec![(Duty::Everything, listen(port)?)],
         Ports::Split { ws, http } => vec![(Duty::WebSocketOnly, listen(ws)?), (Duty::HttpOnly, listen(http)?)],
     })
-}
-
-/// A connection is an open file, and the usual soft limit is 1024: a server that is forgotten must not stop there.
-fn raise_file_limit(config: &Config, logger: &Logger) {
-    // Listeners, event loops, log and store.
-    const OWN_FILES: u64 = 100;
-    let wanted = config.gate.max_connections as u64 + OWN_FILES;
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(limit) if limit < wanted => {
-            warn!(logger, "the limit of open files is below MAX_WS_CONNECTIONS"; "limit" => limit, "wanted" => wanted);
-        }
-        Ok(_) => {}
-        Err(error) => warn!(logger, "cannot raise the limit of open files"; "error" => %error),
-    }
 }
 
 /// For commands such as `innkeeper api`; a server works without it, too.

@@ -28,6 +28,8 @@ pub struct GateConfig {
     pub max_connections_per_ip: usize,
     /// A5, at least 1.
     pub max_connections: usize,
+    /// Sockets that are no connection yet; at least as many as connections, since each of those begins as one.
+    pub max_sockets_per_ip: usize,
     /// A3, at least 1.
     pub rate_limit_max_requests: u32,
     pub rate_limit_window: Duration,
@@ -90,10 +92,12 @@ impl Platform {
 
 pub(super) fn gate(reader: &mut Reader<'_>, platform: Option<Platform>) -> GateConfig {
     let switches = [&table::ENABLE_WS_PROXY, &table::WEBSOCKET_ENABLED].map(|s| (s.name, reader.flag(s)));
+    let max_connections_per_ip = reader.number(&table::MAX_CONNECTIONS_PER_IP);
     GateConfig {
         disabled_by: switches.into_iter().find(|(_, on)| !on).map(|(name, _)| name),
         allowed_origins: reader.parsed_list(&table::ALLOWED_ORIGINS, OriginPattern::parse),
-        max_connections_per_ip: reader.number(&table::MAX_CONNECTIONS_PER_IP),
+        max_connections_per_ip,
+        max_sockets_per_ip: max_connections_per_ip.max(reader.number(&table::MAX_SOCKETS_PER_IP)),
         max_connections: reader.number(&table::MAX_WS_CONNECTIONS),
         rate_limit_max_requests: reader.number(&table::RATE_LIMIT_MAX_REQUESTS),
         rate_limit_window: reader.time(&table::RATE_LIMIT_WINDOW_MS),

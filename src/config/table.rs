@@ -59,7 +59,7 @@ settings! {
     HTTP_PORT = "", Kind::Port,
         "Port for HTTP alone; unset: PORT";
     REQUEST_TIMEOUT_MS = "10000", Kind::Millis { min: 10, max: 600_000 },
-        "A whole HTTP request head must arrive in this time";
+        "A whole HTTP request head must arrive in this time, and then its body in as much";
 
     "Admission":
     ENABLE_WS_PROXY = "true", Kind::Flag,
@@ -72,6 +72,8 @@ settings! {
         "Connections that one address may hold";
     MAX_WS_CONNECTIONS = "10000", Kind::Count { min: 1, max: 10_000_000 },
         "Connections that the server holds";
+    MAX_SOCKETS_PER_IP = "100", Kind::Count { min: 1, max: 1_000_000_000 },
+        "Sockets of one address that are no connection yet (plain HTTP, handshakes); never below MAX_CONNECTIONS_PER_IP; not counted with CLIENT_IP_HEADER";
     RATE_LIMIT_MAX_REQUESTS = "100", Kind::Count { min: 1, max: 1_000_000_000 },
         "Connection attempts that one address may make in RATE_LIMIT_WINDOW_MS";
     RATE_LIMIT_WINDOW_MS = "60000", Kind::Millis { min: 10, max: 86_400_000 },

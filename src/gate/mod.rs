@@ -8,6 +8,7 @@ pub mod origin;
 pub mod permits;
 pub mod rate;
 pub mod rooms;
+pub mod sockets;
 pub mod token;
 
 pub use self::{
@@ -15,5 +16,6 @@ pub use self::{
     permits::Permits,
     rate::{RateLimiter, TokenBucket},
     rooms::{Opening, RoomLimit, RoomPlace, Rooms},
+    sockets::Sockets,
     token::{Guest, Place, TokenError, Tokens},
 };

@@ -120,7 +120,7 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
     let game = game(&request)?;
     let key = idempotency_key(&request)?;
     let (max_data, max_state) = (site.door.config.connection.max_message_bytes, site.door.config.room.max_state_bytes);
-    let text = body(&site, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
+    let text = body(&site, &request, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
     let event = match AppendBody::parse(&text)? {
         AppendBody::Message { data, .. } if data.as_str().len() > max_data => {
             return Err(Problem::message_too_big());
@@ -142,7 +142,7 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
 async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
     guard(&site, &request)?;
     let game = game(&request)?;
-    let player = parse_kick(&body(&site, payload, ENVELOPE_BYTES).await?)?;
+    let player = parse_kick(&body(&site, &request, payload, ENVELOPE_BYTES).await?)?;
     info!(site.door.logger, "an operator kicks a player"; "game" => %game, "player" => %player);
     let seq = ask(&site, game, move |local, game| async move {
         let ask = |room: RoomHandle| {

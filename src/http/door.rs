@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -13,8 +14,10 @@ use std::{
 
 use actix::Addr;
 use actix_http::header::HeaderMap;
+use actix_rt::net::TcpStream;
 use slog::{Logger, warn};
 
+use super::{answer::error_body, upgrade::response};
 use crate::{
     config::{AuthMode, Config},
     gate::{OperatorError, Operators, address, origin},
@@ -135,6 +138,18 @@ impl Door {
         let admit = Admit { address: knock.address, request, claims, is_repeated };
         // The registry lives as long as the process; without it nobody can be let in.
         self.registry.send(admit).await.unwrap_or(Err(Refusal::Draining { retry_after: Duration::from_secs(1) }))
+    }
+
+    /// Answers a socket whose address uses as many as it may hold, and closes it.
+    pub(super) fn turn_away(&self, socket: TcpStream) {
+        const REASON: &str = "this address holds MAX_SOCKETS_PER_IP sockets and waits for answers on all of them";
+        self.metrics.refused("socket_limit");
+        let peer = peer_address(socket.peer_addr().ok());
+        let fields = SecurityFields { address: Some(&peer), reason: Some(REASON), ..SecurityFields::default() };
+        security(&self.logger, "HTTP_CONNECTION_BLOCKED_SOCKET_LIMIT", &fields);
+        let answer = response(429, "Retry-After: 1\r\n", &error_body("socket_limit", REASON));
+        // Nobody waits for this peer: what its socket does not take at once it does not get.
+        let _ = socket.into_std().and_then(|mut socket| socket.write(&answer));
     }
 
     /// A9.

@@ -4,18 +4,21 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
-use actix_http::{HttpService, KeepAlive, Request, h1::Codec};
+use actix_http::{HttpService, KeepAlive, Request, error::DispatchError, h1::Codec};
 use actix_rt::net::TcpStream;
-use actix_service::{IntoServiceFactory as _, ServiceFactory, fn_service, map_config};
+use actix_service::{IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     cors::allow_origins,
+    flow::{KEEP_ALIVE, follow},
     routes::{Duty, Site, configure},
+    stream::{Places, Stream},
     upgrade::Entrance,
 };
 
@@ -84,13 +87,15 @@ pub fn service(
     duty: Duty,
     site: Site,
     entrance: Entrance,
-    request_timeout: Duration,
-) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = actix_http::error::DispatchError, InitError = ()>
-{
+    places: Arc<Places>,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let request_timeout = site.door.config.gate.request_timeout;
     let site = web::Data::new(site);
-    let app = App::new().app_data(site).wrap(from_fn(allow_origins)).configure(configure(duty));
+    // The last one wrapped is the outermost.
+    let app = App::new().app_data(site).wrap(from_fn(allow_origins)).wrap(from_fn(follow)).configure(configure(duty));
     let app = map_config(app.into_factory(), |_| AppConfig::default());
-    let upgrade = fn_service(move |(request, framed): (Request, actix_codec::Framed<TcpStream, Codec>)| {
+    let door = entrance.door.clone();
+    let upgrade = fn_service(move |(request, framed): (Request, actix_codec::Framed<Stream, Codec>)| {
         let entrance = entrance.clone();
         async move {
             // An error is a peer that left during its handshake: nobody to tell, nothing held.
@@ -101,11 +106,27 @@ pub fn service(
             Ok::<(), actix_http::Error>(())
         }
     });
-    HttpService::build()
-        .keep_alive(KeepAlive::Timeout(Duration::from_secs(75)))
+    let http = HttpService::build()
+        .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
         .client_request_timeout(request_timeout + CLOCK_STEP)
         .client_disconnect_timeout(Duration::from_secs(1))
+        .on_connect_ext(|stream: &Stream, data| {
+            data.insert(stream.flow());
+        })
         .upgrade(upgrade)
-        .h1(app)
-        .tcp()
+        .h1(app);
+    let accept = fn_service(move |socket: TcpStream| {
+        let accepted = Stream::accept(socket, &places, request_timeout);
+        let accepted = accepted.map_err(|socket| {
+            door.turn_away(socket);
+            DispatchError::Io(io::ErrorKind::ConnectionRefused.into())
+        });
+        async move {
+            accepted.map(|stream| {
+                let peer = stream.peer();
+                (stream, peer)
+            })
+        }
+    });
+    accept.and_then(http)
 }

@@ -5,13 +5,16 @@ mod answer;
 mod api;
 mod cors;
 mod door;
+mod flow;
 mod listener;
 mod pages;
 mod routes;
+mod stream;
 mod upgrade;
 mod ws_health;
 
 pub use door::Door;
 pub use listener::{bind, service};
 pub use routes::{Duty, Site};
+pub use stream::Places;
 pub use upgrade::Entrance;

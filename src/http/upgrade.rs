@@ -20,6 +20,7 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 use super::{
     answer::{error_body, refusal_body},
     door::{Claim, Door, Knock, header_text, peer_address},
+    stream::Stream,
 };
 use crate::{
     connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
@@ -56,10 +57,14 @@ struct Handshake {
 
 impl Entrance {
     /// Answers one upgrade request. An error means the peer is gone; there is nobody to tell.
-    pub async fn enter(self, request: Request, framed: Framed<TcpStream, Codec>) -> io::Result<()> {
+    pub(super) async fn enter(self, request: Request, framed: Framed<Stream, Codec>) -> io::Result<()> {
         let parts = framed.into_parts();
         // Not its buffers, which would live until the shard has time for this socket: in a rush that is thousands of them.
-        let (mut stream, early) = (parts.io, parts.read_buf.to_vec());
+        let ((mut stream, _place), early) = (parts.io.into_parts(), parts.read_buf.to_vec());
+        if !parts.write_buf.is_empty() {
+            // The answers to requests that came before this one.
+            answer(&mut stream, &parts.write_buf).await?;
+        }
         drop((parts.read_buf, parts.write_buf));
         let handshake = self.read(&request);
         let headers = &request.head().headers;
@@ -99,9 +104,9 @@ impl Entrance {
     }
 
     /// Answers an upgrade request on the port that `HTTP_PORT` keeps free of players.
-    pub async fn point_elsewhere(self, framed: Framed<TcpStream, Codec>) -> io::Result<()> {
+    pub(super) async fn point_elsewhere(self, framed: Framed<Stream, Codec>) -> io::Result<()> {
         let body = error_body("not_found", "this port is HTTP_PORT; players connect to WS_PORT");
-        answer(&mut framed.into_parts().io, &response(404, "", &body)).await
+        answer(&mut framed.into_parts().io.into_parts().0, &response(404, "", &body)).await
     }
 
     async fn say_goodbye(
@@ -244,7 +249,7 @@ fn refused(status: u16, refusal: &Refusal) -> Vec<u8> {
 }
 
 /// `headers` are whole lines.
-fn response(status: u16, headers: &str, body: &serde_json::Value) -> Vec<u8> {
+pub(super) fn response(status: u16, headers: &str, body: &serde_json::Value) -> Vec<u8> {
     let reason = actix_http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let (reason, body) = (reason.unwrap_or("Refused"), body.to_string());
     let length = body.len();

@@ -12,8 +12,8 @@ pub use super::upstreams::{HubMetrics, ProxyMetrics};
 use super::{log, process, upstreams::Upstreams};
 use crate::protocol::Cause;
 
-/// Every value of the label `reason`: the codes of `protocol::Refusal` and the two causes of A7.
-pub const REFUSAL_REASONS: [&str; 12] = [
+/// Every value of the label `reason`: the codes of `protocol::Refusal`, the two causes of A7, and `socket_limit`.
+pub const REFUSAL_REASONS: [&str; 13] = [
     "disabled",
     "invalid_origin",
     "rate_limit",
@@ -21,6 +21,7 @@ pub const REFUSAL_REASONS: [&str; 12] = [
     "upgrade_required",
     "bad_handshake",
     "connection_limit",
+    "socket_limit",
     "draining",
     "auth_timeout",
     "auth_failed",
@@ -37,6 +38,8 @@ pub struct Metrics {
     registry: Registry,
     /// Open sockets.
     pub connections: IntGauge,
+    /// Sockets that are no connection yet, or never will be.
+    pub http_sockets: IntGauge,
     /// Seats, connected or away.
     pub sessions: IntGauge,
     pub rooms: IntGauge,
@@ -85,6 +88,7 @@ impl Metrics {
         registered(&registry, IntGauge::with_opts(build.const_label("version", version))).set(1);
         let metrics = Self {
             connections: gauge("innkeeper_connections", "Open client connections."),
+            http_sockets: gauge("innkeeper_http_sockets", "Sockets that speak plain HTTP or are in their handshake."),
             sessions: gauge("innkeeper_sessions", "Seats in rooms, connected or away."),
             rooms: gauge("innkeeper_rooms", "Rooms."),
             addresses: gauge("innkeeper_addresses", "Distinct client addresses holding a connection."),

@@ -30,6 +30,7 @@ mod resume;
 mod room_bounds;
 mod rooms;
 mod routes;
+mod sockets;
 mod spectators;
 mod startup;
 mod state;

@@ -20,6 +20,7 @@ use crate::{
     http::{
         answer::{error_body, fresh},
         door::header_text,
+        flow::Flow,
         routes::Site,
     },
     protocol::{Cause, FrameError, GameId, error_code, ids::InvalidId, number::integer_in_query},
@@ -177,12 +178,18 @@ pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<O
 }
 
 /// The body, read only now: who may not call sends none.
-pub async fn body(site: &Site, payload: web::Payload, max_bytes: usize) -> Result<ByteString, Problem> {
+pub async fn body(
+    site: &Site,
+    request: &HttpRequest,
+    payload: web::Payload,
+    max_bytes: usize,
+) -> Result<ByteString, Problem> {
     let cut = || Problem::field("the body did not arrive");
     let read = timeout(site.door.config.gate.request_timeout, payload.to_bytes_limited(max_bytes));
     let bytes = read.await.map_err(|_| cut())?;
     let bytes = bytes.map_err(|_| Problem::too_large("body_too_large", "the body is longer than any event may be"))?;
     let bytes = bytes.map_err(|_| cut())?;
+    Flow::whole(request);
     ByteString::try_from(bytes).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, error_code::BAD_JSON, "not UTF-8"))
 }
 

@@ -78,7 +78,7 @@ async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payl
     guard(&site, &request)?;
     let (hub, topic) = (bus(&site, &ask::id(&request, HubId::parse)?)?, topic(&request)?);
     let max_data = site.door.config.connection.max_message_bytes;
-    let data = parse_publish(&body(&site, payload, max_data + ENVELOPE_BYTES).await?)?;
+    let data = parse_publish(&body(&site, &request, payload, max_data + ENVELOPE_BYTES).await?)?;
     if data.as_str().len() > max_data {
         return Err(Problem::message_too_big());
     }

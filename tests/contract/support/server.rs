@@ -246,6 +246,14 @@ impl Server {
         pages * 4096
     }
 
+    /// The time that its threads have worked (Linux).
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        // User and system time, in hundredths of a second.
+        Duration::from_millis(10 * (11..=12).map(|at| fields[at].parse::<u64>().expect("ticks")).sum::<u64>())
+    }
+
     /// How many sockets the process has open (Linux). Its own, which are few, are there when it listens: what its threads
     /// open later are no sockets, or other handles of the same.
     pub fn open_sockets(&self) -> usize {

@@ -1,0 +1,210 @@
+//! Owns the bound on sockets that are no player's connection yet: how many an address holds, and which one makes room.
+//! Called by `http` for each accepted socket, and with each change between waiting and working; pure.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use super::address::limit_key;
+
+/// The sockets that listeners accepted and that speak plain HTTP, or have not said yet what they speak.
+///
+/// An idle socket waits for its peer's next request. HTTP lets a server close such a socket at any time, so idle ones make
+/// room for newcomers: whoever holds sockets without using them locks nobody out.
+#[derive(Debug)]
+pub struct Sockets<T> {
+    max_per_address: usize,
+    open: HashMap<u64, Socket<T>>,
+    addresses: HashMap<IpAddr, Address>,
+    /// Every idle socket, the one that waits longest first.
+    idle: BTreeSet<Wait>,
+    /// Numbers sockets and waits.
+    next: u64,
+}
+
+/// When a socket began to wait, and the socket.
+type Wait = (u64, u64);
+
+#[derive(Debug)]
+struct Socket<T> {
+    key: IpAddr,
+    waits_since: Option<u64>,
+    /// What its owner is told by when it has to go.
+    bell: T,
+}
+
+#[derive(Debug, Default)]
+struct Address {
+    open: usize,
+    idle: BTreeSet<Wait>,
+}
+
+/// A newcomer that may stay.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry<T> {
+    pub number: u64,
+    /// The bell of the socket that has to go for it.
+    pub evicted: Option<T>,
+    /// No idle socket made room: only an upgrade is served.
+    pub is_spare: bool,
+}
+
+impl<T> Sockets<T> {
+    pub fn new(max_per_address: usize) -> Self {
+        Self { max_per_address, open: HashMap::new(), addresses: HashMap::new(), idle: BTreeSet::new(), next: 0 }
+    }
+
+    /// Counts a socket of this address (an IPv6 household counts as one). `max_open` is what all addresses may hold together.
+    ///
+    /// # Errors
+    /// The address holds its maximum and uses all of them; the bell comes back.
+    pub fn enter(&mut self, address: IpAddr, max_open: usize, bell: T) -> Result<Entry<T>, T> {
+        let key = limit_key(address);
+        let (mut evicted, mut is_spare) = (None, false);
+        let mine = self.addresses.get(&key);
+        if mine.is_some_and(|mine| mine.open >= self.max_per_address) {
+            let Some(&(_, oldest)) = mine.and_then(|mine| mine.idle.first()) else { return Err(bell) };
+            evicted = self.leave(oldest);
+        } else if self.open.len() >= max_open {
+            match self.idle.first() {
+                Some(&(_, oldest)) => evicted = self.leave(oldest),
+                None => is_spare = true,
+            }
+        }
+        let number = self.count();
+        self.addresses.entry(key).or_default().open += 1;
+        self.open.insert(number, Socket { key, waits_since: None, bell });
+        Ok(Entry { number, evicted, is_spare })
+    }
+
+    /// Says whether a socket waits for its peer's next request. One that is gone already is left alone.
+    pub fn set_idle(&mut self, number: u64, is_idle: bool) {
+        let now = self.count();
+        let Some(socket) = self.open.get_mut(&number) else { return };
+        let address = self.addresses.entry(socket.key).or_default();
+        if let Some(since) = socket.waits_since.take() {
+            self.idle.remove(&(since, number));
+            address.idle.remove(&(since, number));
+        }
+        if is_idle {
+            socket.waits_since = Some(now);
+            self.idle.insert((now, number));
+            address.idle.insert((now, number));
+        }
+    }
+
+    /// Forgets a socket; its bell, unless it was forgotten before.
+    pub fn leave(&mut self, number: u64) -> Option<T> {
+        let socket = self.open.remove(&number)?;
+        let wait = socket.waits_since.map(|since| (since, number));
+        if let Some(wait) = wait {
+            self.idle.remove(&wait);
+        }
+        if let Some(address) = self.addresses.get_mut(&socket.key) {
+            address.open -= 1;
+            if let Some(wait) = wait {
+                address.idle.remove(&wait);
+            }
+            if address.open == 0 {
+                self.addresses.remove(&socket.key);
+            }
+        }
+        Some(socket.bell)
+    }
+
+    /// Sockets that are counted.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    fn count(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALICE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
+    const BOB: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 2));
+
+    fn entered(sockets: &mut Sockets<&'static str>, address: IpAddr, bell: &'static str) -> Entry<&'static str> {
+        sockets.enter(address, 100, bell).expect("a place")
+    }
+
+    #[test]
+    fn the_socket_of_the_address_that_waits_longest_makes_room() {
+        let mut sockets = Sockets::new(3);
+        let numbers = ["a", "b", "c"].map(|bell| entered(&mut sockets, ALICE, bell).number);
+        let other = entered(&mut sockets, BOB, "bob");
+        sockets.set_idle(other.number, true);
+        sockets.set_idle(numbers[1], true);
+        sockets.set_idle(numbers[0], true);
+        assert_eq!(entered(&mut sockets, ALICE, "d").evicted, Some("b"));
+        assert_eq!(entered(&mut sockets, ALICE, "e").evicted, Some("a"));
+        assert_eq!(sockets.enter(ALICE, 100, "f"), Err("f"), "all are in use, and another address's socket stays");
+        assert_eq!((sockets.leave(numbers[1]), sockets.open()), (None, 4));
+        assert_eq!(sockets.leave(numbers[2]), Some("c"));
+        assert_eq!(entered(&mut sockets, ALICE, "g").evicted, None);
+    }
+
+    #[test]
+    fn a_socket_that_works_again_is_not_evicted_and_waits_from_its_last_request_on() {
+        let mut sockets = Sockets::new(2);
+        let (first, second) = (entered(&mut sockets, ALICE, "1").number, entered(&mut sockets, ALICE, "2").number);
+        for number in [first, second] {
+            sockets.set_idle(number, true);
+        }
+        sockets.set_idle(first, false);
+        sockets.set_idle(first, true);
+        assert_eq!(entered(&mut sockets, ALICE, "3").evicted, Some("2"));
+        sockets.set_idle(first, false);
+        assert!(sockets.enter(ALICE, 100, "4").is_err());
+    }
+
+    #[test]
+    fn past_the_bound_of_all_addresses_the_one_that_waits_longest_goes_and_else_an_upgrade_alone_is_served() {
+        let mut sockets = Sockets::new(10);
+        let alice = sockets.enter(ALICE, 2, "alice").expect("a place");
+        let _ = sockets.enter(BOB, 2, "bob").expect("a place");
+        assert_eq!(sockets.enter(BOB, 2, "spare").map(|entry| entry.is_spare), Ok(true));
+        sockets.set_idle(alice.number, true);
+        let entry = sockets.enter(BOB, 2, "new").expect("a place");
+        assert_eq!((entry.evicted, entry.is_spare), (Some("alice"), false));
+    }
+
+    #[test]
+    fn an_ipv6_household_is_one_address() {
+        let mut sockets = Sockets::new(1);
+        sockets.enter("2001:db8::1".parse().unwrap(), 9, ()).expect("a place");
+        assert!(sockets.enter("2001:db8::2".parse().unwrap(), 9, ()).is_err());
+        assert!(sockets.enter("2001:db8:0:1::1".parse().unwrap(), 9, ()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn tables_agree_whatever_comes_and_goes(steps in prop::collection::vec((0_u8..4, 0_u8..3, 0_usize..20), 0..200)) {
+            let mut sockets = Sockets::new(3);
+            let mut known: Vec<u64> = Vec::new();
+            for (step, last, at) in steps {
+                let number = known.get(at).copied().unwrap_or(0);
+                match step {
+                    0 => known.extend(sockets.enter(IpAddr::from([203, 0, 113, last]), 7, ()).map(|entry| entry.number)),
+                    1 => sockets.set_idle(number, true),
+                    2 => sockets.set_idle(number, false),
+                    _ => drop(sockets.leave(number)),
+                }
+                prop_assert_eq!(sockets.open(), sockets.addresses.values().map(|address| address.open).sum::<usize>());
+                prop_assert!(sockets.addresses.values().all(|address| (1..=3).contains(&address.open)));
+                let waiting: BTreeSet<_> = sockets.addresses.values().flat_map(|address| address.idle.clone()).collect();
+                prop_assert_eq!(&waiting, &sockets.idle);
+                prop_assert_eq!(waiting.len(), sockets.open.values().filter(|socket| socket.waits_since.is_some()).count());
+            }
+        }
+    }
+}

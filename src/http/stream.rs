@@ -1,0 +1,309 @@
+//! Owns an accepted socket until it is upgraded: what of it actix-http may read, how long its peer may take, and its place
+//! among all sockets. Called by actix-http as the stream of a connection, and by `listener`.
+//!
+//! actix-http reads up to 128 KiB and decodes every request in it before it writes, polls itself without end when requests
+//! wait behind an answer that nobody takes, and has no deadline behind the first head. So it gets the bytes in small slices,
+//! none while an answer is unwritten, and an error when a deadline has passed.
+
+use std::{
+    io,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
+};
+
+use actix_rt::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+use super::flow::{Flow, KEEP_ALIVE, Phase};
+use crate::{gate::Sockets, observe::metrics::Metrics};
+
+/// Bytes of requests' heads in one turn: what is pipelined in them is decoded and answered at once.
+const HEAD_SLICE: usize = 1024;
+/// Bytes of a body in one turn.
+const SLICE: usize = 4096;
+/// Bytes that a connection which is to close may still send.
+const MAX_DISCARDED: usize = 256 * 1024;
+
+/// Descriptors that are no client's: listeners, event loops, log and store.
+const OWN_FILES: usize = 100;
+/// Sockets that are served however short descriptors are.
+const MIN_OPEN: usize = 16;
+
+/// The places of all sockets that are not upgraded. Shared by the HTTP workers.
+pub struct Places {
+    sockets: Mutex<Sockets<Arc<Bell>>>,
+    /// Nine tenths of the descriptors that the process may have: the last tenth is for upgrades.
+    max_files: usize,
+    metrics: Arc<Metrics>,
+}
+
+/// Tells a socket's owner that it has to go.
+#[derive(Default)]
+struct Bell {
+    has_rung: AtomicBool,
+    owner: Mutex<Option<Waker>>,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.has_rung.store(true, Ordering::Release);
+        if let Some(owner) = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            owner.wake();
+        }
+    }
+
+    /// `wake` comes when it rings; it has to be here before anybody may ring.
+    fn listen(&self, waker: &Waker) {
+        *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
+    }
+}
+
+impl Places {
+    /// `max_files`: how many descriptors the process may have.
+    pub fn new(max_per_address: usize, max_files: u64, metrics: Arc<Metrics>) -> Self {
+        let max_files = usize::try_from(max_files).unwrap_or(usize::MAX) / 10 * 9;
+        Self { sockets: Mutex::new(Sockets::new(max_per_address)), max_files, metrics }
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets<Arc<Bell>>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a socket of this address; `None` when the address uses as many as it may hold.
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Place, bool)> {
+        let connections = usize::try_from(self.metrics.connections.get()).unwrap_or(0);
+        let max_open = self.max_files.saturating_sub(OWN_FILES + connections).max(MIN_OPEN);
+        let bell = Arc::<Bell>::default();
+        let entry = {
+            let mut sockets = self.sockets();
+            let entry = sockets.enter(address, max_open, bell.clone()).ok()?;
+            self.metrics.http_sockets.set(sockets.open() as i64);
+            entry
+        };
+        if let Some(evicted) = entry.evicted {
+            evicted.ring();
+        }
+        Some((Place { places: self.clone(), number: entry.number, is_idle: false, bell }, entry.is_spare))
+    }
+}
+
+/// One socket's place; dropping it gives the place back.
+pub(super) struct Place {
+    places: Arc<Places>,
+    number: u64,
+    is_idle: bool,
+    bell: Arc<Bell>,
+}
+
+impl Place {
+    fn waits(&mut self, waker: &Waker) {
+        self.bell.listen(waker);
+        if !self.is_idle {
+            self.is_idle = true;
+            self.places.sockets().set_idle(self.number, true);
+        }
+    }
+
+    fn works(&mut self) {
+        if self.is_idle {
+            self.is_idle = false;
+            self.places.sockets().set_idle(self.number, false);
+        }
+    }
+
+    fn is_evicted(&self) -> bool {
+        self.bell.has_rung.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut sockets = self.places.sockets();
+        sockets.leave(self.number);
+        self.places.metrics.http_sockets.set(sockets.open() as i64);
+    }
+}
+
+/// A socket as actix-http sees it.
+pub(super) struct Stream {
+    socket: TcpStream,
+    place: Place,
+    flow: Rc<Flow>,
+    timer: Pin<Box<Sleep>>,
+    armed_for: Option<Instant>,
+    /// Since when the peer takes nothing of the answer.
+    stalled_since: Option<Instant>,
+    /// A slice was read in this turn.
+    has_read: bool,
+    /// Reading was put off until the answer is written.
+    has_held_back: bool,
+    is_shut: bool,
+    discarded: usize,
+}
+
+impl Stream {
+    /// `None`: the address uses as many sockets as it may hold.
+    pub(super) fn accept(
+        socket: TcpStream,
+        places: &Arc<Places>,
+        request_timeout: Duration,
+    ) -> Result<Self, TcpStream> {
+        let Some((place, is_spare)) = socket.peer_addr().ok().and_then(|peer| places.enter(peer.ip())) else {
+            return Err(socket);
+        };
+        Ok(Self {
+            socket,
+            place,
+            flow: Rc::new(Flow::new(request_timeout, is_spare)),
+            timer: Box::pin(sleep(request_timeout)),
+            armed_for: None,
+            stalled_since: None,
+            has_read: false,
+            has_held_back: false,
+            is_shut: false,
+            discarded: 0,
+        })
+    }
+
+    pub(super) fn peer(&self) -> Option<std::net::SocketAddr> {
+        self.socket.peer_addr().ok()
+    }
+
+    pub(super) fn flow(&self) -> Rc<Flow> {
+        self.flow.clone()
+    }
+
+    /// The socket, for an upgrade. It keeps its place until that is decided.
+    pub(super) fn into_parts(self) -> (TcpStream, Place) {
+        (self.socket, self.place)
+    }
+
+    /// An error once the deadline has passed; wakes the task then.
+    fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let stalled = self.stalled_since.map(|since| since + KEEP_ALIVE);
+        let Some(deadline) = stalled.or_else(|| self.flow.deadline()) else { return Ok(()) };
+        if self.armed_for != Some(deadline) {
+            self.armed_for = Some(deadline);
+            self.timer.as_mut().reset(deadline.into());
+        }
+        match self.timer.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Reads at most as much as `max`, and not through actix-http's buffer, which is larger than a slice.
+    fn poll_slice(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        max: usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut bytes = [0; SLICE];
+        let max = max.min(buffer.remaining()).min(SLICE);
+        let mut slice = ReadBuf::new(&mut bytes[..max]);
+        ready!(Pin::new(&mut self.socket).poll_read(context, &mut slice))?;
+        buffer.put_slice(slice.filled());
+        Poll::Ready(Ok(slice.filled().len()))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.place.is_evicted() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        this.check_deadline(context)?;
+        if this.stalled_since.is_some() || this.flow.holds_back() {
+            this.has_held_back = true;
+            return Poll::Pending;
+        }
+        if std::mem::take(&mut this.has_read) {
+            // What came is decoded and answered first.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let max = if matches!(this.flow.phase(), Phase::Idle | Phase::Head) { HEAD_SLICE } else { SLICE };
+        match this.poll_slice(context, buffer, max) {
+            Poll::Pending => {
+                if this.flow.phase() == Phase::Idle {
+                    this.place.waits(context.waker());
+                    if this.place.is_evicted() {
+                        return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                    }
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(bytes)) => {
+                this.has_read = bytes > 0;
+                if this.has_read && this.flow.phase() == Phase::Idle {
+                    this.place.works();
+                    this.flow.set(Phase::Head);
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.socket).poll_write(context, bytes) {
+            Poll::Pending => {
+                this.stalled_since.get_or_insert_with(Instant::now);
+                this.check_deadline(context)?;
+                Poll::Pending
+            }
+            ready => {
+                this.stalled_since = None;
+                ready
+            }
+        }
+    }
+
+    /// actix-http calls this when it has nothing left to write.
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.socket).poll_flush(context))?;
+        this.flow.flushed();
+        if this.has_held_back && !this.flow.holds_back() {
+            this.has_held_back = false;
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Closes our side, then waits a moment for the peer's: a socket dropped with unread bytes is reset, and its answer lost.
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.is_shut {
+            ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
+            this.is_shut = true;
+            this.stalled_since = None;
+            this.flow.set(Phase::Closing);
+        }
+        let mut bytes = [0; SLICE];
+        while this.discarded < MAX_DISCARDED && this.check_deadline(context).is_ok() {
+            let mut thrown_away = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut this.socket).poll_read(context, &mut thrown_away) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !thrown_away.filled().is_empty() => this.discarded += thrown_away.filled().len(),
+                Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
