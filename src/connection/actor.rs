@@ -30,7 +30,7 @@ use crate::{
         Busy, Entry, RoomHandle,
         messages::{Act, Action},
     },
-    ws::{Arrived, Limits, Outbox, ReadError, Socket, Traffic, error_frame},
+    ws::{Arrived, Limits, Outbox, ReadError, Socket, Traffic},
 };
 
 /// Everything known about a connection when its socket arrives on the shard.
@@ -74,6 +74,7 @@ impl Connection {
         let limits = Limits {
             max_message_bytes: relay::max_message_bytes(&target, &credentials, &terms, local),
             outbox_bytes: terms.connection.outbox_bytes,
+            errors: relay::errors(&target, local),
         };
         // A socket the event loop cannot take is gone already; the permit goes back with this return.
         let Ok(Socket { reader, outbox, traffic }) = Socket::open(stream, early, local.flusher.clone(), limits) else {
@@ -82,7 +83,7 @@ impl Connection {
         let number = local.next_connection();
         local.attach(number, &outbox);
         let now = Now::read();
-        let (machine, first) = Machine::begin(terms, target, credentials, permit.take_over_limit(), now);
+        let (machine, first) = Machine::begin(terms, target, credentials, limits.errors, permit.take_over_limit(), now);
         let local = local.clone();
         Self::create(move |context| {
             Self::add_stream(reader, context);
@@ -299,7 +300,7 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
                 self.outbox.close(Cause::ConnectionLost, None);
             }
             Err(ReadError::Decode(error)) => {
-                self.outbox.refuse(error.cause(), &error.to_string());
+                self.outbox.refuse(error.cause(), &self.words_of(error));
             }
         }
     }
@@ -310,10 +311,10 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
 }
 
 /// Closes a socket that was accepted only to say why it cannot stay (A5, A8), on the shard's thread.
-pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, local: &Rc<Local>) {
-    let limits = Limits { max_message_bytes: 0, outbox_bytes: 0 };
+pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, target: &Target, local: &Rc<Local>) {
+    let limits = Limits { max_message_bytes: 0, outbox_bytes: 0, errors: relay::errors(target, local) };
     if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {
-        outbox.close(cause, Some(error_frame(refusal.code(), &refusal.message(), None)));
+        outbox.refuse_with(cause, refusal.code(), &refusal.message());
         local.metrics.disconnected(cause);
     }
 }

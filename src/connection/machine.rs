@@ -20,7 +20,7 @@ use crate::{
     gate::Guest,
     protocol::{Cause, ClientFrame, FrameError, RawJson, Refusal, Role, Topic, error_code, server::write_pong},
     room::messages::Action,
-    ws::{Arrived, Frame, error_frame, frame, json_frame},
+    ws::{Arrived, Errors, Frame, error_frame, frame, json_frame},
 };
 use actix_web_actors::ws::Message;
 
@@ -103,7 +103,9 @@ pub struct Machine {
     phase: Phase,
     heartbeat: Heartbeat,
     rates: Rates,
-    errors: Vec<Instant>,
+    errors: Errors,
+    /// When the newest bad frames came (P2).
+    mistakes: Vec<Instant>,
     /// Zero, or how long nothing more is to be read: the client is ahead of a rate (S5a).
     pause: Duration,
     /// When the token runs out, in unix ms, and whether that was announced (A13).
@@ -122,6 +124,7 @@ impl Machine {
         terms: Arc<Terms>,
         target: Target,
         mut credentials: Credentials,
+        errors: Errors,
         over_limit: Option<Refusal>,
         now: Now,
     ) -> (Self, Step) {
@@ -130,7 +133,8 @@ impl Machine {
             heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
             rates: Rates::new(limits, now.instant),
             phase: Phase::Joined(Standing::Operator),
-            errors: Vec::new(),
+            errors,
+            mistakes: Vec::new(),
             pause: Duration::ZERO,
             expiry: None,
             over_limit,
@@ -161,8 +165,8 @@ impl Machine {
 
     /// What is wrong with fields of the query, as `error` frames. They follow the welcome, which comes first (3.2).
     pub fn objections(&mut self) -> impl Iterator<Item = Frame> + use<> {
-        let objections = std::mem::take(&mut self.objections);
-        objections.into_iter().map(|message| error_frame(error_code::INVALID_FIELD, message, None))
+        let (objections, errors) = (std::mem::take(&mut self.objections), self.errors);
+        objections.into_iter().filter_map(move |message| errors.frame(error_code::INVALID_FIELD, message, None))
     }
 
     /// What one gets in as without a token.
@@ -184,7 +188,7 @@ impl Machine {
                 self.pause = self.rates.overdraw(payload_bytes, now.instant);
             }
         } else if let Err(message) = self.rates.take(payload_bytes, now.instant) {
-            return close(Cause::RateExceeded, "rate_exceeded", message);
+            return self.close(Cause::RateExceeded, "rate_exceeded", message);
         }
         let is_raw = self.target.is_raw() && matches!(self.phase, Phase::Joined(_));
         match message {
@@ -233,7 +237,7 @@ impl Machine {
             ClientFrame::Pong => Step::Nothing,
             ClientFrame::Auth { token, session, seq } => self.authenticate(token, session, seq, now),
             other => match &self.phase {
-                Phase::Waiting { .. } => reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
+                Phase::Waiting { .. } => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
                 Phase::Joined(standing) => command(standing, other),
             },
         }
@@ -243,7 +247,7 @@ impl Machine {
         if let Some(standing) = self.open_standing() {
             // Development mode joined at once; it is too late for this session, and silence would lose events.
             return match session {
-                Some(_) if matches!(standing, Standing::Seated(_)) => reply_error(
+                Some(_) if matches!(standing, Standing::Seated(_)) => self.reply_error(
                     error_code::INVALID_FIELD,
                     "this server is open: resume with ?session=…&seq=… when connecting",
                     None,
@@ -264,8 +268,8 @@ impl Machine {
                         self.expire(pass.expiry);
                         Step::Nothing
                     }
-                    Ok(_) => reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
-                    Err(bad) => refuse_token(&bad),
+                    Ok(_) => self.reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
+                    Err(bad) => self.refuse_token(&bad),
                 }
             }
         }
@@ -277,7 +281,7 @@ impl Machine {
                 self.expire(pass.expiry);
                 self.join(pass.standing, session, seen, true)
             }
-            Err(bad) => refuse_token(&bad),
+            Err(bad) => self.refuse_token(&bad),
         }
     }
 
@@ -298,14 +302,26 @@ impl Machine {
 
     /// P2: the error is answered, and counted.
     pub fn complain(&mut self, error: &FrameError, now: Now) -> Step {
-        self.errors.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
-        self.errors.push(now.instant);
+        self.mistakes.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
+        self.mistakes.push(now.instant);
         let FrameError { code, message, id } = *error;
-        let last = error_frame(code, message, id);
-        if self.errors.len() >= MAX_ERRORS {
-            return Step::Close { cause: Cause::TooManyErrors, last: Some(last) };
+        let last = self.errors.frame(code, message, id);
+        if self.mistakes.len() >= MAX_ERRORS {
+            return Step::Close { cause: Cause::TooManyErrors, last };
         }
-        Step::Reply(last)
+        last.map_or(Step::Nothing, Step::Reply)
+    }
+
+    fn reply_error(&self, code: &str, message: &str, id: Option<u64>) -> Step {
+        self.errors.frame(code, message, id).map_or(Step::Nothing, Step::Reply)
+    }
+
+    fn close(&self, cause: Cause, code: &str, message: &str) -> Step {
+        Step::Close { cause, last: self.errors.frame(code, message, None) }
+    }
+
+    fn refuse_token(&self, (code, message): &BadToken) -> Step {
+        self.close(Cause::AuthFailed, code, message)
     }
 }
 
@@ -322,7 +338,8 @@ fn command(standing: &Standing, frame: ClientFrame) -> Step {
             ClientFrame::Send { id, .. } | ClientFrame::Patch { id, .. } => id,
             _ => None,
         };
-        return reply_error(error_code::FORBIDDEN, "a spectator may send ping, pong, auth and leave", id);
+        let last = error_frame(error_code::FORBIDDEN, "a spectator may send ping, pong, auth and leave", id);
+        return Step::Reply(last);
     }
     match frame {
         ClientFrame::Send { id, data, to } => Step::Act(Action::Send { id, data, to }),
@@ -334,16 +351,4 @@ fn command(standing: &Standing, frame: ClientFrame) -> Step {
         ClientFrame::Publish { id, topic, data } => Step::Publish { id, topic, data },
         ClientFrame::Auth { .. } | ClientFrame::Ping { .. } | ClientFrame::Pong => Step::Nothing,
     }
-}
-
-fn reply_error(code: &str, message: &str, id: Option<u64>) -> Step {
-    Step::Reply(error_frame(code, message, id))
-}
-
-fn close(cause: Cause, code: &str, message: &str) -> Step {
-    Step::Close { cause, last: Some(error_frame(code, message, None)) }
-}
-
-fn refuse_token((code, message): &BadToken) -> Step {
-    close(Cause::AuthFailed, code, message)
 }

@@ -117,8 +117,8 @@ impl Entrance {
         target: Option<Target>,
     ) -> io::Result<()> {
         let Some(target) = target else { return Ok(()) };
-        let refusal = refusal.clone();
-        let adopt = Adopt(Box::new(move |local| turn_away(stream, &refusal, cause, local)));
+        let (refusal, offended) = (refusal.clone(), target.clone());
+        let adopt = Adopt(Box::new(move |local| turn_away(stream, &refusal, cause, &offended, local)));
         self.shard(&target).send(adopt).await.map_err(io::Error::other)
     }
 
@@ -189,10 +189,11 @@ impl Entrance {
     }
 }
 
-/// `/ws/{game}/{player}`, `/ws/{hub}` or `/proxy/{name}`, and nothing else (P1).
+/// `/ws/{game}/{player}`, `/ws/{hub}`, `/proxy/{name}` or `/proxy/{name}/realtime`, and nothing else (P1, X6).
 pub fn parse_target(path: &str, query: Option<&str>) -> Option<Target> {
     if let Some(proxy) = path.strip_prefix("/proxy/") {
-        let proxy = ProxyId::parse(proxy).ok()?;
+        // X6: OpenAI's clients append this to whatever address they are given.
+        let proxy = ProxyId::parse(proxy.strip_suffix("/realtime").unwrap_or(proxy)).ok()?;
         return Some(Target::Proxy { proxy, query: query.map(str::to_owned) });
     }
     let rest = path.strip_prefix("/ws/")?;
@@ -271,6 +272,13 @@ mod tests {
         assert!(matches!(parse("/ws/options"), Some(Target::Hub(hub)) if hub.as_str() == "options"));
         assert!(matches!(parse("/proxy/openai"), Some(Target::Proxy { proxy, query })
             if proxy.as_str() == "openai" && query.as_deref() == Some("model=x")));
+        for (path, name) in [
+            ("/proxy/openai/realtime", "openai"),
+            ("/proxy/realtime", "realtime"),
+            ("/proxy/realtime/realtime", "realtime"),
+        ] {
+            assert!(matches!(parse(path), Some(Target::Proxy { proxy, .. }) if proxy.as_str() == name), "{path}");
+        }
         assert!(matches!(parse("/ws/_server"), Some(Target::Desk(hub)) if hub == HubId::server()));
         for path in [
             "/ws",
@@ -293,6 +301,9 @@ mod tests {
             "/proxy/_x",
             "/proxy/openai/",
             "/proxy/openai/v1",
+            "/proxy/openai/realtime/",
+            "/proxy/openai/realtime/realtime",
+            "/proxy//realtime",
         ] {
             assert!(parse_target(path, None).is_none(), "{path}");
         }

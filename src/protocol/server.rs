@@ -111,6 +111,16 @@ pub fn players_map(players: &[(&PlayerId, Status)]) -> RawJson {
     RawJson::from_serialize(&Map(players))
 }
 
+/// X6: what OpenAI's clients read of an error.
+#[derive(Debug, Serialize)]
+pub struct ErrorEvent<'a> {
+    /// Whose error it is: `innkeeper`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub code: &'a str,
+    pub message: &'a str,
+}
+
 /// The frames that are not on the hot path. `type` is the variant's name in snake case.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -145,6 +155,15 @@ pub enum ServerFrame<'a> {
         /// Of a hub, where the error is about one.
         #[serde(skip_serializing_if = "Option::is_none")]
         topic: Option<&'a Topic>,
+    },
+    /// X6: at proxies.
+    #[serde(rename = "error")]
+    ProxyError {
+        code: &'a str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        error: ErrorEvent<'a>,
     },
     TokenExpiring {
         in_ms: u64,
@@ -224,6 +243,13 @@ impl FeedState {
             Self::Stale => "stale",
             Self::Down => "down",
         }
+    }
+}
+
+impl<'a> ServerFrame<'a> {
+    /// X6.
+    pub fn proxy_error(code: &'a str, message: &'a str, id: Option<u64>) -> Self {
+        Self::ProxyError { code, message, id, error: ErrorEvent { kind: "innkeeper", code, message } }
     }
 }
 

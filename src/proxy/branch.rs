@@ -25,7 +25,7 @@ use crate::{
     config::ProxyConfig,
     observe::metrics::{Metrics, ProxyMetrics},
     protocol::{ProxyId, ServerFrame, proxy::ProxyWelcome, server::Verdict},
-    ws::{Dialer, Outbox, json_frame},
+    ws::{Dialer, Errors, Outbox, json_frame},
 };
 
 /// A proxy: what each shard makes its branch from.
@@ -139,6 +139,11 @@ impl Branch {
     /// The longest message that is taken from a client of this proxy.
     pub fn max_message_bytes(&self) -> usize {
         self.plan.config.max_client_message_bytes
+    }
+
+    /// How a client of this proxy is told of errors (X6).
+    pub fn errors(&self) -> Errors {
+        if self.plan.config.error_frames { Errors::Nested } else { Errors::Silent }
     }
 
     pub(super) fn plan(&self) -> &ProxyPlan {

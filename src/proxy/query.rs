@@ -30,8 +30,17 @@ pub fn path_and_query(config: &ProxyConfig, query: Option<&str>) -> String {
         done.push(name);
         let may_choose = config.query.contains(name);
         let choice = parse(query.as_bytes()).find(|(known, _)| may_choose && known == name.as_str());
+        // An empty value chooses nothing.
+        let is_chosen = |name: &str| {
+            let sets = |text: &str| parse(text.as_bytes()).any(|(known, value)| known == name && !value.is_empty());
+            sets(fixed) || config.query.iter().any(|known| known == name) && sets(query)
+        };
+        let mut instead = config.query_instead.iter().filter(|(known, _)| known == name).flat_map(|(_, others)| others);
+        let is_replaced = instead.any(|other| is_chosen(other));
         let default = || config.query_defaults.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        if let Some(value) = choice.as_ref().map(|(_, value)| value.as_ref()).or_else(default) {
+        if let Some(value) =
+            choice.as_ref().map(|(_, value)| value.as_ref()).or_else(|| default().filter(|_| !is_replaced))
+        {
             chosen.append_pair(name, value);
         }
     }
@@ -62,6 +71,23 @@ mod tests {
         assert_eq!(result(url, None), "/v1/realtime?model=gpt-realtime&v=1+2");
         let client = Some("token=jwt&session=s&seq=4&v=9&x=1&voice=a%26b%3Dc&model=m&model=second");
         assert_eq!(result(url, client), "/v1/realtime?model=m&voice=a%26b%3Dc&v=1+2");
+    }
+
+    #[test]
+    fn x3_a_default_is_left_out_where_another_parameter_stands_in_its_place() {
+        let uri = |url: &str, query: &str| {
+            let mut config = config();
+            config.endpoint.url = Secret::new(url);
+            config.query = vec!["model".into(), "intent".into()];
+            config.query_defaults = vec![("model".into(), "m".into())];
+            config.query_instead = vec![("model".into(), vec!["intent".into(), "call_id".into()])];
+            path_and_query(&config, Some(query))
+        };
+        assert_eq!(uri("wss://h/p", "intent=transcription"), "/p?intent=transcription");
+        assert_eq!(uri("wss://h/p", "intent=transcription&model=x"), "/p?model=x&intent=transcription");
+        assert_eq!(uri("wss://h/p", "intent="), "/p?model=m&intent=");
+        assert_eq!(uri("wss://h/p", "call_id=c"), "/p?model=m", "what does not pass replaces nothing");
+        assert_eq!(uri("wss://h/p?intent=transcription", ""), "/p?intent=transcription");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     protocol::Cause,
-    ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, PROBE_INTERVAL, error_frame},
+    ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, PROBE_INTERVAL},
 };
 
 /// How long an upstream may take to answer our close frame, or even to take it; then its socket is dropped.
@@ -112,7 +112,7 @@ impl Relay {
                     Some(status) => format!("the upstream refused the connection with status {status}"),
                     None => "the upstream cannot be reached; come back later".to_owned(),
                 };
-                let last = Some(error_frame(cause.name(), &why, None));
+                let last = self.branch.errors().frame(cause.name(), &why, None);
                 self.gone(Ending { cause, reason: cause.name().to_owned(), last }, context);
             }
         }
@@ -164,7 +164,7 @@ impl Relay {
     fn exceed(&mut self, exceeded: Exceeded, context: &mut Context<Self>) {
         let cause = Cause::BudgetExceeded;
         self.branch.plan().metrics.budget_closes.inc();
-        self.line.close_client(cause, Some(error_frame(cause.name(), &exceeded.to_string(), None)));
+        self.line.close_client(cause, self.branch.errors().frame(cause.name(), &exceeded.to_string(), None));
         self.hang_up(FINISHED, cause, context);
     }
 
@@ -216,8 +216,8 @@ impl StreamHandler<Result<Incoming, LinkError>> for Relay {
             Err(LinkError::Lost) => self.lost(context),
             Err(error) => {
                 let why = format!("the upstream's frames cannot be passed on: {error}");
-                let last = error_frame(Cause::UpstreamFailed.name(), &why, None);
-                self.gone(ending(Cause::UpstreamFailed, Cause::UpstreamFailed.name(), Some(last)), context);
+                let last = self.branch.errors().frame(Cause::UpstreamFailed.name(), &why, None);
+                self.gone(ending(Cause::UpstreamFailed, Cause::UpstreamFailed.name(), last), context);
             }
         }
     }

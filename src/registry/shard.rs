@@ -29,7 +29,7 @@ use crate::{
     proxy::{self, ProxyPlan},
     room::{Deferred, Logics, RoomHandle, RoomSetting, messages::RoomEnded, show_settled},
     store::{Appender, Journal, Log},
-    ws::{Flusher, Outbox, json_frame, linger},
+    ws::{Errors, Flusher, Outbox, json_frame, linger},
 };
 
 /// Sockets on their way in; past it, upgrades wait.
@@ -204,7 +204,8 @@ fn send_away(outbox: &Rc<Outbox>, drain: &DrainShard) {
         let reconnect_after_ms = after.as_millis() as u64;
         ServerFrame::GoingAway { code: Cause::Draining.code(), reconnect_after_ms }.write(out);
     });
-    outbox.close(Cause::Draining, Some(frame));
+    // X6: where errors are no frames, this is none either.
+    outbox.close(Cause::Draining, Some(frame).filter(|_| outbox.errors() != Errors::Silent));
 }
 
 /// All hubs; of one that is off, why.

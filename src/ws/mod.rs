@@ -4,6 +4,7 @@
 mod conflated;
 pub mod decoder;
 pub mod dial;
+mod errors;
 mod flow;
 pub mod flush;
 pub mod frame;
@@ -15,16 +16,11 @@ pub mod socket;
 pub mod valve;
 
 pub use conflated::VolatileKey;
+pub use decoder::DecodeError;
 pub use dial::{DialError, Dialer, Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
+pub use errors::{Errors, error_frame};
 pub use flow::Pause;
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
 pub use socket::{Arrived, Limits, PROBE_INTERVAL, ReadError, Socket, Traffic};
-
-use crate::protocol::ServerFrame;
-
-/// An `error` frame (3.2): `code` is stable, `message` is for people, `id` names the request that failed.
-pub fn error_frame(code: &str, message: &str, id: Option<u64>) -> Frame {
-    json_frame(|out| ServerFrame::Error { code, message, id, topic: None }.write(out))
-}

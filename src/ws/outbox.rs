@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     conflated::VolatileKey,
-    error_frame,
+    errors::Errors,
     flow::Flow,
     flush::Flusher,
     frame::{self, Frame},
@@ -31,6 +31,8 @@ pub struct Outbox {
     /// In the flusher's list already.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
+    /// How the client is told of errors.
+    pub(super) errors: Cell<Errors>,
     /// Microseconds from the last ping to its pong; [`UNKNOWN`] before the first.
     latency: Cell<u32>,
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
@@ -67,6 +69,7 @@ impl Outbox {
             max_bytes,
             dirty: Cell::new(false),
             cause: Cell::new(None),
+            errors: Cell::default(),
             latency: Cell::new(UNKNOWN),
             reader: RefCell::new(None),
             flow: OnceCell::new(),
@@ -214,7 +217,16 @@ impl Outbox {
 
     /// As `close`, behind an `error` frame whose code is the cause's name (A8). `message` is for people.
     pub fn refuse(self: &Rc<Self>, cause: Cause, message: &str) -> bool {
-        self.close(cause, Some(error_frame(cause.name(), message, None)))
+        self.refuse_with(cause, cause.name(), message)
+    }
+
+    /// As `refuse`, with another code.
+    pub fn refuse_with(self: &Rc<Self>, cause: Cause, code: &str, message: &str) -> bool {
+        self.close(cause, self.errors().frame(code, message, None))
+    }
+
+    pub fn errors(&self) -> Errors {
+        self.errors.get()
     }
 
     /// As `close`, with a reason that is not ours: that of a proxy's upstream.

@@ -26,6 +26,7 @@ use tokio::{
 
 use super::{
     decoder::{DecodeError, Decoder},
+    errors::Errors,
     flush::Flusher,
     frame,
     linger::linger,
@@ -121,6 +122,7 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// S6.
     pub outbox_bytes: usize,
+    pub errors: Errors,
 }
 
 impl Socket {
@@ -138,6 +140,7 @@ impl Socket {
         let traffic = Rc::new(Traffic { max_message_bytes: Cell::new(limits.max_message_bytes), ..Traffic::default() });
         let writer = Writer { half: write_half, traffic: traffic.clone() };
         let outbox = Outbox::new(Box::new(writer), flusher.clone(), limits.outbox_bytes);
+        outbox.errors.set(limits.errors);
         let mut reader = Reader {
             half: Some(read_half),
             decoder: Decoder::new(limits.max_message_bytes),

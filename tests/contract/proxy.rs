@@ -4,6 +4,7 @@
 mod budgets;
 mod claims;
 mod ends;
+mod errors;
 mod fake;
 mod flow;
 mod hostile;

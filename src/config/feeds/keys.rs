@@ -187,6 +187,8 @@ groups! {
             "Query parameters that a client may set; what else it sends is left out";
         QUERY_DEFAULTS "query_defaults" = "", Kind::Text("a map from such names to texts"),
             "What they are when the client does not set them";
+        QUERY_INSTEAD "query_instead" = "", Kind::Text("a map from such names to lists of other parameters"),
+            "Where one of those is set, the default of this name is left out";
         ROLES "roles" = "player", Kind::Text("a list of roles"),
             "Who may use it";
         ALLOWED_TYPES "allowed_types" = "", Kind::Text("a list of texts"),
@@ -197,6 +199,8 @@ groups! {
             "Longest message that is taken from a client";
         PROXY_MAX_MESSAGE_BYTES "max_message_bytes" = "16m", Kind::Bytes { min: 64, max: 64 * M },
             "Longest message that is taken from the upstream";
+        ERROR_FRAMES "error_frames" = "true", Kind::Flag,
+            "Whether the server's own errors, and its farewell when it restarts, are frames before the close; false: with resume_ms 0 every frame is the upstream's, and a refused frame is dropped without a word";
         BUDGET_MAP "budget" = "", Kind::Text("a map"),
             "What a session may use up";
         RESUME_MS "resume_ms" = "10000", Kind::Millis { min: 0, max: 600_000 },

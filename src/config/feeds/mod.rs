@@ -250,6 +250,8 @@ pub struct ProxyConfig {
     pub query: Vec<String>,
     /// Of these parameters, what holds when the client sets none.
     pub query_defaults: Vec<(String, String)>,
+    /// Of these parameters, the others that stand in place of their default.
+    pub query_instead: Vec<(String, Vec<String>)>,
     /// Roles that may use it.
     pub roles: Vec<String>,
     /// Values of `type` that a client's text frames may have; `None`: every frame is passed on.
@@ -258,6 +260,8 @@ pub struct ProxyConfig {
     pub binary: bool,
     /// Longest message that is taken from the client.
     pub max_client_message_bytes: usize,
+    /// Whether the server's own errors are frames (X6).
+    pub error_frames: bool,
     pub budget: Budget,
     /// How long the upstream is kept for a client that dropped; zero: not at all.
     pub resume: Duration,

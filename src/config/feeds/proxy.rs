@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     Budget, EndpointConfig, ProxyConfig, endpoint,
     expand::Place,
-    fields::{Fields, Scope, is_empty, texts},
+    fields::{At, Entry, Fields, Scope, is_empty, texts},
     hub::checked_role,
     keys, off,
 };
@@ -22,11 +22,13 @@ pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Op
     let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
     let endpoint = endpoint::endpoint(&mut fields, &keys::PROXY_MAX_MESSAGE_BYTES, max_client_message_bytes, scope);
     let (query, query_defaults) = query(&mut fields, scope);
+    let query_instead = query_instead(&mut fields, scope);
     let roles = roles(&mut fields, scope);
     let allowed_types = fields.texts(&keys::ALLOWED_TYPES, Place::Plain, scope).map(|(_, types)| types);
     // Many an upstream reads the same JSON out of a binary frame, where nobody looks at its type.
     let may_default = allowed_types.is_none() || fields.is_set(&keys::BINARY);
     let binary = fields.flag(&keys::BINARY, scope) && may_default;
+    let error_frames = fields.flag(&keys::ERROR_FRAMES, scope);
     let budget = budget(&mut fields, scope);
     let resume = fields.time(&keys::RESUME_MS, scope);
     let resume_bytes = fields.number(&keys::RESUME_BYTES, scope);
@@ -44,10 +46,12 @@ pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Op
         endpoint,
         query,
         query_defaults,
+        query_instead,
         roles,
         allowed_types,
         binary,
         max_client_message_bytes,
+        error_frames,
         budget,
         resume,
         resume_bytes,
@@ -89,6 +93,15 @@ fn query(fields: &mut Fields, scope: &mut Scope<'_>) -> (Vec<String>, Vec<(Strin
         }
     }
     (query, defaults)
+}
+
+/// The names need not be in `query`: a description that changes that keeps the rest of the shipped one.
+fn query_instead(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<String>)> {
+    let entries = fields.entries(&keys::QUERY_INSTEAD, scope).into_iter();
+    let rule = |(at, entry): (At, Entry)| {
+        Some((entry.key, texts(&at, &keys::QUERY_INSTEAD, entry.node, Place::Plain, scope)?))
+    };
+    entries.filter_map(rule).collect()
 }
 
 fn roles(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<String> {

@@ -13,7 +13,7 @@ use crate::{
     observe::log::{SecurityFields, security},
     protocol::{Cause, error_code},
     proxy::{Entered, Refused, Taken, Visit},
-    ws::{Pause, error_frame},
+    ws::{DecodeError, Errors, Pause},
 };
 
 /// The longest message that is taken at first. A client that is not let in yet gets no more than everybody else.
@@ -26,7 +26,26 @@ pub(super) fn max_message_bytes(target: &Target, credentials: &Credentials, term
     .unwrap_or(terms.connection.max_message_bytes)
 }
 
+/// How a client of this target is told of errors (X6).
+pub(super) fn errors(target: &Target, local: &Local) -> Errors {
+    match target {
+        Target::Proxy { proxy, .. } => local.proxy(proxy).map_or(Errors::Nested, |proxy| proxy.errors()),
+        _ => Errors::Plain,
+    }
+}
+
 impl Connection {
+    /// A bound is named as the one who can change it knows it.
+    pub(super) fn words_of(&self, error: DecodeError) -> String {
+        match (error, &self.place) {
+            (DecodeError::TooBig, Some(Place::Proxy(_))) => {
+                let max = self.traffic.max_message_bytes.get();
+                format!("a message over max_client_message_bytes, which is {max} at this proxy")
+            }
+            _ => error.to_string(),
+        }
+    }
+
     /// A relay is on this thread, so there is nothing to wait for.
     pub(super) fn open_relay(&mut self, guest: &Guest, session: Option<&str>, seen: Option<u64>) {
         // One that is sent away already must not open an upstream.
@@ -67,7 +86,7 @@ impl Connection {
             Err(Refused::NothingReplaced) => self.end(self.machine.refuse_over_limit()),
             Err(Refused::Role) => {
                 let message = format!("the role {:?} may not use this proxy", guest.role);
-                self.outbox.close(Cause::AuthFailed, Some(error_frame(error_code::FORBIDDEN, &message, None)));
+                self.outbox.refuse_with(Cause::AuthFailed, error_code::FORBIDDEN, &message);
             }
             Err(Refused::Budget(exceeded)) => {
                 self.outbox.refuse(Cause::BudgetExceeded, &exceeded.to_string());

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Machine, Step, close};
+use super::{Machine, Step};
 use crate::protocol::{Cause, Refusal};
 
 /// How long such a connection may take for its first frame.
@@ -23,7 +23,7 @@ impl Machine {
     /// The end of a connection that is over a limit and takes nobody's place.
     pub fn refuse_over_limit(&self) -> Step {
         let message = self.over_limit.as_ref().map_or_else(String::new, Refusal::message);
-        close(Cause::ConnectionLimit, Cause::ConnectionLimit.name(), &message)
+        self.close(Cause::ConnectionLimit, Cause::ConnectionLimit.name(), &message)
     }
 
     /// A5a: a connection over a limit that does not authenticate with its first frame has no claim.

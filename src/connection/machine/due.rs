@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AUTH_HINT, EXPIRY_WARNING_MS, Machine, Phase, Step, close, reply_error};
+use super::{AUTH_HINT, EXPIRY_WARNING_MS, Machine, Phase, Step};
 use crate::{
     clock::{self, Now},
     protocol::{Cause, ServerFrame, error_code},
@@ -20,16 +20,16 @@ impl Machine {
                 return self.refuse_over_limit();
             }
             let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
-            return close(Cause::AuthTimeout, "auth_timeout", message);
+            return self.close(Cause::AuthTimeout, "auth_timeout", message);
         }
         if let Phase::Waiting { hint_at, .. } = &mut self.phase
             && hint_at.take_if(|at| *at <= now.instant).is_some()
         {
-            return reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
+            return self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
         }
         if let Some((expiry, announced)) = &mut self.expiry {
             if *expiry <= now.unix_ms {
-                return close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
+                return self.close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
             }
             let in_ms = *expiry - now.unix_ms;
             if !*announced && in_ms <= EXPIRY_WARNING_MS && !self.target.is_raw() {
@@ -38,7 +38,11 @@ impl Machine {
             }
         }
         if self.heartbeat.is_dead(now.instant) {
-            return close(Cause::HeartbeatTimeout, "heartbeat_timeout", "no frame within WS_PING_TIMEOUT of a ping");
+            return self.close(
+                Cause::HeartbeatTimeout,
+                "heartbeat_timeout",
+                "no frame within WS_PING_TIMEOUT of a ping",
+            );
         }
         if self.heartbeat.ping_is_due(now.instant) {
             // It comes back in the pong, so that nothing has to be remembered.

@@ -98,6 +98,9 @@ impl Peer {
         let last: Value = serde_json::from_str(&last).unwrap_or(Value::Null);
         let seen = (ended, last["type"].as_str(), last["code"].as_str());
         assert_eq!(seen, (close, Some("error"), Some(code)), "{reason} {last}");
+        // X6.
+        let event = serde_json::json!({"type": "innkeeper", "code": code, "message": last["message"]});
+        assert_eq!(last["error"], event, "{last}");
         last["message"].as_str().expect("a message").to_owned()
     }
 

@@ -86,7 +86,7 @@ fn a_missing_variable_is_no_mistake_whatever_the_key() {
         let value = match key.name {
             // Which description it is must be known; publishing is for hubs without a URL.
             "provider" | "publish" => continue,
-            "overrides" => "{ x: ['${UNSET}'] }",
+            "overrides" | "query_instead" => "{ x: ['${UNSET}'] }",
             "headers" | "names" | "query_defaults" => "{ x: '${UNSET}' }",
             "ready" | "ignore" | "fatal" | "when" | "unnamed" | "accepted" | "expect" | "success" | "failure" => {
                 "{ /x: '${UNSET}' }"

@@ -121,6 +121,9 @@ fn x1_openai_is_general_availability_with_the_servers_key() {
     let openai = proxy(&config, "openai");
     let headers: Vec<_> = openai.endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(headers, [("authorization", "Bearer hunter2")], "and no beta header");
-    assert_eq!((openai.query.join(","), &openai.query_defaults[0].1[..]), ("model".to_owned(), "gpt-realtime"));
+    assert_eq!(
+        (openai.query.join(","), &openai.query_defaults[0].1[..]),
+        ("model,intent,call_id".to_owned(), "gpt-realtime")
+    );
     assert_eq!((openai.resume, openai.resume_bytes), (Duration::from_secs(10), 1024 * 1024));
 }

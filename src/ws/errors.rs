@@ -1,0 +1,32 @@
+//! Owns how `error` frames are written (3.2): plain, in the shape that clients of an upstream read (X6), or not at all.
+//! Called by whoever has something to say to a client; the outbox knows which shape is its client's.
+
+use super::frame::{Frame, text};
+use crate::protocol::ServerFrame;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Errors {
+    /// At rooms and hubs.
+    #[default]
+    Plain,
+    /// At proxies (X6): OpenAI's clients read `error.message`.
+    Nested,
+    /// At a proxy whose description says `error_frames: false`: every frame there is the upstream's.
+    Silent,
+}
+
+impl Errors {
+    /// `code` is stable, `message` is for people, `id` names the request that failed.
+    pub fn frame(self, code: &str, message: &str, id: Option<u64>) -> Option<Frame> {
+        match self {
+            Self::Plain => Some(error_frame(code, message, id)),
+            Self::Nested => Some(text(|out| ServerFrame::proxy_error(code, message, id).write(out))),
+            Self::Silent => None,
+        }
+    }
+}
+
+/// An `error` frame of a room or a hub.
+pub fn error_frame(code: &str, message: &str, id: Option<u64>) -> Frame {
+    text(|out| ServerFrame::Error { code, message, id, topic: None }.write(out))
+}
