@@ -93,8 +93,11 @@ fn meant(name: &str) -> Option<String> {
         return Some(instead.to_owned());
     }
     let bare = plain.strip_prefix("INNKEEPER_").unwrap_or(&plain);
-    if bare != plain && is_known(bare) {
-        return Some(format!("did you mean {bare}?"));
+    let without = ["WEBSOCKET_", "WS_"].into_iter().find_map(|prefix| bare.strip_prefix(prefix));
+    let written = [Some(bare.to_owned()), without.map(|rest| format!("WS_{rest}")), without.map(str::to_owned)];
+    let other = written.into_iter().flatten().find(|other| *other != plain && is_known(other));
+    if let Some(other) = other.filter(|_| plain == *name) {
+        return Some(format!("did you mean {other}?"));
     }
     let near = known().filter_map(|known| Some((distance(bare, known)?, known))).min();
     near.map(|(_, known)| format!("did you mean {known}?"))
@@ -158,6 +161,9 @@ mod tests {
             ("WS_PING_INTERVAL_MS", "WS_PING_INTERVAL"),
             ("RATE_LIMIT_WINDOW", "RATE_LIMIT_WINDOW_MS"),
             ("INNKEEPER_PORT", "PORT"),
+            ("WEBSOCKET_PING_TIMEOUT", "WS_PING_TIMEOUT"),
+            ("WS_ALLOWED_ORIGINS", "ALLOWED_ORIGINS"),
+            ("WS_HOST", "HOST"),
             ("MASSIVE_APIKEY", "MASSIVE_API_KEY"),
             ("SENTRY_DNS", "SENTRY_DSN"),
         ] {
