@@ -51,7 +51,7 @@ test("in development mode the dashboard shows who is connected, what they do, an
   await page.locator('#players tr[data-player="alice"]').waitFor();
   await draw(alice, [[0.2, 0.2], [0.4, 0.7]]);
   await say(alice, "is anybody watching?");
-  await page.locator("#events .what", { hasText: "is anybody watching?" }).waitFor();
+  await page.locator("#events .what", { hasText: "is anybody watching?" }).first().waitFor();
   await page.locator("#state summary", { hasText: "strokes" }).waitFor();
   // He is away until the end.
   relay.shut();
