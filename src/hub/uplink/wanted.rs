@@ -27,6 +27,8 @@ struct Entry {
     turn: Option<u64>,
     /// A value of it came on this connection.
     is_heard: bool,
+    /// It is asked for in a frame of its own: one with others was refused as a whole.
+    is_alone: bool,
 }
 
 impl Entry {
@@ -158,7 +160,10 @@ impl Wanted {
         let queue = &mut self.queues[change as usize];
         let Some((_, first)) = queue.first_key_value() else { return Vec::new() };
         let common = group(first).to_owned();
-        let fitting = queue.iter().filter(|(_, topic)| group(topic) == common).take(max.max(1));
+        let is_alone = |topic: &Topic| self.topics.get(topic).is_some_and(|entry| entry.is_alone);
+        let max = if is_alone(first) { 1 } else { max.max(1) };
+        let fitting = queue.iter().filter(|(_, topic)| group(topic) == common && is_alone(topic) == is_alone(first));
+        let fitting = fitting.take(max);
         let turns: Vec<u64> = fitting.map(|(turn, _)| *turn).collect();
         let taken: Vec<Topic> = turns.iter().filter_map(|turn| queue.remove(turn)).collect();
         for topic in &taken {
@@ -173,6 +178,31 @@ impl Wanted {
             self.put(topic, entry);
         }
         taken
+    }
+
+    /// The upstream says no to a frame that asked for several topics: each is asked for again by itself. `false`: it asked for one, or
+    /// for none that is asked for still.
+    pub fn ask_one_by_one(&mut self, frame: u64) -> bool {
+        let is_meant = |(_, entry): &(&Topic, &Entry)| entry.asked == Some(frame);
+        let mut meant: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
+        if meant.len() < 2 {
+            return false;
+        }
+        meant.sort_unstable();
+        for topic in &meant {
+            let mut entry = self.topics.get(topic).copied().unwrap_or_default();
+            // It need not be taken back any more.
+            if let Some(turn) = entry.turn.take() {
+                self.queues[Change::Drop as usize].remove(&turn);
+            }
+            (entry.asked, entry.is_alone) = (None, true);
+            self.asked -= 1;
+            if entry.is_wanted {
+                entry.turn = Some(self.queue(Change::Ask, topic));
+            }
+            self.put(topic, entry);
+        }
+        true
     }
 
     /// The upstream says no to those of which this holds, by the number of the frame that asked for them: they are asked for

@@ -132,6 +132,11 @@ impl Uplink {
         }
         let meant = if rejected.is_answered() { self.unanswered.pop_front() } else { self.wanted.newest_unheard() };
         let Some(meant) = meant else { return false };
+        // Some of its topics may be had without the others.
+        if self.wanted.ask_one_by_one(meant) {
+            self.wished_at = now.instant;
+            return true;
+        }
         let topics = self.wanted.reject(|_, frame| frame == meant);
         self.tell_rejected(topics, place, now)
     }

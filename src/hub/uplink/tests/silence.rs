@@ -100,6 +100,29 @@ fn h8_a_refusal_without_a_topic_is_about_the_oldest_frame_that_has_no_answer() {
 }
 
 #[test]
+fn h8_a_frame_of_many_topics_that_is_refused_is_asked_for_again_one_by_one() {
+    let mut feed = plain();
+    let (unnamed, accepted) = (vec![matcher(&[("/error", "*")])], vec![matcher(&[("/ok", "*")])]);
+    feed.rejected = Some(Rejection { when: Vec::new(), id: None, topic: None, name: None, unnamed, accepted });
+    feed.ignore = vec![matcher(&[("/ok", "*")])];
+    let mut rig = Rig::live(feed, &["a", "b", "c"]);
+    let (yes, no) = (r#"{"ok":1}"#, r#"{"error":"limit"}"#);
+    rig.unwant("b");
+    assert_eq!(rig.settle(), ["-b"]);
+    assert!(rig.hear(no).is_empty(), "some of them may fit");
+    assert_eq!((rig.settle(), rig.uplink.upstream_topics()), (vec!["+a".to_owned(), "+c".to_owned()], 2));
+    rig.want("d");
+    assert_eq!(rig.settle(), ["+d"]);
+    assert!(rig.hear(yes).is_empty() && rig.hear(yes).is_empty(), "b is taken back, a is there");
+    assert_eq!(rig.hear(no), [format!("rejected c: {no}")]);
+    assert!(rig.hear(yes).is_empty());
+    assert_eq!((rig.uplink.upstream_topics(), rig.uplink.counts().unknown), (2, 0));
+    // The next connection begins with all of them together.
+    rig.lose(None);
+    assert!(rig.reconnect().contains(&"+a,c,d".to_owned()));
+}
+
+#[test]
 fn h8_without_answers_a_refusal_without_a_topic_is_about_the_newest_frame_of_which_nothing_came() {
     let mut rig = Rig::dialling(finnhub(), &["A", "B", "C", "D"]);
     rig.open();
