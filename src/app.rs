@@ -185,10 +185,6 @@ async fn serve(
     let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
     let ws_port = ws_port.map(|(_, listener)| listener.local_addr().map(|address| address.port())).transpose()?;
 
-    if let Some(journal) = &journal {
-        let after = config.room.reconnect_grace + config.room.linger + SWEEP_MARGIN;
-        actix_rt::spawn(sweep(journal.clone(), after, logger.clone()));
-    }
     let dialer = Dialer::new(config.upstream.ca_file.as_deref()).map_err(StartError::Config)?;
     let (numbers, has_store) = (metrics.clone(), journal.is_some());
     let server_feed =
@@ -218,6 +214,10 @@ async fn serve(
         warned: Arc::default(),
     };
     let shards: Arc<[_]> = shards.into();
+    if let Some(journal) = &journal {
+        let after = config.room.reconnect_grace + config.room.linger + SWEEP_MARGIN;
+        actix_rt::spawn(sweep(journal.clone(), shards.clone(), after, logger.clone()));
+    }
     let site =
         Site { door: door.clone(), phase: phase_seen, started, shards: shards.clone(), hubs: hubs.clone(), ws_port };
     let terms = Arc::new(terms(&config, door.operators.clone()));

@@ -23,6 +23,30 @@ pub fn since_start(instant: Instant) -> Duration {
     instant.saturating_duration_since(*START)
 }
 
+/// R7: a timer that is so late was not delayed by other timers: this thread did not run.
+const LATE: Duration = Duration::from_millis(500);
+/// R7: so long whoever waits at a socket has, after that, to be read.
+const CATCH_UP: Duration = Duration::from_secs(1);
+/// A thread that is late all the time postpones what is due only once in so long.
+const NOT_AGAIN: Duration = Duration::from_secs(3);
+
+thread_local! {
+    /// When this thread last noticed that it had not run.
+    static AWOKE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// R7: call this at the top of each timer that ends something because nobody was heard, with the moment that the timer was due.
+/// A process that was stopped first reads what waits in its sockets: then this says when to come again.
+pub fn postponed(due: Instant, now: Instant) -> Option<Instant> {
+    let awoke = AWOKE.get();
+    if now.saturating_duration_since(due) >= LATE
+        && awoke.is_none_or(|awoke| now.saturating_duration_since(awoke) >= NOT_AGAIN)
+    {
+        AWOKE.set(Some(now));
+    }
+    AWOKE.get().map(|awoke| awoke + CATCH_UP).filter(|end| now < *end)
+}
+
 thread_local! {
     /// Both clocks, read together a moment ago.
     static ANCHOR: Cell<Option<Now>> = const { Cell::new(None) };
@@ -51,5 +75,27 @@ impl Now {
     #[cfg(test)]
     pub fn later(self, by: Duration) -> Self {
         Self { instant: self.instant + by, unix_ms: self.unix_ms + by.as_millis() as u64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r7_a_thread_that_did_not_run_postpones_once_what_is_due() {
+        let (start, ms) = (Instant::now(), Duration::from_millis);
+        assert_eq!(postponed(start, start + ms(499)), None, "timers of a busy thread are a little late");
+        let awoke = start + ms(10_000);
+        assert_eq!(postponed(start, awoke), Some(awoke + CATCH_UP));
+        assert_eq!(
+            postponed(awoke + ms(1), awoke + ms(2)),
+            Some(awoke + CATCH_UP),
+            "also what fell due a moment later"
+        );
+        assert_eq!(postponed(awoke + CATCH_UP, awoke + CATCH_UP), None);
+        // Late all the time: it ends what it must end, a little later.
+        assert_eq!(postponed(start, awoke + ms(2_000)), None);
+        assert!(postponed(start, awoke + ms(20_000)).is_some(), "stopped again");
     }
 }

@@ -1,8 +1,9 @@
 //! Owns the way from the settings to a journal: the data directory, who has it, what was found in it, what is swept out.
 //! Called by `app` at the start.
 
-use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{io, path::PathBuf, rc::Rc, sync::Arc, thread, time::Duration};
 
+use actix::Addr;
 use slog::{Logger, info, warn};
 use tokio::{sync::oneshot, time::sleep};
 
@@ -10,6 +11,11 @@ use super::StartError;
 use crate::{
     config::Config,
     observe::metrics::Metrics,
+    registry::{
+        Local, Opener, Shard,
+        operate::{on_shard, owner},
+    },
+    room::has_ban,
     store::{EmbeddedStore, Journal, JournalSetting, OpenError, Opened, Store},
 };
 
@@ -21,6 +27,31 @@ const MAX_QUEUE_BYTES: usize = 16 * 1024 * 1024;
 const SWEEP_PORTION: usize = 100;
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 const SWEEP_RETRY: Duration = Duration::from_secs(60);
+
+/// Opens every room with a running ban; it stays until the last of them ends.
+async fn open_banned(journal: &Journal, shards: &[Addr<Shard>]) -> Result<(), String> {
+    let mut after = None;
+    loop {
+        let games = journal.games(after, SWEEP_PORTION).await.map_err(|error| error.to_string())?;
+        for game in games.iter().filter(|game| game.bus().is_none()) {
+            let log = journal.read(game.clone()).await.map_err(|error| error.to_string())?;
+            if log.is_some_and(|log| has_ban(&log)) {
+                let banned = game.clone();
+                // What is stored afterwards is what the sweep looks at.
+                let open = |local: Rc<Local>| async move {
+                    let room = local.find_room(&banned, Opener::BackEnd).await.map_err(|none| none.to_string())?;
+                    room.show().await.map(drop).map_err(|_| "the room did not open".to_owned())
+                };
+                on_shard(owner(shards, game), open).await.unwrap_or_else(|| Err("a shard is gone".to_owned()))?;
+            }
+        }
+        match games.last() {
+            Some(last) => after = Some(last.clone()),
+            None => return Ok(()),
+        }
+        sleep(SWEEP_INTERVAL).await;
+    }
+}
 
 /// A store around the configured one, or in its place.
 pub type WrapStore = Box<dyn FnOnce(Box<dyn Store>) -> Box<dyn Store>>;
@@ -83,9 +114,13 @@ pub(super) async fn close(journal: Journal) {
 }
 
 /// R6: a room that was there before the start and that nobody has opened by now has lost all its seats, and has been
-/// empty for as long as an empty room is kept.
-pub(super) async fn sweep(journal: Journal, after: Duration, logger: Logger) {
+/// empty for as long as an empty room is kept. One with a running ban is opened, and so is not removed (R8).
+pub(super) async fn sweep(journal: Journal, shards: Arc<[Addr<Shard>]>, after: Duration, logger: Logger) {
     sleep(after).await;
+    while let Err(why) = open_banned(&journal, &shards).await {
+        warn!(logger, "abandoned rooms cannot be removed now: their bans are not known"; "error" => why);
+        sleep(SWEEP_RETRY).await;
+    }
     let mut removed = 0;
     loop {
         match journal.sweep(SWEEP_PORTION).await {

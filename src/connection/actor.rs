@@ -19,7 +19,7 @@ use super::{
     pass::{Target, Terms},
 };
 use crate::{
-    clock::Now,
+    clock::{self, Now},
     gate::{Guest, address::limit_key},
     hub::Subscriber,
     observe::log::{SecurityFields, security},
@@ -201,24 +201,36 @@ impl Connection {
             }
             context.cancel_future(handle);
         }
+        self.arm_at(due, now, context);
+    }
+
+    fn arm_at(&mut self, due: Instant, now: Now, context: &mut Context<Self>) {
         let wait = due.saturating_duration_since(now.instant);
-        let handle = context.run_later(wait, |connection, context| {
+        let handle = context.run_later(wait, move |connection, context| {
             connection.timer = None;
-            let now = Now::read();
-            connection.excuse(now);
-            loop {
-                match connection.machine.tick(now) {
-                    Step::Nothing => break,
-                    step @ Step::Close { .. } => {
-                        connection.carry_out(step, context);
-                        return;
-                    }
-                    step => connection.carry_out(step, context),
-                }
-            }
-            connection.arm(now, context);
+            connection.on_timer(due, context);
         });
         self.timer = Some((due, handle));
+    }
+
+    fn on_timer(&mut self, due: Instant, context: &mut Context<Self>) {
+        let now = Now::read();
+        if let Some(later) = clock::postponed(due, now.instant) {
+            self.arm_at(later, now, context);
+            return;
+        }
+        self.excuse(now);
+        loop {
+            match self.machine.tick(now) {
+                Step::Nothing => break,
+                step @ Step::Close { .. } => {
+                    self.carry_out(step, context);
+                    return;
+                }
+                step => self.carry_out(step, context),
+            }
+        }
+        self.arm(now, context);
     }
 
     fn log_fields(&self) -> SecurityFields<'_> {

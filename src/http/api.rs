@@ -14,7 +14,7 @@ use super::routes::Site;
 use crate::{
     protocol::{
         GameId, RawJson,
-        api::{AppendBody, parse_kick},
+        api::{AppendBody, KickBody, parse_kick},
     },
     registry::{
         Shard,
@@ -142,16 +142,18 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
 async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
     guard(&site, &request)?;
     let game = game(&request)?;
-    let player = parse_kick(&body(&site, &request, payload, ENVELOPE_BYTES).await?)?;
-    info!(site.door.logger, "an operator kicks a player"; "game" => %game, "player" => %player);
+    let KickBody { player, ban_s } = parse_kick(&body(&site, &request, payload, ENVELOPE_BYTES).await?)?;
+    info!(site.door.logger, "an operator kicks a player"; "game" => %game, "player" => %player, "ban_s" => ban_s);
     let seq = ask(&site, game, move |local, game| async move {
         let ask = |room: RoomHandle| {
             let player = player.clone();
-            async move { room.kick(Kick { player }).await }
+            async move { room.kick(Kick { player, ban_s }).await }
         };
-        local.ask_room(&game, false, ask).await
+        // A ban needs a room to be kept in.
+        local.ask_room(&game, ban_s.is_some_and(|seconds| seconds > 0), ask).await
     });
-    Ok(ask::json_text(format!(r#"{{"seq":{}}}"#, seq.await?)))
+    let seq = seq.await?.map_or_else(|| "null".to_owned(), |seq| seq.to_string());
+    Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
 }
 
 async fn close(site: web::Data<Site>, request: HttpRequest) -> Answer {

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{clock::Now, protocol::Topic, ws::Outgoing};
 
+mod due;
 mod publish;
 
 /// What branches and publishers may have on its way.
@@ -250,36 +251,6 @@ impl Hub {
             Source::Upstream(upstream) => upstream.measure(metrics, now),
             Source::Polled(_) | Source::Bus(_) => metrics.set_state(self.status.state, 0, false),
         }
-    }
-
-    /// One timer for everything that falls due; a hub with nobody there has none running.
-    fn arm(&mut self, now: Now, context: &mut Context<Self>) {
-        let uplink = match &self.source {
-            Source::Upstream(upstream) => upstream.uplink.next_deadline(),
-            Source::Polled(_) | Source::Bus(_) => None,
-        };
-        let lanes = self.lanes.values().filter_map(|(_, lane)| lane.next_deadline());
-        let due = lanes.chain(uplink).chain(self.topics.next_deadline()).min();
-        if let Some((armed, handle)) = self.timer {
-            // One that is early only finds nothing to do.
-            if due.is_some_and(|due| armed <= due) {
-                return;
-            }
-            context.cancel_future(handle);
-            self.timer = None;
-        }
-        let Some(due) = due else { return };
-        let wait = due.saturating_duration_since(now.instant);
-        let handle = context.run_later(wait, |hub, context| {
-            hub.timer = None;
-            let now = Now::read();
-            hub.topics.tick(now.instant);
-            if let Source::Upstream(upstream) = &mut hub.source {
-                upstream.uplink.tick(now);
-            }
-            hub.settle(now, context);
-        });
-        self.timer = Some((due, handle));
     }
 
     /// A shard wants a topic, and hears what is known of it; or that it is not there, and why.

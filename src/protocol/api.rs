@@ -19,6 +19,17 @@ pub enum AppendBody {
     Patch { patch: RawJson, if_seq: Option<u64> },
 }
 
+/// `POST /api/games/{game}/kick`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KickBody {
+    pub player: PlayerId,
+    /// S13: up to [`MAX_BAN_S`].
+    pub ban_s: Option<u64>,
+}
+
+/// The longest ban, in seconds (S13).
+pub const MAX_BAN_S: u64 = 86_400;
+
 #[derive(Deserialize)]
 struct Fields<'a> {
     // `null` is a value here, elsewhere it means absent.
@@ -32,6 +43,8 @@ struct Fields<'a> {
     if_seq: Option<&'a RawValue>,
     #[serde(borrow)]
     player: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ban_s: Option<&'a RawValue>,
 }
 
 fn invalid(message: &'static str) -> FrameError {
@@ -74,9 +87,16 @@ impl AppendBody {
 ///
 /// # Errors
 /// As [`AppendBody::parse`].
-pub fn parse_kick(text: &ByteString) -> Result<PlayerId, FrameError> {
-    let player = fields(text)?.player.and_then(string).and_then(|player| PlayerId::parse(&player).ok());
-    player.ok_or_else(|| invalid("player is a player's id"))
+pub fn parse_kick(text: &ByteString) -> Result<KickBody, FrameError> {
+    let fields = fields(text)?;
+    let player = fields.player.and_then(string).and_then(|player| PlayerId::parse(&player).ok());
+    let player = player.ok_or_else(|| invalid("player is a player's id"))?;
+    let message = "ban_s is an integer from 0 to 86400";
+    let ban_s = integer(fields.ban_s, 0, message, None)?;
+    if ban_s.is_some_and(|seconds| seconds > MAX_BAN_S) {
+        return Err(invalid(message));
+    }
+    Ok(KickBody { player, ban_s })
 }
 
 /// Reads the body of `POST /api/hubs/{hub}/topics/{topic}`; what it returns shares its memory.
@@ -140,8 +160,11 @@ mod tests {
         ] {
             assert_eq!(append(text), Err(code), "{text}");
         }
-        assert_eq!(parse_kick(&r#"{"player":"bob"}"#.into()).map(|player| player.to_string()), Ok("bob".into()));
-        for text in ["{}", r#"{"player":7}"#, r#"{"player":"@server"}"#] {
+        assert_eq!(
+            parse_kick(&r#"{"player":"bob","ban_s":6e2}"#.into()).map(|kick| (kick.player.to_string(), kick.ban_s)),
+            Ok(("bob".into(), Some(600)))
+        );
+        for text in ["{}", r#"{"player":7}"#, r#"{"player":"@server"}"#, r#"{"player":"bob","ban_s":86401}"#] {
             assert!(parse_kick(&text.into()).is_err_and(|error| error.code == "invalid_field"), "{text}");
         }
         let publish = |text: &str| parse_publish(&text.into()).map_err(|error| error.code);

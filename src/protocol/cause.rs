@@ -38,6 +38,8 @@ pub enum Cause {
     HeartbeatTimeout,
     /// The back end threw the player out.
     Kicked,
+    /// The back end keeps the player out for a while (S13).
+    Banned,
     /// The back end closed the room, or the name leads nowhere.
     NoSuchGame,
     /// No hub has this name, or it is switched off.
@@ -66,7 +68,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause once, for metrics that show zeroes and for tests.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::ClientClosed(1005),
         Self::ConnectionLost,
         Self::Left,
@@ -84,6 +86,7 @@ impl Cause {
         Self::TooSlow,
         Self::HeartbeatTimeout,
         Self::Kicked,
+        Self::Banned,
         Self::NoSuchGame,
         Self::NoSuchHub,
         Self::NoSuchProxy,
@@ -119,7 +122,7 @@ impl Cause {
             Self::TokenExpired => 4005,
             Self::TooSlow => 4008,
             Self::HeartbeatTimeout => 4009,
-            Self::Kicked => 4010,
+            Self::Kicked | Self::Banned => 4010,
             Self::RateExceeded => 4029,
         }
     }
@@ -144,6 +147,7 @@ impl Cause {
             Self::TooSlow => "too_slow",
             Self::HeartbeatTimeout => "heartbeat_timeout",
             Self::Kicked => "kicked",
+            Self::Banned => "banned",
             Self::NoSuchGame => "no_such_game",
             Self::NoSuchHub => "no_such_hub",
             Self::NoSuchProxy => "no_such_proxy",

@@ -135,6 +135,9 @@ pub enum ServerFrame<'a> {
         status: Option<Change>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<LeftReason>,
+        /// S9a: everybody, as in `welcome.players`, when a crowd is over.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        players: Option<&'a RawJson>,
         /// S9: the number of seats, in place of everything else.
         #[serde(skip_serializing_if = "Option::is_none")]
         count: Option<usize>,
@@ -391,6 +394,7 @@ mod tests {
             player: Some(&player),
             status: Some(Change::Left),
             reason: Some(LeftReason::Timeout),
+            players: None,
             count: None,
         };
         assert_eq!(

@@ -25,6 +25,7 @@ use super::{
     pumps::{downward, upward},
 };
 use crate::{
+    clock,
     protocol::Cause,
     ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, PROBE_INTERVAL},
 };
@@ -178,6 +179,20 @@ impl Relay {
             "duration_ms" => self.started.elapsed().as_millis() as u64, "messages" => messages, "bytes" => bytes
         );
     }
+
+    /// The client's time to come back ends then, unless this is not the visit any more.
+    fn give_up_at(&mut self, due: Instant, visit: u64, cause: Cause, context: &mut Context<Self>) {
+        let wait = due.saturating_duration_since(Instant::now());
+        context.run_later(wait, move |relay, context| {
+            if relay.line.visit() != (visit, false) {
+                return;
+            }
+            match clock::postponed(due, Instant::now()) {
+                Some(later) => relay.give_up_at(later, visit, cause, context),
+                None => relay.hang_up(CLIENT_GONE, cause, context),
+            }
+        });
+    }
 }
 
 impl Actor for Relay {
@@ -250,11 +265,8 @@ impl Handler<ClientLeft> for Relay {
             self.hang_up(CLIENT_GONE, cause, context);
             return;
         }
-        context.run_later(self.branch.plan().config.resume, move |relay, context| {
-            if relay.line.visit() == (visit, false) {
-                relay.hang_up(CLIENT_GONE, cause, context);
-            }
-        });
+        let due = Instant::now() + self.branch.plan().config.resume;
+        self.give_up_at(due, visit, cause, context);
     }
 }
 

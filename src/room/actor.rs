@@ -30,7 +30,7 @@ use super::{
     state::RoomState,
 };
 use crate::{
-    clock::Now,
+    clock::{self, Now},
     config::Config,
     observe::metrics::Metrics,
     protocol::{Cause, GameId, server::Verdict},
@@ -179,11 +179,15 @@ impl Room {
     }
 
     fn on_timer(&mut self, context: &mut Context<Self>) {
-        self.timer = None;
+        let due = self.timer.take().map(|(due, _)| due);
         if self.log.home().is_failing() {
             // D5: what falls due now is to be decided when it can be stored.
             self.timer = Some((Instant::now(), context.run_later(STORE_RETRY, Self::on_timer)));
             return;
+        }
+        let now = Instant::now();
+        if let Some(later) = due.and_then(|due| clock::postponed(due, now)) {
+            self.state.postpone_graces(later);
         }
         self.turn(context, RoomState::tick);
         let now = Instant::now();

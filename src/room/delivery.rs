@@ -19,6 +19,9 @@ use crate::{
     ws::{Outbox, error_frame, json_frame},
 };
 
+/// S13, for people.
+pub const BANNED: &str = "the back end keeps this player out of this game for a while";
+
 struct Member {
     connection: u64,
     /// `None` for a spectator.
@@ -106,7 +109,10 @@ impl Delivery {
             }
             Effect::Close { connection, cause } => {
                 if let Some(member) = self.remove(connection) {
-                    member.outbox.close(cause, None);
+                    match cause {
+                        Cause::Banned => member.outbox.refuse(cause, BANNED),
+                        _ => member.outbox.close(cause, None),
+                    };
                 }
             }
         }
@@ -227,6 +233,9 @@ impl Delivery {
         {
             for event in self.history.after(seen).filter(|event| event.audience.admits(player.as_ref())) {
                 outbox.push_catch_up(event.frame.clone(), now);
+            }
+            if let Some(everybody) = &draft.everybody {
+                outbox.push_catch_up(everybody.clone(), now);
             }
         }
         let entered = (clock::since_start(now).as_millis() / 10) as u32;

@@ -46,6 +46,8 @@ pub struct Draft {
     pub last_id: u64,
     pub players: RawJson,
     pub player_count: Option<usize>,
+    /// Behind what was missed: who is there, where that cannot be told from it (S9a).
+    pub everybody: Option<Frame>,
     pub state: RawJson,
 }
 

@@ -83,7 +83,7 @@ impl RoomHandle {
 
     /// # Errors
     /// [`OperateError`].
-    pub async fn kick(&self, kick: Kick) -> Result<u64, OperateError> {
+    pub async fn kick(&self, kick: Kick) -> Result<Option<u64>, OperateError> {
         self.0.send(kick).await.unwrap_or(Err(OperateError::RoomGone))
     }
 

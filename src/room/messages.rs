@@ -130,9 +130,11 @@ pub enum ServerEvent {
 /// Sent for a back end or an operator: the player has left; answers the `seq` of that once it is stored. Mailbox full: the
 /// request waits.
 #[derive(Message, Clone)]
-#[rtype(result = "Result<u64, OperateError>")]
+#[rtype(result = "Result<Option<u64>, OperateError>")]
 pub struct Kick {
     pub player: PlayerId,
+    /// S13: for how long the player is kept out; with it, a player without a seat is no error, and has no `seq`.
+    pub ban_s: Option<u64>,
 }
 
 /// Sent for a back end or an operator: the room ends and its log goes; answers when that is stored and everybody is closed with

@@ -2,6 +2,7 @@
 //! Called by `registry`, which opens rooms, and `connection`, which joins them through a `RoomHandle`.
 
 mod actor;
+mod bans;
 mod delivery;
 pub mod describe;
 mod document;
@@ -28,11 +29,12 @@ mod tic_tac_toe;
 mod turn;
 
 pub use actor::{Room, RoomHome, RoomSetting};
+pub use delivery::BANNED;
 pub use handle::{Busy, RoomHandle};
 pub use keys::KeyHash;
 pub use logic::{Rejection, Request, RoomLogic};
 pub use logics::{LogicFactory, Logics};
 pub use messages::Entry;
 pub use outlet::{Deferred, show_settled};
-pub use recovery::has_seat;
+pub use recovery::{has_ban, has_seat};
 pub use turn::Turn;

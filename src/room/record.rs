@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{history::Audience, keys::AppliedKey, lineage::Life, seats::SecretHash};
+use super::{bans::Ban, history::Audience, keys::AppliedKey, lineage::Life, seats::SecretHash};
 use crate::{protocol::PlayerId, store::encode};
 
 /// One record of a room's log.
@@ -24,6 +24,10 @@ pub enum Record<'a> {
     Opened(Life),
     /// The event before this was appended with an idempotency key.
     Key(AppliedKey),
+    /// A ban begins, changes or ends (S13).
+    Ban(Ban),
+    /// A crowd ended when the newest event was this one (S9a).
+    CrowdOver(u64),
 }
 
 /// An event, with the JSON text that its members get.
@@ -67,6 +71,16 @@ pub struct Image<'a> {
     pub begun_ms: u64,
     /// Oldest first.
     pub keys: Vec<AppliedKey>,
+    #[serde(skip)]
+    pub more: More,
+}
+
+/// What images have since version 2, behind all the rest.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct More {
+    pub bans: Vec<Ban>,
+    /// See [`Record::CrowdOver`]; 0: there was none.
+    pub crowd_over: u64,
 }
 
 impl Record<'_> {
@@ -80,20 +94,29 @@ impl Record<'_> {
     }
 }
 
-/// The first byte of an image. An image with other fields gets another, and this one is still read.
-const IMAGE_VERSION: u8 = 1;
+/// The first byte of an image. An image with other fields gets another, and the older ones are still read.
+const IMAGE_VERSION: u8 = 2;
+/// Images without [`More`].
+const FIRST_VERSION: u8 = 1;
 
 impl Image<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![IMAGE_VERSION];
         encode(self, &mut bytes);
+        encode(&self.more, &mut bytes);
         bytes
     }
 
     /// `None` when the bytes are no image.
     pub fn read(bytes: &[u8]) -> Option<Image<'_>> {
         let (version, fields) = bytes.split_first()?;
-        if *version == IMAGE_VERSION { postcard::from_bytes(fields).ok() } else { None }
+        let (mut image, rest) = postcard::take_from_bytes::<Image<'_>>(fields).ok()?;
+        match *version {
+            FIRST_VERSION => {}
+            IMAGE_VERSION => image.more = postcard::from_bytes(rest).ok()?,
+            _ => return None,
+        }
+        Some(image)
     }
 }
 
@@ -124,11 +147,28 @@ mod tests {
             seats: vec![seat],
             begun_ms: 300,
             keys: vec![key],
+            more: More::default(),
         };
         let bytes = image.to_bytes();
-        assert_eq!(&bytes[..14], b"\x01\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
-        let (begun, key) = bytes[bytes.len() - 22..].split_at(3);
+        assert_eq!(&bytes[..14], b"\x02\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
+        let (first, more) = bytes.split_at(bytes.len() - 2);
+        assert_eq!(more, b"\x00\x00");
+        let (begun, key) = first[first.len() - 22..].split_at(3);
         assert_eq!((begun, &key[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
+        assert_eq!(Image::read(&bytes).as_ref(), Some(&image));
+        // An image of version 1 ends here.
+        let first = [&[FIRST_VERSION], &first[1..]].concat();
+        assert_eq!(Image::read(&first).as_ref(), Some(&image));
+        let ban = Ban { player: PlayerId::parse("eve").expect("an id"), until_ms: 300 };
+        let mut bytes = Vec::new();
+        Record::Ban(ban.clone()).write(&mut bytes);
+        assert_eq!(bytes, b"\x05\x03eve\xac\x02");
+        let mut bytes = Vec::new();
+        Record::CrowdOver(300).write(&mut bytes);
+        assert_eq!(bytes, b"\x06\xac\x02");
+        let image = Image { more: More { bans: vec![ban], crowd_over: 300 }, ..image };
+        let bytes = image.to_bytes();
+        assert!(bytes.ends_with(b"\x01\x03eve\xac\x02\xac\x02"));
         assert_eq!(Image::read(&bytes), Some(image));
     }
 

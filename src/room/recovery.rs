@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    bans::Bans,
     document::merge,
     history::Event,
     keys::AppliedKey,
     lineage::Lineage,
-    record::{EventRecord, Image, Record, SeatRecord},
+    record::{EventRecord, Image, More, Record, SeatRecord},
 };
 use crate::{clock::Now, protocol::PlayerId, store::Log, ws::json_frame};
 
@@ -35,6 +36,7 @@ pub struct Recovered {
     pub begun_ms: u64,
     /// Oldest first.
     pub keys: Vec<AppliedKey>,
+    pub more: More,
     pub downtime: Duration,
 }
 
@@ -49,10 +51,18 @@ pub fn has_seat(log: &Log, player: &PlayerId) -> bool {
     Recovered::from_log(log, Now::read()).is_some_and(|recovered| recovered.seats.contains_key(player))
 }
 
+/// Whether a ban of this log runs.
+pub fn has_ban(log: &Log) -> bool {
+    let now = Now::read();
+    let recovered = Recovered::from_log(log, now);
+    recovered.is_some_and(|recovered| Bans::restore(recovered.more.bans).end_ms(now.unix_ms).is_some())
+}
+
 impl Recovered {
     /// Folds a log. `None` when not even a snapshot can be read: nothing can be saved.
     pub fn from_log(log: &Log, now: Now) -> Option<Self> {
-        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, keys } = Image::read(&log.snapshot)?;
+        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, keys, more } =
+            Image::read(&log.snapshot)?;
         let mut recovered = Self {
             epoch: epoch.into_owned(),
             seq,
@@ -65,6 +75,7 @@ impl Recovered {
             is_intact: log.is_intact && log.first <= log.snapshot_position,
             begun_ms,
             keys,
+            more,
             downtime: log.downtime,
         };
         for (position, bytes) in (log.first..).zip(log.records.iter()) {
@@ -99,7 +110,14 @@ impl Recovered {
             }
             Record::Opened(life) if is_new => self.lineage.begin(life),
             Record::Key(key) if is_new => self.keys.push(key),
-            Record::Seat(_) | Record::Left(_) | Record::Opened(_) | Record::Key(_) => {}
+            Record::Ban(ban) if is_new => self.more.bans.push(ban),
+            Record::CrowdOver(seq) if is_new => self.more.crowd_over = seq,
+            Record::Seat(_)
+            | Record::Left(_)
+            | Record::Opened(_)
+            | Record::Key(_)
+            | Record::Ban(_)
+            | Record::CrowdOver(_) => {}
         }
         Some(())
     }

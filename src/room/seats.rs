@@ -166,6 +166,13 @@ impl Seats {
         Some(due.player)
     }
 
+    /// No grace ends before this moment.
+    pub fn postpone(&mut self, until: Instant) {
+        for departure in self.departures.iter_mut().take_while(|departure| departure.deadline < until) {
+            departure.deadline = until;
+        }
+    }
+
     /// When the next grace may run out.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.departures.front().map(|departure| departure.deadline)

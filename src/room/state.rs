@@ -3,6 +3,7 @@
 
 mod join;
 mod operate;
+mod presence;
 mod reopen;
 mod rules;
 mod tell;
@@ -15,6 +16,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    bans::Bans,
     document::Document,
     effect::Effect,
     history::{Audience, Event},
@@ -29,14 +31,11 @@ use crate::{
     clock::Now,
     config::Config,
     protocol::{
-        Cause, GameId, PlayerId, RawJson, SERVER_SENDER, ServerFrame, error_code,
+        Cause, GameId, PlayerId, RawJson, SERVER_SENDER, error_code,
         server::{Change, LeftReason, write_message, write_patch, write_volatile},
     },
     ws::{Frame, error_frame, json_frame},
 };
-
-/// S9: how often a big room tells its size.
-const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of one room.
 pub struct RoomState {
@@ -58,6 +57,13 @@ pub struct RoomState {
     /// When to tell the number of players, in a room too big to name them (S9).
     count_due: Option<Instant>,
     counted_at: Option<Instant>,
+    /// S9a: there were more seats than `PRESENCE_LIMIT`, and are not much fewer yet.
+    is_crowd: bool,
+    /// The newest event when the last crowd ended; 0: there was none.
+    crowd_over: u64,
+    bans: Bans,
+    /// When the last ban ends: until then the room is kept (S13).
+    banned_until: Option<Instant>,
     next_tick: Option<Instant>,
     tick_interval: Option<Duration>,
     /// Since when nobody is here (R6).
@@ -93,6 +99,10 @@ impl RoomState {
             config,
             count_due: None,
             counted_at: None,
+            is_crowd: false,
+            crowd_over: 0,
+            bans: Bans::default(),
+            banned_until: None,
             next_tick: None,
             tick_interval,
             empty_since: Some(now.instant),
@@ -194,32 +204,27 @@ impl RoomState {
             self.run_logic(now, effects, |logic, turn| logic.tick(turn));
             self.start_ticking(now);
         }
-        if self.count_due.is_some_and(|due| due <= now.instant) {
-            self.count_due = None;
-            self.counted_at = Some(now.instant);
-            let frame = json_frame(|out| {
-                ServerFrame::Presence {
-                    seq: None,
-                    player: None,
-                    status: None,
-                    reason: None,
-                    count: Some(self.seats.len()),
-                }
-                .write(out);
-            });
-            effects.push(Effect::Broadcast { frame });
-        }
+        self.count(now, effects);
+    }
+
+    /// R7: no grace ends before this moment.
+    pub fn postpone_graces(&mut self, until: Instant) {
+        self.seats.postpone(until);
     }
 
     /// When [`RoomState::tick`] is needed next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let disposal = self.empty_since.map(|since| since + self.config.room.linger);
-        [self.seats.next_deadline(), self.count_due, self.next_tick, disposal].into_iter().flatten().min()
+        [self.seats.next_deadline(), self.count_due, self.next_tick, self.disposal()].into_iter().flatten().min()
     }
 
-    /// R6: nobody has been here for `ROOM_LINGER`.
+    /// R6: nobody has been here for `ROOM_LINGER`, and nobody is banned.
     pub fn is_over(&self, now: Instant) -> bool {
-        self.empty_since.is_some_and(|since| since + self.config.room.linger <= now)
+        self.disposal().is_some_and(|due| due <= now)
+    }
+
+    fn disposal(&self) -> Option<Instant> {
+        let lingers = self.empty_since? + self.config.room.linger;
+        Some(self.banned_until.map_or(lingers, |until| until.max(lingers)))
     }
 
     fn message(
@@ -318,31 +323,6 @@ impl RoomState {
         if self.next_tick.is_none() && !self.seats.is_empty() {
             self.next_tick = self.tick_interval.map(|interval| now.instant + interval);
         }
-    }
-
-    fn is_over_presence_limit(&self) -> bool {
-        self.seats.len() > self.config.room.presence_limit
-    }
-
-    fn presence(
-        &mut self,
-        player: &PlayerId,
-        change: Change,
-        reason: Option<LeftReason>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
-        if self.is_over_presence_limit() {
-            let due = self.counted_at.map_or(now.instant, |at| (at + COUNT_INTERVAL).max(now.instant));
-            self.count_due.get_or_insert(due);
-            return;
-        }
-        self.seq += 1;
-        let frame = json_frame(|out| {
-            let (player, status) = (Some(player), Some(change));
-            ServerFrame::Presence { seq: Some(self.seq), player, status, reason, count: None }.write(out);
-        });
-        effects.push(Effect::Event(event(self.seq, now, Audience::Everyone, None, frame)));
     }
 
     /// What has changed about a seat is part of the log.

@@ -136,6 +136,14 @@ impl Journal {
         self.ask(move |store| store.read(&game, 0)).await
     }
 
+    /// See [`Store::games`].
+    ///
+    /// # Errors
+    /// When the home cannot be read now.
+    pub async fn games(&self, after: Option<GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
+        self.ask(move |store| store.games(after.as_ref(), limit)).await
+    }
+
     /// See [`Store::sweep`].
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 mod admission;
 mod api;
 mod auth;
+mod bans;
 mod bytes;
 mod claims;
 mod commands;
@@ -13,6 +14,7 @@ mod fakes;
 mod faults;
 mod feeds;
 mod frames;
+mod frozen;
 mod heartbeat;
 mod hostile;
 mod hub;

@@ -13,7 +13,7 @@ use crate::{
     protocol::{Cause, PlayerId, Role, server::Verdict},
     registry::{NoRoom, Opener},
     room::{
-        Entry, RoomHandle,
+        BANNED, Entry, RoomHandle,
         messages::{Join, JoinError},
     },
 };
@@ -98,6 +98,9 @@ impl Connection {
             Err(Denied::Refused(cause @ Cause::AlreadyConnected)) => {
                 let message = "this player is connected; resume with its session, or pick another name";
                 self.outbox.refuse(cause, message);
+            }
+            Err(Denied::Refused(cause @ Cause::Banned)) => {
+                self.outbox.refuse(cause, BANNED);
             }
             Err(Denied::Refused(cause)) => {
                 self.outbox.refuse(cause, &NoRoom::Busy(cause).to_string());

@@ -113,10 +113,13 @@ impl Handler<Append> for Room {
 }
 
 impl Handler<Kick> for Room {
-    type Result = Answer<u64>;
+    type Result = Answer<Option<u64>>;
 
-    fn handle(&mut self, Kick { player }: Kick, context: &mut Self::Context) -> Self::Result {
-        self.operate(context, |state, now, effects| state.kick(&player, now, effects).ok_or(OperateError::NoSuchPlayer))
+    fn handle(&mut self, Kick { player, ban_s }: Kick, context: &mut Self::Context) -> Self::Result {
+        self.operate(context, |state, now, effects| match ban_s {
+            Some(seconds) => state.ban(&player, seconds, now, effects).map_err(OperateError::Rejected),
+            None => state.kick(&player, now, effects).map(Some).ok_or(OperateError::NoSuchPlayer),
+        })
     }
 }
 

@@ -21,10 +21,13 @@ impl RoomState {
     /// A connection wants in: a new seat, its own seat again (R1), somebody's place (S7), or only to watch (S10).
     ///
     /// # Errors
-    /// [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7), [`Cause::ConnectionLimit`] when
+    /// [`Cause::Banned`] (S13), [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7), [`Cause::ConnectionLimit`] when
     /// the connection had to replace one of its address and does not (A5a).
     pub fn join(&mut self, join: Join, now: Now, effects: &mut Vec<Effect>) -> Result<(), Cause> {
         let Join { connection, player, role, session, seen, authenticated, address, must_replace, outbox } = join;
+        if self.bans.has(&player, now.unix_ms) {
+            return Err(Cause::Banned);
+        }
         if must_replace && (role == Role::Spectator || !self.holds(&player, address)) {
             return Err(Cause::ConnectionLimit);
         }
@@ -57,7 +60,11 @@ impl RoomState {
         self.note_welcome(&player, role, &session, now, effects);
         self.empty_since = None;
         self.start_ticking(now);
-        let over_limit = self.is_over_presence_limit();
+        let over_limit = self.is_crowd;
+        // What it missed may name players that left in a crowd.
+        let everybody = matches!(resume, Resume::Own { seen } if seen <= self.crowd_over && self.crowd_over > 0)
+            .then(|| self.everybody())
+            .filter(|_| !over_limit);
         let draft = Draft {
             player,
             role,
@@ -65,6 +72,7 @@ impl RoomState {
             seq: self.seq,
             last_id,
             players: players_map(&if over_limit { Vec::new() } else { self.seats.statuses() }),
+            everybody,
             player_count: over_limit.then(|| self.seats.len()),
             state: RawJson::from_serialize(self.document.value()),
         };

@@ -1,11 +1,14 @@
 //! Owns what a back end does to a room: events as `@server`, and players thrown out (section 8). No logic is asked.
 //! Called by the `Room` actor; a part of `RoomState`.
 
+use std::time::Duration;
+
 use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{Cause, PlayerId, server::LeftReason},
     room::{
+        bans::Ban,
         effect::Effect,
         keys::{AppliedKey, KeyHash},
         logic::Rejection,
@@ -46,13 +49,45 @@ impl RoomState {
         Ok(self.seq)
     }
 
+    /// Keeps the player out for so many seconds, with or without a seat; 0 lifts the ban, and throws nobody out (S13). Returns
+    /// what [`RoomState::kick`] does.
+    ///
+    /// # Errors
+    /// [`Rejection`] with `too_many_bans`: nothing was done.
+    pub fn ban(
+        &mut self,
+        player: &PlayerId,
+        seconds: u64,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<u64>, Rejection> {
+        let until_ms = if seconds == 0 { 0 } else { now.unix_ms + seconds * 1000 };
+        let ban = Ban { player: player.clone(), until_ms };
+        if !self.bans.set(ban.clone(), now.unix_ms) {
+            return Err(Rejection::new("too_many_bans", "the game has as many bans as it may; lift some of them"));
+        }
+        effects.push(Effect::Keep(Record::Ban(ban)));
+        self.keep_for_bans(now);
+        Ok(if seconds == 0 { None } else { self.throw_out(player, Cause::Banned, now, effects) })
+    }
+
+    /// Until the last ban ends the room stays, and its log with it.
+    pub(super) fn keep_for_bans(&mut self, now: Now) {
+        let end_ms = self.bans.end_ms(now.unix_ms);
+        self.banned_until = end_ms.map(|end| now.instant + Duration::from_millis(end - now.unix_ms));
+    }
+
     /// The player has left, whether it was here or away. Returns the `seq` of its `left`, or the newest where presence has
     /// none (S9); `None` when it has no seat.
     pub fn kick(&mut self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) -> Option<u64> {
+        self.throw_out(player, Cause::Kicked, now, effects)
+    }
+
+    fn throw_out(&mut self, player: &PlayerId, cause: Cause, now: Now, effects: &mut Vec<Effect>) -> Option<u64> {
         let seat = self.seats.remove(player)?;
         let seq = self.left(player, LeftReason::Kicked, now, effects);
         if let Some(connection) = seat.connection {
-            effects.push(Effect::Close { connection, cause: Cause::Kicked });
+            effects.push(Effect::Close { connection, cause });
         }
         Some(seq)
     }

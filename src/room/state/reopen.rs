@@ -11,11 +11,12 @@ use crate::{
     clock::Now,
     protocol::server::Change,
     room::{
+        bans::Bans,
         document::Document,
         effect::Effect,
         keys::Keys,
         lineage::Life,
-        record::{Image, Record},
+        record::{Image, More, Record},
         recovery::Recovered,
     },
 };
@@ -23,10 +24,25 @@ use crate::{
 impl RoomState {
     /// Takes over what a log tells. `since`: from when on the grace of those counts who were connected at the end.
     pub fn restore(&mut self, recovered: Recovered, since: Instant, now: Now) {
-        let Recovered { epoch, seq, lineage, document, changed_at, seats, is_intact, downtime, keys, begun_ms, .. } =
-            recovered;
+        let Recovered {
+            epoch,
+            seq,
+            lineage,
+            document,
+            changed_at,
+            seats,
+            is_intact,
+            downtime,
+            keys,
+            begun_ms,
+            more,
+            ..
+        } = recovered;
         self.document = Document::restore(document, changed_at, self.config.room.max_state_bytes);
         self.keys = Keys::restore(keys);
+        self.bans = Bans::restore(more.bans);
+        self.keep_for_bans(now);
+        self.crowd_over = more.crowd_over;
         self.seq = seq;
         // A damaged past is over: this epoch is new already, and so is the lineage.
         if is_intact {
@@ -50,6 +66,7 @@ impl RoomState {
             };
             self.seats.restore(seat, left, now.instant);
         }
+        self.is_crowd = self.seats.len() > self.config.room.presence_limit;
         self.empty_since = self.seats.is_empty().then_some(now.instant);
         self.start_ticking(now);
     }
@@ -78,6 +95,7 @@ impl RoomState {
             seats: self.seats.records(now),
             begun_ms: self.begun_ms,
             keys: self.keys.current(now.unix_ms),
+            more: More { bans: self.bans.current(now.unix_ms), crowd_over: self.crowd_over },
         }
     }
 
@@ -124,6 +142,7 @@ mod tests {
             downtime,
             begun_ms: 0,
             keys: Default::default(),
+            more: Default::default(),
         };
         state.restore(recovered, now.instant - since, now);
         state.reopen(now, &mut Vec::new());

@@ -39,6 +39,11 @@ impl RoomState {
         self.spectators
     }
 
+    #[cfg(test)]
+    pub fn is_crowd(&self) -> bool {
+        self.is_crowd
+    }
+
     pub fn seq(&self) -> u64 {
         self.seq
     }

@@ -100,7 +100,7 @@ impl World {
             (false, _) => "new",
         };
         self.verdicts.push(verdict);
-        let over = self.seats.len() > self.terms.presence_limit;
+        let over = self.is_crowd();
         let status = |seat: &Seat| if seat.connection.is_some() { "joined" } else { "away" };
         let players = self.seats.iter().map(|(name, seat)| (name.as_str().to_owned(), json!(status(seat))));
         let seat = self.seats.get(&player(who)).filter(|_| who != SPECTATOR);

@@ -1,0 +1,49 @@
+//! Owns a hub's one timer: what falls due of its upstream, its topics and its lanes.
+//! Called by the `Hub` actor.
+
+use std::time::Instant;
+
+use actix::{AsyncContext as _, Context};
+
+use super::{Hub, Source};
+use crate::clock::{self, Now};
+
+impl Hub {
+    /// One timer for everything that falls due; a hub with nobody there has none running.
+    pub(super) fn arm(&mut self, now: Now, context: &mut Context<Self>) {
+        let uplink = match &self.source {
+            Source::Upstream(upstream) => upstream.uplink.next_deadline(),
+            Source::Polled(_) | Source::Bus(_) => None,
+        };
+        let lanes = self.lanes.values().filter_map(|(_, lane)| lane.next_deadline());
+        let due = lanes.chain(uplink).chain(self.topics.next_deadline()).min();
+        if let Some((armed, handle)) = self.timer {
+            // One that is early only finds nothing to do.
+            if due.is_some_and(|due| armed <= due) {
+                return;
+            }
+            context.cancel_future(handle);
+            self.timer = None;
+        }
+        let Some(due) = due else { return };
+        self.arm_at(due, now, context);
+    }
+
+    fn arm_at(&mut self, due: Instant, now: Now, context: &mut Context<Self>) {
+        let wait = due.saturating_duration_since(now.instant);
+        let handle = context.run_later(wait, move |hub, context| {
+            hub.timer = None;
+            let now = Now::read();
+            if let Some(later) = clock::postponed(due, now.instant) {
+                hub.arm_at(later, now, context);
+                return;
+            }
+            hub.topics.tick(now.instant);
+            if let Source::Upstream(upstream) = &mut hub.source {
+                upstream.uplink.tick(now);
+            }
+            hub.settle(now, context);
+        });
+        self.timer = Some((due, handle));
+    }
+}

@@ -1,0 +1,83 @@
+//! Owns who is told of whom: each change of a seat in a small room, and in a crowd only how many there are (S9, S9a).
+//! Called by the rest of `RoomState`, whenever a seat changes, and by its timer.
+
+use std::time::Duration;
+
+use super::{RoomState, event};
+use crate::{
+    clock::Now,
+    protocol::{
+        PlayerId, ServerFrame,
+        server::{Change, LeftReason, players_map},
+    },
+    room::{effect::Effect, history::Audience, record::Record},
+    ws::{Frame, json_frame},
+};
+
+/// How often a crowd tells its size.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
+
+impl RoomState {
+    /// Tells that a seat has changed, in the way that fits the number of seats as it is now.
+    pub(super) fn presence(
+        &mut self,
+        player: &PlayerId,
+        change: Change,
+        reason: Option<LeftReason>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let limit = self.config.room.presence_limit;
+        if self.is_crowd && self.seats.len() <= limit * 9 / 10 {
+            self.end_crowd(effects);
+            return;
+        }
+        self.is_crowd |= self.seats.len() > limit;
+        if self.is_crowd {
+            let due = self.counted_at.map_or(now.instant, |at| (at + COUNT_INTERVAL).max(now.instant));
+            self.count_due.get_or_insert(due);
+            return;
+        }
+        self.seq += 1;
+        let frame = json_frame(|out| {
+            let (player, status) = (Some(player), Some(change));
+            ServerFrame::Presence { seq: Some(self.seq), player, status, reason, players: None, count: None }
+                .write(out);
+        });
+        effects.push(Effect::Event(event(self.seq, now, Audience::Everyone, None, frame)));
+    }
+
+    /// Those who were told only numbers are told the names. So are those who come back from before: what they missed names
+    /// players of whose leaving the crowd did not tell.
+    fn end_crowd(&mut self, effects: &mut Vec<Effect>) {
+        self.is_crowd = false;
+        self.count_due = None;
+        self.crowd_over = self.seq;
+        effects.push(Effect::Keep(Record::CrowdOver(self.seq)));
+        effects.push(Effect::Broadcast { frame: self.everybody() });
+    }
+
+    /// The whole list, without a `seq`.
+    pub(super) fn everybody(&self) -> Frame {
+        let players = players_map(&self.seats.statuses());
+        json_frame(|out| {
+            let count = Some(self.seats.len());
+            let (seq, player, status, reason) = (None, None, None, None);
+            ServerFrame::Presence { seq, player, status, reason, players: Some(&players), count }.write(out);
+        })
+    }
+
+    /// Tells a crowd's size, if it is time.
+    pub(super) fn count(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.count_due.is_none_or(|due| due > now.instant) {
+            return;
+        }
+        self.count_due = None;
+        self.counted_at = Some(now.instant);
+        let frame = json_frame(|out| {
+            let (seq, player, status, reason, players) = (None, None, None, None, None);
+            ServerFrame::Presence { seq, player, status, reason, players, count: Some(self.seats.len()) }.write(out);
+        });
+        effects.push(Effect::Broadcast { frame });
+    }
+}
