@@ -4,6 +4,7 @@
 mod durable;
 mod feeds;
 mod files;
+mod issuers;
 mod operator_key;
 mod signals;
 
@@ -23,6 +24,7 @@ use self::{
     durable::{WrapStore, close, open_journal, sweep},
     feeds::{start_hubs, stop_hubs},
     files::{places, raise_file_limit},
+    issuers::{keep_fetching, tokens},
     operator_key::{OperatorKey, operator_key},
     signals::Signals,
 };
@@ -164,6 +166,7 @@ async fn serve(
     logger: Logger,
     recent: Arc<log::Recent>,
 ) -> Result<(), StartError> {
+    let tokens = tokens(&config)?;
     let mut signals = Signals::install()?;
     for Problem { name, message } in &config.warnings {
         warn!(logger, "{name} {message}"; "setting" => name);
@@ -180,6 +183,7 @@ async fn serve(
         }
     };
     let operator_key = operator_key(&config, &logger);
+    start_fetching(&config, tokens.as_ref(), &logger);
     let started = Instant::now();
     let listeners = bind(&config)?;
     let ws_port = listeners.iter().find(|(duty, _)| *duty == Duty::WebSocketOnly);
@@ -210,7 +214,7 @@ async fn serve(
         registry: registry.clone(),
         logger: logger.clone(),
         metrics: metrics.clone(),
-        operators: Arc::new(Operators::new(&config.gate.auth, operator_key.as_ref().map(|key| &key.secret))),
+        operators: Arc::new(Operators::new(&config.gate, operator_key.as_ref().map(|key| &key.secret), tokens.clone())),
         warned: Arc::default(),
     };
     let shards: Arc<[_]> = shards.into();
@@ -220,8 +224,13 @@ async fn serve(
     }
     let site =
         Site { door: door.clone(), phase: phase_seen, started, shards: shards.clone(), hubs: hubs.clone(), ws_port };
-    let terms = Arc::new(terms(&config, door.operators.clone()));
-    let entrance = Entrance { door, shards, terms, visitors: Arc::default() };
+    let terms = Terms {
+        connection: config.connection.clone(),
+        auth_timeout: config.gate.auth.timeout,
+        tokens,
+        operators: door.operators.clone(),
+    };
+    let entrance = Entrance { door, shards, terms: Arc::new(terms), visitors: Arc::default() };
 
     let max_files = raise_file_limit(&config, &logger);
     let places = Arc::new(places(&config, max_files, &metrics));
@@ -267,14 +276,12 @@ fn proxies(config: &Config, dialer: &Dialer, metrics: &Metrics, logger: &Logger)
     config.proxies.iter().map(plan).collect()
 }
 
-fn terms(config: &Config, operators: Arc<Operators>) -> Terms {
-    let tokens = match &config.gate.auth.mode {
-        AuthMode::Open => None,
-        AuthMode::Jwt { secret, audience, issuer } => {
-            Some(Tokens::new(secret.expose(), audience.as_deref(), issuer.as_deref()))
-        }
-    };
-    Terms { connection: config.connection.clone(), auth_timeout: config.gate.auth.timeout, tokens, operators }
+fn start_fetching(config: &Config, tokens: Option<&Arc<Tokens>>, logger: &Logger) {
+    if let (AuthMode::Jwt(settings), Some(tokens)) = (&config.gate.auth.mode, tokens)
+        && !settings.jwks_urls.is_empty()
+    {
+        actix_rt::spawn(keep_fetching(settings.jwks_urls.clone(), tokens.clone(), logger.clone()));
+    }
 }
 
 /// The registry on this thread, each shard on its own.
@@ -354,16 +361,12 @@ fn announce(
     }
     match &config.gate.auth.mode {
         AuthMode::Open => {
-            warn!(logger, "DEVELOPMENT MODE: anyone may play as anyone; set JWT_SECRET to require tokens")
+            warn!(
+                logger,
+                "DEVELOPMENT MODE: anyone may play as anyone; set JWT_SECRET or JWT_JWKS_URL to require tokens"
+            )
         }
-        // RFC 7518 section 3.2: a shorter key than the hash is easier to guess than the signature.
-        AuthMode::Jwt { secret, .. } if secret.expose().len() < 32 => {
-            warn!(logger, "JWT_SECRET is shorter than 32 bytes; use one from `openssl rand -hex 32`");
-        }
-        AuthMode::Jwt { .. } => {}
-    }
-    if config.gate.auth.api_secret.as_ref().is_some_and(|secret| secret.expose().len() < 32) {
-        warn!(logger, "HTTP_API_SECRET is shorter than 32 bytes; use one from `openssl rand -hex 32`");
+        AuthMode::Jwt(_) => {}
     }
     Ok(())
 }

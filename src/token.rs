@@ -30,9 +30,10 @@ pub struct Claims {
 /// # Errors
 /// A sentence for people: no secret to sign with, or a claim that no server accepts.
 pub fn mint(config: &Config, claims: &Claims, now: SystemTime) -> Result<String, String> {
-    let AuthMode::Jwt { secret, audience, issuer } = &config.gate.auth.mode else {
-        return Err("tokens are signed with JWT_SECRET, which is unset; set it as the server has it".to_owned());
-    };
+    let unset = || "tokens are signed with JWT_SECRET, which is unset; set it as the server has it".to_owned();
+    let AuthMode::Jwt(settings) = &config.gate.auth.mode else { return Err(unset()) };
+    let secret = settings.secret.as_ref().ok_or_else(unset)?;
+    let (audience, issuer) = (&settings.audience, &settings.issuer);
     let player = PlayerId::parse(&claims.player).map_err(|error| format!("--player {:?}: {error}", claims.player))?;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| "the clock is before 1970".to_owned())?.as_secs();
     let mut body = Map::new();

@@ -75,6 +75,7 @@ const PURE: &[&str] = &[
     "proxy/query.rs",
     "proxy/queue.rs",
     "connection/machine.rs",
+    "connection/machine/entry.rs",
     "connection/heartbeat.rs",
 ];
 

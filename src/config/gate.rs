@@ -1,9 +1,14 @@
-//! Owns the settings of admission: what switches the service off, who may connect, and how players prove who they are.
+//! Owns the settings of admission: what switches the service off, and who may connect.
 //! Called by `Config::from_source`; the admission gate works by it.
 
 use std::time::Duration;
 
-use super::{origin::OriginPattern, reader::Reader, secret::Secret, table};
+use super::{
+    auth::{AuthConfig, auth},
+    origin::OriginPattern,
+    reader::Reader,
+    table,
+};
 
 /// A hosting platform, told by the variable that it sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,26 +45,6 @@ pub struct GateConfig {
     /// A whole HTTP request head must arrive in it.
     pub request_timeout: Duration,
     pub auth: AuthConfig,
-}
-
-#[derive(Debug, Clone)]
-pub struct AuthConfig {
-    pub mode: AuthMode,
-    /// A11: for the first frame.
-    pub timeout: Duration,
-    /// E1: what operators and back ends show; `None`: only a JWT of role `admin` will do.
-    pub api_secret: Option<Secret>,
-}
-
-#[derive(Debug, Clone)]
-pub enum AuthMode {
-    /// A10, "development": nobody proves who they are.
-    Open,
-    Jwt {
-        secret: Secret,
-        audience: Option<String>,
-        issuer: Option<String>,
-    },
 }
 
 impl Platform {
@@ -119,35 +104,4 @@ fn parse_header(text: &str) -> Result<String, String> {
     } else {
         Err("is not a header's name".to_owned())
     }
-}
-
-fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthConfig {
-    let off = reader.text(&table::AUTH).as_deref() == Some("off");
-    let secret = reader.secret(&table::JWT_SECRET);
-    let audience = reader.text(&table::JWT_AUDIENCE);
-    let issuer = reader.text(&table::JWT_ISSUER);
-    let timeout = reader.time(&table::AUTH_TIMEOUT_MS);
-
-    if !reader.is_set(&table::JWT_SECRET) {
-        for setting in [&table::JWT_AUDIENCE, &table::JWT_ISSUER] {
-            if reader.is_set(setting) {
-                reader.complain(setting, "does nothing while JWT_SECRET is unset; set that, or unset this");
-            }
-        }
-        if let Some(platform) = platform.filter(|_| !off && !reader.is_bad(&table::AUTH)) {
-            let message = format!(
-                "is unset on a hosted platform ({} is set), where anyone could play as anyone; \
-                 set it, or AUTH=off to run open on purpose",
-                platform.variable()
-            );
-            reader.complain(&table::JWT_SECRET, &message);
-        }
-    } else if off {
-        reader.complain(&table::AUTH, "is off, yet JWT_SECRET is set; unset one of them");
-    }
-    let mode = match secret {
-        Some(secret) if !off => AuthMode::Jwt { secret, audience, issuer },
-        _ => AuthMode::Open,
-    };
-    AuthConfig { mode, timeout, api_secret: reader.secret(&table::HTTP_API_SECRET) }
 }

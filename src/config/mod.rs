@@ -2,6 +2,7 @@
 //! Called by `main`, which prints the problems and exits with 64, and by tests and library users, who may build a
 //! `Config` by hand from `Config::default()`. Imports nothing else of the project.
 
+mod auth;
 mod docs;
 pub mod feeds;
 mod file;
@@ -30,8 +31,9 @@ mod yaml;
 use std::{collections::HashMap, path::Path, time::Duration};
 
 pub use self::{
+    auth::{AuthConfig, AuthMode, TokenConfig},
     feeds::{HubConfig, ProxyConfig, UpstreamConfig},
-    gate::{AuthConfig, AuthMode, GateConfig, Platform},
+    gate::{GateConfig, Platform},
     kind::Kind,
     listen::{ListenConfig, Ports, PublicConfig},
     origin::OriginPattern,

@@ -83,17 +83,31 @@ settings! {
 
     "Authentication":
     AUTH = "auto", Kind::Choice(&["auto", "off"]),
-        "auto: tokens are needed once JWT_SECRET is set. off: open on purpose, also on a hosted platform";
+        "auto: tokens are needed once a key for them is set. off: open on purpose, also on a hosted platform";
     JWT_SECRET = "", Kind::Secret("32 bytes or more, e.g. from `openssl rand -hex 32`"),
-        "Key that players' tokens are signed with (HMAC); unset: open, for development";
+        "Key that players' tokens are signed with (HS256); without any key for tokens the server is open, for development";
+    JWT_JWKS_URL = "", Kind::List("https URLs, or http to this machine"),
+        "Where issuers publish the keys that they sign tokens with (RS256, ES256, EdDSA); may stand beside JWT_SECRET";
+    JWT_PUBLIC_KEY = "", Kind::Text("a public key in PEM, or the path of a file with one"),
+        "Key of an issuer that publishes none";
     JWT_AUDIENCE = "", Kind::Text("any text"),
         "A token's aud must be this";
     JWT_ISSUER = "", Kind::Text("any text"),
         "A token's iss must be this";
+    JWT_LEEWAY = "30", Kind::Seconds { min: 0.0, max: 600.0 },
+        "How far an issuer's clock may be off: exp, nbf and iat are taken with so much leeway";
+    JWT_ROLE_CLAIM = "role", Kind::Text("a claim, or a path such as app_metadata.role"),
+        "Where a token has its role";
+    JWT_ROLES = "", Kind::Pairs("theirs=ours, such as service_role=admin"),
+        "What an issuer's roles are here; of others, player, spectator and those that hubs and proxies name are known, the rest is player";
+    JWT_PLAYER_CLAIM = "sub", Kind::Text("a claim, or a path such as user.id"),
+        "Where a token has its player";
     AUTH_TIMEOUT_MS = "10000", Kind::Millis { min: 1, max: 600_000 },
         "Time for the auth frame to arrive in";
     HTTP_API_SECRET = "", Kind::Secret("32 bytes or more, e.g. from `openssl rand -hex 32`"),
         "What back ends and operators send as bearer token; unset: their API takes JWTs of role admin, or, when open, the key in DATA_DIR/operator.key";
+    HUB_TOKEN / VITE_MASSIVE_PROXY_TOKEN = "", Kind::Secret("16 bytes or more, e.g. from `openssl rand -hex 16`"),
+        "One shared token that opens hubs with the role player; once it is set, hubs are not open";
 
     "Connections":
     WS_PING_INTERVAL = "30", Kind::Seconds { min: 0.01, max: 3600.0 },

@@ -162,18 +162,19 @@ fn a10_a_hosted_platform_needs_a_secret_or_auth_off() {
         assert!(matches!(config.gate.auth.mode, AuthMode::Open));
         assert_eq!(config.platform.unwrap().variable(), variable);
         let config = load(&[(variable, "x"), ("JWT_SECRET", LONG_SECRET)]).unwrap();
-        assert!(matches!(config.gate.auth.mode, AuthMode::Jwt { .. }));
+        assert!(matches!(config.gate.auth.mode, AuthMode::Jwt(_)));
     }
     assert!(load(&[("RENDER", "")]).is_ok(), "an empty mark is no platform");
 }
 
 #[test]
-fn a10_off_a_platform_a_short_secret_is_allowed_and_contradictions_are_not() {
-    let config = load(&[("JWT_SECRET", "short"), ("JWT_AUDIENCE", "game"), ("JWT_ISSUER", "us")]).unwrap();
-    let AuthMode::Jwt { secret, audience, issuer } = config.gate.auth.mode else { panic!("not open") };
-    assert_eq!((secret.expose(), audience.as_deref(), issuer.as_deref()), ("short", Some("game"), Some("us")));
+fn a10_contradictions_are_no_settings() {
+    let config = load(&[("JWT_SECRET", LONG_SECRET), ("JWT_AUDIENCE", "game"), ("JWT_ISSUER", "us")]).unwrap();
+    let AuthMode::Jwt(tokens) = config.gate.auth.mode else { panic!("not open") };
+    assert_eq!(tokens.secret.as_ref().map(|secret| secret.expose()), Some(LONG_SECRET));
+    assert_eq!((tokens.audience.as_deref(), tokens.issuer.as_deref()), (Some("game"), Some("us")));
     assert_eq!(
-        problems(&[("JWT_SECRET", "short"), ("AUTH", "off")]),
+        problems(&[("JWT_SECRET", LONG_SECRET), ("AUTH", "off")]),
         ["AUTH: is off, yet JWT_SECRET is set; unset one of them"]
     );
     assert_eq!(
@@ -181,6 +182,55 @@ fn a10_off_a_platform_a_short_secret_is_allowed_and_contradictions_are_not() {
         ["JWT_AUDIENCE", "JWT_ISSUER"]
             .map(|name| format!("{name}: does nothing while JWT_SECRET is unset; set that, or unset this"))
     );
+}
+
+#[test]
+fn a15_secrets_that_are_short_or_stand_in_quotes_are_refused_and_not_shown() {
+    for (name, min) in [("JWT_SECRET", 32), ("HTTP_API_SECRET", 32), ("HUB_TOKEN", 16)] {
+        let long = "x".repeat(min);
+        assert!(load(&[(name, &long)]).is_ok(), "{name}");
+        let short = problems(&[(name, &long[1..])]);
+        assert!(
+            matches!(&short[..], [line] if line.starts_with(&format!("{name}: the value is shorter than {min} bytes"))),
+            "{short:?}"
+        );
+        for quoted in [format!("\"{long}\""), format!("'{long}'")] {
+            let lines = problems(&[(name, &quoted)]);
+            assert!(
+                matches!(&lines[..], [line] if line.starts_with(&format!("{name}: the value stands in literal quotes")) && !line.contains("xxx")),
+                "{lines:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a10_a_server_that_has_only_issuers_keys_is_not_open() {
+    for setting in [("JWT_JWKS_URL", "https://id.example/jwks.json"), ("JWT_PUBLIC_KEY", "key.pem")] {
+        for env in [&[setting][..], &[setting, ("RENDER", "1")]] {
+            assert!(matches!(load(env).unwrap().gate.auth.mode, AuthMode::Jwt(_)), "{env:?}");
+        }
+    }
+}
+
+#[test]
+fn a11a_keys_come_over_https_or_from_this_machine() {
+    let tokens = |urls| match load(&[("JWT_JWKS_URL", urls)]).unwrap().gate.auth.mode {
+        AuthMode::Jwt(tokens) => tokens.jwks_urls,
+        AuthMode::Open => panic!("open"),
+    };
+    assert_eq!(tokens("https://a.example/x, http://[::1]:9/y").len(), 2);
+    assert_eq!(tokens("http://localhost:9/x,http://127.0.0.1/y").len(), 2);
+    for wrong in [
+        "http://id.example/x",
+        "ftp://localhost/x",
+        "id.example",
+        "https://",
+        "http://localhost.evil.example/",
+        "http://localhost@evil.example/",
+    ] {
+        assert_eq!(problems(&[("JWT_JWKS_URL", wrong)]).len(), 1, "{wrong}");
+    }
 }
 
 #[test]
@@ -197,7 +247,7 @@ fn a12_secrets_are_neither_in_debug_nor_in_problems() {
     assert!(lines[1].starts_with("SENTRY_DSN: the value is not a DSN"), "{lines:?}");
     assert!(!lines.concat().contains("hunter2"));
 
-    let yaml = Some("jwt_secret: hunter2\nsentry_dsn: 'https://hunter2'\nauth: off\n");
+    let yaml = Some("jwt_secret: hunter2-hunter2-hunter2-hunter2-hunter2\nsentry_dsn: 'https://hunter2'\nauth: off\n");
     let found = load_with(&[("DYNO", "x")], yaml, Overrides::default()).unwrap_err();
     assert_eq!(found.iter().count(), 2);
     assert!(!format!("{found} {found:?}").contains("hunter2"));

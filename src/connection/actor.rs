@@ -8,8 +8,12 @@ use std::{
     time::Instant,
 };
 
-use actix::{Actor, ActorContext as _, AsyncContext as _, Context, SpawnHandle, StreamHandler, WrapFuture as _};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, SpawnHandle, StreamHandler,
+    WrapFuture as _,
+};
 use send_wrapper::SendWrapper;
+use tokio::time::timeout_at;
 
 mod relay;
 mod seat;
@@ -83,7 +87,8 @@ impl Connection {
         let number = local.next_connection();
         local.attach(number, &outbox);
         let now = Now::read();
-        let (machine, first) = Machine::begin(terms, target, credentials, limits.errors, permit.take_over_limit(), now);
+        let (machine, first) =
+            Machine::begin(terms, target, address, credentials, limits.errors, permit.take_over_limit(), now);
         let local = local.clone();
         Self::create(move |context| {
             Self::add_stream(reader, context);
@@ -143,6 +148,7 @@ impl Connection {
             }
             Step::Open { guest, session, seen } => self.open_relay(&guest, session.as_deref(), seen),
             Step::Relay(message) => self.relay(message, context),
+            Step::AwaitKeys { round, until } => self.await_keys(round, until, context),
             step @ Step::Close { .. } => self.end(step),
         }
     }
@@ -151,6 +157,22 @@ impl Connection {
         if let Step::Close { cause, last } = step {
             self.outbox.close(cause, last);
         }
+    }
+
+    /// Nothing else is read or done until the verdict: what the client sends meanwhile keeps its order.
+    fn await_keys(&mut self, round: u64, until: Instant, context: &mut Context<Self>) {
+        let Some(tokens) = self.machine.tokens().cloned() else { return };
+        let waiting = async move {
+            let _ = timeout_at(until.into(), tokens.keys().after(round)).await;
+        };
+        context.wait(waiting.into_actor(self).map(|(), connection, context| {
+            let now = Now::read();
+            let step = connection.machine.judge(now);
+            connection.carry_out(step, context);
+            if connection.machine.renewed() {
+                connection.arm(now, context);
+            }
+        }));
     }
 
     /// A hub's branch is on this thread, so there is nothing to wait for.

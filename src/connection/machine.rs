@@ -3,8 +3,10 @@
 
 mod claim;
 mod due;
+mod entry;
 
 use std::{
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,12 +14,12 @@ use std::{
 
 use super::{
     heartbeat::Heartbeat,
-    pass::{BadToken, Standing, Target, Terms},
+    pass::{Standing, Target, Terms},
     rates::Rates,
 };
 use crate::{
     clock::{self, Now},
-    gate::Guest,
+    gate::{Guest, Tokens},
     protocol::{Cause, ClientFrame, FrameError, RawJson, Refusal, Role, Topic, error_code, server::write_pong},
     room::messages::Action,
     ws::{Arrived, Errors, Frame, error_frame, frame, json_frame},
@@ -66,6 +68,11 @@ pub enum Step {
     },
     Act(Action),
     Leave,
+    /// Do nothing until the issuers' keys have changed since this round, or until then; [`Machine::judge`] follows.
+    AwaitKeys {
+        round: u64,
+        until: Instant,
+    },
     /// End the connection, an `error` frame first where one helps (A8).
     Close {
         cause: Cause,
@@ -96,6 +103,21 @@ enum Phase {
     Joined(Standing),
 }
 
+/// In unix ms.
+struct Expiry {
+    at: u64,
+    /// When that is announced; `None`: it was, or is not.
+    announce_at: Option<u64>,
+}
+
+/// A verdict that waits (A11a).
+struct Judged {
+    token: String,
+    /// `None`: the token replaces another.
+    enters: Option<(Option<String>, Option<u64>)>,
+    until: Instant,
+}
+
 /// One connection's dialogue.
 pub struct Machine {
     terms: Arc<Terms>,
@@ -108,8 +130,11 @@ pub struct Machine {
     mistakes: Vec<Instant>,
     /// Zero, or how long nothing more is to be read: the client is ahead of a rate (S5a).
     pause: Duration,
-    /// When the token runs out, in unix ms, and whether that was announced (A13).
-    expiry: Option<(u64, bool)>,
+    /// When the token runs out (A13).
+    expiry: Option<Expiry>,
+    /// A token whose key may still come.
+    judged: Option<Judged>,
+    address: IpAddr,
     /// A5a: the limit that this connection is over, until it turns out to take the place of another one.
     over_limit: Option<Refusal>,
     /// See [`Machine::objections`].
@@ -123,6 +148,7 @@ impl Machine {
     pub fn begin(
         terms: Arc<Terms>,
         target: Target,
+        address: IpAddr,
         mut credentials: Credentials,
         errors: Errors,
         over_limit: Option<Refusal>,
@@ -137,6 +163,8 @@ impl Machine {
             mistakes: Vec::new(),
             pause: Duration::ZERO,
             expiry: None,
+            judged: None,
+            address,
             over_limit,
             objections: std::mem::take(&mut credentials.objections),
             renewed: false,
@@ -145,7 +173,7 @@ impl Machine {
         };
         let token = credentials.token.as_deref().filter(|_| machine.target.looks_at_tokens(&machine.terms));
         let step = if let Some(token) = token {
-            machine.enter(token, credentials.session.clone(), credentials.seen, now)
+            machine.present(token.to_owned(), Some((credentials.session.clone(), credentials.seen)), now)
         } else if let Some(standing) = machine.target.open_standing(&machine.terms, credentials.spectate) {
             machine.join(standing, credentials.session, credentials.seen, false)
         } else {
@@ -161,6 +189,10 @@ impl Machine {
 
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    pub fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.terms.tokens.as_ref()
     }
 
     /// What is wrong with fields of the query, as `error` frames. They follow the welcome, which comes first (3.2).
@@ -195,6 +227,17 @@ impl Machine {
             Message::Text(_) | Message::Binary(_) | Message::Close(_) if is_raw => Step::Relay(message),
             Message::Text(text) => {
                 let step = match ClientFrame::parse(&text, self.target.dialect()) {
+                    // A longer one was taken for the token that it may have held.
+                    Ok(frame)
+                        if text.len() > self.terms.connection.max_message_bytes
+                            && !matches!(frame, ClientFrame::Auth { .. }) =>
+                    {
+                        self.close(
+                            Cause::MessageTooBig,
+                            "message_too_big",
+                            "the message is longer than MAX_MESSAGE_BYTES",
+                        )
+                    }
                     Ok(frame) => self.obey(frame, now),
                     Err(error) => self.complain(&error, now),
                 };
@@ -243,63 +286,6 @@ impl Machine {
         }
     }
 
-    fn authenticate(&mut self, token: Option<String>, session: Option<String>, seq: Option<u64>, now: Now) -> Step {
-        if let Some(standing) = self.open_standing() {
-            // Development mode joined at once; it is too late for this session, and silence would lose events.
-            return match session {
-                Some(_) if matches!(standing, Standing::Seated(_)) => self.reply_error(
-                    error_code::INVALID_FIELD,
-                    "this server is open: resume with ?session=…&seq=… when connecting",
-                    None,
-                ),
-                _ => Step::Nothing,
-            };
-        }
-        match &mut self.phase {
-            Phase::Waiting { credentials, .. } => {
-                // A relay is where the secret in the query led this connection; one in the frame comes too late for that.
-                let session = session.filter(|_| !self.target.is_raw()).or_else(|| credentials.session.take());
-                let seen = seq.or(credentials.seen);
-                self.enter(token.as_deref().unwrap_or_default(), session, seen, now)
-            }
-            Phase::Joined(standing) => {
-                match self.target.verify(&self.terms, token.as_deref().unwrap_or_default(), now) {
-                    Ok(pass) if pass.standing == *standing => {
-                        self.expire(pass.expiry);
-                        Step::Nothing
-                    }
-                    Ok(_) => self.reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
-                    Err(bad) => self.refuse_token(&bad),
-                }
-            }
-        }
-    }
-
-    fn enter(&mut self, token: &str, session: Option<String>, seen: Option<u64>, now: Now) -> Step {
-        match self.target.verify(&self.terms, token, now) {
-            Ok(pass) => {
-                self.expire(pass.expiry);
-                self.join(pass.standing, session, seen, true)
-            }
-            Err(bad) => self.refuse_token(&bad),
-        }
-    }
-
-    fn join(&mut self, standing: Standing, session: Option<String>, seen: Option<u64>, authenticated: bool) -> Step {
-        self.phase = Phase::Joined(standing.clone());
-        match standing {
-            Standing::Seated(role) => Step::Join { role, session, seen, authenticated },
-            Standing::Guest(guest) if self.target.is_raw() => Step::Open { guest, session, seen },
-            Standing::Guest(guest) => Step::Enter(Some(guest)),
-            Standing::Operator => Step::Enter(None),
-        }
-    }
-
-    fn expire(&mut self, expiry: Option<u64>) {
-        self.expiry = expiry.map(|expiry| (expiry, false));
-        self.renewed = true;
-    }
-
     /// P2: the error is answered, and counted.
     pub fn complain(&mut self, error: &FrameError, now: Now) -> Step {
         self.mistakes.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
@@ -318,10 +304,6 @@ impl Machine {
 
     fn close(&self, cause: Cause, code: &str, message: &str) -> Step {
         Step::Close { cause, last: self.errors.frame(code, message, None) }
-    }
-
-    fn refuse_token(&self, (code, message): &BadToken) -> Step {
-        self.close(Cause::AuthFailed, code, message)
     }
 }
 

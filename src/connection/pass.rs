@@ -4,10 +4,9 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
-    clock::Now,
     config::ConnectionConfig,
-    gate::{Guest, Operators, Place, TokenError, Tokens},
-    protocol::{Dialect, GameId, HubId, PlayerId, ProxyId, Role},
+    gate::{Asking, Expiry, Guest, OperatorError, Operators, Place, TokenError, Tokens},
+    protocol::{Cause, Dialect, GameId, HubId, PlayerId, ProxyId, Role},
 };
 
 /// Whom a connection talks to; it decides what a token must say and which frames are understood.
@@ -33,7 +32,7 @@ pub struct Terms {
     /// A7.
     pub auth_timeout: Duration,
     /// `None` in development mode (A10).
-    pub tokens: Option<Tokens>,
+    pub tokens: Option<Arc<Tokens>>,
     pub operators: Arc<Operators>,
 }
 
@@ -48,12 +47,25 @@ pub enum Standing {
 /// What a token entitles to.
 pub(super) struct Pass {
     pub standing: Standing,
-    /// In unix ms; `None`: never.
-    pub expiry: Option<u64>,
+    /// `None`: for ever.
+    pub expiry: Option<Expiry>,
 }
 
-/// A token that is not accepted: the `error` frame's code and message.
-pub(super) type BadToken = (&'static str, String);
+/// A token that is not accepted: how the connection ends, and the `error` frame's code and message.
+pub(super) struct BadToken {
+    pub cause: Cause,
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// Why a token gives no pass.
+pub(super) enum Unverified {
+    Bad(BadToken),
+    /// Its key may come in a round of fetches after this one.
+    Pending {
+        round: u64,
+    },
+}
 
 impl Target {
     pub(super) fn dialect(&self) -> Dialect {
@@ -75,6 +87,7 @@ impl Target {
         let role = if spectates { Role::Spectator } else { Role::Player };
         match self {
             Self::Desk(_) => None,
+            Self::Hub(_) if terms.operators.has_hub_token() => None,
             _ if terms.tokens.is_some() => None,
             Self::Seat { .. } => Some(Standing::Seated(role)),
             Self::Hub(_) | Self::Proxy { .. } => {
@@ -84,30 +97,78 @@ impl Target {
     }
 
     pub(super) fn looks_at_tokens(&self, terms: &Terms) -> bool {
-        matches!(self, Self::Desk(_)) || terms.tokens.is_some()
+        match self {
+            Self::Desk(_) => true,
+            Self::Hub(_) => terms.tokens.is_some() || terms.operators.has_hub_token(),
+            Self::Seat { .. } | Self::Proxy { .. } => terms.tokens.is_some(),
+        }
     }
 
-    pub(super) fn verify(&self, terms: &Terms, token: &str, now: Now) -> Result<Pass, BadToken> {
-        let now_secs = now.unix_ms / 1000;
-        let verified = match (self, &terms.tokens) {
-            (Self::Desk(_), _) => {
-                let checked = terms.operators.check(Some(token), now_secs);
-                let expires_at = checked.map_err(|error| (error.code(), error.to_string()))?;
-                Ok((Standing::Operator, expires_at))
+    pub(super) fn verify(&self, terms: &Terms, token: &str, asking: Asking) -> Result<Pass, Unverified> {
+        // Read before the verdict: a round that comes after it must not be missed.
+        let round = terms.tokens.as_ref().map_or(0, |tokens| tokens.keys().round());
+        match self {
+            Self::Desk(hub) => match terms.operators.check(Some(token), asking) {
+                Ok((scope, expiry)) if scope.admits_hub(hub.as_str()) => {
+                    Ok(Pass { standing: Standing::Operator, expiry })
+                }
+                Ok(_) => Err(operator_error(OperatorError::Wrong, round)),
+                Err(error) => Err(operator_error(error, round)),
+            },
+            Self::Hub(_) if terms.operators.has_hub_token() => {
+                terms.operators.limit(asking).map_err(|error| operator_error(error, round))?;
+                if terms.operators.is_hub_token(token) {
+                    let guest = Guest { name: None, role: Role::Player.name().to_owned() };
+                    return Ok(Pass { standing: Standing::Guest(Rc::new(guest)), expiry: None });
+                }
+                let verified = self.verify_claims(terms, token, asking.unix_secs);
+                if verified.as_ref().is_err_and(|error| *error != TokenError::KeyPending) {
+                    terms.operators.count_wrong(asking);
+                }
+                verified.map_err(|error| match error {
+                    // What came is no JWT: what is awaited here is the shared token.
+                    TokenError::Malformed => {
+                        bad(Cause::AuthFailed, error.code(), "the token is not the server's HUB_TOKEN")
+                    }
+                    error => token_error(error, round),
+                })
             }
-            (_, None) => Err(TokenError::Malformed),
-            (Self::Seat { game, player }, Some(tokens)) => tokens
-                .verify(token, game.as_str(), player.as_str(), now_secs)
-                .map(|identity| (Standing::Seated(identity.role), Some(identity.expires_at))),
-            (Self::Hub(hub), Some(tokens)) => guest(tokens, token, Place::Hub(hub.as_str()), now_secs),
-            (Self::Proxy { proxy, .. }, Some(tokens)) => guest(tokens, token, Place::Proxy(proxy.as_str()), now_secs),
+            Self::Seat { .. } | Self::Hub(_) | Self::Proxy { .. } => {
+                self.verify_claims(terms, token, asking.unix_secs).map_err(|error| token_error(error, round))
+            }
+        }
+    }
+
+    fn verify_claims(&self, terms: &Terms, token: &str, now_secs: u64) -> Result<Pass, TokenError> {
+        let tokens = terms.tokens.as_ref().ok_or(TokenError::Malformed)?;
+        let place = match self {
+            Self::Seat { game, player } => {
+                let identity = tokens.verify(token, game.as_str(), player.as_str(), now_secs)?;
+                return Ok(Pass { standing: Standing::Seated(identity.role), expiry: Some(identity.expiry) });
+            }
+            Self::Hub(hub) | Self::Desk(hub) => Place::Hub(hub.as_str()),
+            Self::Proxy { proxy, .. } => Place::Proxy(proxy.as_str()),
         };
-        let (standing, expires_at) = verified.map_err(|error| (error.code(), error.to_string()))?;
-        Ok(Pass { standing, expiry: expires_at.map(|secs| secs.saturating_mul(1000)) })
+        let (guest, expiry) = tokens.verify_guest(token, place, now_secs)?;
+        Ok(Pass { standing: Standing::Guest(Rc::new(guest)), expiry: Some(expiry) })
     }
 }
 
-fn guest(tokens: &Tokens, token: &str, place: Place<'_>, now_secs: u64) -> Result<(Standing, Option<u64>), TokenError> {
-    let (guest, expires_at) = tokens.verify_guest(token, place, now_secs)?;
-    Ok((Standing::Guest(Rc::new(guest)), Some(expires_at)))
+fn bad(cause: Cause, code: &'static str, message: &str) -> Unverified {
+    Unverified::Bad(BadToken { cause, code, message: message.to_owned() })
+}
+
+fn token_error(error: TokenError, round: u64) -> Unverified {
+    match error {
+        TokenError::KeyPending => Unverified::Pending { round },
+        error => bad(Cause::AuthFailed, error.code(), &error.to_string()),
+    }
+}
+
+fn operator_error(error: OperatorError, round: u64) -> Unverified {
+    match error {
+        OperatorError::Pending => Unverified::Pending { round },
+        OperatorError::Limited(_) => bad(Cause::ConnectionLimit, error.code(), &error.to_string()),
+        OperatorError::Missing | OperatorError::Wrong => bad(Cause::AuthFailed, error.code(), &error.to_string()),
+    }
 }

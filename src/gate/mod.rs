@@ -12,10 +12,10 @@ pub mod sockets;
 pub mod token;
 
 pub use self::{
-    operator::{OperatorError, Operators},
+    operator::{Asking, OperatorError, Operators},
     permits::Permits,
     rate::{RateLimiter, TokenBucket},
     rooms::{Opening, RoomLimit, RoomPlace, Rooms},
     sockets::Sockets,
-    token::{Guest, Place, TokenError, Tokens},
+    token::{Expiry, Guest, Key, Place, Scope, TokenError, Tokens},
 };

@@ -2,19 +2,41 @@
 //! with the role `admin` (E1). Nobody is an operator because of an address.
 //! Called by `http` for the operators' API, and for subscribers of the server's own hub.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::token::Tokens;
-use crate::config::{AuthConfig, AuthMode, Secret};
+use super::{
+    RateLimiter,
+    token::{Expiry, Scope, TokenError, Tokens},
+};
+use crate::config::{GateConfig, Secret};
 
-/// What an operator's token is checked against. It holds secrets, so it has no `Debug`.
+/// Addresses whose wrong tokens are counted.
+const MAX_ADDRESSES: usize = 10_000;
+
+/// What the tokens of operators, and the shared one of hubs, are checked against. It holds secrets, so it has no `Debug`.
 pub struct Operators {
     /// Hashed, so that comparing tells nothing of its length either.
     secret: Option<[u8; 32]>,
-    tokens: Option<Tokens>,
+    hub_token: Option<[u8; 32]>,
+    tokens: Option<Arc<Tokens>>,
+    /// A15.
+    wrong: Mutex<RateLimiter>,
+}
+
+/// Who is asking, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking {
+    pub address: IpAddr,
+    pub unix_secs: u64,
+    pub instant: Instant,
 }
 
 /// Why somebody is no operator.
@@ -24,6 +46,10 @@ pub enum OperatorError {
     Missing,
     /// Another token: 403.
     Wrong,
+    /// The address has shown too many wrong ones: 429, for so long.
+    Limited(Duration),
+    /// The issuer's keys may still come (A11a).
+    Pending,
 }
 
 impl OperatorError {
@@ -32,6 +58,8 @@ impl OperatorError {
         match self {
             Self::Missing => "unauthorized",
             Self::Wrong => "forbidden",
+            Self::Limited(_) => "rate_limit",
+            Self::Pending => "unavailable",
         }
     }
 }
@@ -44,6 +72,10 @@ impl fmt::Display for OperatorError {
                  DATA_DIR/operator.key when no secret is set, or with a JWT of role admin"
             }
             Self::Wrong => "the token is neither HTTP_API_SECRET, nor the operator key, nor a JWT of role admin",
+            Self::Limited(_) => {
+                "too many wrong tokens from this address (RATE_LIMIT_MAX_REQUESTS in RATE_LIMIT_WINDOW_MS); retry later"
+            }
+            Self::Pending => "the issuer's keys are not known at the moment; ask again later",
         })
     }
 }
@@ -52,28 +84,70 @@ impl std::error::Error for OperatorError {}
 
 impl Operators {
     /// `key` is the operator key, where the server has made one; it is as good as the secret (A10a).
-    pub fn new(auth: &AuthConfig, key: Option<&Secret>) -> Self {
-        let tokens = match &auth.mode {
-            AuthMode::Open => None,
-            AuthMode::Jwt { secret, audience, issuer } => {
-                Some(Tokens::new(secret.expose(), audience.as_deref(), issuer.as_deref()))
-            }
-        };
-        Self { secret: auth.api_secret.as_ref().or(key).map(|secret| hash(secret.expose())), tokens }
+    pub fn new(gate: &GateConfig, key: Option<&Secret>, tokens: Option<Arc<Tokens>>) -> Self {
+        let auth = &gate.auth;
+        let wrong = RateLimiter::new(gate.rate_limit_max_requests, gate.rate_limit_window, MAX_ADDRESSES);
+        Self {
+            secret: auth.api_secret.as_ref().or(key).map(|secret| hash(secret.expose())),
+            hub_token: auth.hub_token.as_ref().map(|token| hash(token.expose())),
+            tokens,
+            wrong: Mutex::new(wrong),
+        }
     }
 
-    /// E1. Returns until when a connection may stay, in unix seconds; `None`: as long as it likes.
+    /// E1. Returns what the token opens, and until when a connection may stay; `None`: as long as it likes.
     ///
     /// # Errors
-    /// [`OperatorError`].
-    pub fn check(&self, token: Option<&str>, now_unix_secs: u64) -> Result<Option<u64>, OperatorError> {
+    /// [`OperatorError`]; a wrong token counts against its address.
+    pub fn check(&self, token: Option<&str>, asking: Asking) -> Result<(Scope, Option<Expiry>), OperatorError> {
         let token = token.ok_or(OperatorError::Missing)?;
-        if self.secret.is_some_and(|secret| bool::from(secret.ct_eq(&hash(token)))) {
-            return Ok(None);
+        self.limit(asking)?;
+        if self.secret.is_some_and(|secret| is_same(secret, token)) {
+            return Ok((Scope::EVERYTHING, None));
         }
-        let expires_at = self.tokens.as_ref().map(|tokens| tokens.verify_admin(token, now_unix_secs));
-        expires_at.and_then(Result::ok).map(Some).ok_or(OperatorError::Wrong)
+        match self.tokens.as_ref().map(|tokens| tokens.verify_admin(token, asking.unix_secs)) {
+            Some(Ok((scope, expiry))) => Ok((scope, Some(expiry))),
+            Some(Err(TokenError::KeyPending)) => Err(OperatorError::Pending),
+            Some(Err(_)) | None => {
+                self.count_wrong(asking);
+                Err(OperatorError::Wrong)
+            }
+        }
     }
+
+    /// A16: whether hubs ask for the shared token, or a JWT.
+    pub fn has_hub_token(&self) -> bool {
+        self.hub_token.is_some()
+    }
+
+    /// A16.
+    pub fn is_hub_token(&self, token: &str) -> bool {
+        self.hub_token.is_some_and(|known| is_same(known, token))
+    }
+
+    /// Whether the address may show a token (A15).
+    ///
+    /// # Errors
+    /// `Limited`.
+    pub fn limit(&self, asking: Asking) -> Result<(), OperatorError> {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.exhausted(asking.address, asking.instant).map_or(Ok(()), |left| Err(OperatorError::Limited(left)))
+    }
+
+    /// A wrong token came from the address.
+    pub fn count_wrong(&self, asking: Asking) {
+        // Beyond the limit it is refused before it is looked at.
+        let _ = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).attempt(asking.address, asking.instant);
+    }
+
+    /// For verdicts that wait.
+    pub fn tokens(&self) -> Option<&Arc<Tokens>> {
+        self.tokens.as_ref()
+    }
+}
+
+fn is_same(known: [u8; 32], token: &str) -> bool {
+    known.ct_eq(&hash(token)).into()
 }
 
 fn hash(text: &str) -> [u8; 32] {
@@ -82,24 +156,33 @@ fn hash(text: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::json;
 
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{AuthMode, Config, TokenConfig};
 
     const NOW: u64 = 1_800_000_000;
     const KEY: &str = "the key of the tests, long enough";
 
+    fn asking() -> Asking {
+        Asking { address: IpAddr::from([203, 0, 113, 1]), unix_secs: NOW, instant: Instant::now() }
+    }
+
     fn operators(api_secret: Option<&str>, jwt_secret: Option<&str>, key: Option<&str>) -> Operators {
-        let mode = match jwt_secret {
-            Some(secret) => AuthMode::Jwt { secret: Secret::new(secret), audience: None, issuer: None },
-            None => AuthMode::Open,
-        };
-        let auth = AuthConfig { mode, timeout: Duration::from_secs(1), api_secret: api_secret.map(Secret::new) };
-        Operators::new(&auth, key.map(Secret::new).as_ref())
+        let mut gate = Config::default().gate;
+        gate.auth.api_secret = api_secret.map(Secret::new);
+        gate.auth.hub_token = Some(Secret::new("the token of hubs"));
+        let tokens = jwt_secret.map(|secret| {
+            let config = TokenConfig { secret: Some(Secret::new(secret)), ..TokenConfig::default() };
+            gate.auth.mode = AuthMode::Jwt(Box::new(config.clone()));
+            Arc::new(Tokens::new(&config, &[], Default::default()).expect("no keys"))
+        });
+        Operators::new(&gate, key.map(Secret::new).as_ref(), tokens)
+    }
+
+    fn verdict(operators: &Operators, token: Option<&str>) -> Result<Option<u64>, OperatorError> {
+        operators.check(token, asking()).map(|(_, expiry)| expiry.map(|expiry| expiry.at))
     }
 
     fn admin(claims: &serde_json::Value) -> String {
@@ -110,47 +193,82 @@ mod tests {
     #[test]
     fn e1_the_secret_opens_and_nothing_like_it_does() {
         let operators = operators(Some("s3cret"), None, None);
-        assert_eq!(operators.check(Some("s3cret"), NOW), Ok(None));
-        for wrong in ["", "s3cre", "s3cret ", "S3cret", "s3crets"] {
-            assert_eq!(operators.check(Some(wrong), NOW), Err(OperatorError::Wrong), "{wrong}");
+        assert_eq!(verdict(&operators, Some("s3cret")), Ok(None));
+        for wrong in ["", "s3cre", "s3cret ", "S3cret", "s3crets", "the token of hubs"] {
+            assert_eq!(verdict(&operators, Some(wrong)), Err(OperatorError::Wrong), "{wrong}");
         }
-        assert_eq!(operators.check(None, NOW), Err(OperatorError::Missing));
+        assert_eq!(verdict(&operators, None), Err(OperatorError::Missing));
     }
 
     #[test]
     fn a10a_the_operator_key_is_as_good_as_the_secret_and_without_either_nobody_is_an_operator() {
         let by_key = operators(None, None, Some("k3y"));
-        assert_eq!(by_key.check(Some("k3y"), NOW), Ok(None));
-        assert_eq!(by_key.check(Some("anything"), NOW), Err(OperatorError::Wrong));
-        assert_eq!(by_key.check(None, NOW), Err(OperatorError::Missing));
+        assert_eq!(verdict(&by_key, Some("k3y")), Ok(None));
+        assert_eq!(verdict(&by_key, Some("anything")), Err(OperatorError::Wrong));
+        assert_eq!(verdict(&by_key, None), Err(OperatorError::Missing));
         let closed = operators(None, None, None);
-        assert_eq!(closed.check(Some(""), NOW), Err(OperatorError::Wrong));
-        assert_eq!(closed.check(None, NOW), Err(OperatorError::Missing));
+        assert_eq!(verdict(&closed, Some("")), Err(OperatorError::Wrong));
+        assert_eq!(verdict(&closed, None), Err(OperatorError::Missing));
+    }
+
+    #[test]
+    fn a15_wrong_tokens_of_an_address_are_limited_and_others_are_not_affected() {
+        let operators = operators(Some("s3cret"), None, None);
+        for _ in 0..100 {
+            assert_eq!(verdict(&operators, Some("wrong")), Err(OperatorError::Wrong));
+        }
+        for token in ["wrong", "s3cret"] {
+            assert!(matches!(verdict(&operators, Some(token)), Err(OperatorError::Limited(_))), "{token}");
+        }
+        assert_eq!(verdict(&operators, None), Err(OperatorError::Missing), "who shows nothing guesses nothing");
+        let other = Asking { address: IpAddr::from([203, 0, 113, 2]), ..asking() };
+        assert!(operators.check(Some("s3cret"), other).is_ok());
     }
 
     #[test]
     fn e1_an_admins_token_opens_and_a_players_does_not() {
         let operators = operators(Some("s3cret"), Some(KEY), None);
         let good = json!({"sub": "ops", "exp": NOW + 1, "role": "admin"});
-        assert_eq!(operators.check(Some(&admin(&good)), NOW), Ok(Some(NOW + 1)));
-        assert_eq!(operators.check(Some("s3cret"), NOW), Ok(None), "the secret still does");
+        assert_eq!(verdict(&operators, Some(&admin(&good))), Ok(Some(NOW + 1)));
+        assert_eq!(verdict(&operators, Some("s3cret")), Ok(None), "the secret still does");
         for change in [
             json!({"role": "player"}),
             json!({"role": null}),
             json!({"role": "Admin"}),
             json!({"role": ["admin"]}),
-            json!({"exp": NOW}),
+            json!({"exp": NOW - 30}),
             json!({"exp": null}),
-            json!({"nbf": NOW + 1}),
-            json!({"game": "chess"}),
+            json!({"nbf": NOW + 31}),
         ] {
             let mut claims = good.clone();
             for (name, value) in change.as_object().expect("an object") {
                 claims[name] = value.clone();
             }
             claims.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
-            assert_eq!(operators.check(Some(&admin(&claims)), NOW), Err(OperatorError::Wrong), "{change}");
+            assert_eq!(verdict(&operators, Some(&admin(&claims))), Err(OperatorError::Wrong), "{change}");
         }
-        assert_eq!(operators.check(Some(KEY), NOW), Err(OperatorError::Wrong), "the key is no token");
+        assert_eq!(verdict(&operators, Some(KEY)), Err(OperatorError::Wrong), "the key is no token");
+    }
+
+    #[test]
+    fn a11e_an_admins_token_opens_no_more_than_it_names() {
+        let operators = operators(None, Some(KEY), None);
+        let scope = |places: serde_json::Value| {
+            let mut claims = json!({"exp": NOW + 1, "role": "admin"});
+            claims.as_object_mut().expect("an object").extend(places.as_object().expect("an object").clone());
+            operators.check(Some(&admin(&claims)), asking()).expect("an operator").0
+        };
+        for all in [json!({}), json!({"game": "*"}), json!({"game": ["a", "*"], "hub": "*", "proxy": ["*"]})] {
+            let scope = scope(all.clone());
+            assert!(scope.is_everything() && scope.admits_game("b") && scope.admits_hub("_server"), "{all}");
+        }
+        let one = scope(json!({"game": ["a", "b"]}));
+        assert!(one.admits_game("a") && !one.admits_game("c") && !one.admits_hub("a") && !one.is_everything());
+        let hub = scope(json!({"hub": "_server"}));
+        assert!(hub.admits_hub("_server") && !hub.admits_hub("lobby") && !hub.admits_game("a") && !hub.is_everything());
+        let proxy = scope(json!({"proxy": "openai", "game": "*"}));
+        assert!(proxy.admits_game("a") && !proxy.admits_hub("lobby") && !proxy.is_everything());
+        let none = scope(json!({"game": []}));
+        assert!(!none.admits_game("a") && !none.is_everything());
     }
 }

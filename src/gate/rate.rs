@@ -62,6 +62,12 @@ impl RateLimiter {
         }
     }
 
+    /// How long the window of an address with no attempt left still lasts; `None`: it has one.
+    pub fn exhausted(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let window = self.windows.get(&limit_key(address)).filter(|window| window.attempts >= self.max_attempts)?;
+        self.left(window.begun, now)
+    }
+
     /// Addresses in the table, some of which may have expired.
     #[cfg(test)]
     fn addresses(&self) -> usize {

@@ -1,35 +1,84 @@
-//! Owns what a player's token must be: HS256, current, and about this player and this game (A11). Tokens are never shown (A12).
-//! Called for a token that came with the upgrade, in the first frame, or later to replace one (A13).
+//! Owns what a player's token must be: signed by a key that counts, current, and about this player and this game (A11 to A11e).
+//! Called for a token that came with the upgrade, in the first frame, or later to replace one (A13). Tokens are never shown (A12).
 
-use std::fmt;
+mod claims;
+mod keys;
+mod player;
+
+use std::{collections::HashSet, fmt};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, crypto::rust_crypto, decode, errors::ErrorKind};
-use serde::Deserialize;
-use serde_json::{Number, Value};
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    crypto::rust_crypto,
+    decode,
+    errors::{Error, ErrorKind},
+};
+use serde_json::{Map, Number, Value};
 
-use crate::{config::feeds::is_role, protocol::Role};
+use self::claims::{Claims, OneOrMany, Roles, at};
+pub use self::{
+    keys::{Key, Keys},
+    player::player_id,
+};
+use crate::{config::TokenConfig, protocol::Role};
 
 /// The longest token that is looked at.
-pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// The end of the year 9999, the latest `expires_at`: later ones are cut to it, so that milliseconds cannot overflow.
 const LATEST_UNIX_SECS: u64 = 253_402_300_799;
 
 /// What a token is checked against. It holds the secret, so it has no `Debug`.
 pub struct Tokens {
-    key: DecodingKey,
-    validation: Validation,
+    /// HS256. A text that is an issuer's public key is never used as one.
+    secret: Option<DecodingKey>,
+    keys: Keys,
     audience: Option<String>,
     issuer: Option<String>,
+    leeway_secs: f64,
+    roles: Roles,
+    player_claim: String,
+}
+
+/// When a token ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// Unix seconds; the token is good before this instant, and the connection ends with 4005 at it (A13).
+    pub at: u64,
+    /// `exp` has passed, and only `JWT_LEEWAY` is left (A11b).
+    pub is_late: bool,
 }
 
 /// What an accepted token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub role: Role,
-    /// Unix seconds; the token is good before this instant, and the connection ends with 4005 at it (A13).
-    pub expires_at: u64,
+    pub expiry: Expiry,
+}
+
+/// What an admin's token opens (A11e).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// `None`: everything.
+    only: Option<Box<(Option<OneOrMany>, Option<OneOrMany>)>>,
+}
+
+impl Scope {
+    pub const EVERYTHING: Self = Self { only: None };
+
+    /// Also what is about no single game or hub.
+    pub fn is_everything(&self) -> bool {
+        self.only.is_none()
+    }
+
+    pub fn admits_game(&self, game: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.0.as_ref().is_some_and(|games| games.admits(game)))
+    }
+
+    pub fn admits_hub(&self, hub: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.1.as_ref().is_some_and(|hubs| hubs.admits(hub)))
+    }
 }
 
 /// Who came to a hub or a proxy, which admit any `sub`.
@@ -64,6 +113,8 @@ pub enum TokenError {
     WrongHub,
     WrongProxy,
     BadRole,
+    /// The key that it names may still come: the verdict waits (A11a).
+    KeyPending,
 }
 
 impl TokenError {
@@ -83,6 +134,7 @@ impl TokenError {
             Self::WrongHub => "token_wrong_hub",
             Self::WrongProxy => "token_wrong_proxy",
             Self::BadRole => "token_bad_role",
+            Self::KeyPending => "unavailable",
         }
     }
 }
@@ -90,154 +142,133 @@ impl TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "the token is not a JWT of at most 8 KiB with claims of the right types",
-            Self::WrongAlgorithm => "the token's alg must be HS256",
-            Self::BadSignature => "the token is not signed with the server's JWT_SECRET",
+            Self::Malformed => "the token is not a JWT of at most 16 KiB with claims of the right types",
+            Self::WrongAlgorithm => "the token's alg is not that of a key: HS256 with JWT_SECRET; RS256, ES256 or EdDSA with an issuer's key",
+            Self::BadSignature => "the token is not signed with the server's JWT_SECRET, or with the issuer's key that it names",
             Self::Expired => "the token has expired (exp); get a new one",
-            Self::NotYetValid => "the token is not valid yet (nbf); check the clocks",
+            Self::NotYetValid => "the token is not valid yet (nbf, iat); check the clocks",
             Self::NoExpiry => "the token has no exp claim",
             Self::WrongAudience => "the token's aud is not the server's JWT_AUDIENCE",
             Self::WrongIssuer => "the token's iss is not the server's JWT_ISSUER",
-            Self::WrongPlayer => "the token's sub is not the player in the path",
+            Self::WrongPlayer => "the token's player (sub, or JWT_PLAYER_CLAIM) is not the player in the path",
             Self::WrongGame => "the token's game claim does not admit this game",
             Self::WrongHub => "the token's hub claim does not admit this hub",
             Self::WrongProxy => "the token's proxy claim does not admit this proxy",
-            Self::BadRole => {
-                "the token's role is neither player nor spectator, nor, for a hub or proxy, a word of 1 to 32 bytes"
-            }
+            Self::BadRole => "the token's role is none that is let in here: player or spectator",
+            Self::KeyPending => "the issuer's keys are not known at the moment; reconnect later",
         })
     }
 }
 
 impl std::error::Error for TokenError {}
 
-#[derive(Deserialize)]
-struct JoseHeader {
-    #[serde(default)]
-    alg: Value,
-    /// Extensions that must be understood (RFC 7515 section 4.1.11); none is.
-    crit: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Claims {
-    sub: Option<String>,
-    exp: Option<Number>,
-    nbf: Option<Number>,
-    aud: Option<OneOrMany>,
-    iss: Option<String>,
-    game: Option<OneOrMany>,
-    hub: Option<OneOrMany>,
-    proxy: Option<OneOrMany>,
-    role: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    fn any(&self, accepts: impl Fn(&str) -> bool) -> bool {
-        match self {
-            Self::One(value) => accepts(value),
-            Self::Many(values) => values.iter().any(|value| accepts(value)),
-        }
-    }
-
-    fn admits(&self, name: &str) -> bool {
-        self.any(|admitted| admitted == "*" || admitted == name)
-    }
-}
-
 impl Tokens {
-    /// `secret` is `JWT_SECRET`, not empty; `audience` and `issuer` are checked when given.
-    pub fn new(secret: &str, audience: Option<&str>, issuer: Option<&str>) -> Self {
+    /// `pems`: the keys of `JWT_PUBLIC_KEY`; `known_roles`: those that hubs and proxies name.
+    ///
+    /// # Errors
+    /// What is wrong with a key, in words.
+    pub fn new(config: &TokenConfig, pems: &[String], known_roles: HashSet<String>) -> Result<Self, String> {
         // Fails when a provider is installed already, which is this one: the crate is built with no other.
         let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
-        let mut validation = Validation::new(Algorithm::HS256);
-        // The crate checks algorithm and signature. Claims are checked below, because it can only use the system's clock.
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        validation.validate_nbf = false;
-        validation.validate_aud = false;
-        Self {
-            key: DecodingKey::from_secret(secret.as_bytes()),
-            validation,
-            audience: audience.map(str::to_owned),
-            issuer: issuer.map(str::to_owned),
-        }
+        Ok(Self {
+            secret: config.secret.as_ref().map(|secret| DecodingKey::from_secret(secret.expose().as_bytes())),
+            keys: Keys::new(pems, config.jwks_urls.len())?,
+            audience: config.audience.clone(),
+            issuer: config.issuer.clone(),
+            leeway_secs: config.leeway.as_secs_f64(),
+            roles: Roles::new(&config.role_claim, &config.roles, known_roles),
+            player_claim: config.player_claim.clone(),
+        })
     }
 
-    /// Checks a token for a player in a game, without leeway (A11).
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Checks a token for a player in a game (A11).
     ///
     /// # Errors
-    /// The first rule it breaks; rules about claims are only reached by a token that the secret signed.
+    /// The first rule it breaks; rules about claims are only reached by a token that a key signed.
     pub fn verify(&self, token: &str, game: &str, player: &str, now_unix_secs: u64) -> Result<Identity, TokenError> {
-        let (claims, expires_at) = self.current_claims(token, now_unix_secs)?;
-        if claims.sub.as_deref() != Some(player) {
+        let signed = self.current_claims(token, now_unix_secs)?;
+        if self.player(&signed.claims)?.is_none_or(|named| named != player) {
             return Err(TokenError::WrongPlayer);
         }
-        if claims.game.is_some_and(|games| !games.admits(game)) {
+        if signed.claims.game.as_ref().is_some_and(|games| !games.admits(game)) {
             return Err(TokenError::WrongGame);
         }
-        let role = match claims.role.as_ref().map(Value::as_str) {
-            None | Some(Some("player")) => Role::Player,
-            Some(Some("spectator")) => Role::Spectator,
-            Some(_) => return Err(TokenError::BadRole),
+        let role = match self.roles.of(&signed.claims, signed.is_own)? {
+            "spectator" => Role::Spectator,
+            // An operator is no player: the same token would be worth more than a game should see.
+            "admin" => return Err(TokenError::BadRole),
+            _ => Role::Player,
         };
-        Ok(Identity { role, expires_at })
+        Ok(Identity { role, expiry: signed.expiry })
     }
 
-    /// Checks a token for a hub or a proxy: any `sub`, any role, and admitted there if the token says where it is good (A11, X1).
-    /// Returns who it is, and when it expires, in unix seconds.
+    /// Checks a token for a hub or a proxy: any player, any role, and admitted there if the token says where it is good (A11,
+    /// X1). Returns who it is, and when it expires.
     ///
     /// # Errors
     /// As [`Tokens::verify`].
-    pub fn verify_guest(&self, token: &str, place: Place<'_>, now_unix_secs: u64) -> Result<(Guest, u64), TokenError> {
-        let (claims, expires_at) = self.current_claims(token, now_unix_secs)?;
+    pub fn verify_guest(
+        &self,
+        token: &str,
+        place: Place<'_>,
+        now_unix_secs: u64,
+    ) -> Result<(Guest, Expiry), TokenError> {
+        let signed = self.current_claims(token, now_unix_secs)?;
         let (admitted, name, wrong) = match place {
-            Place::Hub(name) => (claims.hub, name, TokenError::WrongHub),
-            Place::Proxy(name) => (claims.proxy, name, TokenError::WrongProxy),
+            Place::Hub(name) => (&signed.claims.hub, name, TokenError::WrongHub),
+            Place::Proxy(name) => (&signed.claims.proxy, name, TokenError::WrongProxy),
         };
-        if admitted.is_some_and(|admitted| !admitted.admits(name)) {
+        if admitted.as_ref().is_some_and(|admitted| !admitted.admits(name)) {
             return Err(wrong);
         }
-        let role = match claims.role {
-            None => "player".to_owned(),
-            Some(Value::String(role)) if is_role(&role) => role,
-            Some(_) => return Err(TokenError::BadRole),
-        };
-        Ok((Guest { name: claims.sub.filter(|name| !name.is_empty()), role }, expires_at))
+        let role = self.roles.of(&signed.claims, signed.is_own)?.to_owned();
+        Ok((Guest { name: self.player(&signed.claims)?, role }, signed.expiry))
     }
 
-    /// Checks an operator's token (E1): role `admin`, whoever `sub` is. One that is limited to a game is none. Returns when it
-    /// expires, in unix seconds.
+    /// Checks an operator's token (E1): role `admin`, whoever the player is. Returns what it opens, and when it expires.
     ///
     /// # Errors
     /// As [`Tokens::verify`].
-    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<u64, TokenError> {
-        let (claims, expires_at) = self.current_claims(token, now_unix_secs)?;
-        if claims.game.is_some_and(|games| !games.any(|admitted| admitted == "*")) {
-            return Err(TokenError::WrongGame);
+    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<(Scope, Expiry), TokenError> {
+        let signed = self.current_claims(token, now_unix_secs)?;
+        if self.roles.of(&signed.claims, signed.is_own)? != "admin" {
+            return Err(TokenError::BadRole);
         }
-        if claims.role.as_ref().and_then(Value::as_str) == Some("admin") {
-            Ok(expires_at)
-        } else {
-            Err(TokenError::BadRole)
+        let Claims { game, hub, proxy, .. } = signed.claims;
+        let is_bound = [&game, &hub, &proxy].into_iter().flatten().any(|places| !places.any(|place| place == "*"));
+        let only = is_bound.then(|| Box::new((game, hub)));
+        Ok((Scope { only }, signed.expiry))
+    }
+
+    /// Whom a token is about: the id that stands for the claim's value (A11d).
+    fn player(&self, claims: &Claims) -> Result<Option<String>, TokenError> {
+        match at(&claims.others, &self.player_claim) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(name)) => Ok(Some(player_id(name)).filter(|name| !name.is_empty())),
+            // Back ends number their users. `sub` is a text (RFC 7519, section 4.1.2).
+            Some(Value::Number(number)) if self.player_claim != "sub" && !number.is_f64() => {
+                Ok(Some(player_id(&number.to_string())))
+            }
+            Some(_) => Err(TokenError::Malformed),
         }
     }
 
     /// What is checked of every token, and when it expires.
-    fn current_claims(&self, token: &str, now_unix_secs: u64) -> Result<(Claims, u64), TokenError> {
-        let claims = self.signed_claims(token)?;
-        let expires_at = unix_secs(claims.exp.as_ref().ok_or(TokenError::NoExpiry)?, f64::floor);
-        if expires_at <= now_unix_secs {
+    fn current_claims(&self, token: &str, now_unix_secs: u64) -> Result<Signed, TokenError> {
+        let (claims, is_own) = self.signed_claims(token)?;
+        let exp = unix_secs(claims.exp.as_ref().ok_or(TokenError::NoExpiry)?, f64::floor);
+        let leeway = self.leeway_secs as u64;
+        let is_late = exp <= now_unix_secs;
+        let at = if is_late { exp.saturating_add(leeway).min(LATEST_UNIX_SECS) } else { exp };
+        if at <= now_unix_secs {
             return Err(TokenError::Expired);
         }
-        if claims.nbf.as_ref().is_some_and(|nbf| unix_secs(nbf, f64::ceil) > now_unix_secs) {
+        let is_ahead = |date: &Number| unix_secs(date, f64::ceil) > now_unix_secs.saturating_add(leeway);
+        if [&claims.nbf, &claims.iat].into_iter().flatten().any(is_ahead) {
             return Err(TokenError::NotYetValid);
         }
         if let Some(audience) = &self.audience
@@ -248,28 +279,57 @@ impl Tokens {
         if self.issuer.is_some() && self.issuer != claims.iss {
             return Err(TokenError::WrongIssuer);
         }
-        Ok((claims, expires_at))
+        Ok(Signed { claims, is_own, expiry: Expiry { at, is_late } })
     }
 
-    fn signed_claims(&self, token: &str) -> Result<Claims, TokenError> {
+    /// The claims, and whether the server's own secret signed them.
+    fn signed_claims(&self, token: &str) -> Result<(Claims, bool), TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed);
         }
         // Read here first because the crate reports an algorithm that it does not know, `none` included, as broken JSON.
         let header = token.split('.').next().unwrap_or_default();
         let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed)?;
-        let header: JoseHeader = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;
-        if header.alg != "HS256" {
+        let header: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;
+        let algorithm = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        let issuers = keys::algorithm_of(algorithm).filter(|_| self.keys.is_any());
+        if issuers.is_none() && (algorithm != "HS256" || self.secret.is_none()) {
             return Err(TokenError::WrongAlgorithm);
         }
-        if header.crit.is_some() {
+        // Extensions that must be understood (RFC 7515, section 4.1.11): none is, whatever the value says.
+        if header.contains_key("crit") {
             return Err(TokenError::Malformed);
         }
-        decode(token, &self.key, &self.validation).map(|data| data.claims).map_err(|error| match error.kind() {
-            ErrorKind::InvalidSignature => TokenError::BadSignature,
-            ErrorKind::InvalidAlgorithm => TokenError::WrongAlgorithm,
-            _ => TokenError::Malformed,
-        })
+        let kid = match header.get("kid") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(kid)) => Some(kid.as_str()),
+            Some(_) => return Err(TokenError::Malformed),
+        };
+        if token.split('.').count() != 3 {
+            return Err(TokenError::Malformed);
+        }
+        match (issuers, &self.secret) {
+            (Some(algorithm), _) => Ok((self.keys.verify(token, algorithm, kid)?, false)),
+            (None, Some(secret)) => {
+                let decoded = decode(token, secret, &keys::validation(Algorithm::HS256));
+                decoded.map(|data| (data.claims, true)).map_err(|error| refused(&error))
+            }
+            (None, None) => Err(TokenError::WrongAlgorithm),
+        }
+    }
+}
+
+struct Signed {
+    claims: Claims,
+    is_own: bool,
+    expiry: Expiry,
+}
+
+fn refused(error: &Error) -> TokenError {
+    match error.kind() {
+        ErrorKind::InvalidSignature => TokenError::BadSignature,
+        ErrorKind::InvalidAlgorithm => TokenError::WrongAlgorithm,
+        _ => TokenError::Malformed,
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use slog::info;
 
-use self::ask::{Problem, ask, body, game, guard, number, query_text};
+use self::ask::{Problem, ask, body, guard, guard_game, number, query_text};
 use super::routes::Site;
 use crate::{
     protocol::{
@@ -58,7 +58,7 @@ struct GameList {
 }
 
 async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
-    guard(&site, &request)?;
+    guard(&site, &request).await?;
     let after = query_text(&request, "after").filter(|after| !after.is_empty());
     let after = after.map(|after| GameId::parse(&after).map_err(|_| Problem::field("after is a game's name")));
     let limit = number(&request, "limit", 1, MAX_GAMES)?.unwrap_or(DEFAULT_GAMES) as usize;
@@ -92,8 +92,7 @@ async fn on_shard_of(shard: Addr<Shard>, games: Vec<GameId>) -> Option<Vec<Descr
 }
 
 async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
-    guard(&site, &request)?;
-    let game = game(&request)?;
+    let game = guard_game(&site, &request).await?;
     let shown = ask(&site, game, move |local, game| async move {
         let detail = local.ask_room(&game, false, |room| async move { room.show().await }).await?;
         // Text here already: the values of a room do not leave its shard otherwise.
@@ -103,8 +102,7 @@ async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
 }
 
 async fn events(site: web::Data<Site>, request: HttpRequest) -> Answer {
-    guard(&site, &request)?;
-    let game = game(&request)?;
+    let game = guard_game(&site, &request).await?;
     let after = number(&request, "after", 0, u64::MAX)?.unwrap_or(0);
     let limit = number(&request, "limit", 1, MAX_EVENTS)?.unwrap_or(MAX_EVENTS) as usize;
     let page = ask(&site, game, move |local, game| async move {
@@ -116,8 +114,7 @@ async fn events(site: web::Data<Site>, request: HttpRequest) -> Answer {
 }
 
 async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
-    guard(&site, &request)?;
-    let game = game(&request)?;
+    let game = guard_game(&site, &request).await?;
     let key = idempotency_key(&request)?;
     let (max_data, max_state) = (site.door.config.connection.max_message_bytes, site.door.config.room.max_state_bytes);
     let text = body(&site, &request, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
@@ -140,8 +137,7 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
 }
 
 async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
-    guard(&site, &request)?;
-    let game = game(&request)?;
+    let game = guard_game(&site, &request).await?;
     let KickBody { player, ban_s } = parse_kick(&body(&site, &request, payload, ENVELOPE_BYTES).await?)?;
     info!(site.door.logger, "an operator kicks a player"; "game" => %game, "player" => %player, "ban_s" => ban_s);
     let seq = ask(&site, game, move |local, game| async move {
@@ -157,8 +153,7 @@ async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload
 }
 
 async fn close(site: web::Data<Site>, request: HttpRequest) -> Answer {
-    guard(&site, &request)?;
-    let game = game(&request)?;
+    let game = guard_game(&site, &request).await?;
     info!(site.door.logger, "an operator closes a game"; "game" => %game);
     let closed = ask(&site, game, move |local, game| async move {
         local.ask_room(&game, false, |room| async move { room.close().await }).await

@@ -16,11 +16,12 @@ use actix::Addr;
 use actix_http::header::HeaderMap;
 use actix_rt::net::TcpStream;
 use slog::{Logger, warn};
+use tokio::time::timeout_at;
 
 use super::{answer::error_body, upgrade::response};
 use crate::{
     config::{AuthMode, Config},
-    gate::{OperatorError, Operators, address, origin},
+    gate::{Asking, OperatorError, Operators, Scope, address, origin},
     observe::{
         log::{SecurityFields, security},
         metrics::Metrics,
@@ -159,13 +160,38 @@ impl Door {
         origin::admits(gate.allowed_origins.as_deref(), origin, host, open)
     }
 
-    /// E1, for a request with this token.
+    /// E1, for a request with this token from this address: what it opens. Waits while an issuer's keys may still come (A11a).
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub fn admits_operator(&self, token: Option<&str>) -> Result<(), OperatorError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.operators.check(token, now.as_secs()).map(|_| ())
+    pub async fn admits_operator(&self, token: Option<&str>, address: IpAddr) -> Result<Scope, OperatorError> {
+        let until = Instant::now() + self.config.gate.auth.timeout;
+        loop {
+            let instant = Instant::now();
+            let unix_secs = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let round = self.operators.tokens().map_or(0, |tokens| tokens.keys().round());
+            let checked = self.operators.check(token, Asking { address, unix_secs, instant });
+            match (checked, self.operators.tokens()) {
+                (Err(OperatorError::Pending), Some(tokens)) if instant < until => {
+                    let _ = timeout_at(until.into(), tokens.keys().after(round)).await;
+                }
+                (Ok((scope, _)), _) => return Ok(scope),
+                (Err(error), _) => {
+                    self.refuse_operator(error, address);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// A15.
+    fn refuse_operator(&self, error: OperatorError, address: IpAddr) {
+        self.metrics.refused(error.code());
+        if error == OperatorError::Wrong {
+            let reason = error.to_string();
+            let fields = SecurityFields { address: Some(&address), reason: Some(&reason), ..SecurityFields::default() };
+            security(&self.logger, "API_REFUSED", &fields);
+        }
     }
 
     /// The client's address: the trusted proxy's word where there is one, else the socket's.

@@ -1,7 +1,10 @@
 //! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs; everything else is a page or nothing.
 //! Called by actix-web on an HTTP worker's thread.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Addr;
 use actix_web::{
@@ -35,6 +38,17 @@ pub struct Site {
     pub hubs: Hubs,
     /// The port players connect to, when it is another one than this page's.
     pub ws_port: Option<u16>,
+}
+
+/// How long a server is not ready because an issuer cannot be reached: it may have tokens of another, or none to judge.
+const KEYS_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Site {
+    /// Whether all issuers' keys were fetched, or have had time for that.
+    fn has_keys(&self) -> bool {
+        let is_complete = self.door.operators.tokens().is_none_or(|tokens| tokens.keys().is_complete());
+        is_complete || self.started.elapsed() >= KEYS_PATIENCE
+    }
 }
 
 /// Which of the server's duties a listener has (`WS_PORT`, `HTTP_PORT`).
@@ -86,6 +100,8 @@ async fn health(site: web::Data<Site>) -> HttpResponse {
 
 async fn ready(site: web::Data<Site>) -> HttpResponse {
     let (status, name) = match *site.phase.borrow() {
+        // A11a: who comes while no key is known waits for a verdict.
+        Phase::Ready if !site.has_keys() => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         Phase::Ready => (StatusCode::OK, "ready"),
         Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),

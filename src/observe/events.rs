@@ -58,7 +58,7 @@ impl KV for SecurityFields<'_> {
 /// Logs one security event (section 2; `WS_CONNECTION_ESTABLISHED`, `WS_CONNECTION_CLOSED`): a refusal, whose name
 /// contains `_BLOCKED_`, as a warning, everything else as information.
 pub fn security(logger: &Logger, event: &'static str, fields: &SecurityFields<'_>) {
-    if event.contains("_BLOCKED_") {
+    if event.contains("_BLOCKED_") || event == "API_REFUSED" {
         slog::warn!(logger, #SECURITY_TAG, "{}", event; "category" => "SECURITY", "event" => event, fields);
     } else {
         slog::info!(logger, #SECURITY_TAG, "{}", event; "category" => "SECURITY", "event" => event, fields);

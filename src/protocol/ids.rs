@@ -14,7 +14,7 @@ pub struct InvalidId;
 
 impl fmt::Display for InvalidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id is 1 to 64 characters of A-Z a-z 0-9 . _ ~ - and begins with a letter or a digit")
+        f.write_str("an id is 1 to 64 characters of A-Z a-z 0-9 . _ ~ - and begins with a letter or a digit, or, a player's, with ~")
     }
 }
 
@@ -23,13 +23,20 @@ impl std::error::Error for InvalidId {}
 /// `[A-Za-z0-9][A-Za-z0-9._~-]{0,63}` (P1). No percent-decoding: `%2f` is not in the alphabet.
 pub fn is_valid_id(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() <= MAX_ID_BYTES
-        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-'))
+    bytes.len() <= MAX_ID_BYTES && bytes.first().is_some_and(u8::is_ascii_alphanumeric) && is_id_text(text)
+}
+
+/// As another id, or with a `~` at its beginning, where an issuer's name for the player had another character (A11d).
+pub fn is_valid_player(text: &str) -> bool {
+    is_valid_id(text) || (text.len() <= MAX_ID_BYTES && text.strip_prefix('~').is_some_and(is_id_text))
+}
+
+fn is_id_text(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-'))
 }
 
 macro_rules! id_type {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $is_valid:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
@@ -38,7 +45,7 @@ macro_rules! id_type {
             /// # Errors
             /// [`InvalidId`] when the text breaks P1.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                if is_valid_id(text) { Ok(Self(text.into())) } else { Err(InvalidId) }
+                if $is_valid(text) { Ok(Self(text.into())) } else { Err(InvalidId) }
             }
 
             pub fn as_str(&self) -> &str {
@@ -82,22 +89,22 @@ macro_rules! id_type {
 
 id_type! {
     /// `{game}`: names one room; its shard is derived from it.
-    GameId
+    GameId, is_valid_id
 }
 
 id_type! {
     /// `{player}`: names one seat within a room.
-    PlayerId
+    PlayerId, is_valid_player
 }
 
 id_type! {
     /// `{hub}`: names one feed hub.
-    HubId
+    HubId, is_valid_id
 }
 
 id_type! {
     /// `{name}` of `/proxy/{name}`.
-    ProxyId
+    ProxyId, is_valid_id
 }
 
 /// Before the name of a bus, where its log stands among those of games: an underscore begins no game's name (P1).
@@ -138,6 +145,16 @@ mod tests {
     fn p1_accepts_what_the_contract_lists() {
         for id in ["a", "9", "test-game", "A.b_c~d-e", &"x".repeat(64)] {
             assert!(is_valid_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn p1_a_player_may_begin_with_a_tilde_and_nothing_else_may() {
+        for id in ["~", "~7C5f", "~H00", &format!("~{}", "x".repeat(63))] {
+            assert!(PlayerId::parse(id).is_ok() && GameId::parse(id).is_err() && HubId::parse(id).is_err(), "{id}");
+        }
+        for id in ["~/", "~ ", "~é", "-a", "", &format!("~{}", "x".repeat(64))] {
+            assert!(PlayerId::parse(id).is_err(), "{id}");
         }
     }
 

@@ -3,7 +3,10 @@
 
 mod claims;
 mod expiry;
+mod issuers;
+mod providers;
 mod secrecy;
+mod strict;
 
 use serde_json::{Value, json};
 

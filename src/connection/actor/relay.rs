@@ -9,12 +9,15 @@ use actix_web_actors::ws::Message;
 use super::{Connection, Context, Credentials, Local, Place, Target, Terms};
 use crate::{
     clock::Now,
-    gate::{Guest, address::limit_key},
+    gate::{Guest, address::limit_key, token::MAX_TOKEN_BYTES},
     observe::log::{SecurityFields, security},
     protocol::{Cause, error_code},
     proxy::{Entered, Refused, Taken, Visit},
     ws::{DecodeError, Errors, Pause},
 };
+
+/// An `auth` frame with the longest token, and what else stands in it.
+const MAX_AUTH_BYTES: usize = MAX_TOKEN_BYTES + 1024;
 
 /// The longest message that is taken at first. A client that is not let in yet gets no more than everybody else.
 pub(super) fn max_message_bytes(target: &Target, credentials: &Credentials, terms: &Terms, local: &Local) -> usize {
@@ -23,7 +26,11 @@ pub(super) fn max_message_bytes(target: &Target, credentials: &Credentials, term
         Target::Proxy { proxy, .. } if may_enter => local.proxy(proxy).map(|proxy| proxy.max_message_bytes()),
         _ => None,
     }
-    .unwrap_or(terms.connection.max_message_bytes)
+    .unwrap_or_else(|| {
+        let max = terms.connection.max_message_bytes;
+        // A token may be longer than any other message.
+        if terms.tokens.is_some() { max.max(MAX_AUTH_BYTES) } else { max }
+    })
 }
 
 /// How a client of this target is told of errors (X6).

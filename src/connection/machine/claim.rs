@@ -29,7 +29,7 @@ impl Machine {
     /// A5a: a connection over a limit that does not authenticate with its first frame has no claim.
     pub(super) fn first_frame_decides(&self, step: Step) -> Step {
         match step {
-            Step::Join { .. } | Step::Open { .. } | Step::Close { .. } => step,
+            Step::Join { .. } | Step::Open { .. } | Step::AwaitKeys { .. } | Step::Close { .. } => step,
             _ if self.must_replace() => self.refuse_over_limit(),
             _ => step,
         }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AUTH_HINT, EXPIRY_WARNING_MS, Machine, Phase, Step};
+use super::{AUTH_HINT, Machine, Phase, Step};
 use crate::{
     clock::{self, Now},
     protocol::{Cause, ServerFrame, error_code},
@@ -27,13 +27,12 @@ impl Machine {
         {
             return self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
         }
-        if let Some((expiry, announced)) = &mut self.expiry {
-            if *expiry <= now.unix_ms {
+        if let Some(expiry) = &mut self.expiry {
+            if expiry.at <= now.unix_ms {
                 return self.close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
             }
-            let in_ms = *expiry - now.unix_ms;
-            if !*announced && in_ms <= EXPIRY_WARNING_MS && !self.target.is_raw() {
-                *announced = true;
+            if expiry.announce_at.take_if(|at| *at <= now.unix_ms).is_some() {
+                let in_ms = expiry.at - now.unix_ms;
                 return Step::Reply(json_frame(|out| ServerFrame::TokenExpiring { in_ms }.write(out)));
             }
         }
@@ -64,8 +63,8 @@ impl Machine {
         if let Phase::Waiting { deadline, hint_at, .. } = &self.phase {
             due = due.min(hint_at.unwrap_or(*deadline)).min(*deadline);
         }
-        if let Some((expiry, announced)) = self.expiry {
-            let at = if announced || self.target.is_raw() { expiry } else { expiry.saturating_sub(EXPIRY_WARNING_MS) };
+        if let Some(expiry) = &self.expiry {
+            let at = expiry.announce_at.unwrap_or(expiry.at);
             let wait = Duration::from_millis(at.saturating_sub(now.unix_ms));
             due = due.min(now.instant + wait);
         }

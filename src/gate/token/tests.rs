@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::config::Secret;
 
 const NOW: u64 = 1_800_000_000;
 const SECRET: &str = "a secret of the tests";
@@ -25,8 +26,21 @@ fn token(change: Value) -> String {
     signed_with(SECRET, Algorithm::HS256, &claims)
 }
 
+fn tokens(settings: TokenConfig) -> Tokens {
+    let known = ["desk_2-b", "referee"].map(str::to_owned).into();
+    Tokens::new(&settings, &[], known).expect("no keys")
+}
+
+fn settings(secret: &str) -> TokenConfig {
+    TokenConfig { secret: Some(Secret::new(secret)), ..TokenConfig::default() }
+}
+
 fn verify(token: &str) -> Result<Identity, TokenError> {
-    Tokens::new(SECRET, None, None).verify(token, "chess", "alice", NOW)
+    tokens(settings(SECRET)).verify(token, "chess", "alice", NOW)
+}
+
+fn until(at: u64) -> Expiry {
+    Expiry { at, is_late: false }
 }
 
 fn verify_claims(change: Value) -> Result<Identity, TokenError> {
@@ -40,7 +54,7 @@ fn unsigned(header: &Value, signature: &str) -> String {
 
 #[test]
 fn a11_a_good_token_gives_a_player_until_its_expiry() {
-    assert_eq!(verify_claims(json!({})), Ok(Identity { role: Role::Player, expires_at: NOW + 60 }));
+    assert_eq!(verify_claims(json!({})), Ok(Identity { role: Role::Player, expiry: until(NOW + 60) }));
 }
 
 #[test]
@@ -49,7 +63,7 @@ fn a11_a_token_made_elsewhere_has_its_signature_checked_first() {
     let sample = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
         eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.\
         SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c";
-    let of = |secret| Tokens::new(secret, None, None).verify(sample, "chess", "1234567890", NOW);
+    let of = |secret| tokens(settings(secret)).verify(sample, "chess", "1234567890", NOW);
     assert_eq!(of("your-256-bit-secret"), Err(TokenError::NoExpiry));
     assert_eq!(of(SECRET), Err(TokenError::BadSignature));
 }
@@ -89,30 +103,37 @@ fn a11_a_changed_or_foreign_signature_is_refused() {
 }
 
 #[test]
-fn a11_expiry_is_required_and_exact() {
+fn a11_a11b_expiry_is_required_and_exact_and_has_the_leeway() {
     assert_eq!(verify_claims(json!({ "exp": null })), Err(TokenError::NoExpiry));
-    assert_eq!(verify_claims(json!({ "exp": NOW })), Err(TokenError::Expired));
-    assert_eq!(verify_claims(json!({ "exp": NOW - 1 })), Err(TokenError::Expired));
+    assert_eq!(verify_claims(json!({ "exp": NOW - 30 })), Err(TokenError::Expired));
+    let late = verify_claims(json!({ "exp": NOW - 29 })).unwrap().expiry;
+    assert_eq!(late, Expiry { at: NOW + 1, is_late: true });
+    assert_eq!(verify_claims(json!({ "exp": NOW })).unwrap().expiry, Expiry { at: NOW + 30, is_late: true });
+    let strict = tokens(TokenConfig { leeway: std::time::Duration::ZERO, ..settings(SECRET) });
+    let verify = |change| strict.verify(&token(change), "chess", "alice", NOW);
+    assert_eq!(verify(json!({ "exp": NOW })), Err(TokenError::Expired));
+    assert_eq!(verify(json!({ "exp": NOW as f64 + 0.5 })), Err(TokenError::Expired), "rounded to the safe side");
+    assert!(verify(json!({ "exp": NOW + 1 })).is_ok());
     assert_eq!(verify_claims(json!({ "exp": -1 })), Err(TokenError::Expired));
-    assert_eq!(verify_claims(json!({ "exp": NOW as f64 + 0.5 })), Err(TokenError::Expired), "rounded to the safe side");
-    assert!(verify_claims(json!({ "exp": NOW + 1 })).is_ok());
-    assert_eq!(verify_claims(json!({ "exp": 1e300 })).unwrap().expires_at, LATEST_UNIX_SECS);
-    assert_eq!(verify_claims(json!({ "exp": u64::MAX })).unwrap().expires_at, LATEST_UNIX_SECS);
+    assert_eq!(verify_claims(json!({ "exp": 1e300 })).unwrap().expiry.at, LATEST_UNIX_SECS);
+    assert_eq!(verify_claims(json!({ "exp": u64::MAX })).unwrap().expiry.at, LATEST_UNIX_SECS);
     assert_eq!(verify_claims(json!({ "exp": "tomorrow" })), Err(TokenError::Malformed));
 }
 
 #[test]
-fn a11_not_before_is_checked_when_present() {
-    assert!(verify_claims(json!({ "nbf": NOW })).is_ok());
-    assert_eq!(verify_claims(json!({ "nbf": NOW + 1 })), Err(TokenError::NotYetValid));
-    assert_eq!(verify_claims(json!({ "nbf": NOW as f64 + 0.5 })), Err(TokenError::NotYetValid));
-    assert_eq!(verify_claims(json!({ "nbf": "now" })), Err(TokenError::Malformed));
+fn a11_a11b_not_before_and_issued_at_are_checked_when_present_with_the_leeway() {
+    for claim in ["nbf", "iat"] {
+        assert!(verify_claims(json!({ claim: NOW + 30 })).is_ok());
+        assert_eq!(verify_claims(json!({ claim: NOW + 31 })), Err(TokenError::NotYetValid));
+        assert_eq!(verify_claims(json!({ claim: NOW as f64 + 30.5 })), Err(TokenError::NotYetValid));
+        assert_eq!(verify_claims(json!({ claim: "now" })), Err(TokenError::Malformed));
+    }
 }
 
 #[test]
 fn a11_audience_and_issuer_are_checked_only_when_configured() {
     assert!(verify_claims(json!({ "aud": "others", "iss": "them" })).is_ok());
-    let tokens = Tokens::new(SECRET, Some("game"), Some("us"));
+    let tokens = tokens(TokenConfig { audience: Some("game".into()), issuer: Some("us".into()), ..settings(SECRET) });
     let verify = |change| tokens.verify(&token(change), "chess", "alice", NOW);
     assert!(verify(json!({ "aud": "game", "iss": "us" })).is_ok());
     assert!(verify(json!({ "aud": ["site", "game"], "iss": "us" })).is_ok());
@@ -144,10 +165,12 @@ fn a11_a_game_claim_must_admit_the_game() {
 }
 
 #[test]
-fn a11_the_role_is_player_or_spectator() {
-    assert_eq!(verify_claims(json!({ "role": "player" })).unwrap().role, Role::Player);
+fn a11_a11c_the_role_is_player_unless_the_token_says_spectator() {
+    for role in ["player", "authenticated", "", "Spectator", "referee", "two words"] {
+        assert_eq!(verify_claims(json!({ "role": role })).unwrap().role, Role::Player, "{role}");
+    }
     assert_eq!(verify_claims(json!({ "role": "spectator" })).unwrap().role, Role::Spectator);
-    for role in [json!("admin"), json!(""), json!(1), json!(["player"])] {
+    for role in [json!("admin"), json!(1), json!(["player"]), json!({})] {
         assert_eq!(verify_claims(json!({ "role": role })), Err(TokenError::BadRole), "{role}");
     }
 }
@@ -156,12 +179,17 @@ fn a11_the_role_is_player_or_spectator() {
 fn a11_what_is_no_jwt_is_malformed() {
     let good = token(json!({}));
     let long = token(json!({ "padding": "x".repeat(MAX_TOKEN_BYTES) }));
-    let critical = unsigned(&json!({ "alg": "HS256", "crit": ["b64"], "b64": false }), "AAAA");
+    let critical = |crit: Value| {
+        let header = URL_SAFE_NO_PAD.encode(json!({ "alg": "HS256", "crit": crit }).to_string());
+        format!("{header}.{}", good.split_once('.').unwrap().1)
+    };
     for bad in ["", ".", "..", "a.b.c", "é.é.é", &good.replace('.', ""), &format!("{good}.x"), &format!(" {good}")] {
         assert_eq!(verify(bad), Err(TokenError::Malformed), "{bad}");
     }
-    assert_eq!(verify(&long), Err(TokenError::Malformed), "over 8 KiB");
-    assert_eq!(verify(&critical), Err(TokenError::Malformed), "an extension that must be understood");
+    assert_eq!(verify(&long), Err(TokenError::Malformed), "over 16 KiB");
+    for crit in [json!(["b64"]), json!([]), json!(null)] {
+        assert_eq!(verify(&critical(crit.clone())), Err(TokenError::Malformed), "must be understood: {crit}");
+    }
     assert_eq!(verify(&signed_with(SECRET, Algorithm::HS256, &json!([1]))), Err(TokenError::Malformed));
 }
 
@@ -188,16 +216,20 @@ proptest! {
 
 #[test]
 fn a11_x1_a_guest_may_be_anybody_and_goes_where_the_token_lets_it() {
-    let verify = |change: Value, place| Tokens::new(SECRET, None, None).verify_guest(&token(change), place, NOW);
-    let guest =
-        |name: Option<&str>, role: &str| Ok((Guest { name: name.map(str::to_owned), role: role.to_owned() }, NOW + 60));
+    let verify = |change: Value, place| tokens(settings(SECRET)).verify_guest(&token(change), place, NOW);
+    let guest = |name: Option<&str>, role: &str| {
+        Ok((Guest { name: name.map(str::to_owned), role: role.to_owned() }, until(NOW + 60)))
+    };
     for place in [Place::Hub("options"), Place::Proxy("options")] {
         assert_eq!(verify(json!({}), place), guest(Some("alice"), "player"));
         assert_eq!(verify(json!({"sub": null, "role": "desk_2-b", "game": "chess"}), place), guest(None, "desk_2-b"));
-        for bad in [json!(""), json!("two words"), json!("x".repeat(33)), json!(1), json!(["player"])] {
+        for unknown in ["", "two words", "authenticated", &"x".repeat(33)] {
+            assert_eq!(verify(json!({ "role": unknown }), place), guest(Some("alice"), "player"), "{unknown}");
+        }
+        for bad in [json!(1), json!(["player"])] {
             assert_eq!(verify(json!({ "role": bad }), place), Err(TokenError::BadRole), "{bad}");
         }
-        assert_eq!(verify(json!({"exp": NOW}), place), Err(TokenError::Expired));
+        assert_eq!(verify(json!({"exp": NOW - 30}), place), Err(TokenError::Expired));
     }
     for (place, claim, other, wrong) in [
         (Place::Hub("options"), "hub", "proxy", TokenError::WrongHub),
@@ -210,4 +242,41 @@ fn a11_x1_a_guest_may_be_anybody_and_goes_where_the_token_lets_it() {
             assert_eq!(verify(json!({ claim: refused }), place), Err(wrong), "{claim} {refused}");
         }
     }
+}
+
+#[test]
+fn a11c_roles_come_from_the_claim_that_the_settings_name_and_are_mapped() {
+    let roles = [("service_role", "admin"), ("authenticated", "referee"), ("guest", "spectator")];
+    let tokens = tokens(TokenConfig {
+        role_claim: "app_metadata.role".into(),
+        roles: roles.map(|(theirs, ours)| (theirs.to_owned(), ours.to_owned())).into(),
+        ..settings(SECRET)
+    });
+    let token = |role: Value| token(json!({ "role": "spectator", "app_metadata": { "role": role } }));
+    let guest = |role: Value| tokens.verify_guest(&token(role), Place::Hub("h"), NOW).map(|(guest, _)| guest.role);
+    for (role, expected) in [
+        (json!("authenticated"), "referee"),
+        (json!("guest"), "spectator"),
+        (json!("desk_2-b"), "desk_2-b"),
+        (json!("other"), "player"),
+        (json!(null), "player"),
+        (json!(["x", "guest", "authenticated"]), "spectator"),
+    ] {
+        assert_eq!(guest(role.clone()).as_deref(), Ok(expected), "{role}");
+    }
+    assert_eq!(guest(json!(["x"])), Err(TokenError::BadRole));
+    assert!(tokens.verify_admin(&token(json!("service_role")), NOW).is_ok());
+    assert!(tokens.verify_admin(&token(json!("admin")), NOW).is_ok(), "the secret's own word");
+    assert_eq!(tokens.verify_admin(&token(json!("authenticated")), NOW), Err(TokenError::BadRole));
+}
+
+#[test]
+fn a11d_the_player_comes_from_the_claim_that_the_settings_name() {
+    let by_id = tokens(TokenConfig { player_claim: "user.id".into(), ..settings(SECRET) });
+    let by_url = tokens(TokenConfig { player_claim: "https://id.example/player".into(), ..settings(SECRET) });
+    assert!(by_id.verify(&token(json!({"user": {"id": "a|b"}})), "chess", "a~7Cb", NOW).is_ok());
+    assert!(by_id.verify(&token(json!({"user": {"id": 17}})), "chess", "17", NOW).is_ok());
+    assert!(by_url.verify(&token(json!({"https://id.example/player": "bob"})), "chess", "bob", NOW).is_ok());
+    assert_eq!(by_id.verify(&token(json!({})), "chess", "alice", NOW), Err(TokenError::WrongPlayer));
+    assert_eq!(verify_claims(json!({"sub": 17})), Err(TokenError::Malformed));
 }

@@ -14,16 +14,16 @@ use tokio::time::timeout;
 
 use crate::{
     gate::{
-        OperatorError,
+        OperatorError, Scope,
         credentials::{find_token, query_value},
     },
     http::{
         answer::{error_body, fresh},
-        door::header_text,
+        door::{header_text, peer_address},
         flow::Flow,
         routes::Site,
     },
-    protocol::{Cause, FrameError, GameId, error_code, ids::InvalidId, number::integer_in_query},
+    protocol::{Cause, FrameError, GameId, HubId, error_code, ids::InvalidId, number::integer_in_query},
     registry::{
         Local, Phase,
         operate::{Refused, on_shard, owner},
@@ -39,11 +39,14 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     message: String,
+    /// In seconds.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { status, code, message: message.into(), retry_after }
     }
 
     pub fn field(message: &str) -> Self {
@@ -75,8 +78,8 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, "1"));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         response.json(error_body(self.code, &self.message))
     }
@@ -103,8 +106,14 @@ impl From<OperatorError> for Problem {
         let status = match error {
             OperatorError::Missing => StatusCode::UNAUTHORIZED,
             OperatorError::Wrong => StatusCode::FORBIDDEN,
+            OperatorError::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            OperatorError::Pending => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self::new(status, error.code(), error.to_string())
+        let mut problem = Self::new(status, error.code(), error.to_string());
+        if let OperatorError::Limited(left) = error {
+            problem.retry_after = Some(left.as_secs() + 1);
+        }
+        problem
     }
 }
 
@@ -141,23 +150,43 @@ impl From<Refused> for Problem {
     }
 }
 
-/// E1, and nothing new while the server stops (A6).
-pub fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
+/// E1 for a call that is about no single game or hub, and nothing new while the server stops (A6).
+pub async fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
+    let scope = operator(site, request).await?;
+    if scope.is_everything() { Ok(()) } else { Err(out_of_scope()) }
+}
+
+/// E1 for the game in the path (P1, A11e).
+pub async fn guard_game(site: &Site, request: &HttpRequest) -> Result<GameId, Problem> {
+    let scope = operator(site, request).await?;
+    let game = id(request, GameId::parse)?;
+    if scope.admits_game(game.as_str()) { Ok(game) } else { Err(out_of_scope()) }
+}
+
+/// E1 for the hub in the path (P1, A11e).
+pub async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, Problem> {
+    let scope = operator(site, request).await?;
+    let hub = id(request, HubId::parse)?;
+    if scope.admits_hub(hub.as_str()) { Ok(hub) } else { Err(out_of_scope()) }
+}
+
+async fn operator(site: &Site, request: &HttpRequest) -> Result<Scope, Problem> {
     let token = find_token(header_text(request.headers(), "authorization").as_deref(), &[], None, false);
-    site.door.admits_operator(token.as_deref())?;
+    let address = site.door.client_address(peer_address(request.peer_addr()), request.headers());
+    let scope = site.door.admits_operator(token.as_deref(), address).await?;
     if *site.phase.borrow() == Phase::Draining {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
     }
-    Ok(())
+    Ok(scope)
 }
 
-/// The game in the path (P1).
-pub fn game(request: &HttpRequest) -> Result<GameId, Problem> {
-    id(request, GameId::parse)
+fn out_of_scope() -> Problem {
+    let message = "the token is for another game, hub or proxy alone";
+    Problem::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
 /// The id behind `/api/games/` or `/api/hubs/` (P1).
-pub fn id<I>(request: &HttpRequest, parse: impl FnOnce(&str) -> Result<I, InvalidId>) -> Result<I, Problem> {
+fn id<I>(request: &HttpRequest, parse: impl FnOnce(&str) -> Result<I, InvalidId>) -> Result<I, Problem> {
     // As it came: `match_info` would decode what P1 does not allow.
     let name = request.uri().path().split('/').nth(3).unwrap_or_default();
     parse(name).map_err(|InvalidId| Problem::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))

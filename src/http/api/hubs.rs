@@ -55,15 +55,14 @@ fn line<'a>(site: &'a Site, id: String, metrics: &HubMetrics) -> HubLine<'a> {
 }
 
 async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
-    guard(&site, &request)?;
+    guard(&site, &request).await?;
     let hubs = site.door.metrics.hubs();
     let lines: Vec<_> = hubs.into_iter().map(|(id, metrics)| line(&site, id, &metrics)).collect();
     Ok(ask::json(&serde_json::json!({ "hubs": lines })))
 }
 
 async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
-    guard(&site, &request)?;
-    let id = ask::id(&request, HubId::parse)?;
+    let id = ask::guard_hub(&site, &request).await?;
     let metrics = site.door.metrics.hubs().remove(id.as_str()).ok_or_else(no_such_hub)?;
     let topic_list = match site.hubs.get(&id) {
         Some(Ok(hub)) => {
@@ -75,8 +74,8 @@ async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
 }
 
 async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
-    guard(&site, &request)?;
-    let (hub, topic) = (bus(&site, &ask::id(&request, HubId::parse)?)?, topic(&request)?);
+    let id = ask::guard_hub(&site, &request).await?;
+    let (hub, topic) = (bus(&site, &id)?, topic(&request)?);
     let max_data = site.door.config.connection.max_message_bytes;
     let data = parse_publish(&body(&site, &request, payload, max_data + ENVELOPE_BYTES).await?)?;
     if data.as_str().len() > max_data {

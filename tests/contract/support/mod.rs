@@ -4,6 +4,7 @@
 mod client;
 mod data;
 mod http;
+mod issuer;
 pub mod rogue;
 mod server;
 mod witness;
@@ -11,6 +12,7 @@ mod witness;
 pub use client::{Client, RawSocket, Seat, assert_ended};
 pub use data::DataDir;
 pub use http::Response;
+pub use issuer::{Issuer, SigningKey};
 pub use server::Server;
 pub use witness::{Absent, Witness, assert_agreement, seqs};
 

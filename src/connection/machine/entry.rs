@@ -1,0 +1,132 @@
+//! Owns how a connection gets in: its token is judged, at once or when the issuer's keys have come, or replaced by another.
+//! Called by `machine` with what came with the handshake and with `auth` frames, and by the actor when keys have come.
+
+use super::{EXPIRY_WARNING_MS, Expiry, Judged, Machine, Phase, Step, claim};
+use crate::{
+    clock::Now,
+    connection::pass::{BadToken, Pass, Standing, Unverified},
+    gate::Asking,
+    protocol::{Cause, error_code},
+};
+
+impl Machine {
+    pub(super) fn authenticate(
+        &mut self,
+        token: Option<String>,
+        session: Option<String>,
+        seq: Option<u64>,
+        now: Now,
+    ) -> Step {
+        if let Some(standing) = self.open_standing() {
+            // Development mode joined at once; it is too late for this session, and silence would lose events.
+            return match session {
+                Some(_) if matches!(standing, Standing::Seated(_)) => self.reply_error(
+                    error_code::INVALID_FIELD,
+                    "this server is open: resume with ?session=…&seq=… when connecting",
+                    None,
+                ),
+                _ => Step::Nothing,
+            };
+        }
+        let enters = match &mut self.phase {
+            Phase::Waiting { credentials, .. } => {
+                // A relay is where the secret in the query led this connection; one in the frame comes too late for that.
+                let session = session.filter(|_| !self.target.is_raw()).or_else(|| credentials.session.take());
+                Some((session, seq.or(credentials.seen)))
+            }
+            Phase::Joined(_) => None,
+        };
+        self.present(token.unwrap_or_default(), enters, now)
+    }
+
+    /// A token is there; `enters` is what one enters with, `None` for a token that replaces another.
+    pub(super) fn present(&mut self, token: String, enters: Option<(Option<String>, Option<u64>)>, now: Now) -> Step {
+        let timeout = self.terms.auth_timeout;
+        // One over a limit may not hold its place for long.
+        let until = now.instant + if self.must_replace() { timeout.min(claim::TIMEOUT) } else { timeout };
+        self.judge_token(Judged { token, enters, until }, now)
+    }
+
+    /// The issuers' keys have changed, or the wait is over.
+    pub fn judge(&mut self, now: Now) -> Step {
+        // The client was not read meanwhile.
+        self.heartbeat.alive();
+        match self.judged.take() {
+            Some(judged) => {
+                let step = self.judge_token(judged, now);
+                self.first_frame_decides(step)
+            }
+            None => Step::Nothing,
+        }
+    }
+
+    fn judge_token(&mut self, judged: Judged, now: Now) -> Step {
+        let asking = Asking { address: self.address, unix_secs: now.unix_ms / 1000, instant: now.instant };
+        match self.target.verify(&self.terms, &judged.token, asking) {
+            Ok(pass) => match judged.enters {
+                Some((session, seen)) => {
+                    self.expire(&pass, now);
+                    self.join(pass.standing, session, seen, true)
+                }
+                None => self.renew(&pass, now),
+            },
+            Err(Unverified::Bad(bad)) => self.refuse_token(&bad),
+            Err(Unverified::Pending { .. }) if judged.until <= now.instant => {
+                let message = "the issuer's keys are not known at the moment; reconnect later";
+                self.refuse_token(&BadToken {
+                    cause: Cause::Unavailable,
+                    code: error_code::UNAVAILABLE,
+                    message: message.into(),
+                })
+            }
+            Err(Unverified::Pending { round }) => {
+                let until = judged.until;
+                if judged.enters.is_some() {
+                    self.phase = Phase::Waiting { deadline: until, hint_at: None, credentials: Box::default() };
+                }
+                self.judged = Some(judged);
+                Step::AwaitKeys { round, until }
+            }
+        }
+    }
+
+    /// A13: another token for the same standing.
+    fn renew(&mut self, pass: &Pass, now: Now) -> Step {
+        match &self.phase {
+            Phase::Joined(standing) if pass.standing == *standing => {
+                self.expire(pass, now);
+                Step::Nothing
+            }
+            _ => self.reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
+        }
+    }
+
+    pub(super) fn join(
+        &mut self,
+        standing: Standing,
+        session: Option<String>,
+        seen: Option<u64>,
+        authenticated: bool,
+    ) -> Step {
+        self.phase = Phase::Joined(standing.clone());
+        match standing {
+            Standing::Seated(role) => Step::Join { role, session, seen, authenticated },
+            Standing::Guest(guest) if self.target.is_raw() => Step::Open { guest, session, seen },
+            Standing::Guest(guest) => Step::Enter(Some(guest)),
+            Standing::Operator => Step::Enter(None),
+        }
+    }
+
+    fn expire(&mut self, pass: &Pass, now: Now) {
+        self.expiry = pass.expiry.map(|expiry| {
+            let at = expiry.at.saturating_mul(1000);
+            let announce_at = if expiry.is_late { now.unix_ms } else { at.saturating_sub(EXPIRY_WARNING_MS) };
+            Expiry { at, announce_at: Some(announce_at).filter(|_| !self.target.is_raw()) }
+        });
+        self.renewed = true;
+    }
+
+    fn refuse_token(&self, bad: &BadToken) -> Step {
+        self.close(bad.cause, bad.code, &bad.message)
+    }
+}
