@@ -70,6 +70,8 @@ impl Machine {
                 }
                 None => self.renew(&pass, now),
             },
+            // A5 comes before A7.
+            Err(Unverified::Bad(_)) if self.must_replace() => self.refuse_over_limit(),
             Err(Unverified::Bad(bad)) => self.refuse_token(&bad),
             Err(Unverified::Pending { .. }) if judged.until <= now.instant => {
                 let message = "the issuer's keys are not known at the moment; reconnect later";

@@ -48,6 +48,7 @@ fn a5_an_undeclared_proxy_is_warned_of_once_and_named_to_the_player_it_refuses()
     let message = last["message"].as_str().expect("a message");
     assert_eq!((ended.code, &last["code"]), (1008, &serde_json::json!("connection_limit")));
     assert!(message.contains("CLIENT_IP_HEADER") && message.contains("x-forwarded-for"), "{message}");
+    server.wait_for_line(|line| line.contains("CLIENT_IP_HEADER is unset: all its clients").then_some(()));
     let warnings = server.log_text().matches("CLIENT_IP_HEADER is unset: all its clients").count();
     assert_eq!(warnings, 1, "{}", server.log_text());
     // Who comes without a proxy is not told of one.
