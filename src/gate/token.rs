@@ -185,6 +185,11 @@ impl Tokens {
         &self.keys
     }
 
+    /// Whether some tokens can be judged: there is a key of the settings, or all that are fetched have come.
+    pub fn is_ready(&self) -> bool {
+        self.secret.is_some() || self.keys.has_fixed() || self.keys.is_complete()
+    }
+
     /// Checks a token for a player in a game (A11).
     ///
     /// # Errors

@@ -44,9 +44,9 @@ pub struct Site {
 const KEYS_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Site {
-    /// Whether all issuers' keys were fetched, or have had time for that.
+    /// Whether tokens can be judged, or the issuers have had time to answer.
     fn has_keys(&self) -> bool {
-        let is_complete = self.door.operators.tokens().is_none_or(|tokens| tokens.keys().is_complete());
+        let is_complete = self.door.operators.tokens().is_none_or(|tokens| tokens.is_ready());
         is_complete || self.started.elapsed() >= KEYS_PATIENCE
     }
 }

@@ -54,6 +54,11 @@ impl Keys {
         !self.fixed.is_empty() || !self.known().issuers.is_empty()
     }
 
+    /// Whether the settings have a key themselves.
+    pub fn has_fixed(&self) -> bool {
+        !self.fixed.is_empty()
+    }
+
     /// Whether every issuer's keys were fetched once.
     pub fn is_complete(&self) -> bool {
         self.known().issuers.iter().all(Option::is_some)
