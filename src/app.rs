@@ -273,6 +273,13 @@ fn proxies(config: &Config, dialer: &Dialer, metrics: &Metrics, logger: &Logger)
         let plan = ProxyPlan::new(proxy, queue_bytes, dialer.clone(), metrics, logger.clone());
         plan.ok_or_else(|| StartError::Config(format!("a proxy cannot be called {:?}", proxy.id)))
     };
+    let is_open = matches!(config.gate.auth.mode, AuthMode::Open);
+    // X5: without AUTH=off it would be off.
+    for ProxyConfig { id, .. } in
+        config.proxies.iter().filter(|proxy| is_open && proxy.spends_credential && proxy.off.is_none())
+    {
+        warn!(logger, "[Proxy {id}] anybody may spend the server's credential here: AUTH=off, and no JWT_SECRET"; "proxy" => id);
+    }
     config.proxies.iter().map(plan).collect()
 }
 

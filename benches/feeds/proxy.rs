@@ -80,8 +80,13 @@ pub async fn run(way: Way, sessions: usize, rate: u64, time: Duration) -> io::Re
         format!("proxies: {{ openai: {{ budget: {{ sessions: {sessions}, sessions_per_player: {sessions} }} }} }}\n");
     std::fs::write(config.path(), proxies)?;
     let path = config.path().to_str().ok_or_else(|| io::Error::other("a path that is not UTF-8"))?;
-    let settings =
-        [("DURABILITY", "memory"), ("OPENAI_API_KEY", "bench"), ("OPENAI_REALTIME_URL", &url), ("CONFIG_FILE", path)];
+    let settings = [
+        ("AUTH", "off"),
+        ("DURABILITY", "memory"),
+        ("OPENAI_API_KEY", "bench"),
+        ("OPENAI_REALTIME_URL", &url),
+        ("CONFIG_FILE", path),
+    ];
     let server = Server::start(&settings)?;
     let (addresses, path) = match way {
         Way::Straight => (vec![echo], "/v1/realtime"),

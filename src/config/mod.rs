@@ -66,6 +66,8 @@ pub struct Config {
     /// At least 1; `SHARDS=0` has become the number of cores.
     pub shards: usize,
     pub platform: Option<Platform>,
+    /// `AUTH=off`.
+    pub is_open_on_purpose: bool,
     /// What the operator should know at the start: what is set and not read, and what is often mistaken.
     pub warnings: Vec<Problem>,
 }
@@ -171,8 +173,10 @@ impl Config {
             proxies: feeds::read::proxies(&mut reader, proxies),
             upstream: feeds::read::upstream(&mut reader),
             platform,
+            is_open_on_purpose: reader.text(&table::AUTH).as_deref() == Some("off"),
             warnings: Vec::new(),
         };
+        feeds::credential::lock(&mut config.proxies, &config.gate.auth, config.is_open_on_purpose);
         let mut problems = reader.into_problems();
         let unread = unread::variables(&source);
         if !problems.is_empty() {

@@ -41,6 +41,7 @@ pub fn config() -> ProxyConfig {
             allow_insecure: false,
             max_sent_bytes: 1 << 20,
         },
+        spends_credential: false,
         query: Vec::new(),
         query_defaults: Vec::new(),
         query_instead: Vec::new(),

@@ -28,10 +28,17 @@ use crate::support::{Server, token, unix_secs};
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 
+/// X5: without tokens a proxy with a key needs this.
+fn open(settings: &[(&str, &str)]) -> Vec<(&'static str, &'static str)> {
+    let has_tokens = settings.iter().any(|(name, _)| *name == "JWT_SECRET");
+    if has_tokens { Vec::new() } else { vec![("AUTH", "off")] }
+}
+
 /// The server with the shipped proxy `openai` in front of this upstream.
 fn serve(upstream: &Upstream, more: &[(&str, &str)]) -> Server {
     let url = upstream.url();
-    Server::start(&[&[("OPENAI_API_KEY", KEY), ("OPENAI_REALTIME_URL", &url)], more].concat())
+    let open = open(more);
+    Server::start(&[&[("OPENAI_API_KEY", KEY), ("OPENAI_REALTIME_URL", &url)], &open[..], more].concat())
 }
 
 /// A configuration file with the proxy `test` in front of this upstream; `keys` are lines of YAML.
@@ -49,7 +56,8 @@ fn described(upstream: &Upstream, keys: &[&str]) -> NamedTempFile {
 fn serve_described(upstream: &Upstream, keys: &[&str], more: &[(&str, &str)]) -> (Server, NamedTempFile) {
     let file = described(upstream, keys);
     let path = file.path().to_str().expect("a path in UTF-8");
-    let server = Server::start(&[&[("CONFIG_FILE", path), ("TEST_KEY", KEY)], more].concat());
+    let open = open(more);
+    let server = Server::start(&[&[("CONFIG_FILE", path), ("TEST_KEY", KEY)], &open[..], more].concat());
     (server, file)
 }
 
@@ -155,6 +163,45 @@ fn x1_a_proxy_without_its_key_closes_with_4004_and_names_the_variable() {
     let message = Peer::connect(&server, "/proxy/openai").refused(4004, "no_such_proxy");
     assert!(message.contains("OPENAI_API_KEY"), "{message}");
     Peer::connect(&server, "/proxy/nobody").refused(4004, "no_such_proxy");
+}
+
+#[test]
+fn x5_without_tokens_a_proxy_with_a_credential_is_off_unless_that_is_said_on_purpose() {
+    let upstream = Upstream::start();
+    let url = upstream.url();
+    let openai = [("OPENAI_API_KEY", KEY), ("OPENAI_REALTIME_URL", url.as_str())];
+    let server = Server::start(&openai);
+    let message = Peer::connect(&server, "/proxy/openai").refused(4004, "no_such_proxy");
+    assert!(message.contains("JWT_SECRET") && message.contains("AUTH=off"), "{message}");
+    assert!(upstream.is_alone());
+
+    let server = Server::start(&[&openai[..], &[("AUTH", "off")]].concat());
+    let warning = server.wait_for_log(|line| line["level"] == "warn" && line["proxy"] == "openai");
+    assert!(warning["message"].as_str().is_some_and(|text| text.contains("AUTH=off")), "{warning}");
+    Peer::enter(&server, "/proxy/openai");
+
+    let mut file = tempfile::Builder::new().suffix(".yaml").tempfile().expect("a file");
+    let kinds = [
+        ("free", format!("url: \"{url}?lang=de\"\n    headers: {{ User-Agent: innkeeper }}")),
+        ("header", format!("url: \"{url}\"\n    headers: {{ X-Whatever: \"${{TEST_KEY}}\" }}")),
+        ("literal", format!("url: \"{url}\"\n    headers: {{ X-Api-Key: sk-1 }}")),
+        ("parameter", format!("url: \"{url}?k=${{TEST_KEY}}\"")),
+        ("named", format!("url: \"{url}?api-key=sk-1\"")),
+        ("added", format!("url: \"{url}\"\n    query: [k]\n    query_defaults: {{ k: \"${{TEST_KEY}}\" }}")),
+        ("elsewhere", "url: \"${TEST_URL}\"".to_owned()),
+    ];
+    let proxies: Vec<String> = kinds.iter().map(|(name, keys)| format!("  {name}:\n    {keys}\n")).collect();
+    file.write_all(format!("proxies:\n{}", proxies.concat()).as_bytes()).expect("written");
+    let path = file.path().to_str().expect("a path in UTF-8");
+    let server = Server::start(&[("CONFIG_FILE", path), ("TEST_KEY", KEY), ("TEST_URL", &url)]);
+    for (name, _) in &kinds {
+        let path = format!("/proxy/{name}");
+        if ["free", "elsewhere"].contains(name) {
+            Peer::enter(&server, &path);
+        } else {
+            Peer::connect(&server, &path).refused(4004, "no_such_proxy");
+        }
+    }
 }
 
 #[test]

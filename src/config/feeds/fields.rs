@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{
+    credential,
     expand::{Place, expand},
     keys::Key,
 };
@@ -41,6 +42,8 @@ pub(super) struct Scope<'a> {
     pub problems: &'a mut Problems,
     /// Variables that are unset, each once, in the order they were met.
     pub missing: Vec<String>,
+    /// A variable was met that may be a credential; whoever asks sets it back before.
+    pub has_credential: bool,
 }
 
 impl Scope<'_> {
@@ -64,6 +67,10 @@ impl Scope<'_> {
         for (name, wrong) in &expanded.bad {
             self.problems.add_once(name, wrong);
         }
+        self.has_credential |= match place {
+            Place::Url => credential::is_in_url(text),
+            _ => !expanded.used.is_empty(),
+        };
         let whole = expanded.missing.is_empty() && expanded.bad.is_empty();
         for name in expanded.missing {
             if !self.missing.contains(&name) {

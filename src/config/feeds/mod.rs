@@ -1,6 +1,7 @@
 //! Owns what an operator says of feed hubs and proxies (sections 6 and 7): plain structs, every secret wrapped (A12).
 //! Called by `app`, which starts them, and by `hub`, `proxy` and `ws::dial`, which carry them out.
 
+pub(super) mod credential;
 mod endpoint;
 mod expand;
 mod feed;
@@ -246,6 +247,8 @@ pub struct ProxyConfig {
     pub off: Option<String>,
     /// Of one that is off it says nothing.
     pub endpoint: EndpointConfig,
+    /// X5: URL or headers have a credential of the server's.
+    pub spends_credential: bool,
     /// Query parameters that a client may set; what else it sends is left out.
     pub query: Vec<String>,
     /// Of these parameters, what holds when the client sets none.

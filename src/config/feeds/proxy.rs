@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Budget, EndpointConfig, ProxyConfig, endpoint,
+    Budget, EndpointConfig, ProxyConfig, credential, endpoint,
     expand::Place,
     fields::{At, Entry, Fields, Scope, is_empty, texts},
     hub::checked_role,
@@ -20,8 +20,10 @@ pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Op
         scope.complain(&fields.at.clone(), "has no url");
     }
     let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
+    scope.has_credential = false;
     let endpoint = endpoint::endpoint(&mut fields, &keys::PROXY_MAX_MESSAGE_BYTES, max_client_message_bytes, scope);
     let (query, query_defaults) = query(&mut fields, scope);
+    let has_variable = scope.has_credential;
     let query_instead = query_instead(&mut fields, scope);
     let roles = roles(&mut fields, scope);
     let allowed_types = fields.texts(&keys::ALLOWED_TYPES, Place::Plain, scope).map(|(_, types)| types);
@@ -40,10 +42,12 @@ pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Op
         None if off.is_none() => return None,
         _ => nowhere(),
     };
+    let spends_credential = has_variable || credential::is_named(&endpoint, &query_defaults);
     Some(ProxyConfig {
         id,
         off,
         endpoint,
+        spends_credential,
         query,
         query_defaults,
         query_instead,

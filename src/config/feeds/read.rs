@@ -32,7 +32,8 @@ pub(in crate::config) fn upstream(reader: &mut Reader<'_>) -> UpstreamConfig {
 /// In the order of their names.
 pub(in crate::config) fn hubs(reader: &mut Reader<'_>, file: Option<Described>) -> Vec<HubConfig> {
     let mut named = of_setting(reader);
-    let mut scope = Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new() };
+    let mut scope =
+        Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new(), has_credential: false };
     overlay(&mut named, "hubs", file, &keys::PROVIDER, &mut scope);
     let described = named.into_iter().filter_map(|named| {
         let (id, provider, fields) = named.described("hubs", shipped::HUBS, &mut scope)?;
@@ -46,7 +47,8 @@ pub(in crate::config) fn hubs(reader: &mut Reader<'_>, file: Option<Described>) 
 pub(in crate::config) fn proxies(reader: &mut Reader<'_>, file: Option<Described>) -> Vec<ProxyConfig> {
     let shipped = shipped::PROXIES.iter().map(|shipped| Named::of_program("proxies", shipped.name, shipped.name));
     let mut named: Vec<Named> = shipped.collect();
-    let mut scope = Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new() };
+    let mut scope =
+        Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new(), has_credential: false };
     overlay(&mut named, "proxies", file, &keys::PROXY_PROVIDER, &mut scope);
     let described = named.into_iter().filter_map(|named| {
         let (id, _, fields) = named.described("proxies", shipped::PROXIES, &mut scope)?;

@@ -89,7 +89,7 @@ fn x4_what_the_upstream_refuses_is_told_to_the_client() {
     let port =
         TcpStream::connect(("127.0.0.1", server.port)).expect("connected").local_addr().expect("an address").port();
     let url = format!("ws://127.0.0.1:{port}");
-    let server = Server::start(&[("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url)]);
+    let server = Server::start(&[("AUTH", "off"), ("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url)]);
     Peer::enter(&server, "/proxy/openai").refused(1011, "upstream_failed");
 }
 
@@ -156,7 +156,7 @@ fn x4_a_client_that_goes_while_the_upstream_is_being_opened_leaves_nothing_behin
     // A listener that never answers a handshake.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("ws://127.0.0.1:{}", silent.local_addr().expect("an address").port());
-    let server = Server::start(&[("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url)]);
+    let server = Server::start(&[("AUTH", "off"), ("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url)]);
     let client = Peer::enter(&server, "/proxy/openai");
     let (mut held, _) = silent.accept().expect("the proxy dials");
     server.wait_for_metric("innkeeper_proxy_sessions{proxy=\"openai\"}", 1.0);

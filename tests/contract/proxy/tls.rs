@@ -61,7 +61,8 @@ fn echo(stream: TcpStream, config: Arc<ServerConfig>) {
 fn x1_large_frames_pass_both_ways_over_tls_to_an_upstream_of_a_trusted_authority() {
     let (url, ca_file) = start();
     let ca_file = ca_file.path().to_str().expect("a path in UTF-8");
-    let settings = [("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url), ("UPSTREAM_CA_FILE", ca_file)];
+    let settings =
+        [("AUTH", "off"), ("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url), ("UPSTREAM_CA_FILE", ca_file)];
     let server = Server::start(&settings);
     let mut client = Peer::enter(&server, "/proxy/openai");
     let chunk = |i: u8| Message::binary(vec![i; 100_000]);
@@ -85,7 +86,7 @@ fn x1_large_frames_pass_both_ways_over_tls_to_an_upstream_of_a_trusted_authority
 #[test]
 fn x1_an_upstream_that_nobody_vouches_for_is_not_talked_to() {
     let (url, _) = start();
-    let server = Server::start(&[("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url)]);
+    let server = Server::start(&[("AUTH", "off"), ("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url)]);
     Peer::enter(&server, "/proxy/openai").refused(1011, "upstream_failed");
     let failed = server.wait_for_log(|line| line["message"] == "[Proxy openai] upstream failed");
     assert!(failed["error"].as_str().is_some_and(|error| error.contains("TLS")), "{failed}");

@@ -1,0 +1,41 @@
+//! Owns which proxies spend a credential of the server's, and that such a one is off where nobody proves who they are (X5).
+//! Called by `fields` and `proxy` of this folder, and by `Config`.
+
+use super::{EndpointConfig, ProxyConfig};
+use crate::config::auth::{AuthConfig, AuthMode};
+
+/// A header or parameter whose name has one of these is a credential, wherever its value comes from.
+const WORDS: [&str; 8] = ["auth", "key", "token", "secret", "password", "cookie", "credential", "signature"];
+
+/// Whether a URL, as it is written in a description, has a variable behind its host.
+pub(super) fn is_in_url(template: &str) -> bool {
+    template.match_indices("${").any(|(at, _)| {
+        let before = &template[..at];
+        let rest = before.split_once("://").map_or(before, |(_, rest)| rest);
+        rest.contains(['/', '?'])
+    })
+}
+
+/// Whether headers, or parameters of the URL or added to it, are credentials by their names.
+pub(super) fn is_named(endpoint: &EndpointConfig, defaults: &[(String, String)]) -> bool {
+    let is_credential = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        WORDS.iter().any(|word| name.contains(word))
+    };
+    let query = endpoint.url.expose().split_once('?').map_or("", |(_, query)| query);
+    endpoint.headers.iter().any(|(name, _)| is_credential(name))
+        || defaults.iter().any(|(name, _)| is_credential(name))
+        || query.split('&').any(|pair| is_credential(pair.split('=').next().unwrap_or_default()))
+}
+
+/// Switches off what strangers could spend.
+pub(in crate::config) fn lock(proxies: &mut [ProxyConfig], auth: &AuthConfig, is_open_on_purpose: bool) {
+    if !matches!(auth.mode, AuthMode::Open) || is_open_on_purpose {
+        return;
+    }
+    for proxy in proxies.iter_mut().filter(|proxy| proxy.spends_credential && proxy.off.is_none()) {
+        let why = "this proxy spends a credential of the server's, and without tokens anybody could use it: \
+                   set JWT_SECRET, or AUTH=off to let everybody";
+        proxy.off = Some(why.to_owned());
+    }
+}
