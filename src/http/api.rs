@@ -13,8 +13,9 @@ use self::ask::{Problem, ask, body, guard, guard_game, number, query_text};
 use super::routes::Site;
 use crate::{
     protocol::{
-        GameId, RawJson,
+        GameId, MAX_RECIPIENTS, RawJson,
         api::{AppendBody, KickBody, parse_kick},
+        ids::MAX_ID_BYTES,
     },
     registry::{
         Shard,
@@ -36,7 +37,7 @@ const MAX_EVENTS: u64 = 1000;
 /// The longest `Idempotency-Key`.
 const MAX_KEY_BYTES: usize = 255;
 /// What a body may have around `data` or `patch`: the names of the fields, and of players in `to`.
-const ENVELOPE_BYTES: usize = 16 * 1024;
+const ENVELOPE_BYTES: usize = 1024 + MAX_RECIPIENTS * (MAX_ID_BYTES + 8);
 
 type Answer = Result<HttpResponse, Problem>;
 

@@ -7,9 +7,10 @@ use serde_json::value::RawValue;
 
 use super::{
     PlayerId,
-    client::{FrameError, integer, object, players, present},
+    client::{FrameError, integer, object, passed_on, present},
     error_code,
     json::{RawJson, string},
+    recipients::{self, recipients},
 };
 
 /// `POST /api/games/{game}/events`.
@@ -66,15 +67,15 @@ impl AppendBody {
         fields.data = fields.data.filter(|data| fields.patch.is_none() || data.get() != "null");
         match (fields.data, fields.patch) {
             (Some(data), None) if fields.if_seq.is_none() => {
-                let to = fields.to.map(|raw| players(raw).ok_or_else(|| invalid("to is a list of player ids")));
-                Ok(Self::Message { data: RawJson::within(text, data), to: to.transpose()? })
+                let to = fields.to.map(|raw| recipients(raw).ok_or_else(|| invalid(recipients::RULE)));
+                Ok(Self::Message { data: passed_on(text, data, None)?, to: to.transpose()? })
             }
             (None, Some(patch)) if fields.to.is_none() => {
                 if !patch.get().starts_with('{') {
                     return Err(invalid("patch is an object (RFC 7396)"));
                 }
                 let if_seq = integer(fields.if_seq, 0, "if_seq is an integer from 0 to 2^53-1", None)?;
-                Ok(Self::Patch { patch: RawJson::within(text, patch), if_seq })
+                Ok(Self::Patch { patch: passed_on(text, patch, None)?, if_seq })
             }
             _ => Err(invalid(
                 "the body is {\"data\":…}, with \"to\" if need be, or {\"patch\":{…}}, with \"if_seq\" if need be",
@@ -105,7 +106,7 @@ pub fn parse_kick(text: &ByteString) -> Result<KickBody, FrameError> {
 /// As [`AppendBody::parse`].
 pub fn parse_publish(text: &ByteString) -> Result<RawJson, FrameError> {
     let data = fields(text)?.data.ok_or_else(|| invalid("the body is {\"data\":…}"))?;
-    Ok(RawJson::within(text, data))
+    passed_on(text, data, None)
 }
 
 #[cfg(test)]
@@ -146,6 +147,8 @@ mod tests {
             ("{", "bad_json"),
             (r#"{"data":1} 2"#, "bad_json"),
             (r#"{"data":1,"data":2}"#, "bad_json"),
+            (r#"{"data":1e400}"#, "bad_json"),
+            (r#"{"patch":{"a":"\ud800"}}"#, "bad_json"),
             (&*deep, "too_deep"),
             ("{}", "invalid_field"),
             (r#"{"data":1,"patch":{}}"#, "invalid_field"),
@@ -170,5 +173,6 @@ mod tests {
         let publish = |text: &str| parse_publish(&text.into()).map_err(|error| error.code);
         assert_eq!(publish(r#"{"data":null}"#).map(|data| data.as_str().to_owned()), Ok("null".into()));
         assert_eq!((publish("{}"), publish("1")), (Err("invalid_field"), Err("bad_json")));
+        assert_eq!(publish(r#"{"data":"\ud800"}"#), Err("bad_json"));
     }
 }

@@ -11,6 +11,8 @@ use super::{
     PlayerId, Topic, error_code,
     json::{RawJson, is_too_deep, string},
     number,
+    poison::poison,
+    recipients::{self, recipients},
     topic::MAX_TOPICS,
 };
 
@@ -25,6 +27,7 @@ pub enum ClientFrame {
         session: Option<String>,
         seq: Option<u64>,
     },
+    /// `to`: see [`recipients`].
     Send {
         id: Option<u64>,
         data: RawJson,
@@ -132,9 +135,9 @@ impl ClientFrame {
         match (&*kind, dialect) {
             ("send", Dialect::Game) => {
                 let data = envelope.data.ok_or_else(|| invalid("data is missing"))?;
-                let data = RawJson::within(text, data);
+                let data = passed_on(text, data, id)?;
                 let to = match envelope.to {
-                    Some(raw) => Some(players(raw).ok_or_else(|| invalid("to is a list of player ids"))?),
+                    Some(raw) => Some(recipients(raw).ok_or_else(|| invalid(recipients::RULE))?),
                     None => None,
                 };
                 let Some(raw) = envelope.volatile else {
@@ -151,7 +154,7 @@ impl ClientFrame {
                     .filter(|raw| raw.get().starts_with('{'))
                     .ok_or_else(|| invalid("patch is an object (RFC 7396)"))?;
                 let if_seq = integer(envelope.if_seq, 0, "if_seq is an integer from 0 to 2^53-1", id)?;
-                Ok(Self::Patch { id, patch: RawJson::within(text, patch), if_seq })
+                Ok(Self::Patch { id, patch: passed_on(text, patch, id)?, if_seq })
             }
             ("leave", Dialect::Game) => Ok(Self::Leave),
             ("subscribe", Dialect::Hub) => {
@@ -164,9 +167,9 @@ impl ClientFrame {
                 let name = envelope.topic.and_then(string).and_then(|name| Topic::parse(&name));
                 let topic = name.ok_or_else(|| invalid("topic is a name of 1 to 128 bytes"))?;
                 let data = envelope.data.ok_or_else(|| invalid("data is missing"))?;
-                Ok(Self::Publish { id, topic, data: RawJson::within(text, data) })
+                Ok(Self::Publish { id, topic, data: passed_on(text, data, id)? })
             }
-            ("ping", _) => Ok(Self::Ping { nonce: envelope.nonce.map(|raw| RawJson::within(text, raw)) }),
+            ("ping", _) => Ok(Self::Ping { nonce: envelope.nonce.map(|raw| passed_on(text, raw, id)).transpose()? }),
             ("pong", _) => Ok(Self::Pong),
             ("auth", _) => Ok(Self::Auth {
                 token: optional_string(envelope.token).ok_or_else(|| invalid("token is a string"))?,
@@ -203,17 +206,20 @@ pub(super) fn object<'a, T: Deserialize<'a>>(
     serde_json::from_str(text).map_err(|_| error(error_code::BAD_JSON, unreadable))
 }
 
+/// A value that others are to get, as it was written; it shares the text's memory.
+pub(super) fn passed_on(text: &ByteString, raw: &RawValue, id: Option<u64>) -> Result<RawJson, FrameError> {
+    match poison(raw.get()) {
+        None => Ok(RawJson::within(text, raw)),
+        Some(poison) => Err(FrameError { code: error_code::BAD_JSON, message: poison.message(), id }),
+    }
+}
+
 /// `Some(None)` when absent, `None` when present and not a string.
 fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
     match raw {
         None => Some(None),
         Some(raw) => string(raw).map(|text| Some(text.into_owned())),
     }
-}
-
-pub(super) fn players(raw: &RawValue) -> Option<Vec<PlayerId>> {
-    let names: Vec<String> = serde_json::from_str(raw.get()).ok()?;
-    names.iter().map(|name| PlayerId::parse(name).ok()).collect()
 }
 
 fn topics(raw: Option<&RawValue>) -> Option<Vec<Topic>> {
@@ -300,6 +306,10 @@ mod tests {
             (r#"{"type":"send","data":1,"to":["../bob"]}"#, error_code::INVALID_FIELD),
             (r#"{"type":"send","data":1,"volatile":""}"#, error_code::INVALID_FIELD),
             (r#"{"type":"auth","token":7}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"send","data":"\ud800"}"#, error_code::BAD_JSON),
+            (r#"{"type":"send","data":1,"volatile":"\ud800"}"#, error_code::INVALID_FIELD),
+            (r#"{"type":"patch","patch":{"\udc00":1}}"#, error_code::BAD_JSON),
+            (r#"{"type":"ping","nonce":1e400}"#, error_code::BAD_JSON),
         ] {
             assert_eq!(code(text), expected, "{text}");
         }

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
+    audience::Audience,
     effect::{Draft, Effect, Resume},
-    history::{Audience, Event, History, Missed},
+    history::{Event, History, Missed},
     messages::Entry,
 };
 use crate::{

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
+    audience::Audience,
     delivery::Link,
-    history::{Audience, Event, History},
+    history::{Event, History},
     seats::Seat,
 };
 use crate::{
@@ -98,9 +99,7 @@ fn push(out: &mut String, event: &Event) {
     let text = String::from_utf8_lossy(payload(&event.frame));
     out.push_str(text.strip_suffix('}').unwrap_or(&text));
     if let Audience::Only(players) = &event.audience {
-        let mut players: Vec<&str> = players.iter().map(PlayerId::as_str).collect();
-        players.sort_unstable();
-        players.dedup();
+        let players: Vec<&str> = players.iter().map(PlayerId::as_str).collect();
         out.push_str(&format!(",\"only\":{}", RawJson::from_serialize(&players).as_str()));
     }
     out.push_str(&format!(",\"time\":{}}}", event.made_ms));

@@ -5,11 +5,7 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use super::{
-    history::{Audience, Event},
-    messages::Entry,
-    record::Record,
-};
+use super::{audience::Audience, history::Event, messages::Entry, record::Record};
 use crate::{
     protocol::{Cause, PlayerId, RawJson, Role},
     ws::{Frame, Outbox, VolatileKey},

@@ -6,27 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
-
+use super::audience::{Audience, cost_of};
 use crate::{protocol::PlayerId, ws::Frame};
 
-/// Who sees an event. Part of the log's format (see `record`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Audience {
-    Everyone,
-    /// The sender, if a player, and the players it named; never a spectator (S10).
-    Only(Box<[PlayerId]>),
-}
-
-impl Audience {
-    /// `player` is `None` for a spectator.
-    pub fn admits(&self, player: Option<&PlayerId>) -> bool {
-        match self {
-            Self::Everyone => true,
-            Self::Only(players) => player.is_some_and(|player| players.contains(player)),
-        }
-    }
-}
+/// What a frame takes besides its bytes: the counts in front of them.
+const FRAME_OVERHEAD: usize = 2 * size_of::<usize>();
 
 /// One entry of a room's log.
 #[derive(Debug, Clone)]
@@ -44,6 +28,14 @@ pub struct Event {
     pub request: Option<(PlayerId, u64)>,
     /// The frame every member gets.
     pub frame: Frame,
+}
+
+impl Event {
+    /// Bytes that it takes in a history: all of it, not only its frame.
+    pub fn cost(&self) -> usize {
+        let request = self.request.as_ref().map_or(0, |(from, _)| cost_of(from));
+        size_of::<Self>() + FRAME_OVERHEAD + self.frame.len() + self.audience.cost() + request
+    }
 }
 
 /// The three bounds; the oldest event goes first, whichever is reached.
@@ -85,7 +77,7 @@ impl History {
     pub fn restore(bounds: Bounds, events: Vec<Event>, newest: u64, now: Instant) -> Self {
         let mut history = Self::new(bounds);
         history.dropped = events.first().map_or(newest, |event| event.seq - 1);
-        history.bytes = events.iter().map(|event| event.frame.len()).sum();
+        history.bytes = events.iter().map(Event::cost).sum();
         history.events = events.into();
         history.trim(now);
         history
@@ -98,7 +90,7 @@ impl History {
 
     pub fn push(&mut self, event: Event) {
         debug_assert_eq!(event.seq, self.newest() + 1);
-        self.bytes += event.frame.len();
+        self.bytes += event.cost();
         let now = event.made;
         // Most rooms are small and quiet.
         if self.events.capacity() == 0 {
@@ -117,7 +109,7 @@ impl History {
             if !over {
                 break;
             }
-            self.bytes -= oldest.frame.len();
+            self.bytes -= oldest.cost();
             self.dropped = oldest.seq;
             self.dropped_until = oldest.position + 1;
             self.events.pop_front();
@@ -129,7 +121,7 @@ impl History {
         self.events.len()
     }
 
-    /// Of the frames that are kept.
+    /// What the kept events take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -222,7 +214,7 @@ mod tests {
     #[test]
     fn each_of_the_three_bounds_drops_the_oldest() {
         let now = Instant::now();
-        let mut by_bytes = history(100, 25);
+        let mut by_bytes = history(100, 2 * event(1, now).cost() + 5);
         (1..=5).for_each(|seq| by_bytes.push(event(seq, now)));
         assert_eq!(by_bytes.missed(3), Missed::All);
         assert_eq!(by_bytes.missed(2), Missed::Lost(3, 3));

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    history::Audience,
+    audience::Audience,
     record::{Record, SeatRecord},
     recovery::Recovered,
 };

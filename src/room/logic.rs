@@ -14,7 +14,7 @@ pub struct Request {
     pub from: PlayerId,
     /// `data` of a message, the merge patch of a patch.
     pub data: RawJson,
-    /// Whom the sender wants to see it, besides itself; `None` is everybody.
+    /// The members whom the sender wants to see it, besides itself; `None` is everybody.
     pub to: Option<Vec<PlayerId>>,
 }
 

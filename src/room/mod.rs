@@ -2,6 +2,7 @@
 //! Called by `registry`, which opens rooms, and `connection`, which joins them through a `RoomHandle`.
 
 mod actor;
+mod audience;
 mod bans;
 mod delivery;
 pub mod describe;

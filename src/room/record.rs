@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bans::Ban, history::Audience, keys::AppliedKey, lineage::Life, seats::SecretHash};
+use super::{audience::Audience, bans::Ban, keys::AppliedKey, lineage::Life, seats::SecretHash};
 use crate::{protocol::PlayerId, store::encode};
 
 /// One record of a room's log.

@@ -149,7 +149,7 @@ fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now)
         // A machine that booted a moment ago has no instant as old as that.
         made: now.instant.checked_sub(age).unwrap_or_else(|| earliest(now.instant)),
         is_patch,
-        audience: audience.into_owned(),
+        audience: audience.into_owned().normalised(),
         request,
         frame: json_frame(|out| out.extend_from_slice(text)),
     }

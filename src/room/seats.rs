@@ -143,6 +143,11 @@ impl Seats {
         self.seats.iter().map(|(player, _)| player)
     }
 
+    /// Those of these names that have a seat (S1a), as the seats hold them: their texts are shared.
+    pub fn members(&self, names: Vec<PlayerId>) -> Vec<PlayerId> {
+        names.iter().filter_map(|name| Some(self.seats[self.place(name).ok()?].0.clone())).collect()
+    }
+
     pub fn statuses(&self) -> Vec<(&PlayerId, Status)> {
         let status = |seat: &Seat| if seat.connection.is_some() { Status::Joined } else { Status::Away };
         self.seats.iter().map(|(player, seat)| (player, status(seat))).collect()

@@ -16,10 +16,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    audience::Audience,
     bans::Bans,
     document::Document,
     effect::Effect,
-    history::{Audience, Event},
+    history::Event,
     keys::Keys,
     lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
@@ -123,9 +124,10 @@ impl RoomState {
             }
             (_, None) => return,
             (Action::Volatile { name, data, to }, Some(_)) => {
+                let to = self.members(to);
                 let key = (player.as_str().into(), name.as_str().into());
                 let frame = json_frame(|out| write_volatile(out, player.as_str(), &name, &data));
-                effects.push(Effect::Volatile { key, audience: audience(&player, to), frame });
+                effects.push(Effect::Volatile { key, audience: audience(Some(&player), to), frame });
                 return;
             }
             (Action::Send { id: Some(id), .. } | Action::Patch { id: Some(id), .. }, Some(last_id))
@@ -135,6 +137,7 @@ impl RoomState {
                 return;
             }
             (Action::Send { id, data, to }, Some(_)) => {
+                let to = self.members(to);
                 (id, self.message(id, Request { from: player.clone(), data, to }, now, effects))
             }
             (Action::Patch { id, patch, if_seq }, Some(_)) => {
@@ -238,7 +241,7 @@ impl RoomState {
         let hidden = self
             .ask_logic(now, &mut emissions, |logic, turn| logic.message(turn, &request).map(|()| turn.sender_only))?;
         let Request { from, data, to } = request;
-        let audience = if hidden { Audience::Only([from.clone()].into()) } else { audience(&from, to) };
+        let audience = audience(Some(&from), if hidden { Some(Vec::new()) } else { to });
         self.seq += 1;
         let frame = json_frame(|out| write_message(out, self.seq, from.as_str(), id, &data));
         let request = id.map(|id| (from, id));
@@ -325,6 +328,10 @@ impl RoomState {
         }
     }
 
+    fn members(&self, to: Option<Vec<PlayerId>>) -> Option<Vec<PlayerId>> {
+        to.map(|names| self.seats.members(names))
+    }
+
     /// What has changed about a seat is part of the log.
     fn keep_seat(&self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) {
         if let Some(seat) = self.seats.record(player, now) {
@@ -337,12 +344,9 @@ fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)
     Event { seq, position: 0, made: now.instant, made_ms: now.unix_ms, is_patch: false, audience, request, frame }
 }
 
-fn audience(from: &PlayerId, to: Option<Vec<PlayerId>>) -> Audience {
-    match to {
-        None => Audience::Everyone,
-        Some(mut players) => {
-            players.push(from.clone());
-            Audience::Only(players.into())
-        }
-    }
+/// The members of `to`, and the player who sends.
+fn audience(from: Option<&PlayerId>, to: Option<Vec<PlayerId>>) -> Audience {
+    let Some(mut players) = to else { return Audience::Everyone };
+    players.extend(from.cloned());
+    Audience::only(players)
 }

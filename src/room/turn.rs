@@ -55,7 +55,7 @@ impl Turn<'_> {
         self.emissions.push(Emission::Message { data: RawJson::from_serialize(data), to: None });
     }
 
-    /// Appends a message from `@server` that only these players see.
+    /// Appends a message from `@server` that only these players see. Who has no seat by then is left out.
     pub fn send_to(&mut self, players: &[PlayerId], data: &impl Serialize) {
         let to = Some(players.to_vec());
         self.emissions.push(Emission::Message { data: RawJson::from_serialize(data), to });

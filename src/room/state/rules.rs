@@ -1,13 +1,12 @@
 //! Owns how a room asks its game's logic, and how what the logic emits becomes events.
 //! Called by the rest of `RoomState`, whenever something happens that the rules have a say in.
 
-use super::{RoomState, event};
+use super::{RoomState, audience, event};
 use crate::{
     clock::Now,
     protocol::{PlayerId, RawJson, SERVER_SENDER, server::write_message},
     room::{
         effect::Effect,
-        history::Audience,
         logic::RoomLogic,
         turn::{Emission, Turn},
     },
@@ -67,7 +66,7 @@ impl RoomState {
         effects: &mut Vec<Effect>,
     ) {
         self.seq += 1;
-        let audience = to.map_or(Audience::Everyone, |to| Audience::Only(to.into()));
+        let audience = audience(None, self.members(to));
         let frame = json_frame(|out| write_message(out, self.seq, SERVER_SENDER, None, data));
         effects.push(Effect::Event(event(self.seq, now, audience, None, frame)));
     }

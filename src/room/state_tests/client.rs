@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     protocol::PlayerId,
-    room::{history::Audience, messages::Entry},
+    room::{audience::Audience, messages::Entry},
     ws::{Outbox, valve::Valve},
 };
 

@@ -1,0 +1,72 @@
+//! Owns who sees an event: everyone, or members by name.
+//! Called by `room::state`, which names them, and by `room::delivery`, which asks for each member.
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::PlayerId;
+
+/// Who sees an event. Part of the log's format (see `record`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Audience {
+    Everyone,
+    /// The sender, if a player, and the members it named; never a spectator (S10). Made by [`Audience::only`].
+    /// Invariant: sorted, each once.
+    Only(Box<[PlayerId]>),
+}
+
+impl Audience {
+    pub fn only(mut players: Vec<PlayerId>) -> Self {
+        players.sort_unstable();
+        players.dedup();
+        Self::Only(players.into())
+    }
+
+    /// What a log says, in the form of this type: older versions wrote the names in any order, and some of them twice.
+    pub fn normalised(self) -> Self {
+        match self {
+            Self::Everyone => Self::Everyone,
+            Self::Only(players) => Self::only(players.into_vec()),
+        }
+    }
+
+    /// `player` is `None` for a spectator.
+    pub fn admits(&self, player: Option<&PlayerId>) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Only(players) => player.is_some_and(|player| players.binary_search(player).is_ok()),
+        }
+    }
+
+    /// Bytes that it takes in memory, and at most in a log.
+    pub fn cost(&self) -> usize {
+        match self {
+            Self::Everyone => 0,
+            Self::Only(players) => players.iter().map(cost_of).sum(),
+        }
+    }
+}
+
+/// Bytes that one more holder of this name takes. The text counts although members share it: in the log it does not.
+pub fn cost_of(player: &PlayerId) -> usize {
+    size_of::<PlayerId>() + player.as_str().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(name: &str) -> PlayerId {
+        PlayerId::parse(name).expect("an id")
+    }
+
+    #[test]
+    fn s1a_an_audience_admits_those_it_names_in_whatever_order_a_log_has_them() {
+        let written = Audience::Only(["carol", "alice", "bob", "alice"].map(id).into());
+        let audience = written.normalised();
+        assert_eq!(audience, Audience::Only(["alice", "bob", "carol"].map(id).into()));
+        assert!(["alice", "bob", "carol"].iter().all(|name| audience.admits(Some(&id(name)))));
+        assert!(!audience.admits(Some(&id("dave"))) && !audience.admits(None));
+        assert!(Audience::Everyone.admits(None));
+        assert!(!Audience::only(Vec::new()).admits(None) && !Audience::only(Vec::new()).admits(Some(&id("bob"))));
+    }
+}
