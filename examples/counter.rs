@@ -35,9 +35,9 @@ impl RoomLogic for Counter {
         let count = turn.state()["count"].as_u64().unwrap_or(0) + add;
         if count >= 10 {
             turn.send(&json!({ "winner": request.from }));
-            turn.patch(json!({ "count": 0 }));
+            turn.patch(json!({ "count": 0 }))?;
         } else {
-            turn.patch(json!({ "count": count }));
+            turn.patch(json!({ "count": count }))?;
         }
         Ok(())
     }

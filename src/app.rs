@@ -42,7 +42,7 @@ use crate::{
         messages::{AttachShards, Drain},
         shard::Events,
     },
-    room::{Logics, RoomLogic},
+    room::{Ledger, Logics, RoomLogic},
     store::Store,
     whereabouts::{self, Whereabouts},
     ws::Dialer,
@@ -196,6 +196,7 @@ async fn serve(
     let hubs = start_hubs(&config, &metrics, &logger, &dialer, journal.as_ref(), server_feed)?;
     let proxies = proxies(&config, &dialer, &metrics, &logger)?;
     let rooms = Rooms::new(config.room.max_rooms, config.room.max_rooms_per_address);
+    let ledger = Ledger::new(config.room.history_total_bytes, metrics.clone());
     let plan = |registry| ShardPlan {
         config: config.clone(),
         logics: logics.clone(),
@@ -203,6 +204,7 @@ async fn serve(
         logger: logger.clone(),
         registry,
         journal: journal.clone(),
+        ledger: ledger.clone(),
         started,
         hubs: hubs.clone(),
         proxies: proxies.clone(),

@@ -37,6 +37,8 @@ pub struct RoomConfig {
     /// R6. Zero: at once.
     pub linger: Duration,
     pub history: HistoryConfig,
+    /// S14: of all rooms together.
+    pub history_total_bytes: usize,
     /// S9: seats above which presence is a count.
     pub presence_limit: usize,
     /// S14.
@@ -103,6 +105,7 @@ pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {
             max_bytes: reader.number(&table::HISTORY_BYTES),
             max_age: reader.time(&table::HISTORY_AGE),
         },
+        history_total_bytes: reader.number(&table::HISTORY_TOTAL_BYTES),
         presence_limit: reader.number(&table::PRESENCE_LIMIT),
         max_rooms: reader.number(&table::MAX_ROOMS),
         max_rooms_per_address: reader.number(&table::MAX_ROOMS_PER_ADDRESS),

@@ -135,9 +135,11 @@ settings! {
     HISTORY_EVENTS = "10000", Kind::Count { min: 0, max: 10_000_000 },
         "Events that a room keeps for those who resume";
     HISTORY_BYTES = "1048576", Kind::Bytes { min: 0, max: 1024 * M },
-        "Bytes that those events may take";
+        "Bytes that those events may take, with all that the server notes of them";
     HISTORY_AGE = "300", Kind::Seconds { min: 0.0, max: 7.0 * DAY },
         "Age at which events are forgotten";
+    HISTORY_TOTAL_BYTES = "256m", Kind::Bytes { min: 0, max: 1024 * 1024 * M },
+        "Bytes that the events of all rooms may take together; past it, the rooms that were quiet longest forget first";
     PRESENCE_LIMIT = "500", Kind::Count { min: 0, max: 1_000_000 },
         "Seats above which a room sends a count in place of each presence";
     MAX_ROOMS = "100000", Kind::Count { min: 1, max: 1_000_000_000 },

@@ -49,6 +49,12 @@ pub struct Metrics {
     pub connections_total: IntCounter,
     /// Rooms that ended abnormally and were started again.
     pub room_restarts_total: IntCounter,
+    /// What the histories of all rooms take.
+    pub history_bytes: IntGauge,
+    /// Times that a room's history was cut because all together took too much (S14).
+    pub histories_cut: IntCounter,
+    /// Patches of room logics that were not appended.
+    pub logic_patches_refused: IntCounter,
     /// 1 while the store does not take writes (D5).
     pub store_failing: IntGauge,
     pub(super) store_batches: IntCounter,
@@ -94,6 +100,12 @@ impl Metrics {
             addresses: gauge("innkeeper_addresses", "Distinct client addresses holding a connection."),
             connections_total: counter("innkeeper_connections_total", "Client connections accepted."),
             room_restarts_total: counter("innkeeper_room_restarts_total", "Rooms restarted after a failure."),
+            history_bytes: gauge("innkeeper_history_bytes", "Bytes that the histories of all rooms take."),
+            histories_cut: counter("innkeeper_histories_cut_total", "Histories cut for HISTORY_TOTAL_BYTES."),
+            logic_patches_refused: counter(
+                "innkeeper_logic_patches_refused_total",
+                "Patches of room logics that were refused, most for MAX_STATE_BYTES.",
+            ),
             store_failing: gauge("innkeeper_store_failing", "1 while the store does not take writes."),
             store_batches: counter("innkeeper_store_batches_total", "Batches of rooms written to the store."),
             store_bytes: counter("innkeeper_store_bytes_total", "Bytes of those batches."),

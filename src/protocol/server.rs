@@ -4,6 +4,7 @@
 use std::{io::Write as _, time::Duration};
 
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::{GameId, HubId, PlayerId, Topic, json::RawJson, proxy::ProxyWelcome};
 
@@ -97,7 +98,7 @@ pub struct Welcome<'a> {
     pub max_message_bytes: usize,
     /// The room's document; absent when the verdict is `continuous`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<&'a RawJson>,
+    pub state: Option<&'a RawValue>,
 }
 
 /// `welcome.players` in JSON.

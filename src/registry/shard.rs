@@ -27,7 +27,7 @@ use crate::{
     observe::metrics::Metrics,
     protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::Heartbeat},
     proxy::{self, ProxyPlan},
-    room::{Deferred, Logics, RoomHandle, RoomSetting, messages::RoomEnded, show_settled},
+    room::{Deferred, Ledger, Logics, RoomHandle, RoomSetting, Till, messages::RoomEnded, show_settled},
     store::{Appender, Journal, Log},
     ws::{Errors, Flusher, Outbox, json_frame, linger},
 };
@@ -220,6 +220,7 @@ pub struct ShardPlan {
     pub logger: Logger,
     pub registry: Events,
     pub journal: Option<Journal>,
+    pub ledger: Arc<Ledger>,
     pub started: Instant,
     pub hubs: Hubs,
     pub proxies: Vec<ProxyPlan>,
@@ -234,7 +235,8 @@ pub struct Shard {
 impl Shard {
     /// Starts a shard on the current thread.
     pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
-        let ShardPlan { config, logics, metrics, logger, registry, journal, started, hubs, proxies, rooms } = plan;
+        let ShardPlan { config, logics, metrics, logger, registry, journal, ledger, started, hubs, proxies, rooms } =
+            plan;
         Self::create(|context| {
             let flusher = Flusher::new(metrics.shard());
             actix_rt::spawn(flusher.clone().run());
@@ -250,6 +252,15 @@ impl Shard {
             };
             let place = proxy::Home { shard: index, shards: config.shards, of: home };
             let relays = |plan: ProxyPlan| (plan.id().clone(), proxy::Branch::new(plan, place));
+            let setting = RoomSetting {
+                config,
+                metrics: metrics.clone(),
+                logger: logger.clone(),
+                ended,
+                till: Till::new(ledger),
+                started,
+            };
+            let setting = Rc::new(setting);
             let local = Local {
                 logger,
                 flusher,
@@ -265,7 +276,7 @@ impl Shard {
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
-                setting: Rc::new(RoomSetting { config, metrics: metrics.clone(), ended, started }),
+                setting,
                 metrics,
                 registry,
                 places: rooms,

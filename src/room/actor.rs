@@ -2,6 +2,8 @@
 //! Called through `RoomHandle`; started by the shard that owns the game.
 
 mod operate;
+#[cfg(test)]
+mod tests;
 
 use std::{
     cell::RefCell,
@@ -16,15 +18,17 @@ use actix::{
     WrapFuture as _,
 };
 
+use slog::{Logger, warn};
 use tokio::sync::oneshot;
 
 use super::{
     delivery::{Delivery, WelcomeTerms},
     effect::Effect,
     history::{Bounds, History},
+    ledger::Till,
     log::RoomLog,
     logic::RoomLogic,
-    messages::{Act, Detach, Join, JoinError, Leave, Outdated, RoomEnded},
+    messages::{Act, CutHistory, Detach, Join, JoinError, Leave, Outdated, RoomEnded},
     outlet::{Deferred, Outlet},
     recovery::Recovered,
     state::RoomState,
@@ -39,6 +43,8 @@ use crate::{
 
 /// Commands that wait for the room; past it, connections stop reading (see `RoomHandle::act`).
 const MAILBOX_CAPACITY: usize = 1024;
+/// How long a room works before everybody else of its shard has a turn.
+const BUDGET: Duration = Duration::from_millis(1);
 /// How often a room whose timer fell due looks whether the store works again.
 const STORE_RETRY: Duration = Duration::from_millis(100);
 
@@ -51,7 +57,10 @@ thread_local! {
 pub struct RoomSetting {
     pub config: Arc<Config>,
     pub metrics: Arc<Metrics>,
+    pub logger: Logger,
     pub ended: Recipient<RoomEnded>,
+    /// What the histories of this shard take.
+    pub till: Rc<Till>,
     /// When the server started: players that were connected before have their whole grace from then on (R4).
     pub started: Instant,
 }
@@ -79,6 +88,10 @@ pub struct Room {
     counted_seats: usize,
     /// Set when the room ends in good order; a room dropped without it has failed.
     is_over: bool,
+    /// A patch of the logic was refused, and the log says so.
+    has_refused_patches: bool,
+    /// What the room has worked since others had their turn.
+    worked: Duration,
 }
 
 impl Room {
@@ -119,7 +132,18 @@ impl Room {
             outlet.pass(Some(begun), std::iter::empty(), room_log.home());
         }
         setting.metrics.rooms.inc();
-        Self { number, state, log: room_log, outlet, setting, timer: None, counted_seats: 0, is_over: false }
+        Self {
+            number,
+            state,
+            log: room_log,
+            outlet,
+            setting,
+            timer: None,
+            counted_seats: 0,
+            is_over: false,
+            has_refused_patches: false,
+            worked: Duration::ZERO,
+        }
     }
 
     /// Runs one change of the state and everything that follows from it.
@@ -131,6 +155,7 @@ impl Room {
         let mut effects = EFFECTS.take();
         let now = Now::read();
         let result = change(&mut self.state, now, &mut effects);
+        self.note_refused_patches();
         let (state, outlet) = (&self.state, &self.outlet);
         let appended = self.log.write(&mut effects, || Snapshot {
             body: state.image(now).to_bytes(),
@@ -141,7 +166,22 @@ impl Room {
         self.count_seats();
         self.arm(context);
         self.wait_for_store(context);
+        self.worked += now.instant.elapsed();
+        if self.worked >= BUDGET {
+            self.worked = Duration::ZERO;
+            // The mailbox would be drained to its end before anybody else of this shard runs.
+            context.wait(tokio::task::yield_now().into_actor(self));
+        }
         result
+    }
+
+    fn note_refused_patches(&mut self) {
+        let refused = self.state.take_refused_patches();
+        self.setting.metrics.logic_patches_refused.inc_by(refused);
+        if refused > 0 && !std::mem::replace(&mut self.has_refused_patches, true) {
+            let text = "a patch of a room's logic was refused: it is no object, too deep, or past MAX_STATE_BYTES";
+            warn!(self.setting.logger, "{}", text; "game" => %self.state.game());
+        }
     }
 
     /// When the store is slow, connections feel it: this room's mailbox fills up, and they stop reading. When it fails,
@@ -235,6 +275,13 @@ impl Actor for Room {
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_CAPACITY);
         self.outlet.attach(&context.address().recipient());
+        let room = context.address().downgrade();
+        let cut = move |bytes| {
+            if let Some(room) = room.upgrade() {
+                room.do_send(CutHistory { bytes });
+            }
+        };
+        self.outlet.delivery().attach(self.setting.till.open(Box::new(cut)));
         self.turn(context, RoomState::reopen);
     }
 }
@@ -292,6 +339,14 @@ impl Handler<Detach> for Room {
 
     fn handle(&mut self, detach: Detach, context: &mut Self::Context) {
         self.turn(context, |state, now, effects| state.detach(detach.connection, &detach.entry, now, effects));
+    }
+}
+
+impl Handler<CutHistory> for Room {
+    type Result = ();
+
+    fn handle(&mut self, cut: CutHistory, _: &mut Self::Context) {
+        self.outlet.delivery().cut_history(cut.bytes);
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     audience::Audience,
     effect::{Draft, Effect, Resume},
     history::{Event, History, Missed},
+    ledger::Account,
     messages::Entry,
 };
 use crate::{
@@ -143,9 +144,23 @@ impl Delivery {
         }
     }
 
+    pub fn member_count(&self) -> usize {
+        self.members.len()
+    }
+
     /// See [`History::keep_from`].
     pub fn keep_from(&self) -> u64 {
         self.history.keep_from()
+    }
+
+    /// See [`History::attach`].
+    pub fn attach(&mut self, account: Account) {
+        self.history.attach(account);
+    }
+
+    /// See [`History::cut`].
+    pub fn cut_history(&mut self, bytes: usize) {
+        self.history.cut(bytes);
     }
 
     pub fn history(&self) -> &History {
@@ -221,7 +236,7 @@ impl Delivery {
             heartbeat: server::Heartbeat::new(limits.ping_interval, limits.ping_timeout),
             grace_ms: terms.config.room.reconnect_grace.as_millis() as u64,
             max_message_bytes: limits.max_message_bytes,
-            state: (verdict != server::Verdict::Continuous).then_some(&draft.state),
+            state: (verdict != server::Verdict::Continuous).then(|| draft.state.text()),
         });
         outbox.push_catch_up(json_frame(|out| welcome.write(out)), now);
         let player = match entry {

@@ -1,15 +1,46 @@
 //! Owns a room's shared state: one JSON document, changed by merge patches (RFC 7396), bounded in bytes.
-//! Called by `room::state`.
+//! Called by `room::state`. Numbers keep the digits that a patch wrote.
 
-use serde_json::Value;
+mod patch;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
+
+use serde_json::{Value, value::RawValue};
+
+pub use self::patch::Patch;
+use self::{patch::Changes, tree::Object};
+use crate::protocol::RawJson;
+
+/// A document by itself: how it is read, merged and written.
+#[derive(Debug)]
+pub struct Tree {
+    root: Object,
+    /// The text of a document that is no object, as a logic or its log may have it; the first patch makes it one.
+    other: Option<Box<str>>,
+    /// The exact length of the text.
+    bytes: usize,
+}
+
+/// The document as it is until the next patch. Whoever holds one can still have the text of that moment later.
+pub struct Version {
+    tree: Rc<RefCell<Tree>>,
+    text: OnceCell<Box<RawValue>>,
+}
 
 /// The document and when it last changed.
 pub struct Document {
-    value: Value,
+    tree: Rc<RefCell<Tree>>,
+    version: Rc<Version>,
+    /// For a logic that asks; from then on it follows each patch.
+    view: OnceCell<Value>,
     /// `seq` of the last patch; 0 before the first (`if_seq`, 3.1).
     changed_at: u64,
-    /// Never less than the document's true size, so that the size is only measured when it might be over.
-    at_most_bytes: usize,
     max_bytes: usize,
 }
 
@@ -17,56 +48,149 @@ pub struct Document {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge;
 
+impl Tree {
+    /// `None` when the text is no JSON.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = serde_json::from_str::<&RawValue>(text).ok()?.get();
+        let Some(changes) = Changes::of_document(text) else {
+            return Some(Self { root: Object::default(), other: Some(text.into()), bytes: text.len() });
+        };
+        let mut root = Object::default();
+        root.merge(&changes);
+        let bytes = root.bytes();
+        Some(Self { root, other: None, bytes })
+    }
+
+    /// The length of the text after these changes.
+    fn bytes_with(&self, changes: &Changes) -> usize {
+        let before = if self.other.is_some() { Object::default().bytes() } else { self.bytes };
+        before.saturating_add_signed(self.root.growth(changes))
+    }
+
+    fn apply(&mut self, changes: &Changes) {
+        self.bytes = self.bytes_with(changes);
+        self.other = None;
+        self.root.merge(changes);
+    }
+
+    /// Merges without a bound.
+    pub fn merge(&mut self, patch: &Patch) {
+        self.apply(patch.changes());
+    }
+
+    pub fn to_raw(&self) -> Box<RawValue> {
+        let text = RawValue::from_string(self.text());
+        debug_assert!(text.is_ok());
+        text.unwrap_or_default()
+    }
+
+    fn text(&self) -> String {
+        match &self.other {
+            Some(other) => other.as_ref().into(),
+            None => {
+                let mut text = String::with_capacity(self.bytes);
+                self.root.write(&mut text);
+                debug_assert_eq!(text.len(), self.bytes);
+                text
+            }
+        }
+    }
+}
+
+impl Version {
+    /// The text, written once however many ask.
+    pub fn text(&self) -> &RawValue {
+        self.text.get_or_init(|| self.tree.borrow().to_raw())
+    }
+}
+
 impl Document {
-    pub fn new(value: Value, max_bytes: usize) -> Self {
-        let at_most_bytes = size(&value);
-        Self { value, changed_at: 0, at_most_bytes, max_bytes }
+    pub fn new(value: &Value, max_bytes: usize) -> Self {
+        let tree = Tree::parse(&value.to_string()).unwrap_or(Tree { root: Object::default(), other: None, bytes: 2 });
+        Self::restore(tree, 0, max_bytes)
     }
 
     /// The document of a room that is open again; it may be longer than the bound is now.
-    pub fn restore(value: Value, changed_at: u64, max_bytes: usize) -> Self {
-        Self { changed_at, ..Self::new(value, max_bytes) }
+    pub fn restore(tree: Tree, changed_at: u64, max_bytes: usize) -> Self {
+        let tree = Rc::new(RefCell::new(tree));
+        Self { version: Version::of(&tree), tree, view: OnceCell::new(), changed_at, max_bytes }
     }
 
-    pub fn value(&self) -> &Value {
-        &self.value
+    /// The document as it is now.
+    pub fn version(&self) -> &Rc<Version> {
+        &self.version
     }
 
-    /// Never less than the length of the text.
-    pub fn at_most_bytes(&self) -> usize {
-        self.at_most_bytes
+    /// For a logic: made when it is first asked for, at the price of a map for each object.
+    pub fn view(&self) -> &Value {
+        self.view.get_or_init(|| serde_json::from_str(self.version.text().get()).unwrap_or_default())
+    }
+
+    /// The length of the text.
+    pub fn bytes(&self) -> usize {
+        self.tree.borrow().bytes
     }
 
     pub fn changed_at(&self) -> u64 {
         self.changed_at
     }
 
+    /// Whether the document keeps its bound with these patches, one after the other.
+    pub fn has_room_for<'a>(&self, patches: impl Iterator<Item = &'a Patch>) -> bool {
+        let mut changes = Changes::default();
+        patches.for_each(|patch| changes.then(patch.changes()));
+        self.is_within_bound(&changes)
+    }
+
+    /// A document that is over its bound may shrink.
+    fn is_within_bound(&self, changes: &Changes) -> bool {
+        let tree = self.tree.borrow();
+        tree.bytes_with(changes) <= self.max_bytes.max(tree.bytes)
+    }
+
+    /// Whether so many bytes more are surely within the bound.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes().saturating_add(bytes) <= self.max_bytes
+    }
+
     /// Merges a patch that is event `seq`.
     ///
     /// # Errors
     /// [`TooLarge`]; the document is as before.
-    pub fn merge(&mut self, patch: Value, seq: u64) -> Result<(), TooLarge> {
-        // Not the length of the text it came in: there a number may be shorter than it will be written here (1e15).
-        let at_most = self.at_most_bytes + size(&patch);
-        if at_most > self.max_bytes {
-            let mut merged = self.value.clone();
-            merge(&mut merged, patch);
-            let bytes = size(&merged);
-            if bytes > self.max_bytes {
-                return Err(TooLarge);
-            }
-            (self.value, self.at_most_bytes) = (merged, bytes);
-        } else {
-            merge(&mut self.value, patch);
-            self.at_most_bytes = at_most;
+    pub fn merge(&mut self, patch: &Patch, seq: u64) -> Result<(), TooLarge> {
+        if !self.is_within_bound(patch.changes()) {
+            return Err(TooLarge);
         }
+        // Somebody may still ask for the text of before.
+        if Rc::strong_count(&self.version) > 1 {
+            self.version.text();
+        }
+        self.tree.borrow_mut().merge(patch);
+        self.version = Version::of(&self.tree);
         self.changed_at = seq;
+        if let Some(view) = self.view.get_mut() {
+            match patch.text().decode() {
+                Ok(patch) => merge(view, patch),
+                Err(_) => drop(self.view.take()),
+            }
+        }
         Ok(())
+    }
+
+    /// As text, for an operator.
+    pub fn text(&self) -> RawJson {
+        self.version.text().into()
     }
 }
 
-/// RFC 7396 section 2. Recursion is bounded by the depth the JSON parser allows (128).
-pub(super) fn merge(target: &mut Value, patch: Value) {
+impl Version {
+    fn of(tree: &Rc<RefCell<Tree>>) -> Rc<Self> {
+        Rc::new(Self { tree: tree.clone(), text: OnceCell::new() })
+    }
+}
+
+/// RFC 7396 section 2, on the values of a logic. Recursion is bounded by the depth the JSON parser allows (128).
+fn merge(target: &mut Value, patch: Value) {
     let Value::Object(changes) = patch else {
         *target = patch;
         return;
@@ -81,53 +205,5 @@ pub(super) fn merge(target: &mut Value, patch: Value) {
         } else {
             merge(fields.entry(name).or_insert(Value::Null), change);
         }
-    }
-}
-
-fn size(value: &Value) -> usize {
-    serde_json::to_vec(value).map_or(usize::MAX, |text| text.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn merge_patch_does_what_the_examples_of_rfc_7396_show() {
-        for (target, patch, expected) in [
-            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
-            (json!({"a":"b"}), json!({"a":null}), json!({})),
-            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
-            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
-            (json!({"a":"c"}), json!({"a":["b"]}), json!({"a":["b"]})),
-            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
-            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
-            (json!(["a", "b"]), json!(["c", "d"]), json!(["c", "d"])),
-            (json!({"a":"b"}), json!(["c"]), json!(["c"])),
-            (json!({"a":"foo"}), json!(null), json!(null)),
-            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
-            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
-        ] {
-            let mut merged = target.clone();
-            merge(&mut merged, patch.clone());
-            assert_eq!(merged, expected, "{target} + {patch}");
-        }
-    }
-
-    #[test]
-    fn a_patch_past_the_bound_changes_nothing_and_shrinking_makes_room_again() {
-        let mut document = Document::new(json!({}), 60);
-        let big = json!({"a": "x".repeat(30)});
-        assert_eq!(document.merge(big.clone(), 1), Ok(()));
-        let more = json!({"b": "x".repeat(30)});
-        assert_eq!(document.merge(more.clone(), 2), Err(TooLarge));
-        assert_eq!((document.value(), document.changed_at()), (&big, 1));
-        let gone = json!({"a": null});
-        assert_eq!(document.merge(gone.clone(), 3), Ok(()));
-        assert_eq!(document.merge(more.clone(), 4), Ok(()));
     }
 }

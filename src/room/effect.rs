@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use super::{audience::Audience, history::Event, messages::Entry, record::Record};
+use super::{audience::Audience, document::Version, history::Event, messages::Entry, record::Record};
 use crate::{
     protocol::{Cause, PlayerId, RawJson, Role},
     ws::{Frame, Outbox, VolatileKey},
@@ -44,7 +44,8 @@ pub struct Draft {
     pub player_count: Option<usize>,
     /// Behind what was missed: who is there, where that cannot be told from it (S9a).
     pub everybody: Option<Frame>,
-    pub state: RawJson,
+    /// Its text is only made for those who need it.
+    pub state: Rc<Version>,
 }
 
 impl Effect {

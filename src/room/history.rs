@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::audience::{Audience, cost_of};
+use super::{
+    audience::{Audience, cost_of},
+    ledger::Account,
+};
 use crate::{protocol::PlayerId, ws::Frame};
 
 /// What a frame takes besides its bytes: the counts in front of them.
@@ -55,6 +58,8 @@ pub struct History {
     /// Where the record behind that event is in the log.
     dropped_until: u64,
     bounds: Bounds,
+    /// Its part of what all histories take (S14).
+    account: Option<Account>,
 }
 
 /// What a client that saw everything up to some `seq` has missed.
@@ -70,7 +75,7 @@ pub enum Missed {
 
 impl History {
     pub fn new(bounds: Bounds) -> Self {
-        Self { events: VecDeque::new(), bytes: 0, dropped: 0, dropped_until: 0, bounds }
+        Self { events: VecDeque::new(), bytes: 0, dropped: 0, dropped_until: 0, bounds, account: None }
     }
 
     /// The history of a room that is open again: what its log has, up to `newest`.
@@ -97,11 +102,34 @@ impl History {
             self.events.reserve_exact(2);
         }
         self.events.push_back(event);
-        self.trim(now);
+        self.drop_outdated(now);
+        self.tell_account(Some(now));
     }
 
     /// Drops what is too old, and what is over the other bounds.
     pub fn trim(&mut self, now: Instant) {
+        self.drop_outdated(now);
+        self.tell_account(None);
+    }
+
+    /// From now on it counts towards what all histories take.
+    pub fn attach(&mut self, account: Account) {
+        self.account = Some(account);
+        self.tell_account(self.events.back().map(|event| event.made));
+    }
+
+    /// Drops the oldest events until so many bytes are gone: all histories together take too much (S14).
+    pub fn cut(&mut self, bytes: usize) {
+        let target = self.bytes.saturating_sub(bytes);
+        while self.bytes > target && self.drop_oldest() {}
+        self.events.shrink_to_fit();
+        self.tell_account(None);
+        if let Some(account) = &self.account {
+            account.settle(bytes);
+        }
+    }
+
+    fn drop_outdated(&mut self, now: Instant) {
         while let Some(oldest) = self.events.front() {
             let over = self.events.len() > self.bounds.max_events
                 || self.bytes > self.bounds.max_bytes
@@ -109,10 +137,24 @@ impl History {
             if !over {
                 break;
             }
-            self.bytes -= oldest.cost();
-            self.dropped = oldest.seq;
-            self.dropped_until = oldest.position + 1;
-            self.events.pop_front();
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let Some(oldest) = self.events.pop_front() else { return false };
+        self.bytes -= oldest.cost();
+        self.dropped = oldest.seq;
+        self.dropped_until = oldest.position + 1;
+        true
+    }
+
+    fn tell_account(&self, newest: Option<Instant>) {
+        if let Some(account) = &self.account {
+            if let Some(made) = newest {
+                account.touch(made);
+            }
+            account.set(self.bytes);
         }
     }
 

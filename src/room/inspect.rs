@@ -2,7 +2,7 @@
 //! Called by the command `innkeeper rooms`.
 
 use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::{
     audience::Audience,
@@ -29,7 +29,7 @@ pub struct RoomReport {
     pub events: usize,
     /// Of records and snapshot.
     pub bytes: usize,
-    pub state: Value,
+    pub state: Box<RawValue>,
 }
 
 /// A seat, without its secret.
@@ -69,7 +69,7 @@ impl RoomReport {
             first_seq: recovered.events.first().map(|event| event.seq),
             events: recovered.events.len(),
             bytes: log.snapshot.len() + log.records.as_bytes().len(),
-            state: recovered.document,
+            state: recovered.document.to_raw(),
         })
     }
 }

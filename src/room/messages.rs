@@ -174,6 +174,14 @@ pub struct ListEvents {
     pub limit: usize,
 }
 
+/// Sent for the ledger (S14): the room drops so many bytes of its history, the oldest events. A lifecycle message: never refused;
+/// a room has few on their way, as the ledger counts what it has asked for.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CutHistory {
+    pub bytes: usize,
+}
+
 // ---- events
 
 /// Sent by a room's outlet: the store says that the log is not this room's any more. A lifecycle message: never refused.

@@ -4,7 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix::{Recipient, WeakRecipient};
@@ -16,8 +16,12 @@ use crate::{
     store::{Appended, Appender, Outcome, Ticket},
 };
 
-/// What may wait for the store in one room before the room waits itself.
+/// What may wait for the store in one room before the room waits itself: effects, and the deliveries they become. What was
+/// stored together is shown in one go, and nobody else of the shard runs meanwhile.
 const MAX_WAITING: usize = 4096;
+const MAX_DELIVERIES: usize = 100_000;
+/// How long stored effects are shown before everybody else of the shard has a turn.
+const BUDGET: Duration = Duration::from_millis(1);
 
 /// What waits for the store.
 pub type Deferred = (Rc<Outlet>, Effect);
@@ -105,7 +109,8 @@ impl Outlet {
 
     /// As much waits for the store as may.
     pub fn is_full(&self) -> bool {
-        self.waiting.get() >= MAX_WAITING
+        let waiting = self.waiting.get();
+        waiting >= MAX_WAITING || waiting.saturating_mul(self.delivery.borrow().member_count()) >= MAX_DELIVERIES
     }
 
     /// Resolves when less waits.
@@ -117,8 +122,9 @@ impl Outlet {
 
     /// Called by the shard for everything deferred, in order.
     pub fn settle(self: &Rc<Self>, outcome: Outcome, effect: Effect) {
+        let was_full = self.is_full();
         self.waiting.set(self.waiting.get() - 1);
-        if self.waiting.get() == MAX_WAITING - 1 {
+        if was_full && !self.is_full() {
             self.space.notify_one();
         }
         match outcome {
@@ -193,8 +199,13 @@ impl Outlet {
 pub async fn show_settled(home: Rc<Appender<Deferred>>) {
     loop {
         home.settled().await;
+        let mut began = Instant::now();
         while let Some((outcome, (outlet, effect))) = home.next() {
             outlet.settle(outcome, effect);
+            if began.elapsed() >= BUDGET {
+                tokio::task::yield_now().await;
+                began = Instant::now();
+            }
         }
     }
 }

@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     bans::Bans,
-    document::merge,
+    document::{Patch, Tree},
     history::Event,
     keys::AppliedKey,
     lineage::Lineage,
@@ -24,7 +24,7 @@ pub struct Recovered {
     pub epoch: String,
     pub seq: u64,
     pub lineage: Lineage,
-    pub document: Value,
+    pub document: Tree,
     pub changed_at: u64,
     pub seats: BTreeMap<PlayerId, SeatRecord>,
     /// What is kept of the log's events, oldest first, up to `seq`, without a gap.
@@ -42,8 +42,9 @@ pub struct Recovered {
 
 /// A `patch` event, as far as the fold needs it.
 #[derive(Deserialize)]
-struct PatchText {
-    patch: Value,
+struct PatchText<'a> {
+    #[serde(borrow)]
+    patch: &'a RawValue,
 }
 
 /// Whether this player has a seat in the room that this log tells of.
@@ -67,7 +68,7 @@ impl Recovered {
             epoch: epoch.into_owned(),
             seq,
             lineage: Lineage::restore(&lives)?,
-            document: serde_json::from_str(&document).ok()?,
+            document: Tree::parse(&document)?,
             changed_at,
             seats: seats.into_iter().map(|seat| (seat.player.clone(), seat)).collect(),
             events: Vec::new(),
@@ -125,8 +126,8 @@ impl Recovered {
     fn apply(&mut self, event: &EventRecord<'_>) -> Option<()> {
         self.seq = event.seq;
         if event.is_patch {
-            let text: PatchText = serde_json::from_slice(event.text).ok()?;
-            merge(&mut self.document, text.patch);
+            let text: PatchText<'_> = serde_json::from_slice(event.text).ok()?;
+            self.document.merge(&Patch::parse(text.patch.into())?);
             self.changed_at = event.seq;
         }
         if let Some((player, id)) = &event.request

@@ -3,6 +3,7 @@
 
 mod join;
 mod operate;
+mod patch;
 mod presence;
 mod reopen;
 mod rules;
@@ -12,8 +13,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-use serde_json::Value;
 
 use super::{
     audience::Audience,
@@ -32,8 +31,8 @@ use crate::{
     clock::Now,
     config::Config,
     protocol::{
-        Cause, GameId, PlayerId, RawJson, SERVER_SENDER, error_code,
-        server::{Change, LeftReason, write_message, write_patch, write_volatile},
+        Cause, GameId, PlayerId, error_code,
+        server::{Change, LeftReason, write_message, write_volatile},
     },
     ws::{Frame, error_frame, json_frame},
 };
@@ -72,6 +71,8 @@ pub struct RoomState {
     /// When the room was new, in milliseconds since 1970.
     begun_ms: u64,
     keys: Keys,
+    /// Patches of the logic that were not appended; see [`RoomState::take_refused_patches`].
+    refused_patches: u64,
 }
 
 impl RoomState {
@@ -92,7 +93,7 @@ impl RoomState {
             is_restored: false,
             cut_off: Vec::new(),
             seq: 0,
-            document: Document::new(logic.initial_state(), config.room.max_state_bytes),
+            document: Document::new(&logic.initial_state(), config.room.max_state_bytes),
             seats: Seats::new(config.room.reconnect_grace),
             spectators: 0,
             logic,
@@ -109,6 +110,7 @@ impl RoomState {
             empty_since: Some(now.instant),
             begun_ms: now.unix_ms,
             keys: Keys::default(),
+            refused_patches: 0,
         }
     }
 
@@ -238,8 +240,9 @@ impl RoomState {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Rejection> {
         let mut emissions = Vec::new();
-        let hidden = self
-            .ask_logic(now, &mut emissions, |logic, turn| logic.message(turn, &request).map(|()| turn.sender_only))?;
+        let hidden = self.ask_logic(None, now, &mut emissions, |logic, turn| {
+            logic.message(turn, &request).map(|()| turn.sender_only)
+        })?;
         let Request { from, data, to } = request;
         let audience = audience(Some(&from), if hidden { Some(Vec::new()) } else { to });
         self.seq += 1;
@@ -247,54 +250,6 @@ impl RoomState {
         let request = id.map(|id| (from, id));
         effects.push(Effect::Event(event(self.seq, now, audience, request, frame)));
         self.emit(emissions, now, effects);
-        Ok(())
-    }
-
-    fn patch(
-        &mut self,
-        id: Option<u64>,
-        request: Request,
-        if_seq: Option<u64>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Rejection> {
-        let patch = self.check_patch(&request.data, if_seq)?;
-        let mut emissions = Vec::new();
-        self.ask_logic(now, &mut emissions, |logic, turn| logic.patch(turn, &request))?;
-        self.append_patch(Some((&request.from, id)), &request.data, patch, now, effects)?;
-        self.emit(emissions, now, effects);
-        Ok(())
-    }
-
-    /// A patch that may be merged as far as the document is concerned, whoever sends it.
-    fn check_patch(&self, patch: &RawJson, if_seq: Option<u64>) -> Result<Value, Rejection> {
-        let changed_at = self.document.changed_at();
-        if if_seq.is_some_and(|if_seq| changed_at > if_seq) {
-            let message = format!("the state was changed at seq {changed_at}");
-            return Err(Rejection::new(error_code::CONFLICT, message));
-        }
-        let invalid = |_| Rejection::new(error_code::INVALID_FIELD, "patch is an object (RFC 7396)");
-        patch.decode::<Value>().map_err(invalid)
-    }
-
-    fn append_patch(
-        &mut self,
-        request: Option<(&PlayerId, Option<u64>)>,
-        text: &RawJson,
-        patch: Value,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Rejection> {
-        let seq = self.seq + 1;
-        self.document.merge(patch, seq).map_err(|_| {
-            Rejection::new(error_code::STATE_TOO_LARGE, "the room's state would grow past MAX_STATE_BYTES")
-        })?;
-        self.seq = seq;
-        let (from, id) = request.map_or((SERVER_SENDER, None), |(player, id)| (player.as_str(), id));
-        let frame = json_frame(|out| write_patch(out, seq, from, id, text));
-        let request = request.and_then(|(player, id)| id.map(|id| (player.clone(), id)));
-        let patch = Event { is_patch: true, ..event(seq, now, Audience::Everyone, request, frame) };
-        effects.push(Effect::Event(patch));
         Ok(())
     }
 

@@ -53,7 +53,7 @@ impl RoomLogic for Table {
                     ));
                 }
                 let patch = lines(&turn.state()["chat"], &request.from, &text);
-                turn.patch(json!({ "chat": patch }));
+                turn.patch(json!({ "chat": patch }))?;
                 Ok(())
             }
             Some(Say { sit: true, .. }) => {

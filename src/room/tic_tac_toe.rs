@@ -57,14 +57,15 @@ impl RoomLogic for TicTacToe {
             return;
         }
         if let Some(mark) = ["X", "O"].into_iter().find(|mark| turn.state()["marks"][mark].is_null()) {
-            turn.patch(json!({ "marks": { mark: player } }));
+            // Past MAX_STATE_BYTES nobody can be seated; the room counts it and says so.
+            let _ = turn.patch(json!({ "marks": { mark: player } }));
         }
     }
 
     /// A mark is given up with its seat; the next player to join carries on.
     fn leave(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         if let Some(mark) = mark_of(turn.state(), player) {
-            turn.patch(json!({ "marks": { mark: null } }));
+            let _ = turn.patch(json!({ "marks": { mark: null } }));
         }
     }
 
@@ -80,7 +81,7 @@ impl RoomLogic for TicTacToe {
                 return Err(illegal("the game is not over"));
             }
             let fresh = self.initial_state();
-            turn.patch(json!({ "board": fresh["board"], "turn": "X", "winner": null }));
+            turn.patch(json!({ "board": fresh["board"], "turn": "X", "winner": null }))?;
             return Ok(());
         }
         let cell = play.cell.filter(|cell| *cell < 9).ok_or_else(|| illegal("move is a cell from 0 to 8"))?;
@@ -97,8 +98,7 @@ impl RoomLogic for TicTacToe {
         board[cell] = Some(mark);
         let next = if mark == "X" { "O" } else { "X" };
         let patch = json!({ "board": board, "turn": next, "winner": outcome(&board) });
-        turn.patch(patch);
-        Ok(())
+        Ok(turn.patch(patch)?)
     }
 }
 

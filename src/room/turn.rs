@@ -1,24 +1,72 @@
 //! Owns what a logic may see and do in one call: players, state, clock, randomness, and what it wants to happen.
 //! Called by room logics; made and carried out by `room::state`.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 
-use super::seats::Seats;
-use crate::protocol::{GameId, PlayerId, RawJson};
+use super::{
+    document::{Document, Patch},
+    logic::Rejection,
+    seats::Seats,
+};
+use crate::protocol::{
+    GameId, PlayerId, RawJson, error_code,
+    json::{MAX_DEPTH, is_deeper},
+};
 
 /// Something a logic wants appended to the room's log, as `@server`.
 #[derive(Debug, Clone)]
 pub(super) enum Emission {
     Message { data: RawJson, to: Option<Vec<PlayerId>> },
-    Patch(Value),
+    Patch(Patch),
+}
+
+/// Why a logic's patch is not appended. The room counts it, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchError {
+    NotAnObject,
+    /// Clients could not read the frame (P2).
+    TooDeep,
+    /// The state would grow past `MAX_STATE_BYTES`.
+    TooLarge,
+}
+
+impl fmt::Display for PatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAnObject => "a patch is an object (RFC 7396)",
+            Self::TooDeep => "arrays and objects of a patch may nest 126 deep at most",
+            Self::TooLarge => "the room's state would grow past MAX_STATE_BYTES",
+        })
+    }
+}
+
+impl std::error::Error for PatchError {}
+
+/// For a logic that lets the request fail because it cannot keep what follows from it.
+impl From<PatchError> for Rejection {
+    fn from(error: PatchError) -> Self {
+        let code = match error {
+            PatchError::NotAnObject => error_code::INVALID_FIELD,
+            PatchError::TooDeep => error_code::TOO_DEEP,
+            PatchError::TooLarge => error_code::STATE_TOO_LARGE,
+        };
+        Self::new(code, error.to_string())
+    }
 }
 
 /// One call of a logic. What it emits is appended in order, behind the request that caused it, if that is allowed.
 pub struct Turn<'a> {
     pub(super) game: &'a GameId,
     pub(super) seats: &'a Seats,
-    pub(super) state: &'a Value,
+    pub(super) document: &'a Document,
+    /// The patch that the turn is about: it goes before those of the logic.
+    pub(super) request: Option<&'a Patch>,
+    /// What all patches of the turn add to the state at most.
+    pub(super) patch_bytes: usize,
+    pub(super) refused_patches: &'a mut u64,
     pub(super) now_ms: u64,
     pub(super) random: &'a mut fastrand::Rng,
     pub(super) emissions: &'a mut Vec<Emission>,
@@ -35,9 +83,10 @@ impl Turn<'_> {
         self.seats.players().cloned().collect()
     }
 
-    /// The room's document as it was when this turn began; patches of this turn show in the next one.
+    /// The room's document as it was when this turn began; patches of this turn show in the next one. A room whose logic
+    /// asks keeps its document as values besides, which takes many times the memory of its text.
     pub fn state(&self) -> &Value {
-        self.state
+        self.document.view()
     }
 
     /// Milliseconds since 1970: the room's clock, to be used instead of the system's.
@@ -61,11 +110,35 @@ impl Turn<'_> {
         self.emissions.push(Emission::Message { data: RawJson::from_serialize(data), to });
     }
 
-    /// Merges into the room's document (RFC 7396), as `@server`. Anything but an object is ignored.
-    pub fn patch(&mut self, patch: Value) {
-        if patch.is_object() {
-            self.emissions.push(Emission::Patch(patch));
+    /// Merges into the room's document (RFC 7396), as `@server`.
+    ///
+    /// # Errors
+    /// [`PatchError`]: this patch is left out; the rest of the turn is carried out.
+    pub fn patch(&mut self, patch: Value) -> Result<(), PatchError> {
+        let patch = self.checked(&patch).inspect_err(|_| *self.refused_patches += 1)?;
+        self.emissions.push(Emission::Patch(patch));
+        Ok(())
+    }
+
+    fn checked(&mut self, patch: &Value) -> Result<Patch, PatchError> {
+        let text = RawJson::from_serialize(patch);
+        if is_deeper(text.as_str(), MAX_DEPTH - 1) {
+            return Err(PatchError::TooDeep);
         }
+        let patch = Patch::parse(text).ok_or(PatchError::NotAnObject)?;
+        let bytes = self.patch_bytes + patch.text().as_str().len();
+        if !self.document.has_room(bytes) {
+            let emitted = self.emissions.iter().filter_map(|emission| match emission {
+                Emission::Patch(patch) => Some(patch),
+                Emission::Message { .. } => None,
+            });
+            let all = self.request.into_iter().chain(emitted).chain([&patch]);
+            if !self.document.has_room_for(all) {
+                return Err(PatchError::TooLarge);
+            }
+        }
+        self.patch_bytes = bytes;
+        Ok(patch)
     }
 
     /// Lets only its sender see the request of this turn: a secret move.

@@ -234,3 +234,17 @@ fn a_room_that_keeps_failing_is_given_up_with_1013_for_a_while_and_others_are_no
     let mut other = server.connect("/ws/fragile-2/alice").welcomed();
     assert!(other.drain().is_empty());
 }
+
+/// The board fits, the names of the players do not.
+#[test]
+fn a_logics_patch_past_the_bound_is_counted_and_logged_once_a_room() {
+    let server = Server::start(&[("MAX_STATE_BYTES", "100")]);
+    let _alice = server.connect("/ws/tic-tac-toe-1/a-player-with-a-name").welcomed();
+    let carol = server.connect("/ws/tic-tac-toe-1/another-player-with-a-name").welcomed();
+    assert_eq!(carol.welcome["state"]["marks"], json!({}));
+    server.wait_for_metric("innkeeper_logic_patches_refused_total", 2.0);
+    let warned = |log: &str| log.lines().filter(|line| line.contains("a patch of a room's logic was refused")).count();
+    server.wait_until(|| warned(&server.log_text()) == 1, "the warning");
+    let _dave = server.connect("/ws/tic-tac-toe-2/a-player-with-a-name").welcomed();
+    server.wait_until(|| warned(&server.log_text()) == 2, "the other room's warning");
+}

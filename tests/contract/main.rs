@@ -16,6 +16,7 @@ mod feeds;
 mod frames;
 mod frozen;
 mod heartbeat;
+mod histories;
 mod hostile;
 mod hub;
 mod logic;

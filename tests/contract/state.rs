@@ -1,8 +1,13 @@
 //! Owns the tests of a room's shared state: patch, if_seq, the bound, and what a newcomer gets (3.1, R2).
 //! Run by `cargo test --test contract`.
 
+use std::time::{Duration, Instant};
+
 use crate::support::Server;
 use serde_json::json;
+
+const OPERATOR: (&str, &str) = ("HTTP_API_SECRET", "0123456789abcdef0123456789abcdef");
+const KEY: [(&str, &str); 1] = [("Authorization", "Bearer 0123456789abcdef0123456789abcdef")];
 
 #[test]
 fn a_patch_is_merged_into_the_state_by_rfc_7396_and_everybody_sees_the_patch() {
@@ -81,4 +86,62 @@ fn r2_the_state_a_newcomer_gets_is_that_of_its_seq_and_patches_follow_from_there
     assert_eq!((&bob.welcome["seq"], &bob.welcome["state"]), (&json!(12), &json!({"n": 10})));
     alice.send(&json!({"type": "patch", "id": 11, "patch": {"n": 11}}));
     assert_eq!(bob.next(), json!({"type": "patch", "seq": 13, "from": "alice", "id": 11, "patch": {"n": 11}}));
+}
+
+#[test]
+fn numbers_of_the_state_keep_the_digits_that_a_patch_wrote() {
+    let server = Server::start(&[OPERATOR]);
+    let mut alice = server.connect("/ws/g/alice").welcomed();
+    let patch = r#"{"a":1.0,"b":12345678901234567890123,"c":[1.50,-0.0],"d":1E2}"#;
+    alice.send_text(&format!(r#"{{"type":"patch","id":1,"patch":{patch}}}"#));
+    alice.until_type("patch");
+    let room = server.get_with("/api/games/g", &KEY).body;
+    assert!(room.contains(&format!(r#""state":{patch}"#)), "{room}");
+}
+
+/// 250 KiB of small objects in each of eight rooms. As a map for each object, a room would take 10 MiB or more.
+#[test]
+fn a_state_of_many_small_objects_takes_a_small_multiple_of_its_text() {
+    let server = Server::start(&[OPERATOR]);
+    let fields: Vec<String> = (0..17_000).map(|n| format!(r#""{n:05}":{{"a":0}}"#)).collect();
+    let body = format!(r#"{{"patch":{{{}}}}}"#, fields.join(","));
+    let post = |game: usize| server.request("POST", &format!("/api/games/g{game}/events"), &KEY, Some(&body)).status;
+    assert_eq!(post(0), 200, "what the first one costs is not the state's");
+    let before = server.resident_bytes();
+    (1..=8).for_each(|game| assert_eq!(post(game), 200));
+    let per_room = (server.resident_bytes() - before) / 8;
+    assert!(per_room < 5 << 20, "{per_room} bytes for a state of {}", body.len());
+}
+
+/// A state of 8 MiB: to copy or to write it takes longer than all these patches may.
+#[test]
+fn a_patch_costs_what_it_changes_whether_it_is_accepted_or_refused() {
+    let server = Server::start(&[
+        OPERATOR,
+        ("MAX_STATE_BYTES", "8m"),
+        ("MESSAGE_BURST", "10000"),
+        ("BYTE_BURST", "1024m"),
+        ("HISTORY_BYTES", "0"),
+        ("DURABILITY", "memory"),
+    ]);
+    let fields: Vec<String> = (0..400_000).map(|n| format!(r#""{n:06}":{{"a":0}}"#)).collect();
+    let filled =
+        server.request("POST", "/api/games/g/events", &KEY, Some(&format!(r#"{{"patch":{{{}}}}}"#, fields.join(","))));
+    assert_eq!(filled.status, 200, "{filled:?}");
+    let fill = "x".repeat((8 << 20) - 400_000 * 17 - 2_000);
+    let body = json!({"patch": {"fill": fill}}).to_string();
+    assert_eq!(server.request("POST", "/api/games/g/events", &KEY, Some(&body)).status, 200);
+    let mut alice = server.connect("/ws/g/alice").welcomed();
+    let began = Instant::now();
+    for n in 0..200 {
+        alice.send(&json!({"type": "patch", "patch": {"y": "x".repeat(9000)}}));
+        alice.send(&json!({"type": "patch", "id": n + 1, "patch": {"000007": {"a": n, "b": null}}}));
+    }
+    let refused = std::cell::Cell::new(0);
+    alice.until(|frame| {
+        refused.set(refused.get() + usize::from(frame["code"] == "state_too_large"));
+        frame["id"] == 200
+    });
+    assert_eq!(refused.get(), 200);
+    assert!(began.elapsed() < Duration::from_secs(10), "400 patches took {:?}", began.elapsed());
 }

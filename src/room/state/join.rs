@@ -7,7 +7,7 @@ use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{
-        Cause, PlayerId, RawJson, Role,
+        Cause, PlayerId, Role,
         server::{Change, players_map},
     },
     room::{
@@ -74,7 +74,7 @@ impl RoomState {
             players: players_map(&if over_limit { Vec::new() } else { self.seats.statuses() }),
             everybody,
             player_count: over_limit.then(|| self.seats.len()),
-            state: RawJson::from_serialize(self.document.value()),
+            state: self.document.version().clone(),
         };
         let newcomer = draft.player.clone();
         effects.push(Effect::Enter { connection, entry, outbox: outbox.take(), resume, draft: Box::new(draft) });

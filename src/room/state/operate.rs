@@ -35,8 +35,8 @@ impl RoomState {
         match event {
             ServerEvent::Message { data, to } => self.server_message(&data, to, now, effects),
             ServerEvent::Patch { patch, if_seq } => {
-                let value = self.check_patch(&patch, if_seq)?;
-                self.append_patch(None, &patch, value, now, effects)?;
+                let patch = self.check_patch(&patch, if_seq)?;
+                self.append_patch(None, &patch, now, effects)?;
             }
         }
         if let Some(key) = key {

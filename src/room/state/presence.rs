@@ -10,7 +10,7 @@ use crate::{
         PlayerId, ServerFrame,
         server::{Change, LeftReason, players_map},
     },
-    room::{effect::Effect, audience::Audience, record::Record},
+    room::{audience::Audience, effect::Effect, record::Record},
     ws::{Frame, json_frame},
 };
 

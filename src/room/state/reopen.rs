@@ -90,7 +90,7 @@ impl RoomState {
             epoch: Cow::Borrowed(&self.epoch),
             seq: self.seq,
             lives: Cow::Borrowed(self.lineage.lives()),
-            document: self.document.value().to_string().into(),
+            document: self.document.version().text().get().into(),
             changed_at: self.document.changed_at(),
             seats: self.seats.records(now),
             begun_ms: self.begun_ms,
@@ -109,13 +109,11 @@ impl RoomState {
 mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
-    use serde_json::json;
-
     use super::*;
     use crate::{
         config::Config,
         protocol::{GameId, PlayerId},
-        room::{lineage::Lineage, record::SeatRecord, relay::Relay, seats::SecretHash},
+        room::{document::Tree, lineage::Lineage, record::SeatRecord, relay::Relay, seats::SecretHash},
     };
 
     const GRACE: Duration = Duration::from_secs(60);
@@ -133,7 +131,7 @@ mod tests {
             epoch: "e".into(),
             seq: 9,
             lineage: Lineage::new(1),
-            document: json!({}),
+            document: Tree::parse("{}").expect("JSON"),
             changed_at: 0,
             seats: BTreeMap::from([(seat.player.clone(), seat)]),
             events: Vec::new(),

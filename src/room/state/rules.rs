@@ -6,6 +6,7 @@ use crate::{
     clock::Now,
     protocol::{PlayerId, RawJson, SERVER_SENDER, server::write_message},
     room::{
+        document::Patch,
         effect::Effect,
         logic::RoomLogic,
         turn::{Emission, Turn},
@@ -22,12 +23,14 @@ impl RoomState {
         call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>),
     ) {
         let mut emissions = Vec::new();
-        self.ask_logic(now, &mut emissions, call);
+        self.ask_logic(None, now, &mut emissions, call);
         self.emit(emissions, now, effects);
     }
 
+    /// `request` is the patch it is asked about.
     pub(super) fn ask_logic<R>(
         &mut self,
+        request: Option<&Patch>,
         now: Now,
         emissions: &mut Vec<Emission>,
         call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>) -> R,
@@ -35,7 +38,10 @@ impl RoomState {
         let mut turn = Turn {
             game: &self.game,
             seats: &self.seats,
-            state: self.document.value(),
+            document: &self.document,
+            request,
+            patch_bytes: request.map_or(0, |patch| patch.text().as_str().len()),
+            refused_patches: &mut self.refused_patches,
             now_ms: now.unix_ms,
             random: &mut self.random,
             emissions,
@@ -49,9 +55,10 @@ impl RoomState {
             match emission {
                 Emission::Message { data, to } => self.server_message(&data, to, now, effects),
                 Emission::Patch(patch) => {
-                    let text = RawJson::from_serialize(&patch);
-                    // Past the bound the logic's patch is dropped: its state must fit MAX_STATE_BYTES.
-                    let _ = self.append_patch(None, &text, patch, now, effects);
+                    // `Turn::patch` has told the logic of those that do not fit.
+                    if self.append_patch(None, &patch, now, effects).is_err() {
+                        self.refused_patches += 1;
+                    }
                 }
             }
         }

@@ -53,11 +53,11 @@ impl RoomState {
     }
 
     pub fn document_text(&self) -> RawJson {
-        RawJson::from_serialize(self.document.value())
+        self.document.text()
     }
 
-    /// Never less than the length of [`RoomState::document_text`], and cheap.
+    /// The length of [`RoomState::document_text`], which is not made for that.
     pub fn document_bytes(&self) -> usize {
-        self.document.at_most_bytes()
+        self.document.bytes()
     }
 }

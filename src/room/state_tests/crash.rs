@@ -7,6 +7,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use serde_json::Value;
+
 use super::world::{World, bounds, game, new_delivery, new_log, new_state};
 use crate::room::{history::History, recovery::Recovered, state::RoomState};
 
@@ -23,7 +25,8 @@ impl World {
         };
         let recovered = Recovered::from_log(&log, self.now).expect("a snapshot that can be read");
         assert!(recovered.is_intact, "what was written makes sense");
-        assert_eq!((recovered.seq, &recovered.document), (self.log.len() as u64, &self.document));
+        let document: Value = serde_json::from_str(recovered.document.to_raw().get()).expect("JSON");
+        assert_eq!((recovered.seq, &document), (self.log.len() as u64, &self.document));
         let history = History::restore(bounds(self.terms), recovered.events.clone(), recovered.seq, self.now.instant);
         self.delivery = new_delivery(self.terms, history);
         self.room_log = new_log(&self.store, recovered.end);

@@ -17,11 +17,11 @@ impl RoomLogic for Talkative {
     fn join(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         let card = turn.random_below(52);
         turn.send_to(std::slice::from_ref(player), &json!({ "card": card }));
-        turn.patch(json!({ "players": turn.players().len() }));
+        let _ = turn.patch(json!({ "players": turn.players().len() }));
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
-        turn.patch(json!({ "players": turn.players().len(), "gone": { player.as_str(): true } }));
+        let _ = turn.patch(json!({ "players": turn.players().len(), "gone": { player.as_str(): true } }));
     }
 
     fn message(&mut self, turn: &mut Turn<'_>, request: &Request) -> Result<(), Rejection> {
@@ -31,7 +31,7 @@ impl RoomLogic for Talkative {
             "3" => turn.send_to(&turn.players(), &"to those who are here"),
             _ => {}
         }
-        turn.patch(json!({ "said": request.data.decode::<Value>().unwrap_or_default() }));
+        let _ = turn.patch(json!({ "said": request.data.decode::<Value>().unwrap_or_default() }));
         if request.data.as_str() == "2" { Err(Rejection::new("refused", "two is refused")) } else { Ok(()) }
     }
 
@@ -40,7 +40,7 @@ impl RoomLogic for Talkative {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
-        turn.patch(json!({ "ticked": turn.now_ms() }));
+        let _ = turn.patch(json!({ "ticked": turn.now_ms() }));
     }
 
     fn tick_interval(&self) -> Option<Duration> {

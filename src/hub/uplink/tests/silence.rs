@@ -34,7 +34,8 @@ fn pass(rig: &mut Rig, ms: u64, answer: impl Fn(&mut Rig)) -> Vec<String> {
 fn h8_a_connection_that_answers_pings_and_says_nothing_is_left_however_it_answers() {
     let text = |rig: &mut Rig| drop(rig.hear(r#"{"ignore":"pong"}"#));
     let pong = |rig: &mut Rig| rig.uplink.ponged();
-    let answers: [(Option<&str>, &[(&str, &str)], &dyn Fn(&mut Rig)); 3] =
+    type Answer<'a> = (Option<&'a str>, &'a [(&'a str, &'a str)], &'a dyn Fn(&mut Rig));
+    let answers: [Answer<'_>; 3] =
         [(None, &[], &pong), (Some("ping!"), &[], &text), (Some("ping!"), &[("/ignore", "pong")], &text)];
     for (send, expect, answer) in answers {
         let mut rig = Rig::live(with_heartbeat(send, expect), &["a"]);

@@ -1,0 +1,68 @@
+//! Owns the changes of a room's document: a player's, a back end's and a logic's patches, and what a logic is refused.
+//! Called by the rest of `RoomState`. The work of a patch depends on the patch and what it replaces, never on the document.
+
+use super::{RoomState, event};
+use crate::{
+    clock::Now,
+    protocol::{PlayerId, RawJson, SERVER_SENDER, error_code, server::write_patch},
+    room::{
+        audience::Audience,
+        document::Patch,
+        effect::Effect,
+        history::Event,
+        logic::{Rejection, Request},
+        turn::PatchError,
+    },
+    ws::json_frame,
+};
+
+impl RoomState {
+    pub(super) fn patch(
+        &mut self,
+        id: Option<u64>,
+        request: Request,
+        if_seq: Option<u64>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Rejection> {
+        let patch = self.check_patch(&request.data, if_seq)?;
+        let mut emissions = Vec::new();
+        self.ask_logic(Some(&patch), now, &mut emissions, |logic, turn| logic.patch(turn, &request))?;
+        self.append_patch(Some((&request.from, id)), &patch, now, effects)?;
+        self.emit(emissions, now, effects);
+        Ok(())
+    }
+
+    /// A patch that may be merged as far as the document is concerned, whoever sends it.
+    pub(super) fn check_patch(&self, patch: &RawJson, if_seq: Option<u64>) -> Result<Patch, Rejection> {
+        let changed_at = self.document.changed_at();
+        if if_seq.is_some_and(|if_seq| changed_at > if_seq) {
+            let message = format!("the state was changed at seq {changed_at}");
+            return Err(Rejection::new(error_code::CONFLICT, message));
+        }
+        Patch::parse(patch.clone()).ok_or_else(|| PatchError::NotAnObject.into())
+    }
+
+    pub(super) fn append_patch(
+        &mut self,
+        request: Option<(&PlayerId, Option<u64>)>,
+        patch: &Patch,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Rejection> {
+        let seq = self.seq + 1;
+        self.document.merge(patch, seq).map_err(|_| Rejection::from(PatchError::TooLarge))?;
+        self.seq = seq;
+        let (from, id) = request.map_or((SERVER_SENDER, None), |(player, id)| (player.as_str(), id));
+        let frame = json_frame(|out| write_patch(out, seq, from, id, patch.text()));
+        let request = request.and_then(|(player, id)| id.map(|id| (player.clone(), id)));
+        let patch = Event { is_patch: true, ..event(seq, now, Audience::Everyone, request, frame) };
+        effects.push(Effect::Event(patch));
+        Ok(())
+    }
+
+    /// How many patches of the logic were refused since this was asked last.
+    pub fn take_refused_patches(&mut self) -> u64 {
+        std::mem::take(&mut self.refused_patches)
+    }
+}
