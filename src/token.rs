@@ -38,6 +38,7 @@ pub fn mint(config: &Config, claims: &Claims, now: SystemTime) -> Result<String,
     let now = now.duration_since(SystemTime::UNIX_EPOCH).map_err(|_| "the clock is before 1970".to_owned())?.as_secs();
     let mut body = Map::new();
     body.insert("sub".into(), player.as_str().into());
+    put(&mut body, &settings.player_claim, player.as_str());
     body.insert("iat".into(), now.into());
     body.insert("exp".into(), now.saturating_add(claims.ttl.as_secs()).into());
     for (name, list) in [("game", &claims.games), ("hub", &claims.hubs), ("proxy", &claims.proxies)] {
@@ -47,7 +48,10 @@ pub fn mint(config: &Config, claims: &Claims, now: SystemTime) -> Result<String,
             several => drop(body.insert(name.into(), json!(several))),
         }
     }
-    let texts = [("role", &claims.role), ("name", &claims.name), ("aud", audience), ("iss", issuer)];
+    if let Some(role) = &claims.role {
+        put(&mut body, &settings.role_claim, role);
+    }
+    let texts = [("name", &claims.name), ("aud", audience), ("iss", issuer)];
     for (name, text) in texts {
         if let Some(text) = text {
             body.insert(name.into(), text.as_str().into());
@@ -56,6 +60,19 @@ pub fn mint(config: &Config, claims: &Claims, now: SystemTime) -> Result<String,
     let key = jsonwebtoken::EncodingKey::from_secret(secret.expose().as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &Value::Object(body), &key)
         .map_err(|error| format!("the token cannot be signed: {error}"))
+}
+
+/// A claim where the server looks for it: `app_metadata.role` is `role` in the object `app_metadata`.
+fn put(body: &mut Map<String, Value>, path: &str, text: &str) {
+    match path.split_once('.') {
+        None => drop(body.insert(path.into(), text.into())),
+        Some((first, rest)) => {
+            let inner = body.entry(first).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(inner) = inner {
+                put(inner, rest, text);
+            }
+        }
+    }
 }
 
 /// `90`, `90s`, `15m`, `12h` or `7d`.

@@ -127,6 +127,23 @@ fn a11_a_token_of_the_command_lets_its_player_in_where_it_says_and_nobody_else()
 }
 
 #[test]
+fn a11c_a_token_of_the_command_has_player_and_role_where_the_server_looks_for_them() {
+    let data = DataDir::new();
+    let settings = [
+        ("DATA_DIR", data.path()),
+        ("JWT_SECRET", SECRET),
+        ("JWT_ROLE_CLAIM", "app_metadata.role"),
+        ("JWT_PLAYER_CLAIM", "user_id"),
+    ];
+    let server = Server::start(&settings);
+    let output = run(&settings, &["token", "--player", "watcher", "--role", "spectator"], "");
+    let token = text(&output.stdout).trim().to_owned();
+    assert_eq!(server.connect(&format!("/ws/any/watcher?token={token}")).welcomed().welcome["role"], "spectator");
+    let (code, body, error) = api(&settings, &["GET", "/api/games?limit=1"], "");
+    assert!(code == 0 && body["games"].is_array(), "an admin's token, made for the call: {error}");
+}
+
+#[test]
 fn a_token_without_a_secret_or_for_no_id_is_refused_in_words() {
     let with = [("JWT_SECRET", SECRET)];
     for (settings, arguments, told) in [
