@@ -86,14 +86,7 @@ pub(super) fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthC
     let set = keys.into_iter().find(|key| reader.is_set(key));
     match set {
         None => {
-            let rules = [
-                &table::JWT_AUDIENCE,
-                &table::JWT_ISSUER,
-                &table::JWT_ROLES,
-                &table::JWT_ROLE_CLAIM,
-                &table::JWT_PLAYER_CLAIM,
-                &table::JWT_LEEWAY,
-            ];
+            let rules = [&table::JWT_AUDIENCE, &table::JWT_ISSUER, &table::JWT_ROLES];
             for setting in rules {
                 if reader.is_set(setting) {
                     reader.complain(setting, "does nothing while JWT_SECRET is unset; set that, or unset this");
