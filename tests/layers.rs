@@ -86,7 +86,7 @@ const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("registry/opening.rs", 1, "a room opens once"),
     ("registry/shard.rs", 1, "a room closes once"),
     ("hub/handle.rs", 1, "a hub fails a few times at most, maybe in a panic, where nothing can wait"),
-    ("room/actor.rs", 1, "a room ends once, maybe in a panic, where nothing can wait"),
+    ("room/actor.rs", 2, "a room ends once, maybe in a panic; the ledger counts what it has told a room to cut"),
     ("room/outlet.rs", 1, "a room learns once that its log is somebody else's"),
     (
         "proxy/handle.rs",

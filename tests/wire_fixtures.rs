@@ -10,7 +10,7 @@ use innkeeper::protocol::{
         write_volatile,
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
 
 /// The fixtures of one direction; of the server's, those of rooms: tests/contract/hub.rs reads a hub's frames.
 fn fixtures(direction: &str) -> Vec<(String, Value)> {
@@ -175,7 +175,7 @@ fn welcome(frame: &Value, out: &mut Vec<u8>) {
         })
         .collect();
     let players = players_map(&players.iter().map(|(name, status)| (name, *status)).collect::<Vec<_>>());
-    let state = frame.get("state").map(RawJson::from_serialize);
+    let state = frame.get("state").map(|state| to_raw_value(state).expect("JSON"));
     let reason = frame.get("reason").map(|_| match text("reason") {
         "history_too_short" => "history_too_short",
         "room_restarted" => "room_restarted",
@@ -204,7 +204,7 @@ fn welcome(frame: &Value, out: &mut Vec<u8>) {
         },
         grace_ms: number(&frame["grace_ms"]),
         max_message_bytes: number(&frame["max_message_bytes"]) as usize,
-        state: state.as_ref(),
+        state: state.as_deref(),
     })
     .write(out);
 }
