@@ -164,8 +164,9 @@ fn every_key_of_a_hub_arrives_where_it_belongs() {
 
 #[test]
 fn x3_every_key_of_a_proxy_arrives_where_it_belongs() {
-    let config = good(&[("KEY", KEY)], WHOLE);
+    let config = good(&[("KEY", KEY), ("AUTH", "off")], WHOLE);
     let proxy = proxy(&config, "whole");
+    assert!(proxy.spends_credential && config.is_open_on_purpose);
     assert_eq!((proxy.off.as_deref(), proxy.endpoint.url.expose()), (None, "ws://127.0.0.1:9/p"));
     assert_eq!(proxy.endpoint.headers[0].1.expose(), format!("Bearer {KEY}"));
     assert_eq!((proxy.endpoint.host.as_str(), proxy.endpoint.max_message_bytes), ("127.0.0.1:9", 64));
