@@ -41,7 +41,7 @@ const PURE: &[&str] = &[
     "room/history.rs",
     "room/document.rs",
     "room/seats.rs",
-    "room/keys.rs",
+    "store/keys.rs",
     "room/turn.rs",
     "room/logic.rs",
     "room/relay.rs",

@@ -2,8 +2,9 @@
 //! Called by `upgrade`, `routes`, `ws_health` and the operators' API.
 
 use actix_web::{
-    HttpResponse,
+    HttpResponse, Resource, Route, guard,
     http::{StatusCode, header},
+    web,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -23,6 +24,23 @@ pub(super) fn refusal_body(refusal: &Refusal) -> Value {
 /// JSON that nobody may keep.
 pub fn fresh(status: StatusCode, value: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(value)
+}
+
+/// A path whose other methods answer 405 with `Allow`, which names those that do not.
+pub fn resource(path: &str, methods: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move { wrong_method(methods) }))
+}
+
+/// Whatever answers GET answers HEAD, too: actix-http leaves the body out.
+pub fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+pub fn wrong_method(methods: &'static str) -> HttpResponse {
+    let message = format!("this path knows {methods}; see docs/protocol.md");
+    let mut response = fresh(StatusCode::METHOD_NOT_ALLOWED, &error_body("method_not_allowed", &message));
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));
+    response
 }
 
 /// This moment, as RFC 3339 has it.

@@ -9,8 +9,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use slog::info;
 
-use self::ask::{Problem, ask, body, guard, guard_game, number, query_text};
-use super::routes::Site;
+use self::ask::{Problem, ask, body, guard, guard_game, idempotency_key, number, query_text};
+use super::{
+    answer::{read, resource},
+    routes::Site,
+};
 use crate::{
     protocol::{
         GameId, MAX_RECIPIENTS, RawJson,
@@ -23,7 +26,7 @@ use crate::{
         operate::{Described, on_shard},
     },
     room::{
-        KeyHash, RoomHandle,
+        BodyHash, Key, RoomHandle,
         describe::RoomSummary,
         messages::{Append, Kick, ServerEvent},
     },
@@ -34,20 +37,23 @@ const MAX_GAMES: u64 = 10_000;
 const DEFAULT_GAMES: u64 = 1000;
 /// Events in one answer, also without `limit`.
 const MAX_EVENTS: u64 = 1000;
-/// The longest `Idempotency-Key`.
-const MAX_KEY_BYTES: usize = 255;
 /// What a body may have around `data` or `patch`: the names of the fields, and of players in `to`.
 const ENVELOPE_BYTES: usize = 1024 + MAX_RECIPIENTS * (MAX_ID_BYTES + 8);
 
 type Answer = Result<HttpResponse, Problem>;
 
 pub fn configure(config: &mut web::ServiceConfig) {
-    let other = || web::to(async || Problem::wrong_method().response());
     config
-        .service(web::resource("/api/games").get(list).default_service(other()))
-        .service(web::resource("/api/games/{game}").get(show).delete(close).default_service(other()))
-        .service(web::resource("/api/games/{game}/events").get(events).post(append).default_service(other()))
-        .service(web::resource("/api/games/{game}/kick").post(kick).default_service(other()))
+        .service(resource("/api/games", "GET, HEAD").route(read().to(list)))
+        .service(
+            resource("/api/games/{game}", "GET, HEAD, DELETE").route(read().to(show)).route(web::delete().to(close)),
+        )
+        .service(
+            resource("/api/games/{game}/events", "GET, HEAD, POST")
+                .route(read().to(events))
+                .route(web::post().to(append)),
+        )
+        .service(resource("/api/games/{game}/kick", "POST").route(web::post().to(kick)))
         .configure(hubs::configure);
 }
 
@@ -116,9 +122,10 @@ async fn events(site: web::Data<Site>, request: HttpRequest) -> Answer {
 
 async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
     let game = guard_game(&site, &request).await?;
-    let key = idempotency_key(&request)?;
+    let key = idempotency_key(&request, "")?;
     let (max_data, max_state) = (site.door.config.connection.max_message_bytes, site.door.config.room.max_state_bytes);
     let text = body(&site, &request, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
+    let key = key.map(|key| Key { key, body: BodyHash::of(text.as_bytes()) });
     let event = match AppendBody::parse(&text)? {
         AppendBody::Message { data, .. } if data.as_str().len() > max_data => {
             return Err(Problem::message_too_big());
@@ -161,16 +168,4 @@ async fn close(site: web::Data<Site>, request: HttpRequest) -> Answer {
     });
     closed.await?;
     Ok(ask::json_text("{}".into()))
-}
-
-/// One header of visible characters, or none.
-fn idempotency_key(request: &HttpRequest) -> Result<Option<KeyHash>, Problem> {
-    let mut values = request.headers().get_all("idempotency-key");
-    let (Some(key), None) = (values.next(), values.next()) else {
-        let is_absent = request.headers().get("idempotency-key").is_none();
-        return if is_absent { Ok(None) } else { Err(Problem::field("Idempotency-Key is given once")) };
-    };
-    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
-    key.map(|key| Some(KeyHash::of(key)))
-        .ok_or_else(|| Problem::field("Idempotency-Key is 1 to 255 visible characters"))
 }

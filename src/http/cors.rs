@@ -10,29 +10,29 @@ use actix_web::{
     web,
 };
 
-use super::{routes::Site, upgrade::only_origin};
+use super::{headers, routes::Site};
 
 /// Lets pages of admitted origins read the answers, and answers their preflights.
 pub async fn allow_origins<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let text = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let (origin, host) = (only_origin(request.headers().get_all(header::ORIGIN)), text(header::HOST));
+    let headers = request.headers();
+    let (origin, host) = (headers::origin(headers), headers::last(headers, header::HOST.as_str()));
     let site = request.app_data::<web::Data<Site>>();
     let admitted = origin
-        .filter(|_| site.is_some_and(|site| site.door.admits_origin(origin, host)))
-        .and_then(|origin| HeaderValue::from_str(origin).ok());
+        .filter(|origin| site.is_some_and(|site| site.door.admits_origin(Some(origin), host.as_deref())))
+        .and_then(|origin| HeaderValue::from_str(&origin).ok());
     let is_preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if is_preflight {
         let mut preflight = HttpResponse::NoContent();
         if admitted.is_some() {
             preflight
-                .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"))
+                .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, DELETE, OPTIONS"))
                 .insert_header((
                     header::ACCESS_CONTROL_ALLOW_HEADERS,
-                    "authorization, content-type, idempotency-key, last-event-id",
+                    "authorization, content-type, idempotency-key, last-event-id, x-innkeeper-session",
                 ))
                 .insert_header((header::ACCESS_CONTROL_MAX_AGE, "600"));
         }

@@ -2,7 +2,6 @@
 //! Called by `upgrade` for handshakes and by `routes` for plain requests to WebSocket paths.
 
 use std::{
-    borrow::Cow,
     io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
@@ -38,6 +37,8 @@ pub struct Knock<'a> {
     pub host: Option<&'a str>,
     /// What [`Door::undeclared_proxy`] says of the request.
     pub proxy: Option<&'static str>,
+    /// A page from elsewhere sent it, as far as the request tells without an `Origin`.
+    pub is_foreign: bool,
     /// A4, judged by the caller.
     pub request: Result<(), Refusal>,
     pub claim: Claim,
@@ -67,12 +68,6 @@ pub struct Door {
     pub operators: Arc<Operators>,
     /// An undeclared proxy was warned of.
     pub warned: Arc<AtomicBool>,
-}
-
-/// The last header of this name: the one the nearest proxy added. A value that is not text is still there: its other bytes
-/// become U+FFFD, so that it equals nothing.
-pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
-    Some(String::from_utf8_lossy(headers.get_all(name).last()?.as_bytes()))
 }
 
 /// The address at the other end of the socket.
@@ -120,7 +115,13 @@ impl Door {
             return Err(Refusal::Disabled(setting));
         }
         if !self.admits_origin(knock.origin, knock.host) {
-            return Err(Refusal::InvalidOrigin);
+            let request = Err(Refusal::InvalidOrigin);
+            let admit = Admit { address: knock.address, is_foreign: true, request, claims: false, is_repeated: false };
+            return Err(match self.registry.send(admit).await {
+                // A2 answers before A3; what is over the limit is told when to come back.
+                Ok(Err(Refusal::RateLimit { retry_after })) => Refusal::InvalidOrigins { retry_after },
+                _ => Refusal::InvalidOrigin,
+            });
         }
         let since = Instant::now();
         let mut decided = self.admit(knock, false).await;
@@ -136,7 +137,8 @@ impl Door {
 
     async fn admit(&self, knock: &Knock<'_>, is_repeated: bool) -> Result<Permit, Refusal> {
         let (request, claims) = (knock.request.clone(), knock.claim != Claim::None);
-        let admit = Admit { address: knock.address, request, claims, is_repeated };
+        let is_foreign = knock.is_foreign;
+        let admit = Admit { address: knock.address, is_foreign, request, claims, is_repeated };
         // The registry lives as long as the process; without it nobody can be let in.
         self.registry.send(admit).await.unwrap_or(Err(Refusal::Draining { retry_after: Duration::from_secs(1) }))
     }

@@ -6,6 +6,7 @@ mod api;
 mod cors;
 mod door;
 mod flow;
+mod headers;
 mod listener;
 mod pages;
 mod routes;

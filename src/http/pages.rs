@@ -7,7 +7,10 @@ use actix_web::{
     http::{Method, header},
 };
 
-use super::answer::error_body;
+use super::{
+    answer::{error_body, wrong_method},
+    headers,
+};
 
 /// A file of frontend-client/dist.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +41,11 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// Answers whatever no route has taken: a page, an asset, or 404. `websocket_url` is where clients connect.
 pub fn answer(request: &HttpRequest, websocket_url: Option<&str>) -> HttpResponse {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let known = headers::last(request.headers(), header::IF_NONE_MATCH.as_str());
+    let known = known.as_deref();
     match find(PAGES, request.path()) {
         Some(page) if is_read => serve(page, known),
+        page if !is_read && (page.is_some() || is_entrance(request.path())) => wrong_method("GET, HEAD"),
         None if is_read && is_entrance(request.path()) => hint(websocket_url),
         _ => nothing_here(),
     }
@@ -181,10 +186,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_a_404_and_a_write_to_a_page_too() {
+    fn what_is_no_page_is_a_404_and_a_write_to_a_page_is_405() {
         let request = TestRequest::get().uri("/assets/none.js").to_http_request();
         assert_eq!(answer(&request, None).status(), StatusCode::NOT_FOUND);
-        let request = TestRequest::post().uri("/").to_http_request();
+        let refused = answer(&TestRequest::post().uri("/").to_http_request(), None);
+        assert_eq!((refused.status(), header(&refused, header::ALLOW)), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD"));
+        let request = TestRequest::post().uri("/none").to_http_request();
         assert_eq!(answer(&request, None).status(), StatusCode::NOT_FOUND);
     }
 

@@ -16,11 +16,11 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    answer::{fresh, refusal_body, timestamp},
+    answer::{fresh, read, refusal_body, resource, timestamp},
     api,
-    door::{Claim, Door, Knock, header_text, peer_address},
-    pages,
-    upgrade::{only_origin, parse_target},
+    door::{Claim, Door, Knock, peer_address},
+    headers, pages,
+    upgrade::parse_target,
     ws_health::ws_health,
 };
 use crate::{
@@ -62,22 +62,21 @@ pub enum Duty {
 /// The routes of one listener. Liveness is everywhere: a load balancer asks the port it forwards to.
 pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        // Some monitors ask with HEAD.
-        for method in [web::get, web::head] {
-            config
-                .route("/health", method().to(health))
-                .route("/api/health", method().to(health))
-                .route("/api/ws-health", method().to(ws_health))
-                .route("/ready", method().to(ready));
+        const READ: &str = "GET, HEAD";
+        for path in ["/health", "/api/health"] {
+            config.service(resource(path, READ).route(read().to(health)));
         }
+        config
+            .service(resource("/api/ws-health", READ).route(read().to(ws_health)))
+            .service(resource("/ready", READ).route(read().to(ready)));
         if duty != Duty::HttpOnly {
             config.route("/ws", web::to(not_an_upgrade)).route("/ws/{rest:.*}", web::to(not_an_upgrade));
             config.route("/proxy/{rest:.*}", web::to(not_an_upgrade));
         }
         if duty != Duty::WebSocketOnly {
             config
-                .route("/metrics", web::get().to(metrics))
-                .route("/api/client-config", web::get().to(client_config))
+                .service(resource("/metrics", READ).route(read().to(metrics)))
+                .service(resource("/api/client-config", READ).route(read().to(client_config)))
                 .configure(api::configure);
         }
         config.default_service(if duty == Duty::WebSocketOnly { web::to(not_found) } else { web::to(page) });
@@ -129,7 +128,7 @@ fn websocket_url(site: &Site, request: &HttpRequest) -> Option<String> {
 
 /// Where this very request came in, as a WebSocket address: the best guess without a public address.
 fn own_url(site: &Site, request: &HttpRequest) -> Option<String> {
-    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let host = headers::last(request.headers(), header::HOST.as_str())?;
     let authority: actix_web::http::uri::Authority = host.parse().ok()?;
     let secure = site.door.config.platform.is_some()
         && request.headers().get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().starts_with(b"https"));
@@ -147,16 +146,17 @@ async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 /// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let peer = peer_address(request.peer_addr());
-    let host = header_text(request.headers(), "host");
     let refusal = match parse_target(request.path(), None) {
         Some(_) => Refusal::UpgradeRequired,
         None => Refusal::BadPath,
     };
+    let (origin, host) = (headers::origin(request.headers()), headers::last(request.headers(), "host"));
     let knock = Knock {
         address: site.door.client_address(peer, request.headers()),
-        origin: only_origin(request.headers().get_all(header::ORIGIN)),
+        origin: origin.as_deref(),
         host: host.as_deref(),
         proxy: site.door.undeclared_proxy(peer, request.headers()),
+        is_foreign: is_foreign(&site, &request, host.as_deref()),
         request: Err(refusal.clone()),
         claim: Claim::None,
     };
@@ -173,6 +173,18 @@ async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResp
         response.insert_header((header::UPGRADE, "websocket"));
     }
     response.json(refusal_body(&refusal))
+}
+
+/// Whether a page from elsewhere made its visitor's browser ask: an image, a frame. Such requests have no `Origin`.
+fn is_foreign(site: &Site, request: &HttpRequest, host: Option<&str>) -> bool {
+    if let Some(site) = headers::last(request.headers(), "sec-fetch-site") {
+        return !matches!(&*site, "same-origin" | "none");
+    }
+    let referer = headers::last(request.headers(), header::REFERER.as_str());
+    referer.is_some_and(|referer| {
+        let origin = referer.split('/').take(3).collect::<Vec<_>>().join("/");
+        !site.door.admits_origin(Some(&origin), host)
+    })
 }
 
 /// A port for players alone has no pages.

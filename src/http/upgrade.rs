@@ -19,7 +19,8 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
     answer::{error_body, refusal_body},
-    door::{Claim, Door, Knock, header_text, peer_address},
+    door::{Claim, Door, Knock, peer_address},
+    headers,
     stream::Stream,
 };
 use crate::{
@@ -68,12 +69,13 @@ impl Entrance {
         drop((parts.read_buf, parts.write_buf));
         let handshake = self.read(&request);
         let headers = &request.head().headers;
-        let host = header_text(headers, header::HOST.as_str());
+        let (origin, host) = (headers::origin(headers), headers::last(headers, header::HOST.as_str()));
         let knock = Knock {
             address: handshake.address,
-            origin: only_origin(headers.get_all(header::ORIGIN)),
+            origin: origin.as_deref(),
             host: host.as_deref(),
             proxy: self.door.undeclared_proxy(peer_address(request.head().peer_addr), headers),
+            is_foreign: false,
             request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
             claim: handshake.target.as_ref().map_or(Claim::None, |target| self.claim(target, &handshake.credentials)),
         };
@@ -157,7 +159,10 @@ impl Entrance {
         let lines = head.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
         let offered = offered_subprotocols(lines.map(header::HeaderValue::as_bytes));
         let target = match ws::verify_handshake(head) {
-            Ok(()) => parse_target(head.uri.path(), query).ok_or(Refusal::BadPath),
+            Ok(()) => match strictly(head) {
+                Ok(()) => parse_target(head.uri.path(), query).ok_or(Refusal::BadPath),
+                Err(why) => Err(Refusal::BadHandshake(why)),
+            },
             Err(error) => Err(bad_handshake(&error)),
         };
         let at_proxy = matches!(target, Ok(Target::Proxy { .. }));
@@ -173,7 +178,7 @@ impl Entrance {
             target,
             credentials: Credentials {
                 token: find_token(
-                    header_text(&head.headers, header::AUTHORIZATION.as_str()).as_deref(),
+                    headers::last(&head.headers, header::AUTHORIZATION.as_str()).as_deref(),
                     &offered,
                     query,
                     at_proxy,
@@ -204,10 +209,29 @@ pub fn parse_target(path: &str, query: Option<&str>) -> Option<Target> {
     Some(Target::Seat { game: GameId::parse(game).ok()?, player: PlayerId::parse(player).ok()? })
 }
 
-/// The request's origin; one that is repeated or not text is none that any list admits (A9).
-pub(super) fn only_origin<'a>(mut values: impl Iterator<Item = &'a header::HeaderValue>) -> Option<&'a str> {
-    let origin = values.next()?;
-    if values.next().is_some() { Some("") } else { Some(origin.to_str().unwrap_or("")) }
+/// What RFC 6455 and HTTP ask of a handshake beyond what actix-http looks at.
+fn strictly(head: &actix_http::RequestHead) -> Result<(), &'static str> {
+    let several = |name: header::HeaderName| headers::count(&head.headers, name.as_str()) > 1;
+    if head.version < actix_http::Version::HTTP_11 {
+        return Err("the request must be HTTP/1.1");
+    }
+    if several(header::SEC_WEBSOCKET_KEY) {
+        return Err("Sec-WebSocket-Key must be there once");
+    }
+    if several(header::SEC_WEBSOCKET_VERSION) {
+        return Err("Sec-WebSocket-Version must be there once");
+    }
+    if several(header::HOST) {
+        return Err("Host must be there once");
+    }
+    if several(header::AUTHORIZATION) {
+        return Err("Authorization may be there once");
+    }
+    let has_body = headers::items(&head.headers, header::CONTENT_LENGTH.as_str()).iter().any(|length| length != "0");
+    if has_body || headers::count(&head.headers, header::TRANSFER_ENCODING.as_str()) > 0 {
+        return Err("the request must have no body");
+    }
+    Ok(())
 }
 
 fn bad_handshake(error: &ws::HandshakeError) -> Refusal {

@@ -282,7 +282,10 @@ impl Subscriber {
                 Ok(receipt) => receipt,
                 Err(PublishError::Share) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::SHARE),
                 Err(PublishError::Full) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::FULL),
-                Err(PublishError::Gone) => return refuse(error_code::UNAVAILABLE, PublishError::GONE),
+                // A client gives no key, so there is none to mismatch.
+                Err(PublishError::Gone | PublishError::Mismatch) => {
+                    return refuse(error_code::UNAVAILABLE, PublishError::GONE);
+                }
             };
             made.set(made.get() + usize::from(receipt.is_new));
             answers.push(receipt, id, topic, outbox);

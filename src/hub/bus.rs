@@ -13,10 +13,14 @@ use tokio::sync::oneshot;
 use super::handle::{NUMBERS_OF_A_LIFE, PublishError};
 use crate::{
     protocol::{GameId, HubId, RawJson, Topic},
-    store::{Appended, Appender, Journal, Log, LogWriter, MemoryStore, Records, Snapshot, encode},
+    store::{
+        Appended, Appender, AppliedKey, BodyHash, Journal, Key, KeyMismatch, Keys, KnownKey, Log, LogWriter,
+        MemoryStore, Records, Snapshot, encode,
+    },
 };
 
-const IMAGE_VERSION: u8 = 1;
+/// Behind the fields of version 1 are the keys; version 1 is still read.
+const IMAGE_VERSION: u8 = 2;
 
 /// Where buses keep their logs. What is kept in memory outlives a hub that fails, and not the process.
 #[derive(Clone)]
@@ -38,12 +42,15 @@ pub struct Bus {
     log: LogWriter<Written>,
     known: Known,
     max_topics: usize,
+    /// Repeats of values that are on their way to the store: the topic, its number, and who waits.
+    repeats: Vec<(Topic, u64, oneshot::Sender<u64>)>,
 }
 
 /// What a log amounts to.
 #[derive(Default)]
 struct Known {
     values: BTreeMap<Topic, (u64, RawJson)>,
+    keys: Keys,
     /// Every new number is above it.
     floor: u64,
 }
@@ -61,7 +68,21 @@ pub struct Written {
 /// What a log of a bus consists of. As a room's records: postcard's bytes, and variants only join at the end.
 #[derive(Serialize, Deserialize)]
 enum Record<'a> {
-    Value { topic: &'a str, seq: u64, data: &'a str },
+    Value {
+        topic: &'a str,
+        seq: u64,
+        data: &'a str,
+    },
+    /// The value before this was published with an idempotency key.
+    Key(AppliedKey, BodyHash),
+}
+
+/// When and how a value is published.
+pub struct Publication {
+    pub topic: Topic,
+    pub data: RawJson,
+    pub key: Option<Key>,
+    pub unix_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,7 +100,7 @@ impl Bus {
             None => Appender::memory(home.memory.clone()),
         };
         let log = LogWriter::new(GameId::of_bus(id), appender, home.flush, 0);
-        Self { log, known: Known::default(), max_topics }
+        Self { log, known: Known::default(), max_topics, repeats: Vec::new() }
     }
 
     pub fn game(&self) -> &GameId {
@@ -92,14 +113,14 @@ impl Bus {
 
     /// Takes over what there is, and begins the log anew with it: nobody can write behind the old one any more, and the store
     /// sees that the bus is in use. `false`: the log was damaged, and values may be older than they should be, or missing.
-    pub fn open(&mut self, log: Option<&Log>) -> bool {
+    pub fn open(&mut self, log: Option<&Log>, unix_ms: u64) -> bool {
         let is_whole = log.is_none_or(|log| self.known.fold(log));
         if !is_whole {
             let highest = self.values().map(|(_, seq, _)| seq).max().unwrap_or(0);
             // What is lost may have had higher ones.
             self.known.floor = self.known.floor.max(highest) + NUMBERS_OF_A_LIFE;
         }
-        self.log.begin(self.known.image(), true);
+        self.log.begin(self.known.image(unix_ms), true);
         is_whole
     }
 
@@ -113,20 +134,40 @@ impl Bus {
         self.known.values.contains_key(topic)
     }
 
+    /// The number of the value that this key has become.
+    ///
+    /// # Errors
+    /// [`PublishError::Mismatch`]
+    pub fn known(&self, key: &Key, unix_ms: u64) -> Result<Option<u64>, PublishError> {
+        self.known.keys.seq_of(key, unix_ms).map_err(|KeyMismatch| PublishError::Mismatch)
+    }
+
+    /// Whoever repeated a value that is on its way to the store is answered with it.
+    pub fn wait(&mut self, topic: Topic, seq: u64, answer: oneshot::Sender<u64>) {
+        self.repeats.push((topic, seq, answer));
+    }
+
+    /// A value is stored.
+    pub fn stored(&mut self, topic: &Topic, seq: u64) {
+        for (_, seq, answer) in self.repeats.extract_if(.., |(of, at, _)| of == topic && *at <= seq) {
+            let _ = answer.send(seq);
+        }
+    }
+
     /// Numbers a value and writes it.
     ///
     /// # Errors
     /// The bus has as many topics as it may, or the store does not take anything now (D5); nothing has changed.
     pub fn write(
         &mut self,
-        topic: Topic,
-        data: RawJson,
+        publication: Publication,
         answer: oneshot::Sender<u64>,
     ) -> Result<(Appended, Written), PublishError> {
+        let Publication { topic, data, key, unix_ms } = publication;
         if self.home().is_failing() {
             return Err(PublishError::Gone);
         }
-        let Known { values, floor } = &mut self.known;
+        let Known { values, floor, keys } = &mut self.known;
         let known = values.get(&topic);
         if known.is_none() && values.len() >= self.max_topics {
             return Err(PublishError::Full);
@@ -136,8 +177,13 @@ impl Bus {
         let mut records = Records::default();
         let record = Record::Value { topic: topic.as_str(), seq, data: data.as_str() };
         records.push_with(|out| encode(&record, out));
-        let keep_from = self.log.position() + 1;
-        let snapshot = || Snapshot { body: self.known.image(), keep_from };
+        if let Some(Key { key, body }) = key {
+            let applied = AppliedKey { key, seq, made_ms: unix_ms };
+            keys.note((applied, Some(body)));
+            records.push_with(|out| encode(&Record::Key(applied, body), out));
+        }
+        let keep_from = self.log.position() + records.len();
+        let snapshot = || Snapshot { body: self.known.image(unix_ms), keep_from };
         let appended = self.log.write(records, snapshot).ok_or(PublishError::Gone)?;
         Ok((appended, Written { topic, seq, data, answer }))
     }
@@ -146,8 +192,9 @@ impl Bus {
 impl Known {
     /// Whether the log is whole; else what could be read of it is known.
     fn fold(&mut self, log: &Log) -> bool {
-        let Some(image) = read_image(&log.snapshot) else { return false };
+        let Some((image, keys)) = read_image(&log.snapshot) else { return false };
         self.floor = image.floor;
+        self.keys = Keys::restore(keys);
         let mut is_whole = image.values.iter().all(|record| self.take(record)) && log.is_intact;
         for (position, record) in (log.first..).zip(log.records.iter()) {
             let record = postcard::from_bytes(record);
@@ -157,13 +204,17 @@ impl Known {
     }
 
     fn take(&mut self, record: &Record<'_>) -> bool {
-        let Record::Value { topic, seq, data } = record;
-        let (Some(topic), Ok(data)) = (Topic::parse(topic), RawJson::parse(data)) else { return false };
-        self.values.insert(topic, (*seq, data));
+        match record {
+            Record::Value { topic, seq, data } => {
+                let (Some(topic), Ok(data)) = (Topic::parse(topic), RawJson::parse(data)) else { return false };
+                self.values.insert(topic, (*seq, data));
+            }
+            Record::Key(applied, body) => self.keys.note((*applied, Some(*body))),
+        }
         true
     }
 
-    fn image(&self) -> Vec<u8> {
+    fn image(&self, unix_ms: u64) -> Vec<u8> {
         let records = self.values.iter().map(|(topic, (seq, data))| Record::Value {
             topic: topic.as_str(),
             seq: *seq,
@@ -171,6 +222,7 @@ impl Known {
         });
         let mut body = vec![IMAGE_VERSION];
         encode(&Image { floor: self.floor, values: records.collect() }, &mut body);
+        encode(&self.keys.current(unix_ms), &mut body);
         body
     }
 }
@@ -180,9 +232,14 @@ pub fn is_whole(log: &Log) -> bool {
     Known::default().fold(log)
 }
 
-fn read_image(snapshot: &[u8]) -> Option<Image<'_>> {
+fn read_image(snapshot: &[u8]) -> Option<(Image<'_>, Vec<KnownKey>)> {
     let (version, body) = snapshot.split_first()?;
-    if *version == IMAGE_VERSION { postcard::from_bytes(body).ok() } else { None }
+    let (image, rest) = postcard::take_from_bytes(body).ok()?;
+    match version {
+        1 => Some((image, Vec::new())),
+        2 => Some((image, postcard::from_bytes(rest).ok()?)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::{Batch, Change, Store as _};
+use crate::store::{Batch, Change, KeyHash, Store as _};
 
 fn topic(number: usize) -> Topic {
     Topic::parse(&format!("topic {number}")).expect("a name")
@@ -15,13 +15,17 @@ fn open(home: &BusHome, max_topics: usize) -> (Bus, bool) {
     let id = HubId::parse("lobby").expect("an id");
     let mut bus = Bus::new(&id, home, max_topics);
     let log = home.memory.lock().expect("a lock").read(&GameId::of_bus(&id), 0).expect("a log");
-    let is_whole = bus.open(log.as_ref());
+    let is_whole = bus.open(log.as_ref(), 0);
     (bus, is_whole)
+}
+
+fn publication(number: usize, data: &str) -> Publication {
+    Publication { topic: topic(number), data: RawJson::from_serialize(&data), key: None, unix_ms: 0 }
 }
 
 fn write(bus: &mut Bus, number: usize, data: &str) -> Result<u64, PublishError> {
     let (answer, _) = oneshot::channel();
-    bus.write(topic(number), RawJson::from_serialize(&data), answer).map(|(_, written)| written.seq)
+    bus.write(publication(number, data), answer).map(|(_, written)| written.seq)
 }
 
 fn values(bus: &Bus) -> Vec<(Topic, u64, RawJson)> {
@@ -76,13 +80,13 @@ fn h1_numbers_rise_above_those_that_a_damaged_log_may_have_lost() {
     log.first += 2;
     assert!(!is_whole(&log));
     let (mut after, _) = open(&BusHome::new(None, false), 5);
-    assert!(!after.open(Some(&log)));
+    assert!(!after.open(Some(&log), 0));
     assert_eq!(values(&after), [(topic(1), 3, RawJson::from_serialize(&"x"))]);
     let known = write(&mut after, 1, "y").expect("a number");
     let new = write(&mut after, 2, "z").expect("a number");
     assert!(known > NUMBERS_OF_A_LIFE && new > NUMBERS_OF_A_LIFE);
     let junk = Log { snapshot: b"junk".to_vec(), is_intact: true, ..log };
-    assert!(!is_whole(&junk) && !after.open(Some(&junk)));
+    assert!(!is_whole(&junk) && !after.open(Some(&junk), 0));
 }
 
 #[test]
@@ -92,7 +96,7 @@ fn d1_whoever_wrote_before_the_log_was_begun_anew_is_rejected() {
     assert_eq!(write(&mut old, 1, "a"), Ok(1));
     let (mut new, _) = open(&home, 5);
     let (answer, _) = oneshot::channel();
-    let (appended, _) = old.write(topic(1), RawJson::from_serialize(&"lost"), answer).expect("written");
+    let (appended, _) = old.write(publication(1, "lost"), answer).expect("written");
     assert_eq!(appended, Appended::Settled(crate::store::Outcome::Rejected));
     assert_eq!(write(&mut new, 1, "b"), Ok(2));
     assert_eq!(values(&open(&home, 5).0), [(topic(1), 2, RawJson::from_serialize(&"b"))]);
@@ -105,12 +109,44 @@ fn the_format_is_what_it_was() {
     let (mut bus, _) = open(&home, 5);
     drop(write(&mut bus, 7, "x"));
     let log = home.memory.lock().expect("a lock").read(bus.game(), 0).expect("a log").expect("a log");
-    assert_eq!(log.snapshot, b"\x01\x00\x00");
+    assert_eq!(log.snapshot, b"\x02\x00\x00\x00");
     assert_eq!(log.records.iter().collect::<Vec<_>>(), [&b"\x00\x07topic 7\x01\x03\"x\""[..]]);
-    let snapshot = bus.known.image();
-    assert_eq!(snapshot, b"\x01\x00\x01\x00\x07topic 7\x01\x03\"x\"");
-    let change = Change::Begin { snapshot, records: Records::default(), replace: true };
-    let batch = Batch { game: bus.game().clone(), change };
-    home.memory.lock().expect("a lock").append(&[batch], false).expect("written");
-    assert_eq!(values(&open(&home, 5).0), values(&bus));
+    let second = bus.known.image(0);
+    assert_eq!(second, b"\x02\x00\x01\x00\x07topic 7\x01\x03\"x\"\x00");
+    let first = b"\x01\x00\x01\x00\x07topic 7\x01\x03\"x\"".to_vec();
+    for snapshot in [second, first] {
+        let change = Change::Begin { snapshot, records: Records::default(), replace: true };
+        let batch = Batch { game: bus.game().clone(), change };
+        home.memory.lock().expect("a lock").append(&[batch], false).expect("written");
+        assert_eq!(values(&open(&home, 5).0), values(&bus));
+    }
+}
+
+#[test]
+fn e1_keys_are_known_again_from_records_and_from_an_image() {
+    let home = BusHome::new(None, false);
+    let (mut bus, _) = open(&home, 5);
+    let key = Key { key: KeyHash::of("k"), body: BodyHash::of(b"1") };
+    let (answer, _) = oneshot::channel();
+    let (_, written) = bus.write(Publication { key: Some(key), ..publication(1, "x") }, answer).expect("written");
+    let other = Key { body: BodyHash::of(b"2"), ..key };
+    // The first start reads a record, the second the image that the first one began its log with.
+    for _ in 0..3 {
+        assert_eq!(bus.known(&key, 1), Ok(Some(written.seq)));
+        assert_eq!(bus.known(&other, 1), Err(PublishError::Mismatch));
+        assert_eq!(bus.known(&Key { key: KeyHash::of("l"), ..key }, 1), Ok(None));
+        (bus, _) = open(&home, 5);
+    }
+}
+
+#[test]
+fn e1_a_repeat_waits_until_the_value_is_stored() {
+    let (mut bus, _) = open(&BusHome::new(None, false), 5);
+    let (answer, mut answered) = oneshot::channel();
+    bus.wait(topic(1), 2, answer);
+    bus.stored(&topic(1), 1);
+    bus.stored(&topic(2), 9);
+    assert!(answered.try_recv().is_err());
+    bus.stored(&topic(1), 2);
+    assert_eq!(answered.try_recv(), Ok(2));
 }

@@ -76,6 +76,8 @@ pub enum PublishError {
     Share,
     /// There is no hub at the moment.
     Gone,
+    /// The idempotency key came with another body before.
+    Mismatch,
 }
 
 impl PublishError {

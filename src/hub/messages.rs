@@ -11,7 +11,10 @@ use super::{
     handle::{PublishError, Receipt},
     news::{News, Refusal},
 };
-use crate::protocol::{HubId, RawJson, Topic};
+use crate::{
+    protocol::{HubId, RawJson, Topic},
+    store::Key,
+};
 
 // ---- commands
 
@@ -39,8 +42,8 @@ pub struct Publish {
 /// Who publishes, which says how many new topics it may make.
 #[derive(Debug, Clone, Copy)]
 pub enum Publisher {
-    /// As many as the bus may have.
-    BackEnd,
+    /// As many as the bus may have. A value with the same idempotency key is applied once.
+    BackEnd { key: Option<Key> },
     /// A connection from this address (as limits count it), and whether its own share leaves room for a new topic.
     Client { address: IpAddr, may_make: bool },
 }

@@ -203,6 +203,11 @@ impl Topics {
         (Update { topic: topic.clone(), seq, value }, entry.shards.iter().copied())
     }
 
+    /// The number of a topic's newest value; `None`: there is no such topic.
+    pub fn seq_of(&self, topic: &Topic) -> Option<u64> {
+        self.entries.get(topic).map(|entry| entry.seq)
+    }
+
     /// Something may be over.
     pub fn tick(&mut self, now: Instant) {
         // First the feed: what ends with it need not be unsubscribed one by one.

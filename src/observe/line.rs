@@ -63,6 +63,11 @@ pub(super) fn told(record: &Record<'_>, values: &OwnedKVList) -> (String, Vec<(K
     (message, fields)
 }
 
+/// The record's key-value pairs, as people wrote them.
+pub(super) fn pairs(record: &Record<'_>, values: &OwnedKVList) -> Vec<(Key, Value)> {
+    Fields::of(record, values).pairs
+}
+
 /// The message, behind its category in brackets: people search for `[SECURITY]` in both formats.
 fn message(record: &Record<'_>, fields: &[(Key, Value)]) -> String {
     let message = clean(&record.msg().to_string());

@@ -10,7 +10,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use slog::{BorrowedKV, Drain, KV, Never, OwnedKVList, Record, RecordStatic, SingleKV};
@@ -22,7 +22,11 @@ pub use super::{
     recent::Recent,
     scrub::scrub,
 };
-use super::{recent::Noting, report::Reporting};
+use super::{
+    recent::Noting,
+    refusals::{Held, Sampled},
+    report::Reporting,
+};
 
 /// Records waiting for the writer. When it is full new records are dropped, counted, and the count is logged later:
 /// a stalled stdout never stalls a room.
@@ -30,6 +34,9 @@ pub const MAX_QUEUED_RECORDS: usize = 4096;
 
 /// How long dropping the guard waits for the writer, should nobody read stdout.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often repeated refusals are looked at that are held back.
+const HELD_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How a line looks; either way one record is one line of stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +97,18 @@ where
     let queue = Arc::new(Queue { core, unreported: AtomicU64::new(0) });
     let recent = Arc::<Recent>::default();
     let next = slog::LevelFilter::new(Arc::clone(&queue), level.slog()).ignore_res();
-    let drain = Reporting::before(Noting { recent: Arc::clone(&recent), next });
-    (slog::Logger::root(drain, slog::o!()), LogGuard { queue, worker: Some(worker), recent })
+    let drain = Arc::new(Sampled::before(Reporting::before(Noting { recent: Arc::clone(&recent), next })));
+    let (alive, ended) = mpsc::channel::<()>();
+    let held: Arc<dyn Held> = drain.clone();
+    let ticking = Arc::clone(&held);
+    // Without the thread, what is held back is told when the log ends.
+    let _ = thread::Builder::new().name("log-refusals".into()).spawn(move || {
+        while ended.recv_timeout(HELD_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
+            ticking.tell(Instant::now(), false);
+        }
+    });
+    let guard = LogGuard { queue, worker: Some(worker), recent, held, _alive: alive };
+    (slog::Logger::root(drain, slog::o!()), guard)
 }
 
 /// Writes what is queued when dropped, waiting at most 2 s.
@@ -100,6 +117,9 @@ pub struct LogGuard {
     queue: Arc<Queue>,
     worker: Option<AsyncGuard>,
     recent: Arc<Recent>,
+    held: Arc<dyn Held>,
+    /// Its end ends the thread that tells what is held.
+    _alive: mpsc::Sender<()>,
 }
 
 impl LogGuard {
@@ -111,6 +131,7 @@ impl LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
+        self.held.tell(Instant::now(), true);
         self.queue.report_dropped(&slog::o!().into());
         // AsyncGuard's own drop waits for the writer for ever, and the writer waits for whoever reads our stdout.
         let (done, written) = mpsc::channel();

@@ -49,6 +49,7 @@ fn every_refusal_of_the_protocol_has_its_series() {
     let refusals = [
         Refusal::Disabled("X"),
         Refusal::InvalidOrigin,
+        Refusal::InvalidOrigins { retry_after: second },
         Refusal::RateLimit { retry_after: second },
         Refusal::BadPath,
         Refusal::UpgradeRequired,
@@ -62,7 +63,7 @@ fn every_refusal_of_the_protocol_has_its_series() {
         match refusal {
             Refusal::Disabled(_) | Refusal::InvalidOrigin | Refusal::RateLimit { .. } | Refusal::BadPath => {}
             Refusal::UpgradeRequired | Refusal::BadHandshake(_) | Refusal::AddressLimit { .. } => {}
-            Refusal::ServerLimit(_) | Refusal::Draining { .. } => {}
+            Refusal::ServerLimit(_) | Refusal::Draining { .. } | Refusal::InvalidOrigins { .. } => {}
         }
         assert!(REFUSAL_REASONS.contains(&refusal.code()), "{}", refusal.code());
     }

@@ -11,5 +11,6 @@ mod kinds;
 mod line;
 mod process;
 mod recent;
+mod refusals;
 mod scrub;
 mod upstreams;

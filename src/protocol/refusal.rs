@@ -12,6 +12,8 @@ pub enum Refusal {
     Disabled(&'static str),
     /// A2.
     InvalidOrigin,
+    /// A2, from an address with more of these than A3 allows. Wait this long.
+    InvalidOrigins { retry_after: Duration },
     /// A3. Wait this long.
     RateLimit { retry_after: Duration },
     /// A4: the path or an id in it breaks P1.
@@ -45,7 +47,7 @@ impl Refusal {
     pub fn answer(&self) -> Answer {
         match self {
             Self::Disabled(_) | Self::Draining { .. } => Answer::Status(503),
-            Self::InvalidOrigin => Answer::Status(403),
+            Self::InvalidOrigin | Self::InvalidOrigins { .. } => Answer::Status(403),
             Self::RateLimit { .. } => Answer::Status(429),
             Self::BadPath | Self::BadHandshake(_) => Answer::Status(400),
             Self::UpgradeRequired => Answer::Status(426),
@@ -63,7 +65,7 @@ impl Refusal {
     /// Seconds for `Retry-After`, rounded up, at least 1.
     pub fn retry_after_secs(&self) -> Option<u64> {
         match self {
-            Self::RateLimit { retry_after } | Self::Draining { retry_after } => {
+            Self::RateLimit { retry_after } | Self::InvalidOrigins { retry_after } | Self::Draining { retry_after } => {
                 Some(retry_after.as_millis().div_ceil(1000).max(1) as u64)
             }
             _ => None,
@@ -74,7 +76,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Disabled(_) => "disabled",
-            Self::InvalidOrigin => "invalid_origin",
+            Self::InvalidOrigin | Self::InvalidOrigins { .. } => "invalid_origin",
             Self::RateLimit { .. } => "rate_limit",
             Self::BadPath => "bad_path",
             Self::UpgradeRequired => "upgrade_required",
@@ -88,7 +90,7 @@ impl Refusal {
     pub fn log_event(&self) -> Option<&'static str> {
         match self {
             Self::Disabled(_) => Some("WS_CONNECTION_BLOCKED_DISABLED"),
-            Self::InvalidOrigin => Some("WS_CONNECTION_BLOCKED_INVALID_ORIGIN"),
+            Self::InvalidOrigin | Self::InvalidOrigins { .. } => Some("WS_CONNECTION_BLOCKED_INVALID_ORIGIN"),
             Self::RateLimit { .. } => Some("WS_CONNECTION_BLOCKED_RATE_LIMIT"),
             Self::AddressLimit { .. } | Self::ServerLimit(_) => Some("WS_CONNECTION_BLOCKED_CONNECTION_LIMIT"),
             Self::Draining { .. } => Some("WS_CONNECTION_BLOCKED_DRAINING"),
@@ -100,7 +102,9 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::Disabled(setting) => format!("WebSocket service is switched off ({setting}=false on the server)"),
-            Self::InvalidOrigin => "this Origin is not on the server's ALLOWED_ORIGINS".into(),
+            Self::InvalidOrigin | Self::InvalidOrigins { .. } => {
+                "this Origin is not on the server's ALLOWED_ORIGINS".into()
+            }
             Self::RateLimit { .. } => format!(
                 "too many connection attempts from this address (RATE_LIMIT_MAX_REQUESTS in RATE_LIMIT_WINDOW_MS); retry in {} s",
                 self.retry_after_secs().unwrap_or(1)

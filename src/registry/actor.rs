@@ -47,6 +47,8 @@ pub struct Registry {
     metrics: Arc<Metrics>,
     permits: Permits,
     attempts: RateLimiter,
+    /// Attempts that foreign pages make in their visitors' names.
+    foreign: RateLimiter,
     rooms: HashMap<GameId, usize>,
     shards: Vec<Addr<Shard>>,
     phase: Arc<watch::Sender<Phase>>,
@@ -59,6 +61,7 @@ impl Registry {
         Self {
             permits: Permits::new(gate.max_connections_per_ip, gate.max_connections),
             attempts: RateLimiter::new(gate.rate_limit_max_requests, gate.rate_limit_window, MAX_ADDRESSES),
+            foreign: RateLimiter::new(gate.rate_limit_max_requests, gate.rate_limit_window, MAX_ADDRESSES),
             rooms: HashMap::new(),
             shards: Vec::new(),
             config,
@@ -72,7 +75,8 @@ impl Registry {
     fn admit(&mut self, admit: &Admit, now: Instant) -> Result<Option<Refusal>, Refusal> {
         let address = admit.address;
         if !admit.is_repeated {
-            self.attempts.attempt(address, now).map_err(|retry_after| Refusal::RateLimit { retry_after })?;
+            let attempts = if admit.is_foreign { &mut self.foreign } else { &mut self.attempts };
+            attempts.attempt(address, now).map_err(|retry_after| Refusal::RateLimit { retry_after })?;
         }
         admit.request.clone()?;
         let over = match self.permits.acquire(address) {

@@ -18,12 +18,14 @@ use crate::protocol::{GameId, Refusal};
 
 // ---- commands
 
-/// Sent by `http` for every upgrade that passed A1 and A2; answers with a permit or the first refusal of A3 to A6.
+/// Sent by `http` for every upgrade that passed A1, and A2 or not; answers with a permit or the first refusal of A3 to A6.
 /// Mailbox full: the upgrade waits.
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Refusal>")]
 pub struct Admit {
     pub address: IpAddr,
+    /// Somebody else's page sent it: it counts, but not as an attempt of the visitor's own.
+    pub is_foreign: bool,
     /// A4, already judged: it comes behind A3, which counts bad requests too.
     pub request: Result<(), Refusal>,
     /// A5a: it shows, or will show, that it takes the place of another connection.

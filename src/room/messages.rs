@@ -8,11 +8,11 @@ use send_wrapper::SendWrapper;
 
 use super::{
     describe::{EventPage, RoomDetail, RoomSummary},
-    keys::KeyHash,
     logic::Rejection,
 };
 use crate::{
     protocol::{Cause, GameId, PlayerId, RawJson, Role, server::Verdict},
+    store::Key,
     ws::{Frame, Outbox},
 };
 
@@ -110,7 +110,7 @@ pub struct Detach {
 #[rtype(result = "Result<u64, OperateError>")]
 pub struct Append {
     pub event: ServerEvent,
-    pub key: Option<KeyHash>,
+    pub key: Option<Key>,
 }
 
 /// What a back end appends.

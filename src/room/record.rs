@@ -8,8 +8,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{audience::Audience, bans::Ban, keys::AppliedKey, lineage::Life, seats::SecretHash};
-use crate::{protocol::PlayerId, store::encode};
+use super::{audience::Audience, bans::Ban, lineage::Life, seats::SecretHash};
+use crate::{
+    protocol::PlayerId,
+    store::{AppliedKey, BodyHash, KnownKey, encode},
+};
 
 /// One record of a room's log.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,12 +25,14 @@ pub enum Record<'a> {
     Left(PlayerId),
     /// The room was opened again.
     Opened(Life),
-    /// The event before this was appended with an idempotency key.
+    /// The event before this was appended with an idempotency key. An older version wrote this.
     Key(AppliedKey),
     /// A ban begins, changes or ends (S13).
     Ban(Ban),
     /// A crowd ended when the newest event was this one (S9a).
     CrowdOver(u64),
+    /// As `Key`, with the body that the key came with.
+    KeyedBody(AppliedKey, BodyHash),
 }
 
 /// An event, with the JSON text that its members get.
@@ -73,6 +78,9 @@ pub struct Image<'a> {
     pub keys: Vec<AppliedKey>,
     #[serde(skip)]
     pub more: More,
+    /// The body of each key; since version 3, behind `more`.
+    #[serde(skip)]
+    pub bodies: Vec<Option<BodyHash>>,
 }
 
 /// What images have since version 2, behind all the rest.
@@ -94,28 +102,37 @@ impl Record<'_> {
     }
 }
 
-/// The first byte of an image. An image with other fields gets another, and the older ones are still read.
-const IMAGE_VERSION: u8 = 2;
-/// Images without [`More`].
-const FIRST_VERSION: u8 = 1;
+/// The first byte of an image. An image with more fields gets another, and has them behind the others; older ones are still read.
+const IMAGE_VERSION: u8 = 3;
 
 impl Image<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![IMAGE_VERSION];
         encode(self, &mut bytes);
         encode(&self.more, &mut bytes);
+        encode(&self.bodies, &mut bytes);
         bytes
+    }
+
+    /// The keys with their bodies, where these were written down.
+    pub fn known_keys(&self) -> Vec<KnownKey> {
+        let bodies = self.bodies.iter().copied().chain(std::iter::repeat(None));
+        self.keys.iter().copied().zip(bodies).collect()
     }
 
     /// `None` when the bytes are no image.
     pub fn read(bytes: &[u8]) -> Option<Image<'_>> {
         let (version, fields) = bytes.split_first()?;
         let (mut image, rest) = postcard::take_from_bytes::<Image<'_>>(fields).ok()?;
-        match *version {
-            FIRST_VERSION => {}
-            IMAGE_VERSION => image.more = postcard::from_bytes(rest).ok()?,
+        (image.more, image.bodies) = match version {
+            1 => (More::default(), Vec::new()),
+            2 => (postcard::from_bytes(rest).ok()?, Vec::new()),
+            3 => {
+                let (more, rest) = postcard::take_from_bytes(rest).ok()?;
+                (more, postcard::from_bytes(rest).ok()?)
+            }
             _ => return None,
-        }
+        };
         Some(image)
     }
 }
@@ -123,7 +140,10 @@ impl Image<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::room::{keys::KeyHash, lineage::Life, seats::SecretHash};
+    use crate::{
+        room::{lineage::Life, seats::SecretHash},
+        store::KeyHash,
+    };
 
     /// What older versions have written must be read for ever: these bytes may not change.
     #[test]
@@ -137,6 +157,9 @@ mod tests {
         let mut bytes = Vec::new();
         Record::Key(key).write(&mut bytes);
         assert_eq!((&bytes[..3], &bytes[17..]), (&b"\x04\x82\x54"[..], &b"\xac\x02\x01"[..]));
+        let mut bytes = Vec::new();
+        Record::KeyedBody(key, BodyHash::of(b"{}")).write(&mut bytes);
+        assert_eq!((&bytes[..3], &bytes[17..22]), (&b"\x07\x82\x54"[..], &b"\xac\x02\x01\x44\x13"[..]));
         let lives = [Life { id: 1, start: 0 }];
         let image = Image {
             epoch: "e".into(),
@@ -148,17 +171,22 @@ mod tests {
             begun_ms: 300,
             keys: vec![key],
             more: More::default(),
+            bodies: Vec::new(),
         };
         let bytes = image.to_bytes();
-        assert_eq!(&bytes[..14], b"\x02\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
-        let (first, more) = bytes.split_at(bytes.len() - 2);
-        assert_eq!(more, b"\x00\x00");
-        let (begun, key) = first[first.len() - 22..].split_at(3);
-        assert_eq!((begun, &key[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
+        assert_eq!(&bytes[..14], b"\x03\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
+        let (first, later) = bytes.split_at(bytes.len() - 3);
+        assert_eq!(later, b"\x00\x00\x00");
+        let (begun, rest) = first[first.len() - 22..].split_at(3);
+        assert_eq!((begun, &rest[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
         assert_eq!(Image::read(&bytes).as_ref(), Some(&image));
-        // An image of version 1 ends here.
-        let first = [&[FIRST_VERSION], &first[1..]].concat();
-        assert_eq!(Image::read(&first).as_ref(), Some(&image));
+        // Images of the versions 1 and 2 end before what is newer.
+        let first = [b"\x01", &first[1..]].concat();
+        let second = [b"\x02", &bytes[1..bytes.len() - 1]].concat();
+        for older in [&first, &second] {
+            let read = Image::read(older).expect("an image");
+            assert_eq!((&read, read.known_keys()), (&image, vec![(key, None)]));
+        }
         let ban = Ban { player: PlayerId::parse("eve").expect("an id"), until_ms: 300 };
         let mut bytes = Vec::new();
         Record::Ban(ban.clone()).write(&mut bytes);
@@ -166,10 +194,13 @@ mod tests {
         let mut bytes = Vec::new();
         Record::CrowdOver(300).write(&mut bytes);
         assert_eq!(bytes, b"\x06\xac\x02");
-        let image = Image { more: More { bans: vec![ban], crowd_over: 300 }, ..image };
+        let body = BodyHash::of(b"{}");
+        let image = Image { more: More { bans: vec![ban], crowd_over: 300 }, bodies: vec![Some(body)], ..image };
         let bytes = image.to_bytes();
-        assert!(bytes.ends_with(b"\x01\x03eve\xac\x02\xac\x02"));
-        assert_eq!(Image::read(&bytes), Some(image));
+        let (before, bodies) = bytes.split_at(bytes.len() - 18);
+        assert!(before.ends_with(b"\x01\x03eve\xac\x02\xac\x02") && bodies.starts_with(b"\x01\x01\x44\x13"));
+        let read = Image::read(&bytes).expect("an image");
+        assert_eq!((&read, read.known_keys()), (&image, vec![(key, Some(body))]));
     }
 
     #[test]

@@ -13,11 +13,15 @@ use super::{
     bans::Bans,
     document::{Patch, Tree},
     history::Event,
-    keys::AppliedKey,
     lineage::Lineage,
     record::{EventRecord, Image, More, Record, SeatRecord},
 };
-use crate::{clock::Now, protocol::PlayerId, store::Log, ws::json_frame};
+use crate::{
+    clock::Now,
+    protocol::PlayerId,
+    store::{KnownKey, Log},
+    ws::json_frame,
+};
 
 /// A room as its log tells it.
 pub struct Recovered {
@@ -35,7 +39,7 @@ pub struct Recovered {
     pub is_intact: bool,
     pub begun_ms: u64,
     /// Oldest first.
-    pub keys: Vec<AppliedKey>,
+    pub keys: Vec<KnownKey>,
     pub more: More,
     pub downtime: Duration,
 }
@@ -62,8 +66,9 @@ pub fn has_ban(log: &Log) -> bool {
 impl Recovered {
     /// Folds a log. `None` when not even a snapshot can be read: nothing can be saved.
     pub fn from_log(log: &Log, now: Now) -> Option<Self> {
-        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, keys, more } =
-            Image::read(&log.snapshot)?;
+        let image = Image::read(&log.snapshot)?;
+        let keys = image.known_keys();
+        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, more, .. } = image;
         let mut recovered = Self {
             epoch: epoch.into_owned(),
             seq,
@@ -110,13 +115,15 @@ impl Recovered {
                 self.seats.remove(&player);
             }
             Record::Opened(life) if is_new => self.lineage.begin(life),
-            Record::Key(key) if is_new => self.keys.push(key),
+            Record::Key(key) if is_new => self.keys.push((key, None)),
+            Record::KeyedBody(key, body) if is_new => self.keys.push((key, Some(body))),
             Record::Ban(ban) if is_new => self.more.bans.push(ban),
             Record::CrowdOver(seq) if is_new => self.more.crowd_over = seq,
             Record::Seat(_)
             | Record::Left(_)
             | Record::Opened(_)
             | Record::Key(_)
+            | Record::KeyedBody(..)
             | Record::Ban(_)
             | Record::CrowdOver(_) => {}
         }

@@ -20,7 +20,6 @@ use super::{
     document::Document,
     effect::Effect,
     history::Event,
-    keys::Keys,
     lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
     messages::{Act, Action, Entry},
@@ -34,6 +33,7 @@ use crate::{
         Cause, GameId, PlayerId, error_code,
         server::{Change, LeftReason, write_message, write_volatile},
     },
+    store::Keys,
     ws::{Frame, error_frame, json_frame},
 };
 

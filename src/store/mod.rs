@@ -8,6 +8,7 @@
 mod appender;
 mod embedded;
 mod journal;
+mod keys;
 mod log_writer;
 mod memory;
 pub mod private;
@@ -26,6 +27,7 @@ pub use self::{
     appender::{Appended, Appender, Outcome, Ticket},
     embedded::{EmbeddedStore, OpenError, Opened},
     journal::{Journal, JournalSetting},
+    keys::{AppliedKey, BodyHash, Key, KeyHash, KeyMismatch, Keys, KnownKey, MAX_KEYS},
     log_writer::LogWriter,
     memory::MemoryStore,
     records::{Records, encode},

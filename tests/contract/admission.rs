@@ -174,9 +174,26 @@ fn a4_a_broken_handshake_is_400_and_says_what_is_wrong() {
         assert!(message.contains(says), "{message}");
         assert_eq!(response.headers["sec-websocket-version"], "13", "RFC 6455 section 4.2.2");
     }
+    const KEY: (&str, &str) = ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    for (headers, says) in [
+        (&[KEY, KEY][..], "Sec-WebSocket-Key"),
+        (&[KEY, ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==")], "Sec-WebSocket-Key"),
+        (&[("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Version", "13")], "Sec-WebSocket-Version"),
+        (&[("Authorization", "Bearer a"), ("Authorization", "Bearer b")], "Authorization"),
+    ] {
+        let message = assert_refused(&refusal(&server, "/ws/g/p", headers), 400, "bad_handshake");
+        assert!(message.contains(says), "{message}");
+    }
+    // actix-http refuses these before anybody else sees them.
+    for headers in [[("Host", "a"), ("Host", "a")], [("Transfer-Encoding", "chunked"), ("Content-Length", "5")]] {
+        assert_eq!(status_of(&server, "/ws/g/p", &headers), 400);
+    }
+    let old = upgrade("GET", "/ws/g/p", &[]).replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let message = assert_refused(&server.answer_to(&old), 400, "bad_handshake");
+    assert!(message.contains("HTTP/1.1"), "{message}");
     let message = assert_refused(&server.answer_to(&upgrade("POST", "/ws/g/p", &[])), 400, "bad_handshake");
     assert!(message.contains("GET"), "{message}");
-    server.wait_for_metric("innkeeper_refusals_total{reason=\"bad_handshake\"}", 5.0);
+    server.wait_for_metric("innkeeper_refusals_total{reason=\"bad_handshake\"}", 10.0);
 }
 
 #[test]

@@ -226,3 +226,23 @@ fn what_clients_send_cannot_forge_a_line_or_move_a_terminal() {
         assert!(!log.contains(unsafe_character), "{log:?}");
     }
 }
+
+#[test]
+fn repeated_refusals_of_an_address_are_one_line_a_second_whose_counts_leave_none_out() {
+    let server = Server::start(&[]);
+    let origin = [("Origin", "https://evil.example")];
+    let refused = |server: &Server| {
+        let log = server.log_text();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let lines = lines.filter(|line| line["event"] == "WS_CONNECTION_BLOCKED_INVALID_ORIGIN");
+        lines.map(|line| line["count"].as_u64().unwrap_or(1)).collect::<Vec<_>>()
+    };
+    let begun = std::time::Instant::now();
+    for _ in 0..300 {
+        assert_eq!(server.get_with("/ws/g/p", &origin).status, 403);
+    }
+    let seconds = begun.elapsed().as_secs() as usize;
+    server.wait_until(|| refused(&server).iter().sum::<u64>() == 300, "all are counted");
+    let lines = refused(&server);
+    assert!(lines.len() <= seconds + 3 && lines[0] == 1, "{lines:?} in {seconds} s");
+}

@@ -65,8 +65,50 @@ fn what_is_not_there_is_a_404_in_json() {
     for path in ["/nothing", "/api/nothing", "/wsx/g/p", "/metrics/", "/../etc/passwd"] {
         assert!(is_json_404(&server.get(path)), "{path}");
     }
-    let post = "POST /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    assert!(is_json_404(&server.answer_to(post)));
+    assert!(is_json_404(&server.request("POST", "/nothing", &[], Some(""))));
+}
+
+#[test]
+fn head_is_answered_wherever_get_is_with_the_same_head_and_no_body() {
+    let server = Server::start(&[]);
+    let _alice = server.connect("/ws/head/alice").welcomed();
+    for path in [
+        "/health",
+        "/api/health",
+        "/ready",
+        "/metrics",
+        "/api/client-config",
+        "/api/ws-health",
+        "/api/games",
+        "/api/games/head",
+        "/api/games/head/events",
+        "/api/hubs",
+        "/",
+    ] {
+        let (get, head) = (server.get(path), server.request("HEAD", path, &[], None));
+        assert_eq!((get.status, head.status, &*head.body), (200, 200, ""), "{path}");
+        assert_eq!(get.headers["content-type"], head.headers["content-type"], "{path}");
+    }
+}
+
+#[test]
+fn a_method_that_a_path_does_not_know_is_405_and_allow_names_those_it_knows() {
+    let server = Server::start(&[]);
+    for (method, path, allow) in [
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/metrics", "GET, HEAD"),
+        ("POST", "/", "GET, HEAD"),
+        ("PUT", "/api/games/g/kick", "POST"),
+        ("GET", "/api/games/g/kick", "POST"),
+        ("POST", "/api/games/g", "GET, HEAD, DELETE"),
+        ("PATCH", "/api/games/g/events", "GET, HEAD, POST"),
+        ("OPTIONS", "/api/games", "GET, HEAD"),
+        ("GET", "/api/hubs/h/topics/t", "POST"),
+    ] {
+        let response = server.request(method, path, &[], Some(""));
+        assert_eq!((response.status, &*response.headers["allow"]), (405, allow), "{method} {path}");
+        assert_eq!(response.json()["error"]["code"], "method_not_allowed", "{method} {path}");
+    }
 }
 
 #[test]

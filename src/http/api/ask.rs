@@ -19,8 +19,9 @@ use crate::{
     },
     http::{
         answer::{error_body, fresh},
-        door::{header_text, peer_address},
+        door::peer_address,
         flow::Flow,
+        headers,
         routes::Site,
     },
     protocol::{Cause, FrameError, GameId, HubId, error_code, ids::InvalidId, number::integer_in_query},
@@ -28,8 +29,11 @@ use crate::{
         Local, Phase,
         operate::{Refused, on_shard, owner},
     },
+    room::{KeyHash, KeyMismatch},
 };
 
+/// The longest `Idempotency-Key`.
+const MAX_KEY_BYTES: usize = 255;
 /// How long a room may take to answer: a store that fails in this very moment answers nobody.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -67,9 +71,8 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, message)
     }
 
-    pub fn wrong_method() -> Self {
-        let message = "this path knows other methods; see docs/protocol.md, section 8";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    pub fn mismatch() -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, KeyMismatch::CODE, KeyMismatch::MESSAGE)
     }
 
     pub fn response(&self) -> HttpResponse {
@@ -134,6 +137,7 @@ impl From<Refused> for Problem {
                 let status = match rejection.code {
                     error_code::STATE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
                     error_code::CONFLICT => StatusCode::CONFLICT,
+                    KeyMismatch::CODE => StatusCode::UNPROCESSABLE_ENTITY,
                     _ => StatusCode::BAD_REQUEST,
                 };
                 Self::new(status, rejection.code, rejection.message)
@@ -171,7 +175,7 @@ pub async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, Prob
 }
 
 async fn operator(site: &Site, request: &HttpRequest) -> Result<Scope, Problem> {
-    let token = find_token(header_text(request.headers(), "authorization").as_deref(), &[], None, false);
+    let token = find_token(headers::last(request.headers(), "authorization").as_deref(), &[], None, false);
     let address = site.door.client_address(peer_address(request.peer_addr()), request.headers());
     let scope = site.door.admits_operator(token.as_deref(), address).await?;
     if *site.phase.borrow() == Phase::Draining {
@@ -231,6 +235,18 @@ pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, Refused>> + 'st
     let shard = owner(&site.shards, &game);
     within_patience(async { Ok(on_shard(shard, |local| work(local, game)).await.ok_or_else(Problem::unavailable)??) })
         .await
+}
+
+/// The key that makes a request repeatable, in this scope of its log. A header that is no key is an error, not its absence.
+pub fn idempotency_key(request: &HttpRequest, scope: &str) -> Result<Option<KeyHash>, Problem> {
+    let mut values = request.headers().get_all("idempotency-key");
+    let Some(key) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::field("Idempotency-Key is given once"));
+    }
+    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
+    let key = key.ok_or_else(|| Problem::field("Idempotency-Key is 1 to 255 visible characters"))?;
+    Ok(Some(if scope.is_empty() { KeyHash::of(key) } else { KeyHash::of(&format!("{scope}\n{key}")) }))
 }
 
 pub async fn within_patience<R>(work: impl Future<Output = Result<R, Problem>>) -> Result<R, Problem> {

@@ -6,22 +6,25 @@ use serde::Serialize;
 
 use super::{
     Answer, ENVELOPE_BYTES,
-    ask::{self, Problem, body, guard, within_patience},
+    ask::{self, Problem, body, guard, idempotency_key, within_patience},
 };
 use crate::{
     clock::Now,
-    http::routes::Site,
+    http::{
+        answer::{read, resource},
+        routes::Site,
+    },
     hub::{HubHandle, PublishError, Publisher, TopicLine},
     observe::{metrics::HubMetrics, stats::HubStats},
     protocol::{HubId, Topic, api::parse_publish, error_code},
+    room::{BodyHash, Key},
 };
 
 pub fn configure(config: &mut web::ServiceConfig) {
-    let other = || web::to(async || Problem::wrong_method().response());
     config
-        .service(web::resource("/api/hubs").get(list).default_service(other()))
-        .service(web::resource("/api/hubs/{hub}").get(show).default_service(other()))
-        .service(web::resource("/api/hubs/{hub}/topics/{topic:.*}").post(publish).default_service(other()));
+        .service(resource("/api/hubs", "GET, HEAD").route(read().to(list)))
+        .service(resource("/api/hubs/{hub}", "GET, HEAD").route(read().to(show)))
+        .service(resource("/api/hubs/{hub}/topics/{topic:.*}", "POST").route(web::post().to(publish)));
 }
 
 #[derive(Serialize)]
@@ -77,12 +80,16 @@ async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payl
     let id = ask::guard_hub(&site, &request).await?;
     let (hub, topic) = (bus(&site, &id)?, topic(&request)?);
     let max_data = site.door.config.connection.max_message_bytes;
-    let data = parse_publish(&body(&site, &request, payload, max_data + ENVELOPE_BYTES).await?)?;
+    // A topic is what a path names: the same key means another event there.
+    let key = idempotency_key(&request, topic.as_str())?;
+    let text = body(&site, &request, payload, max_data + ENVELOPE_BYTES).await?;
+    let key = key.map(|key| Key { key, body: BodyHash::of(text.as_bytes()) });
+    let data = parse_publish(&text)?;
     if data.as_str().len() > max_data {
         return Err(Problem::message_too_big());
     }
     let seq = within_patience(async {
-        hub.publish(topic, data, Publisher::BackEnd).await.map_err(refused)?.seq().await.map_err(refused)
+        hub.publish(topic, data, Publisher::BackEnd { key }).await.map_err(refused)?.seq().await.map_err(refused)
     })
     .await?;
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
@@ -132,6 +139,7 @@ fn refused(error: PublishError) -> Problem {
     match error {
         PublishError::Full => Problem::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::FULL),
         PublishError::Share => Problem::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::SHARE),
+        PublishError::Mismatch => Problem::mismatch(),
         PublishError::Gone => {
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, PublishError::GONE)
         }

@@ -11,7 +11,7 @@ use super::{Hub, push};
 use crate::{
     clock::Now,
     hub::{
-        bus::Written,
+        bus::{Publication, Written},
         handle::{PublishError, Receipt},
         messages::{Publish, Publisher},
         source::Source,
@@ -48,7 +48,7 @@ impl Hub {
 
     fn opened(&mut self, log: Option<&Log>, context: &mut Context<Self>) {
         let Source::Bus(bus) = &mut self.source else { return };
-        if !bus.open(log) {
+        if !bus.open(log, Now::read().unix_ms) {
             let id = self.handle.id();
             warn!(
                 self.handle.logger(), "[WS {id}] the bus's log is damaged; values may be missing or old"; "hub" => %id
@@ -90,6 +90,9 @@ impl Hub {
         self.handle.metrics().heard(1, now.unix_ms);
         // Whoever published may be gone.
         let _ = answer.send(seq);
+        if let Source::Bus(bus) = &mut self.source {
+            bus.stored(&topic, seq);
+        }
     }
 }
 
@@ -97,11 +100,21 @@ impl Handler<Publish> for Hub {
     type Result = Result<Receipt, PublishError>;
 
     fn handle(&mut self, Publish { topic, data, by }: Publish, context: &mut Self::Context) -> Self::Result {
+        let unix_ms = Now::read().unix_ms;
+        let key = if let Publisher::BackEnd { key } = by { key } else { None };
         let Source::Bus(bus) = &mut self.source else { return Err(PublishError::Gone) };
         let is_new = !bus.has(&topic);
         let maker = if is_new { maker(&self.made, by, self.handle.shares().most())? } else { None };
         let (home, (answer, answered)) = (bus.home().clone(), oneshot::channel());
-        match bus.write(topic, data, answer)? {
+        if let Some(seq) = key.map_or(Ok(None), |key| bus.known(&key, unix_ms))? {
+            if self.topics.seq_of(&topic) >= Some(seq) {
+                let _ = answer.send(seq);
+            } else {
+                bus.wait(topic, seq, answer);
+            }
+            return Ok(Receipt { answer: answered, is_new });
+        }
+        match bus.write(Publication { topic, data, key, unix_ms }, answer)? {
             (Appended::Pending(ticket), written) => home.defer(ticket, written),
             (Appended::Settled(outcome), written) => {
                 self.show(outcome, written, context);

@@ -7,30 +7,28 @@ use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{Cause, PlayerId, server::LeftReason},
-    room::{
-        bans::Ban,
-        effect::Effect,
-        keys::{AppliedKey, KeyHash},
-        logic::Rejection,
-        messages::ServerEvent,
-        record::Record,
-    },
+    room::{bans::Ban, effect::Effect, logic::Rejection, messages::ServerEvent, record::Record},
+    store::{AppliedKey, Key, KeyMismatch},
 };
 
 impl RoomState {
     /// Appends an event, or finds the one that this key has become. Returns its `seq`.
     ///
     /// # Errors
-    /// [`Rejection`] with `state_too_large` or `conflict`: nothing was applied, and the key is still new.
+    /// [`Rejection`] with `state_too_large` or `conflict`: nothing was applied, and the key is still new. With
+    /// `idempotency_mismatch` the key has become another event.
     pub fn append(
         &mut self,
         event: ServerEvent,
-        key: Option<KeyHash>,
+        key: Option<Key>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Result<u64, Rejection> {
-        if let Some(seq) = key.and_then(|key| self.keys.seq_of(key, now.unix_ms)) {
-            return Ok(seq);
+        let known = key.map_or(Ok(None), |key| self.keys.seq_of(&key, now.unix_ms));
+        match known {
+            Err(KeyMismatch) => return Err(Rejection::new(KeyMismatch::CODE, KeyMismatch::MESSAGE)),
+            Ok(Some(seq)) => return Ok(seq),
+            Ok(None) => {}
         }
         match event {
             ServerEvent::Message { data, to } => self.server_message(&data, to, now, effects),
@@ -39,10 +37,10 @@ impl RoomState {
                 self.append_patch(None, &patch, now, effects)?;
             }
         }
-        if let Some(key) = key {
+        if let Some(Key { key, body }) = key {
             let applied = AppliedKey { key, seq: self.seq, made_ms: now.unix_ms };
-            self.keys.note(applied);
-            effects.push(Effect::Keep(Record::Key(applied)));
+            self.keys.note((applied, Some(body)));
+            effects.push(Effect::Keep(Record::KeyedBody(applied, body)));
         }
         // A back end that prepares a room is as good a reason to keep it as a player was (R6).
         self.empty_since = self.empty_since.map(|_| now.instant);

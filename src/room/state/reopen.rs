@@ -14,11 +14,11 @@ use crate::{
         bans::Bans,
         document::Document,
         effect::Effect,
-        keys::Keys,
         lineage::Life,
         record::{Image, More, Record},
         recovery::Recovered,
     },
+    store::Keys,
 };
 
 impl RoomState {
@@ -86,6 +86,7 @@ impl RoomState {
 
     /// All there is to know of the room.
     pub fn image(&self, now: Now) -> Image<'_> {
+        let (keys, bodies) = self.keys.current(now.unix_ms).into_iter().unzip();
         Image {
             epoch: Cow::Borrowed(&self.epoch),
             seq: self.seq,
@@ -94,8 +95,9 @@ impl RoomState {
             changed_at: self.document.changed_at(),
             seats: self.seats.records(now),
             begun_ms: self.begun_ms,
-            keys: self.keys.current(now.unix_ms),
+            keys,
             more: More { bans: self.bans.current(now.unix_ms), crowd_over: self.crowd_over },
+            bodies,
         }
     }
 

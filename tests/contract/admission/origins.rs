@@ -1,7 +1,7 @@
 //! Owns the tests of which pages may connect (A2, A9).
 //! Run by `cargo test --test contract`.
 
-use super::{SECRET, assert_refused, refusal, status_of};
+use super::{SECRET, assert_refused, refusal, status_of, upgrade};
 use crate::support::Server;
 
 /// Which of these (origin, host) come in; everything else must be refused with 403.
@@ -122,4 +122,42 @@ fn a9_an_origin_that_is_repeated_or_no_text_is_not_taken_for_a_missing_one() {
         assert_refused(&refusal(&server, "/ws/g/p", &[("Origin", origin)]), 403, "invalid_origin");
         assert_refused(&server.get_with("/ws/g/p", &[("Origin", origin)]), 403, "invalid_origin");
     }
+}
+
+#[test]
+fn a2_what_foreign_pages_ask_in_a_visitors_name_never_counts_as_the_visitors_own_attempts() {
+    let server = Server::start(&[("RATE_LIMIT_MAX_REQUESTS", "3"), ("ALLOWED_ORIGINS", "https://play.example")]);
+    let evil = [("Origin", "https://evil.example")];
+    for attempt in 0..10 {
+        let response = refusal(&server, "/ws/g/p", &evil);
+        assert_refused(&response, 403, "invalid_origin");
+        assert_eq!(response.headers.contains_key("retry-after"), attempt >= 3, "they have a limit of their own");
+    }
+    // Images and frames come without `Origin`; each kind is told by one of these.
+    let images = [[("Sec-Fetch-Site", "cross-site")], [("Referer", "https://evil.example/page")]];
+    for image in images.iter().cycle().take(10) {
+        assert_eq!(server.get_with("/ws/g/p", image).status, 429, "the limit is used up");
+    }
+    let own = [("Origin", "https://play.example")];
+    for _ in 0..3 {
+        assert_eq!(status_of(&server, "/ws/g/p", &own), 101);
+    }
+    assert_eq!(status_of(&server, "/ws/g/p", &own), 429);
+    assert_refused(&refusal(&server, "/ws/g/p", &evil), 403, "invalid_origin");
+}
+
+#[test]
+fn a9_a_host_or_a_token_that_is_no_text_is_neither_taken_for_a_missing_one_nor_for_another() {
+    let server = Server::start(&[("JWT_SECRET", SECRET)]);
+    let headers = [("Host", "g\u{e4}me.example"), ("Origin", "http://g\u{e4}me.example")];
+    assert_refused(&refusal(&server, "/ws/g/p", &headers), 403, "invalid_origin");
+    let mut socket = server.raw();
+    socket.write(upgrade("GET", "/ws/g/p", &[("Authorization", "Bearer \u{e4}")]).as_bytes());
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut socket.0, &mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    assert_eq!(socket.close_code(), 4003, "a wrong token, not one that is missing");
 }

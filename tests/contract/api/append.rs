@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{BackEnd, SECRET, start};
+use super::{BackEnd, SECRET, assert_error, seq, start};
 use crate::support::{Server, Witness, assert_agreement, seqs};
 
 #[test]
@@ -151,4 +151,41 @@ fn r6_an_append_keeps_an_empty_room_and_then_it_goes() {
     assert_eq!(back_end.append("g", &json!({"data": 1})), 1);
     server.wait_until(|| back_end.ask("GET", "/api/games/g", None, &[]).status == 404, "gone");
     assert_eq!(back_end.append("g", &json!({"data": 1})), 1, "a new room");
+}
+
+#[test]
+fn e1_a_key_with_another_body_is_422_and_changes_nothing_also_across_kill_9() {
+    let mut server = Server::start(&[("HTTP_API_SECRET", SECRET), ("RECONNECT_GRACE", "600")]);
+    let alice = Witness::join(&server, "/ws/g/alice");
+    let again = |server: &Server, body: &Value| {
+        let key = [("Idempotency-Key", "goal-17")];
+        BackEnd(server).ask("POST", "/api/games/g/events", Some(body), &key)
+    };
+    let first = seq(&again(&server, &json!({"data": {"score": 1}})));
+    for _ in 0..2 {
+        let other =
+            [json!({"data": {"score": 2}}), json!({"patch": {"score": 1}}), json!({"data": {"score": 1}, "to": []})];
+        for body in other {
+            assert_error(&again(&server, &body), 422, "idempotency_mismatch");
+        }
+        assert_eq!(seq(&again(&server, &json!({"data": {"score": 1}}))), first, "the first body's answer stays");
+        let events = BackEnd(&server).get("/api/games/g/events")["events"].clone();
+        let told = events.as_array().expect("a list").iter().filter(|event| event["from"] == "@server").count();
+        assert_eq!(told, 1, "{events}");
+        server.kill();
+        server.restart();
+    }
+    drop(alice);
+}
+
+#[test]
+fn e1_a_key_that_is_no_text_or_given_twice_is_an_error_and_not_its_absence() {
+    let server = start();
+    let long = "k".repeat(256);
+    for keys in [&["\u{e9}"][..], &[""], &[&long], &["a", "b"], &["a", "a"]] {
+        let headers: Vec<_> = keys.iter().map(|key| ("Idempotency-Key", *key)).collect();
+        let response = BackEnd(&server).ask("POST", "/api/games/g/events", Some(&json!({"data": 1})), &headers);
+        assert_error(&response, 400, "invalid_field");
+    }
+    assert_eq!(BackEnd(&server).append("g", &json!({"data": 1})), 1, "nothing was appended");
 }

@@ -148,3 +148,45 @@ fn a_server_that_does_not_run_has_its_buses_verified_but_they_are_no_rooms() {
         assert!(is_well && !text.contains("lobby"), "{command}: {text}");
     }
 }
+
+#[test]
+fn e1_a_key_publishes_once_also_across_kill_9_and_with_another_body_is_422() {
+    let mut server = start(&[]);
+    let once = |server: &Server, topic: &str, key: &str, data: &Value| {
+        let (path, body) = (format!("/api/hubs/lobby/topics/{topic}"), json!({"data": data}).to_string());
+        server.request("POST", &path, &[("Idempotency-Key", key)], Some(&body))
+    };
+    let numbers = |server: &Server| {
+        let hub = server.request("GET", "/api/hubs/lobby", &[], None).json();
+        let topics = hub["topic_list"].as_array().expect("a list").iter();
+        topics.map(|topic| topic["seq"].as_u64().expect("a number")).collect::<Vec<_>>()
+    };
+    for _ in 0..3 {
+        for _ in 0..2 {
+            assert_eq!(once(&server, "a", "k", &json!(1)).json(), json!({"seq": 1}));
+            assert_eq!(once(&server, "a", "l", &json!(2)).json(), json!({"seq": 2}));
+            assert_eq!(once(&server, "b", "k", &json!(3)).json(), json!({"seq": 1}), "a key is its topic's own");
+        }
+        let other = once(&server, "a", "k", &json!(9));
+        assert_eq!((other.status, &other.json()["error"]["code"]), (422, &json!("idempotency_mismatch")));
+        assert_eq!(once(&server, "a", "", &json!(9)).status, 400);
+        assert_eq!(numbers(&server), [2, 1]);
+        server.kill();
+        server.restart();
+    }
+}
+
+#[test]
+fn e1_a_key_that_many_publish_at_once_is_published_once() {
+    let server = start(&[]);
+    let once = || {
+        let headers = [("Idempotency-Key", "k")];
+        server.request("POST", "/api/hubs/lobby/topics/a", &headers, Some(r#"{"data":1}"#)).json()
+    };
+    let answers: Vec<Value> = thread::scope(|scope| {
+        let asked: Vec<_> = (0..8).map(|_| scope.spawn(once)).collect();
+        asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+    });
+    assert!(answers.iter().all(|answer| *answer == json!({"seq": 1})), "{answers:?}");
+    assert_eq!(publish(&server, "a", &json!(2)), 2);
+}

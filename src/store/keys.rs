@@ -1,0 +1,155 @@
+//! Owns what a log's owner remembers of a back end's idempotency keys: which event each has become, for a day (section 8).
+//! Called by `room::state` and `hub::bus`; a part of both logs' formats.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// How long a key answers the same `seq`.
+const KEY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Keys that one log remembers; past it, the oldest is forgotten before its day is over.
+pub const MAX_KEYS: usize = 10_000;
+
+/// A key as the server keeps it: of one length, however long it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyHash([u8; 16]);
+
+impl KeyHash {
+    pub fn of(key: &str) -> Self {
+        Self(hash(key.as_bytes()))
+    }
+}
+
+fn hash(bytes: &[u8]) -> [u8; 16] {
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    hash
+}
+
+/// A request's body, as its bytes were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyHash([u8; 16]);
+
+impl BodyHash {
+    pub fn of(body: &[u8]) -> Self {
+        Self(hash(body))
+    }
+}
+
+/// What a request with an idempotency key says: the key, and the body that it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    pub key: KeyHash,
+    pub body: BodyHash,
+}
+
+/// The key has become another event: its body was another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyMismatch;
+
+impl KeyMismatch {
+    pub const CODE: &str = "idempotency_mismatch";
+    pub const MESSAGE: &str = "this Idempotency-Key was used with another body; nothing was applied";
+}
+
+/// The event that a key has become. This is written into logs: its fields never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedKey {
+    pub key: KeyHash,
+    pub seq: u64,
+    /// Milliseconds since 1970.
+    pub made_ms: u64,
+}
+
+/// A key with the body it came with; an older version of the server wrote none down, and then any body will do.
+pub type KnownKey = (AppliedKey, Option<BodyHash>);
+
+/// The newest keys of a log, oldest first.
+#[derive(Debug, Default)]
+pub struct Keys(VecDeque<KnownKey>);
+
+impl Keys {
+    pub fn restore(known: Vec<KnownKey>) -> Self {
+        Self(known.into())
+    }
+
+    /// Where the request with this key was applied; `None`: the key is new. Newest first: repeats are recent.
+    ///
+    /// # Errors
+    /// [`KeyMismatch`]
+    pub fn seq_of(&self, key: &Key, now_ms: u64) -> Result<Option<u64>, KeyMismatch> {
+        match self.0.iter().rev().find(|(known, _)| known.key == key.key) {
+            Some((known, _)) if !is_current(known, now_ms) => Ok(None),
+            Some((_, Some(body))) if *body != key.body => Err(KeyMismatch),
+            known => Ok(known.map(|(known, _)| known.seq)),
+        }
+    }
+
+    pub fn note(&mut self, (applied, body): KnownKey) {
+        while self.0.len() >= MAX_KEYS || self.0.front().is_some_and(|(old, _)| !is_current(old, applied.made_ms)) {
+            self.0.pop_front();
+        }
+        self.0.push_back((applied, body));
+    }
+
+    /// What is worth keeping, oldest first.
+    pub fn current(&self, now_ms: u64) -> Vec<KnownKey> {
+        self.0.iter().filter(|(known, _)| is_current(known, now_ms)).copied().collect()
+    }
+}
+
+fn is_current(known: &AppliedKey, now_ms: u64) -> bool {
+    now_ms.saturating_sub(known.made_ms) < KEY_AGE.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: u64 = 86_400_000;
+
+    fn key(name: &str, body: &str) -> Key {
+        Key { key: KeyHash::of(name), body: BodyHash::of(body.as_bytes()) }
+    }
+
+    fn applied(name: &str, seq: u64, made_ms: u64) -> KnownKey {
+        (AppliedKey { key: KeyHash::of(name), seq, made_ms }, Some(BodyHash::of(b"body")))
+    }
+
+    #[test]
+    fn a_key_answers_its_seq_for_a_day_and_then_is_new() {
+        let mut keys = Keys::default();
+        keys.note(applied("a", 7, 1000));
+        let (a, b) = (key("a", "body"), key("b", "body"));
+        assert_eq!(keys.seq_of(&a, 1000 + DAY_MS - 1), Ok(Some(7)));
+        assert_eq!(keys.seq_of(&a, 1000 + DAY_MS), Ok(None));
+        assert_eq!(keys.seq_of(&a, 0), Ok(Some(7)), "a clock that steps back forgets nothing");
+        assert_eq!(keys.seq_of(&b, 1000), Ok(None));
+        keys.note(applied("a", 9, 1000 + DAY_MS));
+        assert_eq!(keys.seq_of(&a, 1000 + DAY_MS), Ok(Some(9)), "the newest counts");
+        assert_eq!(keys.current(1000 + DAY_MS), [applied("a", 9, 1000 + DAY_MS)], "the old one is not kept");
+    }
+
+    #[test]
+    fn a_key_with_another_body_is_a_mismatch_unless_nobody_wrote_the_first_body_down() {
+        let mut keys = Keys::default();
+        keys.note(applied("a", 7, 1000));
+        assert_eq!(keys.seq_of(&key("a", "other"), 1000), Err(KeyMismatch));
+        assert_eq!(keys.seq_of(&key("a", "other"), 1000 + DAY_MS), Ok(None), "the key is new again");
+        let (old, _) = applied("old", 8, 1000);
+        keys.note((old, None));
+        assert_eq!(keys.seq_of(&key("old", "any"), 1000), Ok(Some(8)));
+    }
+
+    #[test]
+    fn only_so_many_keys_are_remembered_the_newest() {
+        let mut keys = Keys::default();
+        (0..MAX_KEYS as u64 + 10).for_each(|seq| keys.note(applied(&seq.to_string(), seq, 1)));
+        assert_eq!(keys.current(1).len(), MAX_KEYS);
+        let seq_of = |keys: &Keys, name: &str| keys.seq_of(&key(name, "body"), 1);
+        assert_eq!((seq_of(&keys, "9"), seq_of(&keys, "10")), (Ok(None), Ok(Some(10))));
+        let restored = Keys::restore(keys.current(1));
+        assert_eq!(seq_of(&restored, "10"), Ok(Some(10)));
+    }
+}
