@@ -127,7 +127,7 @@ fn e1_what_is_wrong_is_said_with_the_fitting_status() {
         assert_error(&get(&format!("/api/games?{query}")), 400, "invalid_field");
     }
     back_end.append("g", &json!({"data": 1}));
-    for query in ["limit=0", "limit=1001", "limit=", "after=-1", "after=1.5"] {
+    for query in ["limit=0", "limit=1001", "limit=x", "after=-1", "after=1.5"] {
         assert_error(&get(&format!("/api/games/g/events?{query}")), 400, "invalid_field");
     }
     for path in ["/api/games/none", "/api/games/none/events"] {

@@ -360,7 +360,7 @@ fn get_errors(room: &Room, frames: &[(&str, String, &str)]) {
 
 #[test]
 fn p2_json_nested_30_000_deep_gets_an_error_and_the_connection_lives() {
-    let room = Room::open(&[("MAX_MESSAGE_BYTES", "1m")]);
+    let room = Room::open(&[("MAX_MESSAGE_BYTES", "1m"), ("BYTE_BURST", "64m")]);
     let deep = 30_000;
     let arrays = format!("{}{}", "[".repeat(deep), "]".repeat(deep));
     let objects = format!("{}1{}", r#"{"a":"#.repeat(deep), "}".repeat(deep));

@@ -26,7 +26,7 @@ fn s14_past_the_bound_of_all_histories_those_that_were_quiet_longest_are_cut_fir
         })
         .collect();
     for seat in &quiet {
-        let client = server.resume(seat).welcomed();
+        let client = server.resume(seat);
         assert_eq!(client.verdict(), "continuous", "within the bound everything is there");
         client.cut();
     }
@@ -36,9 +36,9 @@ fn s14_past_the_bound_of_all_histories_those_that_were_quiet_longest_are_cut_fir
     fill(&mut busy, 25);
     server.wait_until(|| server.metric("innkeeper_histories_cut_total") >= 2.0, "the quiet rooms' cut");
     busy.cut();
-    let verdicts: Vec<String> = quiet.iter().map(|seat| server.resume(seat).welcomed().verdict().to_owned()).collect();
+    let verdicts: Vec<String> = quiet.iter().map(|seat| server.resume(seat).verdict().to_owned()).collect();
     assert_eq!((&*verdicts[0], &*verdicts[1], &*verdicts[3]), ("snapshot", "snapshot", "continuous"));
-    let busy = server.resume(&before).welcomed();
+    let busy = server.resume(&before);
     assert_eq!(busy.verdict(), "continuous");
     assert!(server.metric("innkeeper_history_bytes") <= 600.0 * 1024.0);
 }

@@ -65,7 +65,7 @@ fn export_has_every_event_as_its_members_got_it_and_whom_it_was_for() {
     let texts: Vec<Value> = lines.iter().map(|line| line["event"].clone()).collect();
     assert_eq!(texts[1..], events[..], "alice saw all behind her own arrival");
     let private = lines.iter().find(|line| line["event"]["id"] == 2).expect("it was sent");
-    assert_eq!(private["only"], json!(["bob", "alice"]));
+    assert_eq!(private["only"], json!(["alice", "bob"]));
     let all = out(&rooms(server.data(), &["export"]));
     assert!(all.lines().count() > lines.len() && all.contains("elsewhere"), "{all}");
 }

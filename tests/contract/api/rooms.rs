@@ -110,13 +110,14 @@ fn e1_events_come_as_members_got_them_with_their_time_and_for_whom_they_are() {
     let back_end = BackEnd(&server);
     let mut alice = Witness::join(&server, "/ws/g/alice");
     alice.say(1, json!({"n": 1.50}));
+    let _bob = Witness::join(&server, "/ws/g/bob");
     alice.client.send(&json!({"type": "send", "id": 2, "data": "psst", "to": ["bob"]}));
     alice.until(|frame| frame["id"] == 2);
     alice.client.send(&json!({"type": "patch", "id": 3, "patch": {"a": 1}}));
     alice.until(|frame| frame["id"] == 3);
     let page = back_end.get("/api/games/g/events");
     assert_eq!(keys(&page), ["events", "first_seq", "seq"]);
-    assert_eq!((&page["first_seq"], &page["seq"]), (&json!(1), &json!(4)));
+    assert_eq!((&page["first_seq"], &page["seq"]), (&json!(1), &json!(5)));
     let mut events = page["events"].as_array().expect("a list").clone();
     for event in &mut events {
         let time = event.as_object_mut().and_then(|event| event.remove("time"));
@@ -127,8 +128,9 @@ fn e1_events_come_as_members_got_them_with_their_time_and_for_whom_they_are() {
         [
             json!({"type": "presence", "seq": 1, "player": "alice", "status": "joined"}),
             json!({"type": "message", "seq": 2, "from": "alice", "id": 1, "data": {"n": 1.5}}),
-            json!({"type": "message", "seq": 3, "from": "alice", "id": 2, "data": "psst", "only": ["alice", "bob"]}),
-            json!({"type": "patch", "seq": 4, "from": "alice", "id": 3, "patch": {"a": 1}}),
+            json!({"type": "presence", "seq": 3, "player": "bob", "status": "joined"}),
+            json!({"type": "message", "seq": 4, "from": "alice", "id": 2, "data": "psst", "only": ["alice", "bob"]}),
+            json!({"type": "patch", "seq": 5, "from": "alice", "id": 3, "patch": {"a": 1}}),
         ]
     );
     let seqs = |query: &str| {
@@ -136,8 +138,8 @@ fn e1_events_come_as_members_got_them_with_their_time_and_for_whom_they_are() {
         page["events"].as_array().expect("a list").iter().map(|event| event["seq"].as_u64()).collect::<Vec<_>>()
     };
     assert_eq!(seqs("after=1&limit=2"), [Some(2), Some(3)]);
-    assert_eq!(seqs("after=3"), [Some(4)]);
-    assert_eq!((seqs("after=4"), seqs("after=9007199254740991")), (vec![], vec![]));
+    assert_eq!(seqs("after=3"), [Some(4), Some(5)]);
+    assert_eq!((seqs("after=5"), seqs("after=9007199254740991")), (vec![], vec![]));
 }
 
 #[test]
