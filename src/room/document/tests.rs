@@ -152,3 +152,9 @@ proptest! {
         let _ = Changes::of_document(&text);
     }
 }
+
+/// What a chain of objects with one short field each takes, a text of six bytes a link, rests on these sizes.
+#[test]
+fn a_link_of_nested_objects_stays_small() {
+    assert_eq!((size_of::<tree::Object>(), size_of::<tree::Field>()), (24, 24));
+}

@@ -15,7 +15,8 @@ const FEW: usize = 32;
 pub(super) enum Object {
     /// In the order of the keys.
     Few(Vec<Field>),
-    Many(BTreeSet<Field>),
+    /// Boxed: small objects must not pay for the size of a tree.
+    Many(Box<BTreeSet<Field>>),
 }
 
 /// One field of an object.
@@ -134,7 +135,7 @@ impl Object {
                 let taken = fields.take(key);
                 // Far below the bound, so that an object that stays near it is not rebuilt again and again.
                 if fields.len() < FEW / 2 {
-                    *self = Self::Few(std::mem::take(fields).into_iter().collect());
+                    *self = Self::Few(std::mem::take(&mut **fields).into_iter().collect());
                 }
                 taken
             }
@@ -154,7 +155,7 @@ impl Object {
                 Err(_) => {
                     let mut many: BTreeSet<_> = std::mem::take(fields).into_iter().collect();
                     many.insert(field);
-                    *self = Self::Many(many);
+                    *self = Self::Many(Box::new(many));
                 }
             },
             Self::Many(fields) => drop(fields.replace(field)),
