@@ -16,6 +16,7 @@ pub(super) enum Object {
     /// In the order of the keys.
     Few(Vec<Field>),
     /// Boxed: small objects must not pay for the size of a tree.
+    #[allow(clippy::box_collection)]
     Many(Box<BTreeSet<Field>>),
 }
 
