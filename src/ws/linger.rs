@@ -3,8 +3,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
-    pin::Pin,
+    future::{Future as _, poll_fn},
+    pin::{Pin, pin},
     rc::Rc,
     task::Poll,
     time::Duration,
@@ -14,13 +14,17 @@ use tokio::{
     io::{AsyncRead as _, ReadBuf},
     net::tcp::OwnedReadHalf,
     sync::Notify,
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{flush::Flusher, outbox::Outbox};
 
-/// How long a peer may take to read our last frames and close its side.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a silent peer may take to read our last frames and close its side.
+const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a peer may go on sending what it had under way: a reset in the middle of it would destroy the close frame.
+const SENDING_TIMEOUT: Duration = Duration::from_secs(10);
+/// With more lingering sockets than this on the shard, [`QUIET_TIMEOUT`] holds for a sending peer, too.
+const MANY_LINGERING: usize = 128;
 /// Sockets that may linger on one shard at once; past it a socket is dropped at once, unread frames and all.
 const MAX_LINGERING: usize = 1024;
 /// Bytes thrown away for one peer that keeps sending; one that streams a huge frame still gets to read why it failed.
@@ -46,20 +50,25 @@ pub(super) fn linger(half: OwnedReadHalf, outbox: Rc<Outbox>, flusher: Rc<Flushe
     if lingering.count.get() >= MAX_LINGERING {
         return;
     }
+    let longest = if lingering.count.get() < MANY_LINGERING { SENDING_TIMEOUT } else { QUIET_TIMEOUT };
     lingering.count.set(lingering.count.get() + 1);
     let guard = Guard(lingering);
     actix_rt::spawn(async move {
-        let _ = timeout(LINGER_TIMEOUT, finish(half, &outbox, &flusher)).await;
+        let _ = timeout(longest, finish(half, &outbox, &flusher)).await;
         drop(guard);
     });
 }
 
-/// Resolves when no socket of this shard lingers any more (at most [`LINGER_TIMEOUT`] after the last began).
+/// Resolves when no socket of this shard lingers any more, at the latest after [`QUIET_TIMEOUT`]: by then whoever reads
+/// has our last frames.
 pub async fn all_gone() {
     let lingering = LINGERING.with(Rc::clone);
-    while lingering.count.get() > 0 {
-        lingering.changed.notified().await;
-    }
+    let gone = async {
+        while lingering.count.get() > 0 {
+            lingering.changed.notified().await;
+        }
+    };
+    let _ = timeout(QUIET_TIMEOUT, gone).await;
 }
 
 struct Guard(Rc<Lingering>);
@@ -74,6 +83,7 @@ impl Drop for Guard {
 async fn finish(mut half: OwnedReadHalf, outbox: &Rc<Outbox>, flusher: &Flusher) {
     let mut discarded = 0;
     let mut shut = false;
+    let mut quiet = pin!(sleep(QUIET_TIMEOUT));
     poll_fn(|context| {
         loop {
             if !outbox.is_empty() {
@@ -96,9 +106,12 @@ async fn finish(mut half: OwnedReadHalf, outbox: &Rc<Outbox>, flusher: &Flusher)
                 Pin::new(&mut half).poll_read(context, &mut read).map_ok(|()| read.filled().len())
             });
             match read {
-                Poll::Ready(Ok(count)) if count > 0 && discarded < MAX_DISCARDED_BYTES => discarded += count as u64,
+                Poll::Ready(Ok(count)) if count > 0 && discarded < MAX_DISCARDED_BYTES => {
+                    discarded += count as u64;
+                    quiet.as_mut().reset(Instant::now() + QUIET_TIMEOUT);
+                }
                 Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return quiet.as_mut().poll(context),
             }
         }
     })

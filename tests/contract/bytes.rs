@@ -1,6 +1,8 @@
 //! Owns the tests of how many bytes a connection may send (S5a): rooms and hubs close with 4029, whatever became of the frames.
 //! Run by `cargo test --test contract`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::support::{RawSocket, Server};
@@ -127,4 +129,18 @@ fn s5a_a_fast_sender_is_ended_before_it_fills_the_outbox_of_a_reader_at_a_usual_
     let line = server.wait_for_end_of("sender");
     assert_eq!((&line["cause"], &line["code"]), (&json!("rate_exceeded"), &json!(4029)), "{line}");
     while reader.next()["status"] != "away" {}
+}
+
+#[test]
+fn s5a_who_goes_on_sending_after_the_close_still_reads_why() {
+    let server = Server::start(&SLOW);
+    let mut socket = member(&server, "late");
+    let frame = padded(r#"{"type":"send","data":1}"#, BURST / 4);
+    // Longer than a silent peer is waited for: a reset would destroy the close frame that nobody has read yet.
+    let end = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < end {
+        assert!(socket.try_write(&frame), "the server reset the connection");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(closed(socket, &[]).0, 4029);
 }
