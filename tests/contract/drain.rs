@@ -119,7 +119,12 @@ fn never_reads(server: &Server) -> RawSocket {
 
 #[test]
 fn d4_a_client_that_never_reads_does_not_hold_the_exit() {
-    let mut server = Server::start(&[("DRAIN_TIMEOUT", "600"), ("OUTBOX_BYTES", "64m"), ("MESSAGE_BURST", "10000")]);
+    let mut server = Server::start(&[
+        ("DRAIN_TIMEOUT", "600"),
+        ("OUTBOX_BYTES", "64m"),
+        ("MESSAGE_BURST", "10000"),
+        ("BYTE_BURST", "1024m"),
+    ]);
     let stalled = never_reads(&server);
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0), "long before the drain's end");
@@ -129,7 +134,12 @@ fn d4_a_client_that_never_reads_does_not_hold_the_exit() {
 
 #[test]
 fn d4_past_drain_timeout_it_exits_with_0_all_the_same() {
-    let mut server = Server::start(&[("DRAIN_TIMEOUT", "0.1"), ("OUTBOX_BYTES", "64m"), ("MESSAGE_BURST", "10000")]);
+    let mut server = Server::start(&[
+        ("DRAIN_TIMEOUT", "0.1"),
+        ("OUTBOX_BYTES", "64m"),
+        ("MESSAGE_BURST", "10000"),
+        ("BYTE_BURST", "1024m"),
+    ]);
     let stalled = never_reads(&server);
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));

@@ -28,6 +28,21 @@ fn answer(stream: &mut TcpStream) -> Option<String> {
     Some(head + &String::from_utf8(body).expect("text"))
 }
 
+/// A socket whose request has begun: its head is read, and the server waits for the body.
+fn in_use(server: &Server) -> RawSocket {
+    let mut socket = server.raw();
+    let key = server.operator_key().expect("a key");
+    socket.write(
+        format!(
+            "POST /api/games/busy/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\
+             Expect: 100-continue\r\nContent-Length: 10\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    assert!(answer(&mut socket.0).is_some_and(|answer| answer.starts_with("http/1.1 100 ")));
+    socket
+}
+
 fn ask(socket: &mut RawSocket) -> Option<String> {
     socket.try_write(HEALTH).then(|| answer(&mut socket.0)).flatten()
 }
@@ -126,18 +141,15 @@ fn idle_sockets_of_an_address_make_room_for_the_next_and_a_player_of_that_addres
 fn an_address_that_uses_all_its_sockets_is_told_429_at_once_and_served_again_afterwards() {
     let settings = [("MAX_SOCKETS_PER_IP", "3"), ("MAX_CONNECTIONS_PER_IP", "1"), ("REQUEST_TIMEOUT_MS", "600000")];
     let server = Server::start(&settings);
-    let mut busy: Vec<RawSocket> = (0..3).map(|_| server.raw()).collect();
-    for socket in &mut busy {
-        socket.write(b"GET /health HTTP/1.1\r\nX-Half: ");
-    }
+    let mut busy: Vec<RawSocket> = (0..3).map(|_| in_use(&server)).collect();
     server.wait_until(
         || answer(&mut server.raw().0).is_some_and(|answer| answer.contains("429") && answer.contains("socket_limit")),
         "a refusal",
     );
     assert_eq!(server.wait_for_event("HTTP_CONNECTION_BLOCKED_SOCKET_LIMIT")["address"], "127.0.0.1");
     for socket in &mut busy {
-        socket.write(b"y\r\nHost: x\r\n\r\n");
-        assert!(answer(&mut socket.0).is_some_and(|answer| answer.contains("healthy")));
+        socket.write(br#"{"data":1}"#);
+        assert!(answer(&mut socket.0).is_some_and(|answer| answer.contains("seq")));
     }
     assert_eq!(server.get("/health").status, 200, "idle ones make room");
 }
@@ -163,16 +175,10 @@ fn the_last_tenth_of_the_descriptors_serves_upgrades_alone() {
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
     let server = Server::start_command(command);
     // Nine tenths of 160, less the hundred of the server's own.
-    let mut busy: Vec<RawSocket> = (0..44).map(|_| server.raw()).collect();
-    for socket in &mut busy {
-        socket.write(b"GET /health HTTP/1.1\r\nX-Half: ");
-    }
-    server.wait_until(|| server.get("/health").status == 503, "plain requests are refused");
+    let busy: Vec<RawSocket> = (0..44).map(|_| in_use(&server)).collect();
     let refused = server.get("/health");
-    assert_eq!(
-        (refused.json()["error"]["code"].as_str(), &*refused.headers["connection"]),
-        (Some("overloaded"), "close")
-    );
+    let code = refused.json()["error"]["code"].as_str().map(str::to_owned);
+    assert_eq!((refused.status, code.as_deref(), &*refused.headers["connection"]), (503, Some("overloaded"), "close"));
     let _player = server.connect("/ws/g/p").welcomed();
     drop(busy);
     server.wait_until(|| server.get("/health").status == 200, "plain requests are served again");

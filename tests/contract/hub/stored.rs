@@ -142,7 +142,7 @@ fn a_server_that_does_not_run_has_its_buses_verified_but_they_are_no_rooms() {
         (output.status.success(), String::from_utf8(output.stdout).expect("text"))
     };
     let (is_well, text) = run("verify");
-    assert!(is_well && text.contains("1 rooms, 0 damaged"), "{text}");
+    assert!(is_well && text.contains("1 room, 0 damaged"), "{text}");
     for command in ["list", "export"] {
         let (is_well, text) = run(command);
         assert!(is_well && !text.contains("lobby"), "{command}: {text}");

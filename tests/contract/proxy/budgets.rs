@@ -172,7 +172,8 @@ fn s4_before_its_token_a_client_may_send_no_more_than_anybody() {
     let more = [("MAX_MESSAGE_BYTES", "1024"), ("JWT_SECRET", SECRET)];
     let (server, _file) = serve_described(&upstream, &[], &more);
     let mut client = Peer::connect(&server, "/proxy/test");
-    let _ = client.socket.send(Message::text("x".repeat(1025)));
+    // Room for the longest token and no more.
+    let _ = client.socket.send(Message::text("x".repeat(18 * 1024)));
     client.refused(1009, "message_too_big");
     let mut client = Peer::connect(&server, "/proxy/test");
     let jwt = token(SECRET, &json!({"sub": "a", "exp": unix_secs(600)}));
