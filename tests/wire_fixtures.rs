@@ -4,10 +4,10 @@
 use std::{fs, path::Path};
 
 use innkeeper::protocol::{
-    ClientFrame, Dialect, GameId, PlayerId, RawJson, ServerFrame, Topic,
+    ClientFrame, Dialect, DisplayName, GameId, PlayerId, RawJson, ServerFrame, Topic,
     server::{
-        Change, Heartbeat, LeftReason, Status, Verdict, Welcome, players_map, write_message, write_patch, write_pong,
-        write_volatile,
+        Change, Heartbeat, LeftReason, Status, Verdict, Welcome, named_players_map, players_map, write_message,
+        write_named, write_patch, write_pong, write_volatile,
     },
 };
 use serde_json::{Value, json, value::to_raw_value};
@@ -42,8 +42,9 @@ fn understood(frame: ClientFrame) -> Value {
     let raw = |json: RawJson| serde_json::from_str::<Value>(json.as_str()).expect("JSON");
     let names = |to: Option<Vec<PlayerId>>| to.map(|to| to.iter().map(|name| json!(name)).collect::<Vec<_>>());
     let mut fields = match frame {
-        ClientFrame::Auth { token, session, seq } => {
-            json!({"type": "auth", "token": token, "session": session, "seq": seq})
+        ClientFrame::Auth { token, session, seq, name } => {
+            let name = name.map(|name| name.expect("a name").as_str().to_owned());
+            json!({"type": "auth", "token": token, "session": session, "seq": seq, "name": name})
         }
         ClientFrame::Send { id, data, to } => {
             return with_data(json!({"type": "send", "id": id, "to": names(to)}), raw(data));
@@ -143,6 +144,10 @@ fn written(frame: &Value) -> Vec<u8> {
             let (seq, player) = (number("seq"), player.as_ref());
             let players = frame.get("players").map(|_| raw("players"));
             ServerFrame::Presence { seq, player, status, reason, players: players.as_ref(), count }.write(&mut out);
+            if let Some(name) = text("name") {
+                let plain = std::mem::take(&mut out);
+                write_named(&mut out, &plain, &DisplayName::parse(name).expect("a name"));
+            }
         }
         "ack" => ServerFrame::Ack { id: need("id"), seq: number("seq") }.write(&mut out),
         "ping" => ServerFrame::Ping { time: need("time") }.write(&mut out),
@@ -160,21 +165,33 @@ fn written(frame: &Value) -> Vec<u8> {
     out
 }
 
+/// With names where the fixture has objects (S11).
+fn players(players: &Value) -> RawJson {
+    let players = players.as_object().expect("players");
+    let wants_names = players.values().any(Value::is_object);
+    let entries: Vec<_> = players
+        .iter()
+        .map(|(player, entry)| {
+            let status = if wants_names { &entry["status"] } else { entry };
+            let status = if status == "joined" { Status::Joined } else { Status::Away };
+            let name = entry["name"].as_str().map(|name| DisplayName::parse(name).expect("a name"));
+            (PlayerId::parse(player).expect("a player"), status, name)
+        })
+        .collect();
+    if wants_names {
+        let entries = entries.iter().map(|(player, status, name)| (player, *status, name.as_ref()));
+        named_players_map(&entries.collect::<Vec<_>>())
+    } else {
+        players_map(&entries.iter().map(|(player, status, _)| (player, *status)).collect::<Vec<_>>())
+    }
+}
+
 fn welcome(frame: &Value, out: &mut Vec<u8>) {
     let text = |field: &str| frame[field].as_str().unwrap_or_else(|| panic!("{field} of {frame}"));
     let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("a number of {frame}"));
     let game = GameId::parse(text("game")).expect("a game");
     let player = PlayerId::parse(text("player")).expect("a player");
-    let players: Vec<_> = frame["players"]
-        .as_object()
-        .expect("players")
-        .iter()
-        .map(|(name, status)| {
-            let status = if status == "joined" { Status::Joined } else { Status::Away };
-            (PlayerId::parse(name).expect("a player"), status)
-        })
-        .collect();
-    let players = players_map(&players.iter().map(|(name, status)| (name, *status)).collect::<Vec<_>>());
+    let players = players(&frame["players"]);
     let state = frame.get("state").map(|state| to_raw_value(state).expect("JSON"));
     let reason = frame.get("reason").map(|_| match text("reason") {
         "history_too_short" => "history_too_short",

@@ -20,7 +20,9 @@ use super::{
 use crate::{
     clock::{self, Now},
     gate::{Guest, Tokens},
-    protocol::{Cause, ClientFrame, FrameError, RawJson, Refusal, Role, Topic, error_code, server::write_pong},
+    protocol::{
+        Cause, ClientFrame, DisplayName, FrameError, RawJson, Refusal, Role, Topic, error_code, server::write_pong,
+    },
     room::messages::Action,
     ws::{Arrived, Errors, Frame, error_frame, frame, json_frame},
 };
@@ -88,6 +90,10 @@ pub struct Credentials {
     pub seen: Option<u64>,
     /// `?spectate=1`; counts in development mode only.
     pub spectate: bool,
+    /// `?name=` (S11).
+    pub name: Option<DisplayName>,
+    /// `?names=1` (S11).
+    pub wants_names: bool,
     /// What is wrong with fields of the query, in words.
     pub objections: Vec<&'static str>,
 }
@@ -137,6 +143,9 @@ pub struct Machine {
     address: IpAddr,
     /// A5a: the limit that this connection is over, until it turns out to take the place of another one.
     over_limit: Option<Refusal>,
+    /// What the player is called in its room; of a connection that shows a token, what the token says (S11).
+    name: Option<DisplayName>,
+    wants_names: bool,
     /// See [`Machine::objections`].
     objections: Vec<&'static str>,
     /// The deadlines may have moved closer since the last [`Machine::renewed`].
@@ -166,6 +175,8 @@ impl Machine {
             judged: None,
             address,
             over_limit,
+            name: credentials.name.take(),
+            wants_names: credentials.wants_names,
             objections: std::mem::take(&mut credentials.objections),
             renewed: false,
             terms,
@@ -195,7 +206,17 @@ impl Machine {
         self.terms.tokens.as_ref()
     }
 
-    /// What is wrong with fields of the query, as `error` frames. They follow the welcome, which comes first (3.2).
+    /// What the player is called (S11).
+    pub fn name(&self) -> Option<&DisplayName> {
+        self.name.as_ref()
+    }
+
+    /// Whether the client wants to see what others are called (S11).
+    pub fn wants_names(&self) -> bool {
+        self.wants_names
+    }
+
+    /// What is wrong with fields of the query and of the first frame, as `error` frames. They follow the welcome, which comes first (3.2).
     pub fn objections(&mut self) -> impl Iterator<Item = Frame> + use<> {
         let (objections, errors) = (std::mem::take(&mut self.objections), self.errors);
         objections.into_iter().filter_map(move |message| errors.frame(error_code::INVALID_FIELD, message, None))
@@ -278,7 +299,7 @@ impl Machine {
         match frame {
             ClientFrame::Ping { nonce } => Step::Reply(json_frame(|out| write_pong(out, nonce.as_ref(), now.unix_ms))),
             ClientFrame::Pong => Step::Nothing,
-            ClientFrame::Auth { token, session, seq } => self.authenticate(token, session, seq, now),
+            ClientFrame::Auth { token, session, seq, name } => self.authenticate(token, (session, seq), name, now),
             other => match &self.phase {
                 Phase::Waiting { .. } => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
                 Phase::Joined(standing) => command(standing, other),

@@ -6,7 +6,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use crate::{
     config::ConnectionConfig,
     gate::{Asking, Expiry, Guest, OperatorError, Operators, Place, TokenError, Tokens},
-    protocol::{Cause, Dialect, GameId, HubId, PlayerId, ProxyId, Role},
+    protocol::{Cause, Dialect, DisplayName, GameId, HubId, PlayerId, ProxyId, Role},
 };
 
 /// Whom a connection talks to; it decides what a token must say and which frames are understood.
@@ -47,6 +47,8 @@ pub enum Standing {
 /// What a token entitles to.
 pub(super) struct Pass {
     pub standing: Standing,
+    /// Of a player, where the token has one (S11).
+    pub name: Option<DisplayName>,
     /// `None`: for ever.
     pub expiry: Option<Expiry>,
 }
@@ -110,7 +112,7 @@ impl Target {
         match self {
             Self::Desk(hub) => match terms.operators.check(Some(token), asking) {
                 Ok((scope, expiry)) if scope.admits_hub(hub.as_str()) => {
-                    Ok(Pass { standing: Standing::Operator, expiry })
+                    Ok(Pass { standing: Standing::Operator, name: None, expiry })
                 }
                 Ok(_) => Err(operator_error(OperatorError::Wrong, round)),
                 Err(error) => Err(operator_error(error, round)),
@@ -119,7 +121,7 @@ impl Target {
                 terms.operators.limit(asking).map_err(|error| operator_error(error, round))?;
                 if terms.operators.is_hub_token(token) {
                     let guest = Guest { name: None, role: Role::Player.name().to_owned() };
-                    return Ok(Pass { standing: Standing::Guest(Rc::new(guest)), expiry: None });
+                    return Ok(Pass { standing: Standing::Guest(Rc::new(guest)), name: None, expiry: None });
                 }
                 let verified = self.verify_claims(terms, token, asking.unix_secs);
                 if verified.as_ref().is_err_and(|error| *error != TokenError::KeyPending) {
@@ -144,13 +146,14 @@ impl Target {
         let place = match self {
             Self::Seat { game, player } => {
                 let identity = tokens.verify(token, game.as_str(), player.as_str(), now_secs)?;
-                return Ok(Pass { standing: Standing::Seated(identity.role), expiry: Some(identity.expiry) });
+                let standing = Standing::Seated(identity.role);
+                return Ok(Pass { standing, name: identity.name, expiry: Some(identity.expiry) });
             }
             Self::Hub(hub) | Self::Desk(hub) => Place::Hub(hub.as_str()),
             Self::Proxy { proxy, .. } => Place::Proxy(proxy.as_str()),
         };
         let (guest, expiry) = tokens.verify_guest(token, place, now_secs)?;
-        Ok(Pass { standing: Standing::Guest(Rc::new(guest)), expiry: Some(expiry) })
+        Ok(Pass { standing: Standing::Guest(Rc::new(guest)), name: None, expiry: Some(expiry) })
     }
 }
 

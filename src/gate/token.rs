@@ -21,7 +21,10 @@ pub use self::{
     keys::{Key, Keys},
     player::player_id,
 };
-use crate::{config::TokenConfig, protocol::Role};
+use crate::{
+    config::TokenConfig,
+    protocol::{DisplayName, Role},
+};
 
 /// The longest token that is looked at.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -51,9 +54,11 @@ pub struct Expiry {
 }
 
 /// What an accepted token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub role: Role,
+    /// The `name` claim (S11); `None` also where it cannot be a name.
+    pub name: Option<DisplayName>,
     pub expiry: Expiry,
 }
 
@@ -208,7 +213,9 @@ impl Tokens {
             "admin" => return Err(TokenError::BadRole),
             _ => Role::Player,
         };
-        Ok(Identity { role, expiry: signed.expiry })
+        let name = signed.claims.others.get("name").and_then(Value::as_str);
+        let name = name.and_then(|name| DisplayName::parse(name).ok());
+        Ok(Identity { role, name, expiry: signed.expiry })
     }
 
     /// Checks a token for a hub or a proxy: any player, any role, and admitted there if the token says where it is good (A11,

@@ -26,7 +26,10 @@ use super::{
 use crate::{
     connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
     gate::credentials::{choose_subprotocol, find_token, offered_subprotocols, query_value},
-    protocol::{Cause, GameId, HubId, PlayerId, ProxyId, Refusal, number::integer_in_query, refusal::Answer},
+    protocol::{
+        Cause, DisplayName, GameId, HubId, InvalidName, PlayerId, ProxyId, Refusal, number::integer_in_query,
+        refusal::Answer,
+    },
     registry::{
         Shard,
         messages::Adopt,
@@ -173,6 +176,10 @@ impl Entrance {
             seen = integer_in_query(&seq);
             objections.extend(seen.is_none().then_some("seq is an integer from 0 to 2^53-1"));
         }
+        // A proxy's query is its upstream's, and a hub has no seats.
+        let at_room = matches!(target, Ok(Target::Seat { .. }));
+        let name = value("name").filter(|_| at_room).map(|name| DisplayName::parse(&name));
+        objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
         Handshake {
             address: self.door.client_address(peer, &head.headers),
             target,
@@ -186,6 +193,8 @@ impl Entrance {
                 session: value("session"),
                 seen,
                 spectate: value("spectate").is_some_and(|spectate| spectate == "1"),
+                name: name.and_then(Result::ok),
+                wants_names: value("names").is_some_and(|names| names == "1"),
                 objections,
             },
             accept: ws::hash_key(key.map_or(b"", |key| key.as_bytes())),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{
-    PlayerId, Topic, error_code,
+    DisplayName, InvalidName, PlayerId, Topic, error_code,
     json::{RawJson, is_too_deep, string},
     number,
     poison::poison,
@@ -26,6 +26,8 @@ pub enum ClientFrame {
         token: Option<String>,
         session: Option<String>,
         seq: Option<u64>,
+        /// S11. A bad one does not make the frame a bad one.
+        name: Option<Result<DisplayName, InvalidName>>,
     },
     /// `to`: see [`recipients`].
     Send {
@@ -110,6 +112,8 @@ struct Envelope<'a> {
     #[serde(borrow)]
     seq: Option<&'a RawValue>,
     #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
     topics: Option<&'a RawValue>,
     #[serde(borrow)]
     topic: Option<&'a RawValue>,
@@ -175,6 +179,7 @@ impl ClientFrame {
                 token: optional_string(envelope.token).ok_or_else(|| invalid("token is a string"))?,
                 session: optional_string(envelope.session).ok_or_else(|| invalid("session is a string"))?,
                 seq: integer(envelope.seq, 0, "seq is an integer from 0 to 2^53-1", id)?,
+                name: envelope.name.map(display_name),
             }),
             _ => Err(FrameError {
                 code: error_code::UNKNOWN_TYPE,
@@ -220,6 +225,10 @@ fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
         None => Some(None),
         Some(raw) => string(raw).map(|text| Some(text.into_owned())),
     }
+}
+
+fn display_name(raw: &RawValue) -> Result<DisplayName, InvalidName> {
+    string(raw).ok_or(InvalidName).and_then(|name| DisplayName::parse(&name))
 }
 
 fn topics(raw: Option<&RawValue>) -> Option<Vec<Topic>> {
@@ -284,7 +293,19 @@ mod tests {
         absent(r#"{"type":"send","id":null,"data":1,"to":null,"volatile":null}"#, r#"{"type":"send","data":1}"#);
         absent(r#"{"type":"patch","id":null,"patch":{},"if_seq":null}"#, r#"{"type":"patch","patch":{}}"#);
         absent(r#"{"type":"ping","nonce":null}"#, r#"{"type":"ping"}"#);
-        absent(r#"{"type":"auth","token":null,"session":null,"seq":null}"#, r#"{"type":"auth"}"#);
+        absent(r#"{"type":"auth","token":null,"session":null,"seq":null,"name":null}"#, r#"{"type":"auth"}"#);
+    }
+
+    #[test]
+    fn s11_a_name_is_read_and_a_bad_one_spoils_nothing_else() {
+        let name = |raw: &str| match parse(&format!(r#"{{"type":"auth","token":"t","name":{raw}}}"#)) {
+            Ok(ClientFrame::Auth { token: Some(_), name: Some(name), .. }) => name,
+            other => panic!("{raw}: {other:?}"),
+        };
+        assert_eq!(name(r#""Bob \ud83d\udc3a""#), DisplayName::parse("Bob 🐺"));
+        for bad in ["7", r#""""#, r#""\ud800""#, r#""a\u202eb""#, "[]"] {
+            assert_eq!(name(bad), Err(InvalidName), "{bad}");
+        }
     }
 
     #[test]

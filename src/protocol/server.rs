@@ -6,7 +6,7 @@ use std::{io::Write as _, time::Duration};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{GameId, HubId, PlayerId, Topic, json::RawJson, proxy::ProxyWelcome};
+use super::{DisplayName, GameId, HubId, PlayerId, Topic, json::RawJson, proxy::ProxyWelcome};
 
 /// What a player is to the others, in `welcome.players` (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -99,6 +99,35 @@ pub struct Welcome<'a> {
     /// The room's document; absent when the verdict is `continuous`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'a RawValue>,
+}
+
+/// A player in `welcome.players`, for those who asked for names (S11).
+#[derive(Serialize)]
+struct Entry<'a> {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a DisplayName>,
+}
+
+/// `welcome.players` in JSON for those who asked for names (S11).
+pub fn named_players_map(players: &[(&PlayerId, Status, Option<&DisplayName>)]) -> RawJson {
+    struct Map<'a>(&'a [(&'a PlayerId, Status, Option<&'a DisplayName>)]);
+    impl Serialize for Map<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(
+                self.0.iter().map(|(player, status, name)| (player, Entry { status: *status, name: *name })),
+            )
+        }
+    }
+    RawJson::from_serialize(&Map(players))
+}
+
+/// A `presence` with this name, from the one without it: a frame is one JSON object, and the name goes before its last brace.
+pub fn write_named(out: &mut Vec<u8>, presence: &[u8], name: &DisplayName) {
+    out.extend_from_slice(presence.strip_suffix(b"}").unwrap_or(presence));
+    out.extend_from_slice(br#","name":"#);
+    let _ = serde_json::to_writer(&mut *out, name);
+    out.push(b'}');
 }
 
 /// `welcome.players` in JSON.

@@ -18,7 +18,7 @@ use crate::{
     clock,
     config::Config,
     protocol::{Cause, GameId, PlayerId, ServerFrame, server},
-    ws::{Outbox, error_frame, json_frame},
+    ws::{Frame, Outbox, error_frame, json_frame},
 };
 
 /// S13, for people.
@@ -29,6 +29,8 @@ struct Member {
     /// `None` for a spectator.
     player: Option<PlayerId>,
     outbox: Rc<Outbox>,
+    /// S11.
+    wants_names: bool,
     /// When it came in, in hundredths of seconds since the process started: good for 16 months, and small.
     entered: u32,
 }
@@ -83,13 +85,12 @@ impl Delivery {
             Effect::CloseAll(_) => {}
             // Whoever asked may be gone.
             Effect::Stored(done) => drop(done.send(())),
-            Effect::Broadcast { frame } => {
-                let now = Instant::now();
-                self.fan_out(&Audience::Everyone, |outbox| outbox.hold(frame.clone(), now));
+            Effect::Broadcast { frame, named } => {
+                self.show(&Audience::Everyone, &frame, named.as_ref(), Instant::now());
             }
             Effect::Volatile { key, audience, frame } => {
                 let now = Instant::now();
-                self.fan_out(&audience, |outbox| outbox.hold_volatile(&key, frame.clone(), now));
+                self.fan_out(&audience, |member| member.outbox.hold_volatile(&key, frame.clone(), now));
             }
             Effect::Reply { connection, frame } => {
                 if let Some(member) = self.member(connection) {
@@ -180,14 +181,24 @@ impl Delivery {
     }
 
     fn event(&mut self, event: Event) {
-        self.fan_out(&event.audience, |outbox| outbox.hold(event.frame.clone(), event.made));
+        let any_wants_names = || self.members.iter().any(|member| member.wants_names);
+        let named = event.name.as_ref().filter(|_| any_wants_names()).and_then(|_| event.named_frame());
+        self.show(&event.audience, &event.frame, named.as_ref(), event.made);
         self.history.push(event);
     }
 
-    fn fan_out(&mut self, audience: &Audience, hold: impl Fn(&Rc<Outbox>) -> bool) {
+    /// Each member gets one of the two framings.
+    fn show(&mut self, audience: &Audience, frame: &Frame, named: Option<&Frame>, made: Instant) {
+        self.fan_out(audience, |member| {
+            let frame = named.filter(|_| member.wants_names).unwrap_or(frame);
+            member.outbox.hold(frame.clone(), made)
+        });
+    }
+
+    fn fan_out(&mut self, audience: &Audience, hold: impl Fn(&Member) -> bool) {
         let mut held = false;
         for member in self.members.iter().filter(|member| audience.admits(member.player.as_ref())) {
-            if hold(&member.outbox) {
+            if hold(member) {
                 if self.holds {
                     held = true;
                 } else {
@@ -248,7 +259,8 @@ impl Delivery {
             && matches!(verdict, server::Verdict::Continuous | server::Verdict::Snapshot)
         {
             for event in self.history.after(seen).filter(|event| event.audience.admits(player.as_ref())) {
-                outbox.push_catch_up(event.frame.clone(), now);
+                let named = if draft.wants_names { event.named_frame() } else { None };
+                outbox.push_catch_up(named.unwrap_or_else(|| event.frame.clone()), now);
             }
             if let Some(everybody) = &draft.everybody {
                 outbox.push_catch_up(everybody.clone(), now);
@@ -259,7 +271,7 @@ impl Delivery {
         if self.members.capacity() == 0 {
             self.members.reserve_exact(2);
         }
-        self.members.insert(place, Member { connection, player, outbox, entered });
+        self.members.insert(place, Member { connection, player, outbox, wants_names: draft.wants_names, entered });
         verdict
     }
 

@@ -12,7 +12,7 @@ use super::{
     seats::Seat,
 };
 use crate::{
-    protocol::{GameId, PlayerId, RawJson, server::Status},
+    protocol::{DisplayName, GameId, PlayerId, RawJson, server::Status},
     ws::frame::payload,
 };
 
@@ -47,6 +47,9 @@ pub struct RoomDetail {
 #[derive(Debug, Clone, Serialize)]
 pub struct PlayerReport {
     status: Status,
+    /// S11.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<DisplayName>,
     last_id: u64,
     /// What waits for this client.
     queue_bytes: usize,
@@ -60,6 +63,7 @@ impl PlayerReport {
     pub fn new(seat: &Seat, link: Option<Link>) -> Self {
         Self {
             status: if seat.connection.is_some() { Status::Joined } else { Status::Away },
+            name: seat.name.clone(),
             last_id: seat.last_id,
             queue_bytes: link.as_ref().map_or(0, |link| link.queue_bytes),
             queue_frames: link.as_ref().map_or(0, |link| link.queue_frames),

@@ -41,6 +41,8 @@ pub struct Draft {
     pub seq: u64,
     pub last_id: u64,
     pub players: RawJson,
+    /// Whether this connection is to see names (S11); `players` and `everybody` have them already.
+    pub wants_names: bool,
     pub player_count: Option<usize>,
     /// Behind what was missed: who is there, where that cannot be told from it (S9a).
     pub everybody: Option<Frame>,
@@ -60,8 +62,8 @@ pub enum Effect {
     Event(Event),
     /// Log it; nobody sees it.
     Keep(Record<'static>),
-    /// Show it to everybody, unlogged.
-    Broadcast { frame: Frame },
+    /// Show it to everybody, unlogged; `named` to those who want names, where it is another frame (S11).
+    Broadcast { frame: Frame, named: Option<Frame> },
     /// Show it to its audience, unlogged; only the newest of a key matters (S8).
     Volatile { key: VolatileKey, audience: Audience, frame: Frame },
     /// Answer one connection.

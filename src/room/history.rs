@@ -10,7 +10,10 @@ use super::{
     audience::{Audience, cost_of},
     ledger::Account,
 };
-use crate::{protocol::PlayerId, ws::Frame};
+use crate::{
+    protocol::{DisplayName, PlayerId, server::write_named},
+    ws::{Frame, frame::payload, json_frame},
+};
 
 /// What a frame takes besides its bytes: the counts in front of them.
 const FRAME_OVERHEAD: usize = 2 * size_of::<usize>();
@@ -29,7 +32,9 @@ pub struct Event {
     pub audience: Audience,
     /// Who sent it and its `id`, when it has one: what an `ack` looks up (S2).
     pub request: Option<(PlayerId, u64)>,
-    /// The frame every member gets.
+    /// What a `presence` says to those who want names (S11).
+    pub name: Option<DisplayName>,
+    /// The frame every member gets, but for the name.
     pub frame: Frame,
 }
 
@@ -37,7 +42,14 @@ impl Event {
     /// Bytes that it takes in a history: all of it, not only its frame.
     pub fn cost(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |(from, _)| cost_of(from));
-        size_of::<Self>() + FRAME_OVERHEAD + self.frame.len() + self.audience.cost() + request
+        let name = self.name.as_ref().map_or(0, DisplayName::cost);
+        size_of::<Self>() + FRAME_OVERHEAD + self.frame.len() + self.audience.cost() + request + name
+    }
+
+    /// The frame for those who want names, where it is another one.
+    pub fn named_frame(&self) -> Option<Frame> {
+        let name = self.name.as_ref()?;
+        Some(json_frame(|out| write_named(out, payload(&self.frame), name)))
     }
 }
 
@@ -219,6 +231,7 @@ mod tests {
             is_patch: false,
             audience: Audience::Everyone,
             request: None,
+            name: None,
             frame,
         }
     }

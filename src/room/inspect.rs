@@ -4,14 +4,10 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{
-    audience::Audience,
-    record::{Record, SeatRecord},
-    recovery::Recovered,
-};
+use super::{audience::Audience, record::Record, recovery::Recovered};
 use crate::{
     clock::Now,
-    protocol::{GameId, PlayerId},
+    protocol::{DisplayName, GameId, PlayerId},
     store::Log,
 };
 
@@ -36,6 +32,9 @@ pub struct RoomReport {
 #[derive(Debug, Serialize)]
 pub struct SeatReport {
     pub player: PlayerId,
+    /// S11.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<DisplayName>,
     pub last_id: u64,
     /// Milliseconds since 1970; absent for one that was connected.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,13 +58,18 @@ struct EventLine<'a> {
 impl RoomReport {
     /// `None` when not even the snapshot can be read.
     pub fn new(game: GameId, log: &Log, now: Now) -> Option<Self> {
-        let recovered = Recovered::from_log(log, now)?;
+        let mut recovered = Recovered::from_log(log, now)?;
+        let names = &mut recovered.names;
+        let players = recovered.seats.into_values().map(|seat| {
+            let name = names.remove(&seat.player);
+            SeatReport { player: seat.player, name, last_id: seat.last_id, away_until_ms: seat.away_until_ms }
+        });
         Some(Self {
             game,
             is_intact: recovered.is_intact,
             epoch: recovered.epoch,
             seq: recovered.seq,
-            players: recovered.seats.into_values().map(SeatReport::from).collect(),
+            players: players.collect(),
             first_seq: recovered.events.first().map(|event| event.seq),
             events: recovered.events.len(),
             bytes: log.snapshot.len() + log.records.as_bytes().len(),
@@ -74,16 +78,10 @@ impl RoomReport {
     }
 }
 
-impl From<SeatRecord> for SeatReport {
-    fn from(seat: SeatRecord) -> Self {
-        Self { player: seat.player, last_id: seat.last_id, away_until_ms: seat.away_until_ms }
-    }
-}
-
 /// The events of a log, oldest first, one JSON object each. A record that cannot be read is left out: `verify` tells.
 pub fn event_lines(game: &GameId, log: &Log) -> impl Iterator<Item = String> {
     log.records.iter().filter_map(move |bytes| {
-        let Some(Record::Event(event)) = Record::read(bytes) else { return None };
+        let Some(Record::Event(event) | Record::Named { event, .. }) = Record::read(bytes) else { return None };
         let line = EventLine {
             game,
             seq: event.seq,

@@ -62,12 +62,16 @@ impl RoomLog {
 }
 
 fn record(event: &Event) -> Record<'_> {
-    Record::Event(EventRecord {
+    let record = EventRecord {
         seq: event.seq,
         made_ms: event.made_ms,
         is_patch: event.is_patch,
         audience: Cow::Borrowed(&event.audience),
         request: event.request.clone(),
         text: payload(&event.frame),
-    })
+    };
+    match &event.name {
+        None => Record::Event(record),
+        Some(name) => Record::Named { event: record, name: name.clone() },
+    }
 }

@@ -11,7 +11,7 @@ use super::{
     logic::Rejection,
 };
 use crate::{
-    protocol::{Cause, GameId, PlayerId, RawJson, Role, server::Verdict},
+    protocol::{Cause, DisplayName, GameId, PlayerId, RawJson, Role, server::Verdict},
     store::Key,
     ws::{Frame, Outbox},
 };
@@ -44,6 +44,10 @@ pub struct Join {
     pub address: IpAddr,
     /// A5a: it may only take the place of a connection from the same address.
     pub must_replace: bool,
+    /// What the player is called from now on (S11); `None`: as before.
+    pub name: Option<DisplayName>,
+    /// Whether the connection is told what players are called.
+    pub wants_names: bool,
     /// Never leaves the shard's thread: messages must be `Send`, and this one checks that it stays.
     pub outbox: SendWrapper<Rc<Outbox>>,
 }
@@ -82,6 +86,8 @@ pub enum Action {
         patch: RawJson,
         if_seq: Option<u64>,
     },
+    /// The player is called so from now on (S11).
+    Rename(DisplayName),
     /// The connection's own answer to a frame, e.g. a `pong`: it takes the way through the room to come behind the
     /// answers to the frames before it.
     Answer(SendWrapper<Frame>),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{audience::Audience, bans::Ban, lineage::Life, seats::SecretHash};
 use crate::{
-    protocol::PlayerId,
+    protocol::{DisplayName, PlayerId},
     store::{AppliedKey, BodyHash, KnownKey, encode},
 };
 
@@ -33,6 +33,21 @@ pub enum Record<'a> {
     CrowdOver(u64),
     /// As `Key`, with the body that the key came with.
     KeyedBody(AppliedKey, BodyHash),
+    /// A seat's player is called so from now on (S11).
+    Name(SeatName),
+    /// An event whose members, if they want names, see this one in it (S11).
+    Named {
+        #[serde(borrow)]
+        event: EventRecord<'a>,
+        name: DisplayName,
+    },
+}
+
+/// What a player is called, as it must outlive the process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatName {
+    pub player: PlayerId,
+    pub name: DisplayName,
 }
 
 /// An event, with the JSON text that its members get.
@@ -81,6 +96,9 @@ pub struct Image<'a> {
     /// The body of each key; since version 3, behind `more`.
     #[serde(skip)]
     pub bodies: Vec<Option<BodyHash>>,
+    /// Of those seats that have one; since version 4, behind `bodies`.
+    #[serde(skip)]
+    pub names: Vec<SeatName>,
 }
 
 /// What images have since version 2, behind all the rest.
@@ -103,7 +121,7 @@ impl Record<'_> {
 }
 
 /// The first byte of an image. An image with more fields gets another, and has them behind the others; older ones are still read.
-const IMAGE_VERSION: u8 = 3;
+const IMAGE_VERSION: u8 = 4;
 
 impl Image<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -111,6 +129,7 @@ impl Image<'_> {
         encode(self, &mut bytes);
         encode(&self.more, &mut bytes);
         encode(&self.bodies, &mut bytes);
+        encode(&self.names, &mut bytes);
         bytes
     }
 
@@ -124,15 +143,13 @@ impl Image<'_> {
     pub fn read(bytes: &[u8]) -> Option<Image<'_>> {
         let (version, fields) = bytes.split_first()?;
         let (mut image, rest) = postcard::take_from_bytes::<Image<'_>>(fields).ok()?;
-        (image.more, image.bodies) = match version {
-            1 => (More::default(), Vec::new()),
-            2 => (postcard::from_bytes(rest).ok()?, Vec::new()),
-            3 => {
-                let (more, rest) = postcard::take_from_bytes(rest).ok()?;
-                (more, postcard::from_bytes(rest).ok()?)
-            }
+        match version {
+            1 => {}
+            2 => image.more = postcard::from_bytes(rest).ok()?,
+            3 => (image.more, image.bodies) = postcard::from_bytes(rest).ok()?,
+            4 => (image.more, image.bodies, image.names) = postcard::from_bytes(rest).ok()?,
             _ => return None,
-        };
+        }
         Some(image)
     }
 }
@@ -172,18 +189,20 @@ mod tests {
             keys: vec![key],
             more: More::default(),
             bodies: Vec::new(),
+            names: Vec::new(),
         };
         let bytes = image.to_bytes();
-        assert_eq!(&bytes[..14], b"\x03\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
-        let (first, later) = bytes.split_at(bytes.len() - 3);
-        assert_eq!(later, b"\x00\x00\x00");
+        assert_eq!(&bytes[..14], b"\x04\x01e\x02\x01\x01\x00\x02{}\x01\x01\x03b");
+        let (first, later) = bytes.split_at(bytes.len() - 4);
+        assert_eq!(later, b"\x00\x00\x00\x00");
         let (begun, rest) = first[first.len() - 22..].split_at(3);
         assert_eq!((begun, &rest[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
         assert_eq!(Image::read(&bytes).as_ref(), Some(&image));
-        // Images of the versions 1 and 2 end before what is newer.
+        // Images of the versions 1 to 3 end before what is newer.
         let first = [b"\x01", &first[1..]].concat();
-        let second = [b"\x02", &bytes[1..bytes.len() - 1]].concat();
-        for older in [&first, &second] {
+        let second = [b"\x02", &bytes[1..bytes.len() - 2]].concat();
+        let third = [b"\x03", &bytes[1..bytes.len() - 1]].concat();
+        for older in [&first, &second, &third] {
             let read = Image::read(older).expect("an image");
             assert_eq!((&read, read.known_keys()), (&image, vec![(key, None)]));
         }
@@ -197,10 +216,24 @@ mod tests {
         let body = BodyHash::of(b"{}");
         let image = Image { more: More { bans: vec![ban], crowd_over: 300 }, bodies: vec![Some(body)], ..image };
         let bytes = image.to_bytes();
-        let (before, bodies) = bytes.split_at(bytes.len() - 18);
+        let (before, bodies) = bytes.split_at(bytes.len() - 19);
         assert!(before.ends_with(b"\x01\x03eve\xac\x02\xac\x02") && bodies.starts_with(b"\x01\x01\x44\x13"));
         let read = Image::read(&bytes).expect("an image");
         assert_eq!((&read, read.known_keys()), (&image, vec![(key, Some(body))]));
+        let name = |name| DisplayName::parse(name).expect("a name");
+        let bob = SeatName { player: PlayerId::parse("bob").expect("an id"), name: name("B") };
+        let mut bytes = Vec::new();
+        Record::Name(bob.clone()).write(&mut bytes);
+        assert_eq!(bytes, b"\x08\x03bob\x01B");
+        let audience = Cow::Owned(Audience::Everyone);
+        let event = EventRecord { seq: 300, made_ms: 1, is_patch: false, audience, request: None, text: b"{}" };
+        let mut bytes = Vec::new();
+        Record::Named { event, name: name("🐺") }.write(&mut bytes);
+        assert_eq!(bytes, b"\x09\xac\x02\x01\x00\x00\x00\x02{}\x04\xf0\x9f\x90\xba");
+        let image = Image { names: vec![bob], ..image };
+        let bytes = image.to_bytes();
+        assert!(bytes.ends_with(b"\x01\x03bob\x01B"));
+        assert_eq!(Image::read(&bytes), Some(image));
     }
 
     #[test]

@@ -14,11 +14,11 @@ use super::{
     document::{Patch, Tree},
     history::Event,
     lineage::Lineage,
-    record::{EventRecord, Image, More, Record, SeatRecord},
+    record::{EventRecord, Image, More, Record, SeatName, SeatRecord},
 };
 use crate::{
     clock::Now,
-    protocol::PlayerId,
+    protocol::{DisplayName, PlayerId},
     store::{KnownKey, Log},
     ws::json_frame,
 };
@@ -41,6 +41,8 @@ pub struct Recovered {
     /// Oldest first.
     pub keys: Vec<KnownKey>,
     pub more: More,
+    /// S11.
+    pub names: BTreeMap<PlayerId, DisplayName>,
     pub downtime: Duration,
 }
 
@@ -68,7 +70,7 @@ impl Recovered {
     pub fn from_log(log: &Log, now: Now) -> Option<Self> {
         let image = Image::read(&log.snapshot)?;
         let keys = image.known_keys();
-        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, more, .. } = image;
+        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, more, names, .. } = image;
         let mut recovered = Self {
             epoch: epoch.into_owned(),
             seq,
@@ -82,6 +84,7 @@ impl Recovered {
             begun_ms,
             keys,
             more,
+            names: names.into_iter().map(|SeatName { player, name }| (player, name)).collect(),
             downtime: log.downtime,
         };
         for (position, bytes) in (log.first..).zip(log.records.iter()) {
@@ -97,7 +100,11 @@ impl Recovered {
 
     /// One record; those before the snapshot only add to the history. `None` when it makes no sense here.
     fn fold(&mut self, position: u64, bytes: &[u8], is_new: bool, now: Now) -> Option<()> {
-        match Record::read(bytes)? {
+        let (record, name) = match Record::read(bytes)? {
+            Record::Named { event, name } => (Record::Event(event), Some(name)),
+            record => (record, None),
+        };
+        match record {
             Record::Event(event) => {
                 let follows = self.events.last().map(|last| last.seq + 1);
                 if follows.is_some_and(|next| next != event.seq) || (is_new && event.seq != self.seq + 1) {
@@ -106,26 +113,30 @@ impl Recovered {
                 if is_new {
                     self.apply(&event)?;
                 }
-                self.events.push(restored(event, position, self.downtime, now));
+                self.events.push(Event { name, ..restored(event, position, self.downtime, now) });
             }
             Record::Seat(seat) if is_new => {
                 self.seats.insert(seat.player.clone(), seat);
             }
             Record::Left(player) if is_new => {
                 self.seats.remove(&player);
+                self.names.remove(&player);
             }
             Record::Opened(life) if is_new => self.lineage.begin(life),
             Record::Key(key) if is_new => self.keys.push((key, None)),
             Record::KeyedBody(key, body) if is_new => self.keys.push((key, Some(body))),
             Record::Ban(ban) if is_new => self.more.bans.push(ban),
             Record::CrowdOver(seq) if is_new => self.more.crowd_over = seq,
+            Record::Name(SeatName { player, name }) if is_new => drop(self.names.insert(player, name)),
             Record::Seat(_)
             | Record::Left(_)
             | Record::Opened(_)
             | Record::Key(_)
             | Record::KeyedBody(..)
             | Record::Ban(_)
-            | Record::CrowdOver(_) => {}
+            | Record::CrowdOver(_)
+            | Record::Name(_)
+            | Record::Named { .. } => {}
         }
         Some(())
     }
@@ -159,6 +170,7 @@ fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now)
         is_patch,
         audience: audience.into_owned().normalised(),
         request,
+        name: None,
         frame: json_frame(|out| out.extend_from_slice(text)),
     }
 }

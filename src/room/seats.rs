@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::record::SeatRecord;
+use super::record::{SeatName, SeatRecord};
 use crate::{
     clock::Now,
-    protocol::{PlayerId, server::Status},
+    protocol::{DisplayName, PlayerId, server::Status},
 };
 
 /// A session secret as the server keeps it: hashed, compared in constant time.
@@ -33,6 +33,8 @@ impl SecretHash {
 
 /// A player's place in the room; it outlives connections.
 pub struct Seat {
+    /// S11.
+    pub name: Option<DisplayName>,
     pub secret: SecretHash,
     /// The newest `id` applied (S2); 0 before the first.
     pub last_id: u64,
@@ -65,12 +67,12 @@ impl Seats {
     }
 
     /// A seat of a room that is open again. Its player is away; `left` is what remains of its grace.
-    pub fn restore(&mut self, record: SeatRecord, left: Duration, now: Instant) {
+    pub fn restore(&mut self, record: SeatRecord, name: Option<DisplayName>, left: Duration, now: Instant) {
         let SeatRecord { player, secret, last_id, life, .. } = record;
         let deadline = now + left.min(self.grace);
         let place = self.departures.partition_point(|departure| departure.deadline <= deadline);
         self.departures.insert(place, Departure { deadline, player: player.clone() });
-        self.insert(player, Seat { secret, last_id, life, connection: None, address: None });
+        self.insert(player, Seat { name, secret, last_id, life, connection: None, address: None });
     }
 
     /// All seats as they are to be kept, in the order of their players' names.
@@ -78,6 +80,13 @@ impl Seats {
         let away: BTreeMap<_, _> = self.departures.iter().map(|gone| (&gone.player, gone.deadline)).collect();
         let until = |player| away.get(player).map(|deadline| until_ms(*deadline, now));
         self.seats.iter().map(|(player, seat)| record(player, seat, until(player))).collect()
+    }
+
+    /// The names of those seats that have one, as they are to be kept.
+    pub fn names(&self) -> Vec<SeatName> {
+        let name =
+            |(player, seat): &(PlayerId, Seat)| Some(SeatName { player: player.clone(), name: seat.name.clone()? });
+        self.seats.iter().filter_map(name).collect()
     }
 
     /// One seat as it is to be kept.
@@ -148,9 +157,9 @@ impl Seats {
         names.iter().filter_map(|name| Some(self.seats[self.place(name).ok()?].0.clone())).collect()
     }
 
-    pub fn statuses(&self) -> Vec<(&PlayerId, Status)> {
+    pub fn statuses(&self) -> impl Iterator<Item = (&PlayerId, Status, Option<&DisplayName>)> {
         let status = |seat: &Seat| if seat.connection.is_some() { Status::Joined } else { Status::Away };
-        self.seats.iter().map(|(player, seat)| (player, status(seat))).collect()
+        self.seats.iter().map(move |(player, seat)| (player, status(seat), seat.name.as_ref()))
     }
 
     /// The connection is lost; the seat is kept for the grace. `false` when it does not hold the seat.
@@ -163,12 +172,10 @@ impl Seats {
     }
 
     /// Takes out one player whose grace is over. Call until it returns `None`.
-    pub fn expire(&mut self, now: Instant) -> Option<PlayerId> {
+    pub fn expire(&mut self, now: Instant) -> Option<(PlayerId, Option<Seat>)> {
         let due = self.departures.pop_front_if(|departure| departure.deadline <= now)?;
-        if let Ok(place) = self.place(&due.player) {
-            self.seats.remove(place);
-        }
-        Some(due.player)
+        let seat = self.place(&due.player).ok().map(|place| self.seats.remove(place).1);
+        Some((due.player, seat))
     }
 
     /// No grace ends before this moment.

@@ -30,7 +30,7 @@ use crate::{
     clock::Now,
     config::Config,
     protocol::{
-        Cause, GameId, PlayerId, error_code,
+        Cause, DisplayName, GameId, PlayerId, error_code,
         server::{Change, LeftReason, write_message, write_volatile},
     },
     store::Keys,
@@ -61,6 +61,8 @@ pub struct RoomState {
     is_crowd: bool,
     /// The newest event when the last crowd ended; 0: there was none.
     crowd_over: u64,
+    /// S11: a connection wanted names, so that others may as well.
+    has_been_asked_for_names: bool,
     bans: Bans,
     /// When the last ban ends: until then the room is kept (S13).
     banned_until: Option<Instant>,
@@ -103,6 +105,7 @@ impl RoomState {
             counted_at: None,
             is_crowd: false,
             crowd_over: 0,
+            has_been_asked_for_names: false,
             bans: Bans::default(),
             banned_until: None,
             next_tick: None,
@@ -125,6 +128,10 @@ impl RoomState {
                 return;
             }
             (_, None) => return,
+            (Action::Rename(name), Some(_)) => {
+                self.rename(&player, name, effects);
+                return;
+            }
             (Action::Volatile { name, data, to }, Some(_)) => {
                 let to = self.members(to);
                 let key = (player.as_str().into(), name.as_str().into());
@@ -162,7 +169,11 @@ impl RoomState {
     /// What becomes of a frame while nothing can be stored (D5): what needs no log works, everything else is refused.
     pub fn refuse(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
         match act.action {
-            Action::Send { id, .. } | Action::Patch { id, .. } => {
+            action @ (Action::Send { .. } | Action::Patch { .. } | Action::Rename(_)) => {
+                let id = match action {
+                    Action::Send { id, .. } | Action::Patch { id, .. } => id,
+                    _ => None,
+                };
                 let message = "the server cannot store anything at the moment; send it again later";
                 let frame = error_frame(error_code::UNAVAILABLE, message, id);
                 effects.push(Effect::Reply { connection: act.connection, frame });
@@ -177,8 +188,8 @@ impl RoomState {
             Entry::Spectator => self.spectator_gone(now),
             Entry::Player(player) => {
                 if self.seats.held_by(player, connection).is_some() {
-                    self.seats.remove(player);
-                    self.left(player, LeftReason::Leave, now, effects);
+                    let name = self.seats.remove(player).and_then(|seat| seat.name);
+                    self.left(player, name, LeftReason::Leave, now, effects);
                 }
             }
         }
@@ -192,7 +203,8 @@ impl RoomState {
             Entry::Player(player) => {
                 if self.seats.depart(player, connection, now.instant) {
                     self.keep_seat(player, now, effects);
-                    self.presence(player, Change::Away, None, now, effects);
+                    let name = self.name_of(player);
+                    self.presence(player, name, Change::Away, None, now, effects);
                 }
             }
         }
@@ -201,8 +213,8 @@ impl RoomState {
 
     /// Carries out what is due. Call at, or any time after, [`RoomState::next_deadline`].
     pub fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        while let Some(player) = self.seats.expire(now.instant) {
-            self.left(&player, LeftReason::Timeout, now, effects);
+        while let Some((player, seat)) = self.seats.expire(now.instant) {
+            self.left(&player, seat.and_then(|seat| seat.name), LeftReason::Timeout, now, effects);
         }
         if self.next_tick.is_some_and(|due| due <= now.instant) {
             self.next_tick = None;
@@ -259,9 +271,16 @@ impl RoomState {
     }
 
     /// The seat is given up already. Returns the `seq` of its `left`.
-    fn left(&mut self, player: &PlayerId, reason: LeftReason, now: Now, effects: &mut Vec<Effect>) -> u64 {
+    fn left(
+        &mut self,
+        player: &PlayerId,
+        name: Option<DisplayName>,
+        reason: LeftReason,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
         effects.push(Effect::Keep(Record::Left(player.clone())));
-        self.presence(player, Change::Left, Some(reason), now, effects);
+        self.presence(player, name, Change::Left, Some(reason), now, effects);
         let seq = self.seq;
         self.run_logic(now, effects, |logic, turn| logic.leave(turn, player));
         self.note_if_empty(now);
@@ -296,7 +315,17 @@ impl RoomState {
 }
 
 fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)>, frame: Frame) -> Event {
-    Event { seq, position: 0, made: now.instant, made_ms: now.unix_ms, is_patch: false, audience, request, frame }
+    Event {
+        seq,
+        position: 0,
+        made: now.instant,
+        made_ms: now.unix_ms,
+        is_patch: false,
+        audience,
+        request,
+        name: None,
+        frame,
+    }
 }
 
 /// The members of `to`, and the player who sends.

@@ -22,6 +22,7 @@ mod hub;
 mod logic;
 mod logs;
 mod migrate;
+mod names;
 mod numbers;
 mod pages;
 mod play;

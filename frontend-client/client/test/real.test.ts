@@ -54,6 +54,20 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     await Promise.all([alice.leave(), watcher.leave()]);
   });
 
+  it("s11 names are given, seen by who asks, and kept through a cut", async () => {
+    const server = await Server.start();
+    const alice = await enter(server.url, "alice", { name: "Alice", names: true });
+    const plain = await enter(server.url, "plain");
+    const bob = await enter(server.url, "bob", { name: "Bob 🐺" });
+    await until(() => alice.players.size === 3);
+    expect([...alice.names].sort()).toEqual([["alice", "Alice"], ["bob", "Bob 🐺"]]);
+    expect([plain.names.size, bob.names.size]).toEqual([0, 0]);
+    await bob.leave();
+    await until(() => alice.players.size === 2);
+    expect([...alice.names.keys()]).toEqual(["alice"]);
+    await Promise.all([alice.leave(), plain.leave()]);
+  });
+
   it("the README's example runs as it stands, and ends by itself", async () => {
     const server = await Server.start();
     const home = fileURLToPath(new URL("..", import.meta.url));

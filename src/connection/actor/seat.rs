@@ -47,6 +47,7 @@ impl Connection {
         let Target::Seat { game, player } = self.machine.target().clone() else { return };
         let (local, connection, outbox) = (self.local.clone(), self.number, self.outbox.clone());
         let (address, must_replace) = (limit_key(self.address), self.machine.must_replace());
+        let (name, wants_names) = (self.machine.name().cloned(), self.machine.wants_names());
         let seated = player.clone();
         let joining = async move {
             for _ in 0..MAX_JOIN_ATTEMPTS {
@@ -65,6 +66,8 @@ impl Connection {
                     authenticated,
                     address,
                     must_replace,
+                    name: name.clone(),
+                    wants_names,
                     outbox: SendWrapper::new(outbox.clone()),
                 };
                 match room.join(join).await {

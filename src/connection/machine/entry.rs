@@ -4,19 +4,22 @@
 use super::{EXPIRY_WARNING_MS, Expiry, Judged, Machine, Phase, Step, claim};
 use crate::{
     clock::Now,
-    connection::pass::{BadToken, Pass, Standing, Unverified},
+    connection::pass::{BadToken, Pass, Standing, Target, Unverified},
     gate::Asking,
-    protocol::{Cause, error_code},
+    protocol::{Cause, DisplayName, InvalidName, error_code},
+    room::messages::Action,
 };
 
 impl Machine {
     pub(super) fn authenticate(
         &mut self,
         token: Option<String>,
-        session: Option<String>,
-        seq: Option<u64>,
+        (session, seq): (Option<String>, Option<u64>),
+        name: Option<Result<DisplayName, InvalidName>>,
         now: Now,
     ) -> Step {
+        let is_seated = matches!(self.target, Target::Seat { .. });
+        let name = name.filter(|_| is_seated);
         if let Some(standing) = self.open_standing() {
             // Development mode joined at once; it is too late for this session, and silence would lose events.
             return match session {
@@ -25,11 +28,17 @@ impl Machine {
                     "this server is open: resume with ?session=…&seq=… when connecting",
                     None,
                 ),
-                _ => Step::Nothing,
+                _ => match name {
+                    None => Step::Nothing,
+                    Some(Ok(name)) => Step::Act(Action::Rename(name)),
+                    Some(Err(_)) => self.reply_error(error_code::INVALID_FIELD, InvalidName::RULE, None),
+                },
             };
         }
         let enters = match &mut self.phase {
             Phase::Waiting { credentials, .. } => {
+                // With a token only its own name counts; a bad one in the frame is still a mistake to be told of.
+                self.objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
                 // A relay is where the secret in the query led this connection; one in the frame comes too late for that.
                 let session = session.filter(|_| !self.target.is_raw()).or_else(|| credentials.session.take());
                 Some((session, seq.or(credentials.seen)))
@@ -66,6 +75,7 @@ impl Machine {
             Ok(pass) => match judged.enters {
                 Some((session, seen)) => {
                     self.expire(&pass, now);
+                    self.name = pass.name;
                     self.join(pass.standing, session, seen, true)
                 }
                 None => self.renew(&pass, now),
@@ -97,7 +107,7 @@ impl Machine {
         match &self.phase {
             Phase::Joined(standing) if pass.standing == *standing => {
                 self.expire(pass, now);
-                Step::Nothing
+                pass.name.clone().map_or(Step::Nothing, |name| Step::Act(Action::Rename(name)))
             }
             _ => self.reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
         }

@@ -54,7 +54,7 @@ fn unsigned(header: &Value, signature: &str) -> String {
 
 #[test]
 fn a11_a_good_token_gives_a_player_until_its_expiry() {
-    assert_eq!(verify_claims(json!({})), Ok(Identity { role: Role::Player, expiry: until(NOW + 60) }));
+    assert_eq!(verify_claims(json!({})), Ok(Identity { role: Role::Player, name: None, expiry: until(NOW + 60) }));
 }
 
 #[test]

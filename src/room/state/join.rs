@@ -7,7 +7,7 @@ use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{
-        Cause, PlayerId, Role,
+        Cause, DisplayName, PlayerId, Role,
         server::{Change, players_map},
     },
     room::{
@@ -24,7 +24,19 @@ impl RoomState {
     /// [`Cause::Banned`] (S13), [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7), [`Cause::ConnectionLimit`] when
     /// the connection had to replace one of its address and does not (A5a).
     pub fn join(&mut self, join: Join, now: Now, effects: &mut Vec<Effect>) -> Result<(), Cause> {
-        let Join { connection, player, role, session, seen, authenticated, address, must_replace, outbox } = join;
+        let Join {
+            connection,
+            player,
+            role,
+            session,
+            seen,
+            authenticated,
+            address,
+            must_replace,
+            name,
+            wants_names,
+            outbox,
+        } = join;
         if self.bans.has(&player, now.unix_ms) {
             return Err(Cause::Banned);
         }
@@ -47,7 +59,7 @@ impl RoomState {
             }
             Role::Player => {
                 let (session, last_id, resume) = self
-                    .take_seat(&player, (connection, address), session, seen, authenticated, now, effects)
+                    .take_seat(&player, name, (connection, address), session, seen, authenticated, now, effects)
                     .map_err(refused)?;
                 (Entry::Player(player.clone()), session, last_id, resume)
             }
@@ -59,11 +71,12 @@ impl RoomState {
         };
         self.note_welcome(&player, role, &session, now, effects);
         self.empty_since = None;
+        self.has_been_asked_for_names |= wants_names;
         self.start_ticking(now);
         let over_limit = self.is_crowd;
         // What it missed may name players that left in a crowd.
         let everybody = matches!(resume, Resume::Own { seen } if seen <= self.crowd_over && self.crowd_over > 0)
-            .then(|| self.everybody())
+            .then(|| self.everybody(wants_names))
             .filter(|_| !over_limit);
         let draft = Draft {
             player,
@@ -71,7 +84,8 @@ impl RoomState {
             session,
             seq: self.seq,
             last_id,
-            players: players_map(&if over_limit { Vec::new() } else { self.seats.statuses() }),
+            players: if over_limit { players_map(&[]) } else { self.players(wants_names) },
+            wants_names,
             everybody,
             player_count: over_limit.then(|| self.seats.len()),
             state: self.document.version().clone(),
@@ -94,6 +108,7 @@ impl RoomState {
     fn take_seat(
         &mut self,
         player: &PlayerId,
+        name: Option<DisplayName>,
         (connection, address): (u64, IpAddr),
         session: Option<String>,
         seen: Option<u64>,
@@ -112,22 +127,33 @@ impl RoomState {
             };
             // Secret and life are set right after, by `note_welcome`.
             let secret = SecretHash::of("");
-            let seat = Seat { secret, last_id: 0, life: 0, connection: Some(connection), address: Some(address) };
+            let (connection, address) = (Some(connection), Some(address));
+            let seat = Seat { name: None, secret, last_id: 0, life: 0, connection, address };
             self.seats.insert(player.clone(), seat);
-            self.presence(player, Change::Joined, None, now, effects);
+            if let Some(name) = name.clone() {
+                self.rename(player, name, effects);
+            }
+            self.presence(player, name, Change::Joined, None, now, effects);
             return Ok((None, 0, resume));
         };
         let known = session.filter(|session| same_epoch && seat.secret.matches(session));
         let (last_id, life) = (seat.last_id, seat.life);
-        match seat.connection {
-            Some(_) if known.is_none() && !authenticated => return Err(Cause::AlreadyConnected),
+        let present = seat.connection;
+        if present.is_some() && known.is_none() && !authenticated {
+            return Err(Cause::AlreadyConnected);
+        }
+        if let Some(name) = name {
+            self.rename(player, name, effects);
+        }
+        match present {
             Some(old) => {
                 effects.push(Effect::Close { connection: old, cause: Cause::Replaced });
                 self.seats.occupy(player, connection, address);
             }
             None => {
                 self.seats.occupy(player, connection, address);
-                self.presence(player, Change::Back, None, now, effects);
+                let name = self.name_of(player);
+                self.presence(player, name, Change::Back, None, now, effects);
             }
         }
         let resume = match &known {

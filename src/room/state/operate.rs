@@ -83,7 +83,7 @@ impl RoomState {
 
     fn throw_out(&mut self, player: &PlayerId, cause: Cause, now: Now, effects: &mut Vec<Effect>) -> Option<u64> {
         let seat = self.seats.remove(player)?;
-        let seq = self.left(player, LeftReason::Kicked, now, effects);
+        let seq = self.left(player, seat.name, LeftReason::Kicked, now, effects);
         if let Some(connection) = seat.connection {
             effects.push(Effect::Close { connection, cause });
         }

@@ -7,10 +7,15 @@ use super::{RoomState, event};
 use crate::{
     clock::Now,
     protocol::{
-        PlayerId, ServerFrame,
-        server::{Change, LeftReason, players_map},
+        DisplayName, PlayerId, RawJson, ServerFrame,
+        server::{Change, LeftReason, named_players_map, players_map},
     },
-    room::{audience::Audience, effect::Effect, record::Record},
+    room::{
+        audience::Audience,
+        effect::Effect,
+        history::Event,
+        record::{Record, SeatName},
+    },
     ws::{Frame, json_frame},
 };
 
@@ -18,10 +23,12 @@ use crate::{
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl RoomState {
-    /// Tells that a seat has changed, in the way that fits the number of seats as it is now.
+    /// Tells that a seat has changed, in the way that fits the number of seats as it is now. `name`: what its player is or was
+    /// called.
     pub(super) fn presence(
         &mut self,
         player: &PlayerId,
+        name: Option<DisplayName>,
         change: Change,
         reason: Option<LeftReason>,
         now: Now,
@@ -44,7 +51,8 @@ impl RoomState {
             ServerFrame::Presence { seq: Some(self.seq), player, status, reason, players: None, count: None }
                 .write(out);
         });
-        effects.push(Effect::Event(event(self.seq, now, Audience::Everyone, None, frame)));
+        let presence = Event { name, ..event(self.seq, now, Audience::Everyone, None, frame) };
+        effects.push(Effect::Event(presence));
     }
 
     /// Those who were told only numbers are told the names. So are those who come back from before: what they missed names
@@ -54,12 +62,35 @@ impl RoomState {
         self.count_due = None;
         self.crowd_over = self.seq;
         effects.push(Effect::Keep(Record::CrowdOver(self.seq)));
-        effects.push(Effect::Broadcast { frame: self.everybody() });
+        let named = self.has_been_asked_for_names.then(|| self.everybody(true));
+        effects.push(Effect::Broadcast { frame: self.everybody(false), named });
+    }
+
+    /// `welcome.players`, with names or without (S11).
+    pub(super) fn players(&self, names: bool) -> RawJson {
+        if names {
+            named_players_map(&self.seats.statuses().collect::<Vec<_>>())
+        } else {
+            players_map(&self.seats.statuses().map(|(player, status, _)| (player, status)).collect::<Vec<_>>())
+        }
+    }
+
+    /// The player is called so from now on (S11). It is told with the next change of its seat, and in welcomes.
+    pub(super) fn rename(&mut self, player: &PlayerId, name: DisplayName, effects: &mut Vec<Effect>) {
+        let Some(seat) = self.seats.get_mut(player) else { return };
+        if seat.name.as_ref() != Some(&name) {
+            seat.name = Some(name.clone());
+            effects.push(Effect::Keep(Record::Name(SeatName { player: player.clone(), name })));
+        }
+    }
+
+    pub(super) fn name_of(&mut self, player: &PlayerId) -> Option<DisplayName> {
+        self.seats.get_mut(player).and_then(|seat| seat.name.clone())
     }
 
     /// The whole list, without a `seq`.
-    pub(super) fn everybody(&self) -> Frame {
-        let players = players_map(&self.seats.statuses());
+    pub(super) fn everybody(&self, names: bool) -> Frame {
+        let players = self.players(names);
         json_frame(|out| {
             let count = Some(self.seats.len());
             let (seq, player, status, reason) = (None, None, None, None);
@@ -78,6 +109,6 @@ impl RoomState {
             let (seq, player, status, reason, players) = (None, None, None, None, None);
             ServerFrame::Presence { seq, player, status, reason, players, count: Some(self.seats.len()) }.write(out);
         });
-        effects.push(Effect::Broadcast { frame });
+        effects.push(Effect::Broadcast { frame, named: None });
     }
 }

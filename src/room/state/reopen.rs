@@ -36,6 +36,7 @@ impl RoomState {
             keys,
             begun_ms,
             more,
+            mut names,
             ..
         } = recovered;
         self.document = Document::restore(document, changed_at, self.config.room.max_state_bytes);
@@ -64,7 +65,8 @@ impl RoomState {
                     grace.saturating_sub(now.instant.saturating_duration_since(since))
                 }
             };
-            self.seats.restore(seat, left, now.instant);
+            let name = names.remove(&seat.player);
+            self.seats.restore(seat, name, left, now.instant);
         }
         self.is_crowd = self.seats.len() > self.config.room.presence_limit;
         self.empty_since = self.seats.is_empty().then_some(now.instant);
@@ -80,7 +82,8 @@ impl RoomState {
         }
         for player in std::mem::take(&mut self.cut_off) {
             self.keep_seat(&player, now, effects);
-            self.presence(&player, Change::Away, None, now, effects);
+            let name = self.name_of(&player);
+            self.presence(&player, name, Change::Away, None, now, effects);
         }
     }
 
@@ -98,6 +101,7 @@ impl RoomState {
             keys,
             more: More { bans: self.bans.current(now.unix_ms), crowd_over: self.crowd_over },
             bodies,
+            names: self.seats.names(),
         }
     }
 
@@ -143,6 +147,7 @@ mod tests {
             begun_ms: 0,
             keys: Default::default(),
             more: Default::default(),
+            names: Default::default(),
         };
         state.restore(recovered, now.instant - since, now);
         state.reopen(now, &mut Vec::new());

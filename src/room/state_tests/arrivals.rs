@@ -66,6 +66,8 @@ impl World {
             authenticated,
             address: std::net::Ipv4Addr::LOCALHOST.into(),
             must_replace: false,
+            name: None,
+            wants_names: false,
             outbox: SendWrapper::new(outbox.clone()),
         };
         let joined = self.state.join(join, self.now, &mut effects);
