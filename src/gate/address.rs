@@ -1,7 +1,10 @@
 //! Owns the answer to "who is calling": the client's address from the socket or from the one header that is trusted.
 //! Called for each upgrade and API call; the answer goes to the rate limit, the permits and the log.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::protocol::address::canonical;
+pub use crate::protocol::address::limit_key;
 
 /// Headers by which a proxy says that it speaks for somebody else, in lower case.
 pub const FORWARDING: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "via"];
@@ -25,14 +28,6 @@ pub fn client_address(peer: IpAddr, header: Option<(&str, &[u8])>) -> IpAddr {
     canonical(named.unwrap_or(peer))
 }
 
-/// What limits count by: an IPv6 /64, because one household is given at least that much; an IPv4 address itself.
-pub fn limit_key(address: IpAddr) -> IpAddr {
-    match canonical(address) {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        ipv4 => ipv4,
-    }
-}
-
 /// Whether a proxy may have this address: this machine, or a network that is not the Internet.
 pub fn is_inside(address: IpAddr) -> bool {
     match address.to_canonical() {
@@ -42,19 +37,6 @@ pub fn is_inside(address: IpAddr) -> bool {
             address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
         }
         IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
-    }
-}
-
-/// 64:ff9b::/96 (RFC 6052).
-const NAT64: u128 = 0x64_ff9b << 96;
-
-/// An IPv4 address also where it is written as IPv6: mapped by a dual-stack socket, or translated by NAT64.
-fn canonical(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if address.to_bits() >> 32 == NAT64 >> 32 => {
-            IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() as u32))
-        }
-        address => address,
     }
 }
 
@@ -97,7 +79,6 @@ mod tests {
     fn an_ipv4_client_is_the_same_on_a_dual_stack_socket() {
         assert_eq!(client_address(address("::ffff:203.0.113.9"), None), address("203.0.113.9"));
         assert_eq!(from_header("x-real-ip", "::ffff:203.0.113.9"), "203.0.113.9");
-        assert_eq!(limit_key(address("::ffff:203.0.113.9")), address("203.0.113.9"));
     }
 
     #[test]
@@ -134,12 +115,6 @@ mod tests {
     }
 
     #[test]
-    fn limits_count_an_ipv6_household_as_one_address() {
-        assert_eq!(limit_key(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
-        assert_ne!(limit_key(address("2001:db8:1:3::1")), limit_key(address("2001:db8:1:2::1")));
-        assert_eq!(limit_key(address("203.0.113.9")), address("203.0.113.9"));
-    }
-    #[test]
     fn bytes_that_are_no_text_hide_nobody() {
         assert_eq!(from_header("x-forwarded-for", b"\xff, 203.0.113.9"), "203.0.113.9");
         assert_eq!(from_header("x-forwarded-for", b"1.1.1.1, \xff\xfe,\t203.0.113.9 "), "203.0.113.9");
@@ -163,13 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn a_nat64_address_counts_by_its_ipv4() {
+    fn a_nat64_address_is_its_ipv4() {
         for text in ["64:ff9b::203.0.113.9", "64:ff9b::cb00:7109", "::ffff:203.0.113.9"] {
-            assert_eq!(limit_key(address(text)), address("203.0.113.9"), "{text}");
             assert_eq!(from_header("x-real-ip", text), "203.0.113.9", "{text}");
         }
-        assert_eq!(limit_key(address("64:ff9b:0:0:0:1:cb00:7109")), address("64:ff9b::"), "another prefix");
-        assert_eq!(limit_key(address("64:ff9c::cb00:7109")), address("64:ff9c::"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    net::Ipv6Addr,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use serde_json::Value;
 use slog::{BorrowedKV, Drain, KV, Key, Never, OwnedKVList, Record, Serializer};
 
 use super::{line, recent::SECURITY_TAG};
+use crate::protocol::address::limit_key;
 
 /// How often one kind of refusal is told of one address.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -128,12 +128,9 @@ impl KV for Counted<'_> {
     }
 }
 
-/// The address that is counted by: an IPv6 /64, any other as it is.
+/// The address that limits count by.
 fn household(address: &str) -> String {
-    match address.parse::<Ipv6Addr>() {
-        Ok(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
-        Err(_) => address.to_owned(),
-    }
+    address.parse().map_or_else(|_| address.to_owned(), |address| limit_key(address).to_string())
 }
 
 #[cfg(test)]
@@ -196,6 +193,8 @@ mod tests {
         let refuse =
             |address: String| sampled.note(vec![("event", EVENT.into()), ("address", address.into())], Instant::now());
         assert!(refuse("2001:db8::1".into()) && !refuse("2001:db8::2".into()));
+        assert!(refuse("203.0.113.1".into()) && !refuse("64:ff9b::203.0.113.1".into()), "NAT64");
+        assert!(!refuse("::ffff:203.0.113.1".into()) && refuse("64:ff9b::203.0.113.2".into()), "two addresses");
         for address in 0..MAX_SOURCES as u32 + 100 {
             refuse(std::net::Ipv4Addr::from_bits(address).to_string());
         }
