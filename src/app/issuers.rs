@@ -6,7 +6,7 @@ use std::{io, sync::Arc, thread, time::Duration};
 use slog::{Logger, error, info, warn};
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, sleep_until, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::StartError;
@@ -17,8 +17,9 @@ use crate::{
 
 /// Between fetches that tokens ask for.
 const REFETCH_AFTER: Duration = Duration::from_secs(30);
-/// Between attempts while an issuer has never answered.
+/// Between attempts while an issuer has never answered, for the time of a start; then `REFETCH_AFTER`.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const HASTE: Duration = Duration::from_secs(60);
 /// Keys that an issuer takes back must go, also when nobody brings a new one.
 const REFRESH_AFTER: Duration = Duration::from_secs(3600);
 /// Older keys are an error: their issuer may have taken them back.
@@ -51,56 +52,80 @@ fn pem(settings: &TokenConfig) -> Result<Option<String>, String> {
     std::fs::read_to_string(text).map(Some).map_err(|error| format!("{text} cannot be read: {error}"))
 }
 
-/// Fetches for as long as the process lives.
-pub(super) async fn keep_fetching(urls: Vec<String>, tokens: Arc<Tokens>, logger: Logger) {
-    let keys = tokens.keys();
-    let mut fetched_at: Vec<Option<Instant>> = vec![None; urls.len()];
-    let mut asked_at: Option<Instant> = None;
-    loop {
-        let round = fetch_all(urls.clone()).await;
-        let now = Instant::now();
-        let mut found = Vec::with_capacity(urls.len());
-        for ((url, result), fetched) in urls.iter().zip(round).zip(&mut fetched_at) {
-            match &result {
-                Ok(keys) => {
-                    info!(logger, "fetched an issuer's keys"; "issuer" => url, "keys" => keys.len());
-                    *fetched = Some(now);
-                }
-                Err(why) if fetched.is_some_and(|at| now.duration_since(at) > OLD) => {
-                    error!(logger, "an issuer's keys are older than a day"; "issuer" => url, "reason" => why);
-                }
-                Err(why) => warn!(logger, "an issuer's keys cannot be fetched"; "issuer" => url, "reason" => why),
+/// One issuer's URL, and when its keys were fetched last.
+struct Issuer {
+    url: String,
+    fetched_at: Option<Instant>,
+}
+
+impl Issuer {
+    /// Notes and logs how a fetch went.
+    fn note(&mut self, result: &Result<Vec<Key>, String>, now: Instant, logger: &Logger) {
+        match result {
+            Ok(keys) => {
+                info!(logger, "fetched an issuer's keys"; "issuer" => &self.url, "keys" => keys.len());
+                self.fetched_at = Some(now);
             }
-            found.push(result.ok());
-        }
-        keys.store(found);
-        if fetched_at.iter().any(Option::is_none) {
-            sleep(RETRY_AFTER).await;
-            continue;
-        }
-        if timeout_at(now + REFRESH_AFTER, keys.wanted()).await.is_ok() {
-            if let Some(asked) = asked_at {
-                sleep_until(asked + REFETCH_AFTER).await;
+            Err(why) if self.fetched_at.is_some_and(|at| now.duration_since(at) > OLD) => {
+                error!(logger, "an issuer's keys are older than a day"; "issuer" => &self.url, "reason" => why);
             }
-            asked_at = Some(Instant::now());
+            Err(why) => warn!(logger, "an issuer's keys cannot be fetched"; "issuer" => &self.url, "reason" => why),
         }
     }
 }
 
-/// One attempt for each URL, on a thread of its own: the client blocks.
-async fn fetch_all(urls: Vec<String>) -> Vec<Result<Vec<Key>, String>> {
-    let fetches = urls.into_iter().map(|url| {
+/// Fetches for as long as the process lives.
+pub(super) async fn keep_fetching(urls: Vec<String>, tokens: Arc<Tokens>, logger: Logger) {
+    let keys = tokens.keys();
+    let mut issuers: Vec<_> = urls.into_iter().map(|url| Issuer { url, fetched_at: None }).collect();
+    let started = Instant::now();
+    let (mut refreshed_at, mut asked_at) = (started, None);
+    let mut is_refresh = true;
+    loop {
+        // Between refreshes only who has never answered is asked: one that is down must not have the others asked every second.
+        let is_due = |issuer: &Issuer| is_refresh || issuer.fetched_at.is_none();
+        let due = issuers.iter().map(|issuer| is_due(issuer).then(|| issuer.url.clone())).collect();
+        let round = fetch_all(due).await;
+        let now = Instant::now();
+        for (issuer, result) in issuers.iter_mut().zip(&round) {
+            result.iter().for_each(|result| issuer.note(result, now, &logger));
+        }
+        keys.store(round.into_iter().map(|result| result.and_then(Result::ok)).collect());
+        if is_refresh {
+            refreshed_at = now;
+        }
+        let pause = if now < started + HASTE { RETRY_AFTER } else { REFETCH_AFTER };
+        let retry = issuers.iter().any(|issuer| issuer.fetched_at.is_none()).then(|| now + pause);
+        let refresh = refreshed_at + REFRESH_AFTER;
+        let until = retry.map_or(refresh, |retry| retry.min(refresh));
+        let wanted = async {
+            keys.wanted().await;
+            sleep_until(asked_at.map_or(now, |asked: Instant| asked + REFETCH_AFTER)).await;
+        };
+        // A wish that a retry cuts short comes back: its token is judged again after each round.
+        let is_wanted = timeout_at(until, wanted).await.is_ok();
+        if is_wanted {
+            asked_at = Some(Instant::now());
+        }
+        is_refresh = is_wanted || until == refresh;
+    }
+}
+
+/// One attempt for each URL that is due, on a thread of its own: the client blocks.
+async fn fetch_all(due: Vec<Option<String>>) -> Vec<Option<Result<Vec<Key>, String>>> {
+    let begin = |url: String| {
         let (done, fetched) = oneshot::channel();
         let thread: io::Result<_> = thread::Builder::new().name("issuer-keys".into()).spawn(move || {
             let _ = done.send(fetch(&url));
         });
         (thread, fetched)
-    });
+    };
     let mut results = Vec::new();
-    for (thread, fetched) in fetches.collect::<Vec<_>>() {
-        results.push(match thread {
-            Ok(_) => fetched.await.unwrap_or_else(|_| Err("the fetch panicked".to_owned())),
-            Err(error) => Err(error.to_string()),
+    for begun in due.into_iter().map(|url| url.map(begin)).collect::<Vec<_>>() {
+        results.push(match begun {
+            Some((Ok(_), fetched)) => Some(fetched.await.unwrap_or_else(|_| Err("the fetch panicked".to_owned()))),
+            Some((Err(error), _)) => Some(Err(error.to_string())),
+            None => None,
         });
     }
     results
@@ -120,4 +145,44 @@ fn fetch(url: &str) -> Result<Vec<Key>, String> {
     }
     let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(|error| error.to_string())?;
     Key::from_jwks(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use slog::{Drain, Level, Never, OwnedKVList, Record, o};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Level>>);
+
+    impl Drain for Heard {
+        type Ok = ();
+        type Err = Never;
+
+        fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), Never> {
+            self.0.lock().expect("no panic").push(record.level());
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a11a_keys_that_could_not_be_fetched_anew_for_a_day_are_an_error() {
+        let heard = Arc::new(Heard::default());
+        let logger = Logger::root(heard.clone(), o!());
+        let mut issuer = Issuer { url: "https://issuer.example/jwks".to_owned(), fetched_at: None };
+        let start = Instant::now();
+        let failed = Err("no answer".to_owned());
+        issuer.note(&failed, start + 2 * OLD, &logger);
+        issuer.note(&Ok(Vec::new()), start, &logger);
+        for age in [OLD, OLD + Duration::from_secs(1)] {
+            issuer.note(&failed, start + age, &logger);
+        }
+        issuer.note(&Ok(Vec::new()), start + 2 * OLD, &logger);
+        issuer.note(&failed, start + 2 * OLD, &logger);
+        let expected = [Level::Warning, Level::Info, Level::Warning, Level::Error, Level::Info, Level::Warning];
+        assert_eq!(*heard.0.lock().expect("no panic"), expected, "never fetched, fetched, a day, more, fetched, young");
+    }
 }

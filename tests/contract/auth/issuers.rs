@@ -149,6 +149,32 @@ fn a11a_an_unknown_key_is_fetched_once_and_the_last_keys_stay_while_the_issuer_f
 }
 
 #[test]
+fn a11a_a_redirect_of_the_issuer_is_not_followed() {
+    let key = SigningKey::es256("e");
+    let (honest, stolen) = (Issuer::start(), Issuer::with(&[&key]));
+    honest.redirect_to(stolen.url());
+    let server = Server::start(&[("JWT_JWKS_URL", &honest.url()), ("AUTH_TIMEOUT_MS", "1000")]);
+    server.wait_for_log(|line| {
+        line["message"] == "an issuer's keys cannot be fetched" && line["reason"].to_string().contains("302")
+    });
+    refused(&server, &key.sign(&claims(&json!({}))), 1013, "unavailable");
+    assert_eq!(stolen.fetches(), 0);
+}
+
+#[test]
+fn a11a_an_issuer_that_is_down_does_not_have_the_others_asked_all_the_time_and_holds_none_of_their_new_keys_back() {
+    let (first, second) = (SigningKey::es256("first"), SigningKey::ed25519("second"));
+    let (up, down) = (Issuer::with(&[&first]), Issuer::start());
+    let urls = format!("{}, {}", up.url(), down.url());
+    let server = Server::start(&[("JWT_JWKS_URL", &urls), ("AUTH_TIMEOUT_MS", "20000")]);
+    server.wait_until(|| down.fetches() >= 4, "the one that is down is asked again");
+    assert_eq!(up.fetches(), 1);
+    up.publish(&[&first, &second]);
+    welcome(&server, &second.sign(&claims(&json!({}))));
+    assert_eq!(up.fetches(), 2);
+}
+
+#[test]
 fn a10_a_server_that_has_only_issuers_keys_is_not_open() {
     let issuer = Issuer::with(&[&SigningKey::es256("e")]);
     let server = Server::start(&[("JWT_JWKS_URL", &issuer.url()), ("AUTH_TIMEOUT_MS", "500")]);

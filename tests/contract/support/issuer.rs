@@ -85,6 +85,8 @@ fn b64(bytes: &[u8]) -> String {
 pub struct Issuer {
     port: u16,
     set: Arc<Mutex<Option<Value>>>,
+    /// Where it sends those who ask, if it does.
+    elsewhere: Arc<Mutex<Option<String>>>,
     fetches: Arc<AtomicUsize>,
 }
 
@@ -92,8 +94,9 @@ impl Issuer {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let issuer = Self { port, set: Arc::default(), fetches: Arc::default() };
-        let (set, fetches) = (issuer.set.clone(), issuer.fetches.clone());
+        let issuer = Self { port, set: Arc::default(), elsewhere: Arc::default(), fetches: Arc::default() };
+        let (set, elsewhere) = (issuer.set.clone(), issuer.elsewhere.clone());
+        let fetches = issuer.fetches.clone();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 let mut request = Vec::new();
@@ -102,9 +105,11 @@ impl Issuer {
                     request.push(byte[0]);
                 }
                 fetches.fetch_add(1, Ordering::SeqCst);
-                let (status, body) = match &*set.lock().expect("the set") {
-                    Some(set) => ("200 OK", set.to_string()),
-                    None => ("503 Service Unavailable", String::new()),
+                let elsewhere = elsewhere.lock().expect("the address").clone();
+                let (status, body) = match (&*set.lock().expect("the set"), elsewhere) {
+                    (_, Some(url)) => (format!("302 Found\r\nLocation: {url}"), String::new()),
+                    (Some(set), None) => ("200 OK".to_owned(), set.to_string()),
+                    (None, None) => ("503 Service Unavailable".to_owned(), String::new()),
                 };
                 let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all(format!("{head}{body}").as_bytes());
@@ -132,6 +137,11 @@ impl Issuer {
     /// From now on it answers 503.
     pub fn fail(&self) {
         *self.set.lock().expect("the set") = None;
+    }
+
+    /// From now on it answers with a redirect.
+    pub fn redirect_to(&self, url: String) {
+        *self.elsewhere.lock().expect("the address") = Some(url);
     }
 
     /// For `JWT_JWKS_URL`.
