@@ -7,7 +7,7 @@ use super::{
     feeds::is_role,
     gate::Platform,
     reader::Reader,
-    secret::Secret,
+    secret::{Secret, is_quoted},
     table::{self, Setting},
 };
 
@@ -119,9 +119,7 @@ pub(super) fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthC
 fn strong_secret(reader: &mut Reader<'_>, setting: &Setting, min_bytes: usize) -> Option<Secret> {
     let secret = reader.secret(setting)?;
     let text = secret.expose();
-    let is_quoted = ['"', '\''].into_iter().any(|quote| text.starts_with(quote) && text.ends_with(quote));
-    if is_quoted {
-        // Whoever signs with the same line of a file of variables may have read it without them.
+    if is_quoted(text) {
         reader.reject(setting, "", "stands in literal quotes; remove them");
     } else if text.len() < min_bytes {
         reader.reject(setting, "", &format!("is shorter than {min_bytes} bytes"));

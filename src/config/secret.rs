@@ -19,6 +19,11 @@ impl Secret {
     }
 }
 
+/// Whether quotes of a file of variables are part of the value: what signs or answers with it may have read it without them.
+pub fn is_quoted(text: &str) -> bool {
+    ['"', '\''].into_iter().any(|quote| text.starts_with(quote) && text.ends_with(quote))
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")

@@ -1,7 +1,7 @@
 //! Owns `${NAME}` and `${NAME:-default}` in the values of hubs and proxies, and how what they stand for is written there.
 //! Called by `fields`, for every text that it hands out.
 
-use crate::config::source::Source;
+use crate::config::{secret::is_quoted, source::Source};
 
 /// What the text is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,8 @@ fn wrong_with(value: &str) -> Option<&'static str> {
         Some("is not UTF-8; write it in UTF-8")
     } else if value.contains(char::is_control) {
         Some("has a control character in it; remove it")
+    } else if is_quoted(value) {
+        Some("stands in literal quotes; remove them")
     } else {
         None
     }
@@ -164,9 +166,14 @@ mod tests {
 
     #[test]
     fn a_value_that_was_pasted_wrong_is_told_apart() {
-        for (value, wrong) in
-            [("key\n", "white space"), (" key", "white space"), ("k\u{7}y", "control"), ("\u{FFFD}", "UTF-8")]
-        {
+        for (value, wrong) in [
+            ("key\n", "white space"),
+            (" key", "white space"),
+            ("k\u{7}y", "control"),
+            ("\u{FFFD}", "UTF-8"),
+            ("\"key\"", "quotes"),
+            ("'key'", "quotes"),
+        ] {
             let found = expanded("${KEY}", Place::Plain, &[("KEY", value)]).unwrap();
             assert!(found.bad[0].0 == "KEY" && found.bad[0].1.contains(wrong), "{value:?}");
         }
