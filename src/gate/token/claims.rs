@@ -63,21 +63,29 @@ impl Roles {
         let role = match at(&claims.others, &self.claim) {
             None | Some(Value::Null) => return Ok("player"),
             Some(Value::String(role)) => role,
-            // Issuers that have lists of roles: the first that the settings map.
+            // Issuers that have lists of roles: the first that the settings map, or that is known.
             Some(Value::Array(roles)) => {
-                let mut roles = roles.iter().filter_map(Value::as_str);
-                let mapped = roles.find_map(|role| self.mapped.get(role));
-                return mapped.map(String::as_str).ok_or(TokenError::BadRole);
+                let roles = || roles.iter().filter_map(Value::as_str);
+                let mapped = || roles().find_map(|role| self.mapped.get(role));
+                let known = || roles().find_map(|role| self.known(role));
+                return Ok(mapped().map(String::as_str).or_else(known).unwrap_or("player"));
             }
             Some(_) => return Err(TokenError::BadRole),
         };
         Ok(match (self.mapped.get(role), role.as_str()) {
             (Some(mapped), _) => mapped,
-            (None, "spectator") => "spectator",
             (None, "admin") if is_own => "admin",
-            (None, "admin") => "player",
-            (None, role) => self.known.get(role).filter(|role| is_role(role)).map_or("player", String::as_str),
+            (None, role) => self.known(role).unwrap_or("player"),
         })
+    }
+
+    /// A role that nobody has to map; `admin` is none of these.
+    fn known(&self, role: &str) -> Option<&str> {
+        match role {
+            "spectator" => Some("spectator"),
+            "admin" => None,
+            _ => self.known.get(role).filter(|role| is_role(role)).map(String::as_str),
+        }
     }
 }
 

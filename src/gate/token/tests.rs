@@ -170,7 +170,11 @@ fn a11_a11c_the_role_is_player_unless_the_token_says_spectator() {
         assert_eq!(verify_claims(json!({ "role": role })).unwrap().role, Role::Player, "{role}");
     }
     assert_eq!(verify_claims(json!({ "role": "spectator" })).unwrap().role, Role::Spectator);
-    for role in [json!("admin"), json!(1), json!(["player"]), json!({})] {
+    for role in [json!([]), json!(["player"]), json!(["offline_access", 1]), json!(["admin"])] {
+        assert_eq!(verify_claims(json!({ "role": role })).unwrap().role, Role::Player, "{role}");
+    }
+    assert_eq!(verify_claims(json!({ "role": ["user", "spectator"] })).unwrap().role, Role::Spectator);
+    for role in [json!("admin"), json!(1), json!({})] {
         assert_eq!(verify_claims(json!({ "role": role })), Err(TokenError::BadRole), "{role}");
     }
 }
@@ -226,7 +230,9 @@ fn a11_x1_a_guest_may_be_anybody_and_goes_where_the_token_lets_it() {
         for unknown in ["", "two words", "authenticated", &"x".repeat(33)] {
             assert_eq!(verify(json!({ "role": unknown }), place), guest(Some("alice"), "player"), "{unknown}");
         }
-        for bad in [json!(1), json!(["player"])] {
+        let list = json!(["user", "referee", "desk_2-b"]);
+        assert_eq!(verify(json!({ "role": list }), place), guest(Some("alice"), "referee"), "the first that is known");
+        for bad in [json!(1), json!({})] {
             assert_eq!(verify(json!({ "role": bad }), place), Err(TokenError::BadRole), "{bad}");
         }
         assert_eq!(verify(json!({"exp": NOW - 30}), place), Err(TokenError::Expired));
@@ -264,7 +270,8 @@ fn a11c_roles_come_from_the_claim_that_the_settings_name_and_are_mapped() {
     ] {
         assert_eq!(guest(role.clone()).as_deref(), Ok(expected), "{role}");
     }
-    assert_eq!(guest(json!(["x"])), Err(TokenError::BadRole));
+    assert_eq!(guest(json!(["desk_2-b", "authenticated"])).as_deref(), Ok("referee"), "what is mapped comes first");
+    assert_eq!(guest(json!(["x"])).as_deref(), Ok("player"));
     assert!(tokens.verify_admin(&token(json!("service_role")), NOW).is_ok());
     assert!(tokens.verify_admin(&token(json!("admin")), NOW).is_ok(), "the secret's own word");
     assert_eq!(tokens.verify_admin(&token(json!("authenticated")), NOW), Err(TokenError::BadRole));
