@@ -196,6 +196,9 @@ pub enum ServerFrame<'a> {
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<u64>,
+        /// How long the upstream asks to be left alone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
         error: ErrorEvent<'a>,
     },
     TokenExpiring {
@@ -281,8 +284,9 @@ impl FeedState {
 
 impl<'a> ServerFrame<'a> {
     /// X6.
-    pub fn proxy_error(code: &'a str, message: &'a str, id: Option<u64>) -> Self {
-        Self::ProxyError { code, message, id, error: ErrorEvent { kind: "innkeeper", code, message } }
+    pub fn proxy_error(code: &'a str, message: &'a str, id: Option<u64>, retry_after_ms: Option<u64>) -> Self {
+        let error = ErrorEvent { kind: "innkeeper", code, message };
+        Self::ProxyError { code, message, id, retry_after_ms, error }
     }
 }
 

@@ -33,6 +33,9 @@ use crate::{
 /// How long an upstream may take to answer our close frame, or even to take it; then its socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1000);
 
+/// An upstream's `Retry-After` beyond this is passed on as this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// X4: the upstream is closed within 2 s of its client's end, noticing that included. Tests allow for slow machines; this does not.
 const _: () = assert!(2 * PROBE_INTERVAL.as_millis() + CLOSE_TIMEOUT.as_millis() < 2000);
 
@@ -113,7 +116,14 @@ impl Relay {
                     Some(status) => format!("the upstream refused the connection with status {status}"),
                     None => "the upstream cannot be reached; come back later".to_owned(),
                 };
-                let last = self.branch.errors().frame(cause.name(), &why, None);
+                let errors = self.branch.errors();
+                let last = match error.retry_after().map(|pause| pause.min(MAX_RETRY_AFTER)) {
+                    Some(pause) => {
+                        let why = format!("{why}; it asks to be left alone for {} s", pause.as_secs());
+                        errors.frame_for_later(cause.name(), &why, pause)
+                    }
+                    None => errors.frame(cause.name(), &why, None),
+                };
                 self.gone(Ending { cause, reason: cause.name().to_owned(), last }, context);
             }
         }

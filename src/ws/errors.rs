@@ -1,6 +1,8 @@
 //! Owns how `error` frames are written (3.2): plain, in the shape that clients of an upstream read (X6), or not at all.
 //! Called by whoever has something to say to a client; the outbox knows which shape is its client's.
 
+use std::time::Duration;
+
 use super::frame::{Frame, text};
 use crate::protocol::ServerFrame;
 
@@ -20,8 +22,17 @@ impl Errors {
     pub fn frame(self, code: &str, message: &str, id: Option<u64>) -> Option<Frame> {
         match self {
             Self::Plain => Some(error_frame(code, message, id)),
-            Self::Nested => Some(text(|out| ServerFrame::proxy_error(code, message, id).write(out))),
+            Self::Nested => Some(text(|out| ServerFrame::proxy_error(code, message, id, None).write(out))),
             Self::Silent => None,
+        }
+    }
+
+    /// As `frame`, of an upstream that asks to be left alone for so long.
+    pub fn frame_for_later(self, code: &str, message: &str, retry_after: Duration) -> Option<Frame> {
+        let ms = retry_after.as_millis() as u64;
+        match self {
+            Self::Nested => Some(text(|out| ServerFrame::proxy_error(code, message, None, Some(ms)).write(out))),
+            Self::Plain | Self::Silent => self.frame(code, message, None),
         }
     }
 }

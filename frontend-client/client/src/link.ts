@@ -21,6 +21,8 @@ const LATER_FAILURES = 4;
 const YOUNG_MS = 1_000;
 /** How long a connection has to show that it lives when the browser says that there is no network. */
 const OFFLINE_MS = 2_000;
+/** The longest wait that anybody may ask for: timers cannot count much further. */
+const DAY_MS = 86_400_000;
 
 const now = () => performance.now();
 
@@ -46,6 +48,8 @@ export function createLink(options: LinkOptions, host: Host): Link {
   let suspects = 0;
   let suspectUntil = 0;
   let slot: number | undefined;
+  // The least wait that an upstream asked for.
+  let asked = 0;
   let lastError: { code: string; message: string } | undefined;
   let heard = true;
   let nonce = 0;
@@ -71,6 +75,7 @@ export function createLink(options: LinkOptions, host: Host): Link {
     startedAt = now();
     slot = lastError = welcomedAt = undefined;
     heard = true;
+    asked = 0;
     let isOpen = false;
     timer = setTimeout(giveUp, options.connectTimeoutMs);
     let credential: MaybeToken;
@@ -165,6 +170,7 @@ export function createLink(options: LinkOptions, host: Host): Link {
       beat = setTimeout(ping, options.pingIntervalMs);
     }
     lastError = frame.type === "error" && frame.id === undefined ? frame : undefined;
+    if (frame.type === "error" && (frame.retry_after_ms ?? 0) > 0) asked = Math.min(frame.retry_after_ms as number, DAY_MS);
     switch (frame.type) {
       case "ping":
         write({ type: "pong" });
@@ -253,9 +259,9 @@ export function createLink(options: LinkOptions, host: Host): Link {
     else if (closeCode === 4005 && typeof token !== "function") verdict = "stop";
     if (verdict === "stop") return finish(error);
 
-    patient = verdict === "later" || slot !== undefined;
+    patient = verdict === "later" || slot !== undefined || asked > 0;
     if (verdict === "later") failures = Math.max(failures, LATER_FAILURES);
-    const least = verdict === "later" ? LATER_MS : 0;
+    const least = Math.max(asked, verdict === "later" ? LATER_MS : 0);
     const wait = slot ?? least + backoff(failures, options.backoffBaseMs, options.backoffCapMs);
     failures++;
     timer = setTimeout(connect, wait);

@@ -153,7 +153,7 @@ export type ServerFrame =
   | { type: "ping"; time: number }
   | { type: "pong"; nonce?: Json; time: number }
   | { type: "published"; id: number; topic: string; seq: number }
-  | { type: "error"; code: string; message: string; id?: number; topic?: string }
+  | { type: "error"; code: string; message: string; id?: number; topic?: string; retry_after_ms?: number }
   | { type: "token_expiring"; in_ms: number }
   | { type: "going_away"; code: number; reconnect_after_ms: number }
   | HubWelcome

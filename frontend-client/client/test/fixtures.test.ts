@@ -92,7 +92,7 @@ const SERVER: Table<ServerFrame> = {
   ack: { id: must(count), seq: must(or(count, either(null))) },
   ping: { time: must(count) },
   pong: { nonce: may(any), time: must(count) },
-  error: { code: must(text), message: must(text), id: may(count), topic: may(text) },
+  error: { code: must(text), message: must(text), id: may(count), topic: may(text), retry_after_ms: may(count) },
   token_expiring: { in_ms: must(count) },
   going_away: { code: must(count), reconnect_after_ms: must(count) },
   subscribed: { topics: must(texts), feed: may(object) },

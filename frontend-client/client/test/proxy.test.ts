@@ -179,3 +179,18 @@ it("says the server's words when a budget is used up", async () => {
   FakeSocket.last.text('{"type":"error","code":"budget_exceeded","message":"max_session_seconds is used up"}').end(1008, "budget_exceeded");
   expect(proxy.reason).toMatchObject({ code: "budget_exceeded", message: "max_session_seconds is used up", closeCode: 1008 });
 });
+
+it("leaves an upstream alone for as long as it asks", async () => {
+  const { proxy } = open();
+  FakeSocket.last.open().text('{"type":"error","code":"upstream_failed","message":"refused","retry_after_ms":30000,"error":{"type":"innkeeper"}}').end(1011, "upstream_failed");
+  expect(proxy.status).not.toBe("closed");
+  const before = FakeSocket.all.length;
+  await wait(29_900);
+  expect(FakeSocket.all).toHaveLength(before);
+  await wait(5_000);
+  expect(FakeSocket.all).toHaveLength(before + 1);
+  FakeSocket.last.end();
+  await wait(5_000);
+  expect(FakeSocket.all, "the next failure is its own").toHaveLength(before + 2);
+  proxy.close();
+});

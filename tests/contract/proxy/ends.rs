@@ -7,10 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tungstenite::{Message, protocol::CloseFrame};
 
-use super::{Peer, Upstream, fake::Leg, serve, serve_described};
+use super::{
+    Peer, Upstream,
+    fake::{Leg, RETRY_LATER},
+    serve, serve_described,
+};
 use crate::support::Server;
 
 /// X4.
@@ -91,6 +95,19 @@ fn x4_what_the_upstream_refuses_is_told_to_the_client() {
     let url = format!("ws://127.0.0.1:{port}");
     let server = Server::start(&[("AUTH", "off"), ("OPENAI_API_KEY", "k"), ("OPENAI_REALTIME_URL", &url)]);
     Peer::enter(&server, "/proxy/openai").refused(1011, "upstream_failed");
+}
+
+#[test]
+fn x4_how_long_an_upstream_asks_to_be_left_alone_is_told_to_the_client() {
+    let upstream = Upstream::start();
+    let server = serve(&upstream, &[]);
+    for (status, expected) in [(RETRY_LATER, json!(30_000)), (500, json!(null))] {
+        upstream.refuse_with(status);
+        let (code, _, last) = Peer::enter(&server, "/proxy/openai").ended();
+        let last: Value = serde_json::from_str(&last).expect("an error frame");
+        assert_eq!((code, &last["retry_after_ms"]), (1011, &expected), "{last}");
+        assert_eq!(last["message"].as_str().is_some_and(|words| words.contains("30 s")), status == RETRY_LATER);
+    }
 }
 
 #[test]

@@ -21,6 +21,9 @@ use crate::support::PATIENCE;
 /// The only key that the upstream knows.
 pub const KEY: &str = "sk-test-8c1f0e6b";
 
+/// The status with which it names a `Retry-After`, of 30 s.
+pub const RETRY_LATER: u16 = 503;
+
 /// A listener that accepts whoever has the key. Ends with the test.
 pub struct Upstream {
     port: u16,
@@ -102,6 +105,9 @@ fn shake_hands(stream: TcpStream, status: u16) -> Option<Leg> {
                 let mut refusal = ErrorResponse::new(None);
                 let status = if has_key { status } else { 401 };
                 *refusal.status_mut() = status.try_into().expect("a status");
+                if status == RETRY_LATER {
+                    refusal.headers_mut().insert("retry-after", "30".parse().expect("a value"));
+                }
                 Err(refusal)
             }
         }
