@@ -117,9 +117,15 @@ test("a room opens: players with queue and latency, state as a tree, the log; ac
   await page.locator("[aria-label='Kick finch']").click();
   await page.locator("#confirm-yes").click();
   await until("the kick", () => operator.calls.length === 1);
+  await page.locator("[aria-label='Kick finch']").click();
+  assert.equal(await page.locator("#confirm-choice").inputValue(), "0", "a choice of the last time is none of this one");
+  await page.locator("#confirm-choice").selectOption({ label: "in an hour" });
+  await page.locator("#confirm-yes").click();
+  await until("the ban", () => operator.calls.length === 2);
   await page.locator("#speak-data").fill('{"news":1}');
   await page.locator("#speak button").click();
   await page.locator("#confirm-text", { hasText: '{"news":1}' }).waitFor();
+  assert.ok(await page.locator("#confirm-how").isHidden());
   await page.locator("#confirm-yes").click();
   await page.locator("#speak-said", { hasText: "It is event" }).waitFor();
   await page.locator("#speak-kind").selectOption("patch");
@@ -131,9 +137,10 @@ test("a room opens: players with queue and latency, state as a tree, the log; ac
   await page.locator("#room").waitFor({ state: "hidden" });
   await until("it is gone from the list", async () => !(await first(page, 40)).includes(game));
   assert.deepEqual(operator.calls.map(({ method, path, body }) => ({ method, path, body })), [
-    { method: "POST", path: [game, "kick"], body: { player: "finch" } }, { method: "POST", path: [game, "events"], body: { data: { news: 1 } } }, { method: "DELETE", path: [game], body: null },
+    { method: "POST", path: [game, "kick"], body: { player: "finch" } }, { method: "POST", path: [game, "kick"], body: { player: "finch", ban_s: 3600 } },
+    { method: "POST", path: [game, "events"], body: { data: { news: 1 } } }, { method: "DELETE", path: [game], body: null },
   ]);
-  assert.ok(operator.calls[1].key, "a send carries an Idempotency-Key");
+  assert.ok(operator.calls[2].key, "a send carries an Idempotency-Key");
 });
 
 test("the security log: newest first, filtered by event, level and text; paused it stands still", async (t) => {

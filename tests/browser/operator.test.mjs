@@ -84,7 +84,9 @@ test("an operator sends as @server, changes the state, kicks, and closes the roo
   await page.locator("#speak-data").fill('{"strokes":null}');
   await act(page.locator("#speak button"));
   await strokes(bob, 0);
-  await act(page.locator("[aria-label='Kick bob']"));
+  await page.locator("[aria-label='Kick bob']").click();
+  await page.locator("#confirm-choice").selectOption("600");
+  await page.locator("#confirm-yes").click();
   await bob.locator("#refused", { hasText: /asked to leave.*4010/ }).waitFor();
   await alice.locator("#log .note", { hasText: "bob was asked to leave" }).waitFor();
   await act(page.locator("#room-end"));

@@ -64,6 +64,7 @@ export const api = {
   events: (game: string, after: number, limit = 200) => call<{ events: Event[]; first_seq: number; seq: number }>("GET", `${at(game)}/events?after=${after}&limit=${limit}`),
   /** One key for one decision: pressed twice or sent again, it is applied once. */
   append: (game: string, body: { data: unknown } | { patch: unknown }, key: string) => call<{ seq: number }>("POST", `${at(game)}/events`, body, { "Idempotency-Key": key }),
-  kick: (game: string, player: string) => call<{ seq: number }>("POST", `${at(game)}/kick`, { player }),
+  /** `seq` is `null` where the player had no seat; `banS` seconds without the player follow, if it is given (S13). */
+  kick: (game: string, player: string, banS?: number) => call<{ seq: number | null }>("POST", `${at(game)}/kick`, { player, ...(banS === undefined ? {} : { ban_s: banS }) }),
   end: (game: string) => call<Record<string, never>>("DELETE", at(game)),
 };

@@ -4,11 +4,13 @@
 import { $, h, say } from "../../shared/dom";
 import { api, ApiError, type Detail, type Event } from "./api";
 import { facts } from "./causes";
-import { confirmed } from "./confirm";
+import { chosen, confirmed } from "./confirm";
 import { bytes, clock, count, duration, millis } from "./format";
 import { Tree } from "./tree";
 
 const POLL_MS = 2000, EVENTS = 300;
+/** How long a kicked player stays out, in seconds; a day is the most that the server takes. */
+const BANS = [["0", "at once"], ["600", "in 10 minutes"], ["3600", "in an hour"], ["86400", "in a day"]] as const;
 
 export class Room {
   #game: string | undefined;
@@ -104,8 +106,9 @@ export class Room {
 
   async #kick(player: string): Promise<void> {
     const game = this.#game;
-    if (game === undefined || !await confirmed(`Kick ${player}?`, `${player} loses the seat in ${game} at once, and the page says so to them. They may join again.`, "Kick")) return;
-    await this.#do(() => api.kick(game, player));
+    if (game === undefined) return;
+    const ban = await chosen(`Kick ${player}?`, `${player} loses the seat in ${game} at once, and the page says so to them.`, "Kick", "They may join again", BANS);
+    if (ban !== undefined) await this.#do(() => api.kick(game, player, Number(ban) || undefined));
   }
 
   async #end(): Promise<void> {
