@@ -31,3 +31,26 @@ export function volatileName(name: string): string {
   const bytes = typeof name === "string" ? new TextEncoder().encode(name).length : 0;
   return bytes > 0 && bytes <= NAME_BYTES ? name : refuse("a volatile value's name", `a text of 1 to ${NAME_BYTES} bytes`, name);
 }
+
+/** How deep a frame's brackets may nest (P2), its own included. */
+const MAX_DEPTH = 127;
+
+function isTooDeep(text: string): boolean {
+  // Nearly always so few brackets that it does not matter how they nest.
+  if (text.split(/[[{]/).length <= MAX_DEPTH + 1) return false;
+  let depth = 0;
+  for (const [bracket] of text.replace(/"(\\.|[^"\\])*"/g, "").matchAll(/[[{}\]]/g)) {
+    depth += bracket === "[" || bracket === "{" ? 1 : -1;
+    if (depth > MAX_DEPTH) return true;
+  }
+  return false;
+}
+
+/** `JSON.stringify` escapes a surrogate only where its other half is missing; the server refuses such a text (N2). */
+const LONE_SURROGATE = /(?<!\\)(\\\\)*\\ud[89a-f]/;
+
+/** Throws where the server would refuse this text with an answer that names no `id`. */
+export function passable(text: string): void {
+  if (LONE_SURROGATE.test(text)) throw new InnkeeperError("bad_json", "a text holds half of a surrogate pair");
+  if (isTooDeep(text)) throw new InnkeeperError("too_deep", `JSON may nest ${MAX_DEPTH} deep`);
+}

@@ -1,9 +1,11 @@
 //! Owns a subscriber's view of a hub: which topics are wanted, by how many, and their last values (contract section 6).
 //! Made by `connect(…).feed(…)`; the connection under it is `link`'s.
 
+import { passable } from "./check.js";
 import { createEmitter, guard, type Handler } from "./emitter.js";
 import { InnkeeperError } from "./error.js";
 import { createLink, type LinkOptions } from "./link.js";
+import { createPace } from "./pace.js";
 import type { Data, FeedState, Gap, Json, Status, StatusChange } from "./types.js";
 
 export interface FeedEvents {
@@ -43,8 +45,7 @@ const BATCH = 200;
 const PUBLISHING = 256;
 
 interface Publication {
-  topic: string;
-  data: unknown;
+  text: string;
   isOut: boolean;
   resolve(receipt: { seq: number }): void;
   reject(error: unknown): void;
@@ -55,7 +56,8 @@ interface Topic {
   last?: Data;
 }
 
-export function createFeed(base: string, hub: string, linkOptions: LinkOptions): Feed {
+/** `rate`: values that are published per second, after a burst. */
+export function createFeed(base: string, hub: string, rate: number, linkOptions: LinkOptions): Feed {
   const { on, emit } = createEmitter<FeedEvents>();
   const topics = new Map<string, Topic>();
   // What the server believes on this connection.
@@ -63,6 +65,8 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
   let isDue = false;
   const publications = new Map<number, Publication>();
   let lastId = 0;
+  const pace = createPace(rate);
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
   const link = createLink(linkOptions, {
     url: () => `${base}/ws/${hub}`,
@@ -71,7 +75,7 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
     welcome() {
       asked = new Set();
       tell();
-      for (const [id, publication] of publications) publish(id, publication);
+      publishAll();
       changed();
     },
     frame(frame) {
@@ -108,6 +112,7 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
   function changed(): void {
     const { status, reason, retryInMs } = link;
     if (status !== "online") {
+      clearTimeout(timer);
       for (const [id, { isOut, reject }] of publications) {
         if (isOut) refuse(id, "unconfirmed", "the connection was lost before the answer came; it may have been published");
         else if (status === "closed") {
@@ -119,9 +124,20 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
     emit("status", { status, reason, retryInMs });
   }
 
-  function publish(id: number, publication: Publication): void {
-    const { topic, data } = publication;
-    publication.isOut = link.send(JSON.stringify({ type: "publish", id, topic, data }));
+  /** In their order, as fast as may be; the rest follows. */
+  function publishAll(): void {
+    clearTimeout(timer);
+    for (const publication of publications.values()) {
+      if (publication.isOut) continue;
+      const wait = pace.wait();
+      if (wait > 0) {
+        timer = setTimeout(publishAll, wait);
+        return;
+      }
+      publication.isOut = link.send(publication.text);
+      if (!publication.isOut) return;
+      pace.spend(new TextEncoder().encode(publication.text).length);
+    }
   }
 
   function refuse(id: number, code: string, message: string): boolean {
@@ -181,10 +197,10 @@ export function createFeed(base: string, hub: string, linkOptions: LinkOptions):
         if (link.status === "closed") throw link.reason;
         if (publications.size >= PUBLISHING) throw new InnkeeperError("overflow", `${PUBLISHING} values are unconfirmed`);
         // As it is now: what the caller changes later is another value.
-        const copy: unknown = JSON.parse(JSON.stringify(data ?? null));
-        const publication: Publication = { topic, data: copy, isOut: false, resolve, reject };
-        publications.set(++lastId, publication);
-        publish(lastId, publication);
+        const text = JSON.stringify({ type: "publish", id: lastId + 1, topic, data: data ?? null });
+        passable(text);
+        publications.set(++lastId, { text, isOut: false, resolve, reject });
+        publishAll();
       }),
     close: () => link.stop(new InnkeeperError("left", "the feed was closed")),
   };

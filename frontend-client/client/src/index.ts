@@ -106,7 +106,7 @@ export function connect<S = Json, M = Json, V = Json>(url: string, options: Conn
     get room() {
       return room();
     },
-    feed: (hub) => createFeed(base, checked(hub, HUB), linkOptions),
+    feed: (hub) => createFeed(base, checked(hub, HUB), messageRate, linkOptions),
     proxy: (proxy, how) => createProxy(base, checked(proxy, NAME), how, linkOptions),
   };
   // What goes over the wire is JSON; what it means is the application's promise.

@@ -1,13 +1,15 @@
 //! Owns what is to be sent: bounded, in order, each with its promise, and each applied at most once (S2).
 //! Used by `room`, which says when there is a connection and what the server answered.
 
+import { passable } from "./check.js";
 import { InnkeeperError } from "./error.js";
+import { createPace } from "./pace.js";
 import type { Receipt, SendOptions, Welcome } from "./types.js";
 
 export interface OutboxOptions {
   /** How many may be unconfirmed at a time. */
   limit: number;
-  /** Frames per second, after a burst of `BURST`: below the server's MESSAGE_RATE, or it closes with 4029 (S5). */
+  /** Frames per second, after a burst: below the server's MESSAGE_RATE. */
   rate: number;
   /** Writes a text; `false`: there is no connection now. */
   write(text: string): boolean;
@@ -44,66 +46,33 @@ interface Entry {
   settle(receipt: Receipt | undefined, error?: unknown): void;
 }
 
-/** Frames that may be written at once. */
-const BURST = 100;
-/** Bytes that may be written at once, and in a second: below the server's BYTE_BURST and BYTE_RATE (S5a). */
-const BYTE_BURST = 700_000;
-const BYTE_RATE = 200_000;
-/** How deep a frame's brackets may nest (P2), its own included. */
-const MAX_DEPTH = 127;
-
-function isTooDeep(text: string): boolean {
-  // Nearly always so few brackets that it does not matter how they nest.
-  if (text.split(/[[{]/).length <= MAX_DEPTH + 1) return false;
-  let depth = 0;
-  for (const [bracket] of text.replace(/"(\\.|[^"\\])*"/g, "").matchAll(/[[{}\]]/g)) {
-    depth += bracket === "[" || bracket === "{" ? 1 : -1;
-    if (depth > MAX_DEPTH) return true;
-  }
-  return false;
-}
-
-/** `JSON.stringify` escapes a surrogate only where its other half is missing; the server refuses such a text (N2). */
-const LONE_SURROGATE = /(?<!\\)(\\\\)*\\ud[89a-f]/;
-
 /** A UTF-16 unit takes at most three bytes. */
 const bytesOf = (text: string, enough: number) => (text.length * 3 <= enough ? text.length * 3 : new TextEncoder().encode(text).length);
 
 export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => void): Outbox {
   const entries: Entry[] = [];
+  const pace = createPace(rate);
   let lastId = 0;
   let maxBytes = Infinity;
   let wasWelcomed = false;
-  let tokens = BURST;
-  let bytes = BYTE_BURST;
   let afterwards: (() => void) | undefined;
-  let filledAt = performance.now();
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const reject = (entry: Entry, code: string, message: string) => entry.settle(undefined, new InnkeeperError(code, message));
 
-  function refill(): void {
-    const at = performance.now();
-    tokens = Math.min(BURST, tokens + ((at - filledAt) * rate) / 1000);
-    bytes = Math.min(BYTE_BURST, bytes + ((at - filledAt) * BYTE_RATE) / 1000);
-    filledAt = at;
-  }
-
   function check(text: string): void {
-    if (LONE_SURROGATE.test(text)) throw new InnkeeperError("bad_json", "a text holds half of a surrogate pair");
-    if (isTooDeep(text)) throw new InnkeeperError("too_deep", `JSON may nest ${MAX_DEPTH} deep`);
+    passable(text);
     // Sent, it would end the session with 1009 (S4).
     if (bytesOf(text, maxBytes) > maxBytes) throw new InnkeeperError("message_too_big", `a message may have ${maxBytes} bytes`);
   }
 
   function pump(): void {
     clearTimeout(timer);
-    refill();
     for (const entry of [...entries]) {
       if (entry.isOut) continue;
-      // One message may overdraw the bytes: it may be longer than all that may be written at once.
-      if (tokens < 1 || bytes < 0) {
-        timer = setTimeout(pump, tokens < 1 ? 1000 / rate : Math.ceil((-bytes * 1000) / BYTE_RATE) + 1);
+      const wait = pace.wait();
+      if (wait > 0) {
+        timer = setTimeout(pump, wait);
         return;
       }
       const id = entry.id ?? lastId + 1;
@@ -119,8 +88,7 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
         sent();
       }
       entry.isOut = true;
-      tokens--;
-      bytes -= size;
+      pace.spend(size);
     }
     const run = afterwards;
     afterwards = undefined;
@@ -173,13 +141,7 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
         pump();
       });
     },
-    spare(size) {
-      refill();
-      if (tokens < BURST / 2 || bytes < BYTE_BURST / 2) return false;
-      tokens--;
-      bytes -= size;
-      return true;
-    },
+    spare: pace.spare,
     check,
     whenWritten(run) {
       afterwards = run;

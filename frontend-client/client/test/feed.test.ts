@@ -157,10 +157,37 @@ describe("publishing", () => {
     expect(await codeOf(feed.publish("a", 256))).toBe("overflow");
     await wait(250);
     FakeSocket.last.open().say(WELCOME);
-    expect(FakeSocket.last.said.map(({ data }) => data)).toEqual([...Array(256).keys()]);
+    expect(FakeSocket.last.said.length, "more at once would be closed with 4029").toBeLessThan(200);
+    await wait(3_000);
+    expect(FakeSocket.last.said.filter(({ type }) => type === "publish").map(({ data }) => data)).toEqual([...Array(256).keys()]);
     FakeSocket.last.say({ type: "published", id: 1, topic: "a", seq: 1 });
     expect(await waiting[0]).toEqual({ seq: 1 });
     for (const other of waiting) other.catch(() => undefined);
+  });
+
+  it("is paced: a loop does not go over the server's rate, and what breaks off goes on with the next connection", async () => {
+    const { feed, socket } = await online();
+    const published = () => FakeSocket.all.flatMap(({ said }) => said).filter(({ type }) => type === "publish").map(({ data }) => data);
+    const all = Array.from({ length: 150 }, (_, n) => feed.publish("a", n));
+    for (const each of all) each.catch(() => undefined);
+    expect(published()).toHaveLength(100);
+    await wait(100);
+    expect(published().length).toBeGreaterThan(100);
+    expect(published().length).toBeLessThan(120);
+    socket.end();
+    await wait(250);
+    FakeSocket.last.open().say(WELCOME);
+    await wait(1_000);
+    expect(published()).toEqual([...Array(150).keys()]);
+  });
+
+  it("what the hub would refuse without naming it is refused here", async () => {
+    const { feed, socket } = await online();
+    let deep: unknown = 1;
+    for (let n = 0; n < 130; n++) deep = [deep];
+    expect(await codeOf(feed.publish("a", deep))).toBe("too_deep");
+    expect(await codeOf(feed.publish("a", "\ud800"))).toBe("bad_json");
+    expect(socket.said).toEqual([]);
   });
 
   it("what a lost line leaves without an answer is not sent again: it may be there", async () => {
