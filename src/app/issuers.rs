@@ -38,8 +38,16 @@ pub(super) fn tokens(config: &Config) -> Result<Option<Arc<Tokens>>, StartError>
     });
     let roles = hubs.chain(config.proxies.iter().flat_map(|proxy| &proxy.roles)).cloned().collect();
     let wrong = |why: String| StartError::Config(format!("JWT_PUBLIC_KEY: {why}"));
-    let pems: Vec<_> = pem(settings).map_err(wrong)?.into_iter().collect();
+    let pems = pem(settings).map_err(wrong)?.map_or_else(Vec::new, |text| blocks(&text));
     Tokens::new(settings, &pems, roles).map(|tokens| Some(Arc::new(tokens))).map_err(wrong)
+}
+
+/// Each key of a text: while an issuer changes its key, both count.
+fn blocks(text: &str) -> Vec<String> {
+    const BEGIN: &str = "-----BEGIN";
+    // Without one it is no key, which whoever reads it says.
+    let Some(first) = text.find(BEGIN) else { return vec![text.to_owned()] };
+    text[first..].split(BEGIN).skip(1).map(|rest| format!("{BEGIN}{rest}")).collect()
 }
 
 /// The text of `JWT_PUBLIC_KEY`, or of the file that it names.
@@ -63,13 +71,15 @@ impl Issuer {
     fn note(&mut self, result: &Result<Vec<Key>, String>, now: Instant, logger: &Logger) {
         match result {
             Ok(keys) => {
-                info!(logger, "fetched an issuer's keys"; "issuer" => &self.url, "keys" => keys.len());
+                info!(logger, "fetched an issuer's keys"; "issuer" => shown(&self.url), "keys" => keys.len());
                 self.fetched_at = Some(now);
             }
             Err(why) if self.fetched_at.is_some_and(|at| now.duration_since(at) > OLD) => {
-                error!(logger, "an issuer's keys are older than a day"; "issuer" => &self.url, "reason" => why);
+                error!(logger, "an issuer's keys are older than a day"; "issuer" => shown(&self.url), "reason" => why);
             }
-            Err(why) => warn!(logger, "an issuer's keys cannot be fetched"; "issuer" => &self.url, "reason" => why),
+            Err(why) => {
+                warn!(logger, "an issuer's keys cannot be fetched"; "issuer" => shown(&self.url), "reason" => why)
+            }
         }
     }
 }
@@ -109,6 +119,11 @@ pub(super) async fn keep_fetching(urls: Vec<String>, tokens: Arc<Tokens>, logger
         }
         is_refresh = is_wanted || until == refresh;
     }
+}
+
+/// Some issuers want a key of theirs in the query, which no log may have.
+fn shown(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// One attempt for each URL that is due, on a thread of its own: the client blocks.
@@ -166,6 +181,12 @@ mod tests {
             self.0.lock().expect("no panic").push(record.level());
             Ok(())
         }
+    }
+
+    #[test]
+    fn a12_the_log_shows_an_issuers_address_without_its_query() {
+        assert_eq!(shown("https://a.example/jwks?apikey=secret#x"), "https://a.example/jwks");
+        assert_eq!(shown("https://a.example/jwks"), "https://a.example/jwks");
     }
 
     #[test]

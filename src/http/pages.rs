@@ -112,8 +112,8 @@ fn hint_text(websocket_url: Option<&str>) -> String {
          color-scheme: light dark }} pre {{ padding: .8rem 1rem; border: 1px solid #8886; border-radius: .4rem; \
          overflow-x: auto }}</style>\n\
          <h1>Innkeeper is running</h1>\n\
-         <p>The server works; the demo and the dashboard were not built when it was. With Node 20 or newer, build \
-         the pages, then the server again:</p>\n\
+         <p>The server works; the demo and the dashboard were not built when it was. With Node 20.19, or 22.12 or newer, \
+         build the pages, then the server again:</p>\n\
          <pre>(cd frontend-client &amp;&amp; npm ci &amp;&amp; npm run build)\ncargo build --release</pre>\n\
          <p><code>scripts/start</code> does both. Without any page, this is a room:</p>\n\
          <pre>websocat {url}/ws/test-game/test-player</pre>\n</html>\n"

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
@@ -11,6 +12,8 @@ use super::{TokenError, claims::Claims};
 
 /// The shortest RSA modulus (RFC 7518, section 3.3).
 const MIN_RSA_BYTES: usize = 256;
+/// The name of the curve P-256 in DER (RFC 5480, section 2.1.1.1).
+const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
 /// A public key, and the one algorithm that it is for. What a token says of its algorithm must agree, and decides nothing.
 ///
@@ -156,19 +159,38 @@ impl Key {
         Some(Self { kid: text("kid").map(str::to_owned), algorithm, key })
     }
 
+    /// One key. What starts with a key that no token can ever be verified with would turn everybody away.
     fn from_pem(pem: &str) -> Result<Self, String> {
         if pem.contains("PRIVATE KEY") {
             return Err("holds a private key; the server needs the public one alone".to_owned());
         }
         let bytes = pem.as_bytes();
-        let rsa = DecodingKey::from_rsa_pem(bytes).map(|key| (Algorithm::RS256, key));
-        let key = rsa
-            .or_else(|_| DecodingKey::from_ec_pem(bytes).map(|key| (Algorithm::ES256, key)))
-            .or_else(|_| DecodingKey::from_ed_pem(bytes).map(|key| (Algorithm::EdDSA, key)));
-        let (algorithm, key) =
-            key.map_err(|_| "is no public key in PEM for RS256, ES256 (P-256) or EdDSA".to_owned())?;
+        let der = der(pem).unwrap_or_default();
+        let (algorithm, key) = if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
+            // What stands around the modulus is far shorter than the step to the next size that is in use.
+            if der.len() <= MIN_RSA_BYTES {
+                return Err("has an RSA key of less than 2048 bits".to_owned());
+            }
+            (Algorithm::RS256, key)
+        } else if let Ok(key) = DecodingKey::from_ec_pem(bytes) {
+            if !der.windows(P256.len()).any(|part| part == P256) {
+                return Err("has a key on another curve than P-256, which ES256 is for".to_owned());
+            }
+            (Algorithm::ES256, key)
+        } else if let Ok(key) = DecodingKey::from_ed_pem(bytes) {
+            (Algorithm::EdDSA, key)
+        } else {
+            return Err("is no public key in PEM for RS256, ES256 (P-256) or EdDSA".to_owned());
+        };
         Ok(Self { kid: None, algorithm, key })
     }
+}
+
+/// What stands between the lines of a PEM block.
+fn der(pem: &str) -> Option<Vec<u8>> {
+    let (_, rest) = pem.split_once("-----BEGIN ")?.1.split_once("-----")?;
+    let body: String = rest.split_once("-----END")?.0.split_whitespace().collect();
+    STANDARD.decode(body).ok()
 }
 
 /// The algorithms of issuers' keys, by the names that headers and JWKs have for them.

@@ -64,7 +64,14 @@ fn a11a_a_public_key_of_the_settings_counts_as_text_and_as_a_files_path() {
             );
         }
     }
-    for wrong in ["/does/not/exist.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"] {
+    let (old, new) = (SigningKey::es256("old"), SigningKey::rs256("new"));
+    let both = Server::start(&[("JWT_PUBLIC_KEY", &format!("{}\n{}", old.pem, new.pem))]);
+    for key in [&old, &new] {
+        welcome(&both, &key.sign(&claims(&json!({}))));
+    }
+    let useless = SigningKey::useless_pems();
+    let garbage = ["/does/not/exist.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"];
+    for wrong in garbage.into_iter().chain(useless.iter().map(String::as_str)) {
         let (code, err) =
             crate::startup::refused(Server::command(env!("CARGO_BIN_EXE_innkeeper"), &[("JWT_PUBLIC_KEY", wrong)]));
         assert!(code == 64 && err.contains("JWT_PUBLIC_KEY"), "{code}: {err}");

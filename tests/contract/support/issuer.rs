@@ -12,7 +12,9 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData as _, SignatureAlgorithm};
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKeyData as _, SignatureAlgorithm,
+};
 use rsa::{
     RsaPrivateKey,
     pkcs1::{EncodeRsaPrivateKey as _, EncodeRsaPublicKey as _, LineEnding},
@@ -53,6 +55,13 @@ impl SigningKey {
         let jwk = json!({"kty": "RSA", "n": b64(&pair.n().to_bytes_be()), "e": b64(&pair.e().to_bytes_be())});
         let pem = pair.to_public_key().to_pkcs1_pem(LineEnding::LF).expect("a key");
         Self::new(kid, Algorithm::RS256, EncodingKey::from_rsa_der(der.as_bytes()), jwk, pem)
+    }
+
+    /// PEMs of keys that no token here can be signed with: of another curve, and too short.
+    pub fn useless_pems() -> [String; 2] {
+        let short = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 1024).expect("a key");
+        let short = short.to_public_key().to_pkcs1_pem(LineEnding::LF).expect("a key");
+        [pair(&PKCS_ECDSA_P384_SHA384).public_key_pem(), short]
     }
 
     fn new(kid: &str, algorithm: Algorithm, key: EncodingKey, mut jwk: Value, pem: String) -> Self {
