@@ -223,3 +223,16 @@ fn a_request_that_trickles_is_cut_off_whether_in_its_head_its_body_or_behind_an_
     });
     server.wait_until(|| server.metric("innkeeper_http_sockets") <= 1.0, "all are gone");
 }
+
+#[test]
+fn a_body_that_is_declared_too_long_is_refused_before_it_comes() {
+    let server = Server::start(&[("REQUEST_TIMEOUT_MS", "600000")]);
+    let key = server.operator_key().expect("a key");
+    for path in ["/api/games/g/events", "/api/games/g/kick"] {
+        let mut socket = server.raw();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n");
+        socket.write(format!("{head}Content-Length: 1000000000\r\n\r\n{{").as_bytes());
+        let answer = answer(&mut socket.0).expect("an answer");
+        assert!(answer.starts_with("http/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    }
+}

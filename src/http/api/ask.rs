@@ -218,9 +218,14 @@ pub async fn body(
     max_bytes: usize,
 ) -> Result<ByteString, Problem> {
     let cut = || Problem::field("the body did not arrive");
+    let too_large = || Problem::too_large("body_too_large", "the body is longer than any event may be");
+    let declared = headers::last(request.headers(), header::CONTENT_LENGTH.as_str());
+    if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > max_bytes as u64) {
+        return Err(too_large());
+    }
     let read = timeout(site.door.config.gate.request_timeout, payload.to_bytes_limited(max_bytes));
     let bytes = read.await.map_err(|_| cut())?;
-    let bytes = bytes.map_err(|_| Problem::too_large("body_too_large", "the body is longer than any event may be"))?;
+    let bytes = bytes.map_err(|_| too_large())?;
     let bytes = bytes.map_err(|_| cut())?;
     Flow::whole(request);
     ByteString::try_from(bytes).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, error_code::BAD_JSON, "not UTF-8"))
