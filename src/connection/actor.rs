@@ -49,7 +49,6 @@ pub struct Admission {
 /// One socket. It ends when its outbox has a cause; dropping it tells everybody who has to know.
 pub struct Connection {
     number: u64,
-    address: IpAddr,
     opened: Instant,
     machine: Machine,
     outbox: Rc<Outbox>,
@@ -67,8 +66,8 @@ pub struct Connection {
 enum Place {
     Room(RoomHandle, Entry),
     /// Leaves when it is dropped.
-    Hub(Subscriber),
-    Proxy(Handle),
+    Hub(Box<Subscriber>),
+    Proxy(Box<Handle>),
 }
 
 impl Connection {
@@ -94,7 +93,6 @@ impl Connection {
             Self::add_stream(reader, context);
             let mut connection = Self {
                 number,
-                address,
                 opened: now.instant,
                 machine,
                 outbox,
@@ -186,8 +184,10 @@ impl Connection {
             }
         };
         let role = guest.map_or("", |guest| guest.role.as_str());
-        let Some(subscriber) = branch.enter(self.number, &self.outbox, role, limit_key(self.address)) else { return };
-        self.place = Some(Place::Hub(subscriber));
+        let Some(subscriber) = branch.enter(self.number, &self.outbox, role, limit_key(*self.machine.address())) else {
+            return;
+        };
+        self.place = Some(Place::Hub(Box::new(subscriber)));
         self.established = true;
         let fields = SecurityFields {
             player: guest.and_then(|guest| guest.name.as_deref()),
@@ -256,7 +256,7 @@ impl Connection {
     }
 
     fn log_fields(&self) -> SecurityFields<'_> {
-        let fields = SecurityFields { address: Some(&self.address), ..SecurityFields::default() };
+        let fields = SecurityFields { address: Some(self.machine.address()), ..SecurityFields::default() };
         match self.machine.target() {
             Target::Seat { game, player } => {
                 SecurityFields { game: Some(game.as_str()), player: Some(player.as_str()), ..fields }

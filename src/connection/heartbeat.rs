@@ -3,17 +3,22 @@
 
 use std::time::{Duration, Instant};
 
+/// WS_PING_INTERVAL and WS_PING_TIMEOUT. All connections share them, so no heartbeat holds them.
+#[derive(Debug, Clone, Copy)]
+pub struct Rhythm {
+    pub interval: Duration,
+    pub timeout: Duration,
+}
+
 /// Invariant: `unanswered` is the first ping since the last sign of life.
 pub struct Heartbeat {
-    interval: Duration,
-    timeout: Duration,
     next_ping: Instant,
     unanswered: Option<Instant>,
 }
 
 impl Heartbeat {
-    pub fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
-        Self { interval, timeout, next_ping: now + interval, unanswered: None }
+    pub fn new(rhythm: Rhythm, now: Instant) -> Self {
+        Self { next_ping: now + rhythm.interval, unanswered: None }
     }
 
     /// A frame of any kind came.
@@ -22,24 +27,24 @@ impl Heartbeat {
     }
 
     /// Whether a ping went unanswered for the timeout.
-    pub fn is_dead(&self, now: Instant) -> bool {
-        self.unanswered.is_some_and(|since| since + self.timeout <= now)
+    pub fn is_dead(&self, rhythm: Rhythm, now: Instant) -> bool {
+        self.unanswered.is_some_and(|since| since + rhythm.timeout <= now)
     }
 
     /// Whether to ping now; says so once per interval.
-    pub fn ping_is_due(&mut self, now: Instant) -> bool {
+    pub fn ping_is_due(&mut self, rhythm: Rhythm, now: Instant) -> bool {
         if now < self.next_ping {
             return false;
         }
         // A late timer must not cause a burst of pings.
-        self.next_ping = (self.next_ping + self.interval).max(now);
+        self.next_ping = (self.next_ping + rhythm.interval).max(now);
         self.unanswered.get_or_insert(now);
         true
     }
 
-    pub fn next_deadline(&self) -> Instant {
+    pub fn next_deadline(&self, rhythm: Rhythm) -> Instant {
         match self.unanswered {
-            Some(since) => self.next_ping.min(since + self.timeout),
+            Some(since) => self.next_ping.min(since + rhythm.timeout),
             None => self.next_ping,
         }
     }
@@ -51,35 +56,37 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(30);
     const TIMEOUT: Duration = Duration::from_secs(10);
+    const RHYTHM: Rhythm = Rhythm { interval: INTERVAL, timeout: TIMEOUT };
 
     #[test]
     fn b1_a_peer_that_says_nothing_is_dead_one_timeout_after_the_ping() {
         let start = Instant::now();
-        let mut heartbeat = Heartbeat::new(INTERVAL, TIMEOUT, start);
-        assert!(!heartbeat.ping_is_due(start + INTERVAL - Duration::from_millis(1)));
-        assert!(heartbeat.ping_is_due(start + INTERVAL));
-        assert_eq!(heartbeat.next_deadline(), start + INTERVAL + TIMEOUT);
-        assert!(!heartbeat.is_dead(start + INTERVAL + TIMEOUT - Duration::from_millis(1)));
-        assert!(heartbeat.is_dead(start + INTERVAL + TIMEOUT));
+        let mut heartbeat = Heartbeat::new(RHYTHM, start);
+        assert!(!heartbeat.ping_is_due(RHYTHM, start + INTERVAL - Duration::from_millis(1)));
+        assert!(heartbeat.ping_is_due(RHYTHM, start + INTERVAL));
+        assert_eq!(heartbeat.next_deadline(RHYTHM), start + INTERVAL + TIMEOUT);
+        assert!(!heartbeat.is_dead(RHYTHM, start + INTERVAL + TIMEOUT - Duration::from_millis(1)));
+        assert!(heartbeat.is_dead(RHYTHM, start + INTERVAL + TIMEOUT));
     }
 
     #[test]
     fn b1_any_sign_of_life_answers_the_ping() {
         let start = Instant::now();
-        let mut heartbeat = Heartbeat::new(INTERVAL, TIMEOUT, start);
-        assert!(heartbeat.ping_is_due(start + INTERVAL));
+        let mut heartbeat = Heartbeat::new(RHYTHM, start);
+        assert!(heartbeat.ping_is_due(RHYTHM, start + INTERVAL));
         heartbeat.alive();
-        assert!(!heartbeat.is_dead(start + INTERVAL + TIMEOUT));
-        assert_eq!(heartbeat.next_deadline(), start + INTERVAL * 2);
+        assert!(!heartbeat.is_dead(RHYTHM, start + INTERVAL + TIMEOUT));
+        assert_eq!(heartbeat.next_deadline(RHYTHM), start + INTERVAL * 2);
     }
 
     #[test]
     fn b1_a_timeout_longer_than_the_interval_counts_from_the_first_unanswered_ping() {
         let start = Instant::now();
-        let mut heartbeat = Heartbeat::new(TIMEOUT, INTERVAL, start);
-        assert!(heartbeat.ping_is_due(start + TIMEOUT));
-        assert!(heartbeat.ping_is_due(start + TIMEOUT * 2));
-        assert!(!heartbeat.is_dead(start + TIMEOUT * 3));
-        assert!(heartbeat.is_dead(start + TIMEOUT + INTERVAL));
+        let slow = Rhythm { interval: TIMEOUT, timeout: INTERVAL };
+        let mut heartbeat = Heartbeat::new(slow, start);
+        assert!(heartbeat.ping_is_due(slow, start + TIMEOUT));
+        assert!(heartbeat.ping_is_due(slow, start + TIMEOUT * 2));
+        assert!(!heartbeat.is_dead(slow, start + TIMEOUT * 3));
+        assert!(heartbeat.is_dead(slow, start + TIMEOUT + INTERVAL));
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    heartbeat::Heartbeat,
+    heartbeat::{Heartbeat, Rhythm},
     pass::{Standing, Target, Terms},
     rates::Rates,
 };
@@ -27,6 +27,7 @@ use crate::{
     ws::{Arrived, Errors, Frame, error_frame, frame, json_frame},
 };
 use actix_web_actors::ws::Message;
+use ecow::EcoVec;
 
 /// P2: this many bad frames within [`ERROR_WINDOW`] end the connection.
 const MAX_ERRORS: usize = 10;
@@ -95,18 +96,21 @@ pub struct Credentials {
     /// `?names=1` (S11).
     pub wants_names: bool,
     /// What is wrong with fields of the query, in words.
-    pub objections: Vec<&'static str>,
+    pub objections: EcoVec<&'static str>,
 }
 
 enum Phase {
-    /// No token yet; what came with the handshake is kept for the `auth` frame.
-    Waiting {
-        deadline: Instant,
-        /// When to say what is awaited; `None`: it was said, or the client speaks by itself.
-        hint_at: Option<Instant>,
-        credentials: Box<Credentials>,
-    },
+    /// No token yet. Boxed: most connections are past it, and every one of them has room for the largest phase.
+    Waiting(Box<Waiting>),
     Joined(Standing),
+}
+
+struct Waiting {
+    deadline: Instant,
+    /// When to say what is awaited; `None`: it was said, or the client speaks by itself.
+    hint_at: Option<Instant>,
+    /// What came with the handshake, for the `auth` frame.
+    credentials: Credentials,
 }
 
 /// In unix ms.
@@ -114,6 +118,10 @@ struct Expiry {
     at: u64,
     /// When that is announced; `None`: it was, or is not.
     announce_at: Option<u64>,
+}
+
+fn rhythm(terms: &Terms) -> Rhythm {
+    Rhythm { interval: terms.connection.ping_interval, timeout: terms.connection.ping_timeout }
 }
 
 /// A verdict that waits (A11a).
@@ -133,21 +141,21 @@ pub struct Machine {
     rates: Rates,
     errors: Errors,
     /// When the newest bad frames came (P2).
-    mistakes: Vec<Instant>,
+    mistakes: EcoVec<Instant>,
     /// Zero, or how long nothing more is to be read: the client is ahead of a rate (S5a).
     pause: Duration,
     /// When the token runs out (A13).
     expiry: Option<Expiry>,
     /// A token whose key may still come.
-    judged: Option<Judged>,
+    judged: Option<Box<Judged>>,
     address: IpAddr,
     /// A5a: the limit that this connection is over, until it turns out to take the place of another one.
-    over_limit: Option<Refusal>,
+    over_limit: Option<Box<Refusal>>,
     /// What the player is called in its room; of a connection that shows a token, what the token says (S11).
     name: Option<DisplayName>,
     wants_names: bool,
     /// See [`Machine::objections`].
-    objections: Vec<&'static str>,
+    objections: EcoVec<&'static str>,
     /// The deadlines may have moved closer since the last [`Machine::renewed`].
     renewed: bool,
 }
@@ -160,16 +168,16 @@ impl Machine {
         address: IpAddr,
         mut credentials: Credentials,
         errors: Errors,
-        over_limit: Option<Refusal>,
+        over_limit: Option<Box<Refusal>>,
         now: Now,
     ) -> (Self, Step) {
         let limits = &terms.connection;
         let mut machine = Self {
-            heartbeat: Heartbeat::new(limits.ping_interval, limits.ping_timeout, now.instant),
+            heartbeat: Heartbeat::new(rhythm(&terms), now.instant),
             rates: Rates::new(limits, now.instant),
             phase: Phase::Joined(Standing::Operator),
             errors,
-            mistakes: Vec::new(),
+            mistakes: EcoVec::new(),
             pause: Duration::ZERO,
             expiry: None,
             judged: None,
@@ -192,10 +200,19 @@ impl Machine {
             let is_over = machine.over_limit.is_some();
             let deadline = now.instant + if is_over { timeout.min(claim::TIMEOUT) } else { timeout };
             let hint_at = (!machine.target.is_raw()).then(|| now.instant + HINT_AFTER);
-            machine.phase = Phase::Waiting { deadline, hint_at, credentials: Box::new(credentials) };
+            machine.phase = Phase::Waiting(Box::new(Waiting { deadline, hint_at, credentials }));
             Step::Nothing
         };
         (machine, step)
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        rhythm(&self.terms)
+    }
+
+    /// The client's address.
+    pub fn address(&self) -> &IpAddr {
+        &self.address
     }
 
     pub fn target(&self) -> &Target {
@@ -232,8 +249,8 @@ impl Machine {
     pub fn hear(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
         let Arrived { message, payload_bytes } = arrived;
         self.heartbeat.alive();
-        if let Phase::Waiting { hint_at, .. } = &mut self.phase {
-            *hint_at = None;
+        if let Phase::Waiting(waiting) = &mut self.phase {
+            waiting.hint_at = None;
         }
         // Whatever becomes of the frame below, it is paid for.
         if self.target.is_raw() {
@@ -301,7 +318,7 @@ impl Machine {
             ClientFrame::Pong => Step::Nothing,
             ClientFrame::Auth { token, session, seq, name } => self.authenticate(token, (session, seq), name, now),
             other => match &self.phase {
-                Phase::Waiting { .. } => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
+                Phase::Waiting(_) => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
                 Phase::Joined(standing) => command(standing, other),
             },
         }

@@ -12,6 +12,7 @@ use actix_http::{HttpService, KeepAlive, Request, error::DispatchError, h1::Code
 use actix_rt::net::TcpStream;
 use actix_service::{IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{App, dev::AppConfig, middleware::from_fn, web};
+use futures_util::future::{Either, FutureExt as _};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
@@ -96,15 +97,12 @@ pub fn service(
     let app = map_config(app.into_factory(), |_| AppConfig::default());
     let door = entrance.door.clone();
     let upgrade = fn_service(move |(request, framed): (Request, actix_codec::Framed<Stream, Codec>)| {
-        let entrance = entrance.clone();
-        async move {
-            // An error is a peer that left during its handshake: nobody to tell, nothing held.
-            let _ = match duty {
-                Duty::HttpOnly => entrance.point_elsewhere(framed).await,
-                Duty::Everything | Duty::WebSocketOnly => entrance.enter(request, framed).await,
-            };
-            Ok::<(), actix_http::Error>(())
-        }
+        let answering = match duty {
+            Duty::HttpOnly => Either::Left(Entrance::point_elsewhere(framed)),
+            Duty::Everything | Duty::WebSocketOnly => Either::Right(entrance.clone().enter(request, framed)),
+        };
+        // An error is a peer that left during its handshake: nobody to tell, nothing held.
+        answering.map(|_| Ok::<(), actix_http::Error>(()))
     });
     let http = HttpService::build()
         .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))

@@ -2,6 +2,7 @@
 //! Called by actix-http with every request that asks for WebSocket, on an HTTP worker's thread.
 
 use std::{
+    borrow::Cow,
     io,
     net::IpAddr,
     sync::{
@@ -15,6 +16,7 @@ use actix::Addr;
 use actix_codec::Framed;
 use actix_http::{Request, h1::Codec, header, ws};
 use actix_rt::net::TcpStream;
+use ecow::EcoVec;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
@@ -61,57 +63,70 @@ struct Handshake {
 
 impl Entrance {
     /// Answers one upgrade request. An error means the peer is gone; there is nobody to tell.
-    pub(super) async fn enter(self, request: Request, framed: Framed<Stream, Codec>) -> io::Result<()> {
+    ///
+    /// The future holds what is read from the request, not the request: thousands of them wait in a rush, and an
+    /// `async fn` would hold each argument twice.
+    pub(super) fn enter(self, request: Request, framed: Framed<Stream, Codec>) -> impl Future<Output = io::Result<()>> {
         let parts = framed.into_parts();
-        // Not its buffers, which would live until the shard has time for this socket: in a rush that is thousands of them.
-        let ((mut stream, _place), early) = (parts.io.into_parts(), parts.read_buf.to_vec());
-        if !parts.write_buf.is_empty() {
-            // The answers to requests that came before this one.
-            answer(&mut stream, &parts.write_buf).await?;
-        }
-        drop((parts.read_buf, parts.write_buf));
+        let (mut stream, place) = parts.io.into_parts();
+        let (early, owed) = (parts.read_buf.to_vec(), parts.write_buf.to_vec());
         let handshake = self.read(&request);
         let headers = &request.head().headers;
-        let (origin, host) = (headers::origin(headers), headers::last(headers, header::HOST.as_str()));
-        let knock = Knock {
-            address: handshake.address,
-            origin: origin.as_deref(),
-            host: host.as_deref(),
-            proxy: self.door.undeclared_proxy(peer_address(request.head().peer_addr), headers),
-            is_foreign: false,
-            request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
-            claim: handshake.target.as_ref().map_or(Claim::None, |target| self.claim(target, &handshake.credentials)),
-        };
-        let decided = self.door.knock(knock).await;
-        drop(host);
+        let origin = headers::origin(headers).map(Cow::into_owned);
+        let host = headers::last(headers, header::HOST.as_str()).map(Cow::into_owned);
+        let proxy = self.door.undeclared_proxy(peer_address(request.head().peer_addr), headers);
         drop(request);
-        match (decided, handshake.target) {
-            (Ok(permit), Ok(target)) => {
-                answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol.as_deref())).await?;
-                let (address, credentials, terms) = (handshake.address, handshake.credentials, self.terms.clone());
-                let shard = self.shard(&target);
-                let admission = Admission { target, address, credentials, permit, terms };
-                let stream = stream.into_std()?;
-                let adopt = Adopt(Box::new(move |local| Connection::open(stream, &early, admission, local)));
-                shard.send(adopt).await.map_err(io::Error::other)
+        async move {
+            let _place = place;
+            if !owed.is_empty() {
+                // The answers to requests that came before this one.
+                answer(&mut stream, &owed).await?;
             }
-            (Err(refusal), target) => match refusal.answer() {
-                Answer::Status(status) => answer(&mut stream, &refused(status, &refusal)).await,
-                Answer::Close(cause) => {
-                    answer(&mut stream, &accepted(handshake.accept, handshake.subprotocol.as_deref())).await?;
+            let knock = Knock {
+                address: handshake.address,
+                origin: origin.as_deref(),
+                host: host.as_deref(),
+                proxy,
+                is_foreign: false,
+                request: handshake.target.as_ref().map(|_| ()).map_err(Clone::clone),
+                claim: handshake
+                    .target
+                    .as_ref()
+                    .map_or(Claim::None, |target| self.claim(target, &handshake.credentials)),
+            };
+            let decided = self.door.knock(knock).await;
+            let accepted = accepted(handshake.accept, handshake.subprotocol.as_deref());
+            match (decided, handshake.target) {
+                (Ok(permit), Ok(target)) => {
+                    answer(&mut stream, &accepted).await?;
+                    let (address, credentials, terms) = (handshake.address, handshake.credentials, self.terms.clone());
+                    let shard = self.shard(&target);
+                    let admission = Admission { target, address, credentials, permit, terms };
                     let stream = stream.into_std()?;
-                    self.say_goodbye(stream, cause, &refusal, target.ok()).await
+                    let adopt = Adopt(Box::new(move |local| Connection::open(stream, &early, admission, local)));
+                    shard.send(adopt).await.map_err(io::Error::other)
                 }
-            },
-            // A permit without a target cannot be: a bad target is a refusal.
-            (Ok(_), Err(refusal)) => answer(&mut stream, &refused(400, &refusal)).await,
+                (Err(refusal), target) => match refusal.answer() {
+                    Answer::Status(status) => answer(&mut stream, &refused(status, &refusal)).await,
+                    Answer::Close(cause) => {
+                        answer(&mut stream, &accepted).await?;
+                        self.say_goodbye(stream.into_std()?, cause, &refusal, target.ok()).await
+                    }
+                },
+                // A permit without a target cannot be: a bad target is a refusal.
+                (Ok(_), Err(refusal)) => answer(&mut stream, &refused(400, &refusal)).await,
+            }
         }
     }
 
     /// Answers an upgrade request on the port that `HTTP_PORT` keeps free of players.
-    pub(super) async fn point_elsewhere(self, framed: Framed<Stream, Codec>) -> io::Result<()> {
-        let body = error_body("not_found", "this port is HTTP_PORT; players connect to WS_PORT");
-        answer(&mut framed.into_parts().io.into_parts().0, &response(404, "", &body)).await
+    pub(super) fn point_elsewhere(framed: Framed<Stream, Codec>) -> impl Future<Output = io::Result<()>> {
+        let (mut stream, place) = framed.into_parts().io.into_parts();
+        async move {
+            let _place = place;
+            let body = error_body("not_found", "this port is HTTP_PORT; players connect to WS_PORT");
+            answer(&mut stream, &response(404, "", &body)).await
+        }
     }
 
     async fn say_goodbye(
@@ -171,7 +186,7 @@ impl Entrance {
         let at_proxy = matches!(target, Ok(Target::Proxy { .. }));
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
         let value = |name| query.and_then(|query| query_value(query, name));
-        let (mut seen, mut objections) = (None, Vec::new());
+        let (mut seen, mut objections) = (None, EcoVec::new());
         if let Some(seq) = value("seq").filter(|seq| !seq.is_empty()) {
             seen = integer_in_query(&seq);
             objections.extend(seen.is_none().then_some("seq is an integer from 0 to 2^53-1"));

@@ -12,12 +12,13 @@ use crate::protocol::Refusal;
 pub struct Permit {
     address: IpAddr,
     registry: Recipient<PermitReleased>,
-    over: Option<Refusal>,
+    /// Boxed: hardly any connection is over a limit, and each one holds a permit.
+    over: Option<Box<Refusal>>,
 }
 
 impl Permit {
     pub(super) fn new(address: IpAddr, registry: Recipient<PermitReleased>, over: Option<Refusal>) -> Self {
-        Self { address, registry, over }
+        Self { address, registry, over: over.map(Box::new) }
     }
 
     /// See [`Refusal::name_proxy`].
@@ -28,7 +29,7 @@ impl Permit {
     }
 
     /// A5a: the limit that this permit is over, once. Its holder must take the place of another connection, or go.
-    pub fn take_over_limit(&mut self) -> Option<Refusal> {
+    pub fn take_over_limit(&mut self) -> Option<Box<Refusal>> {
         self.over.take()
     }
 }

@@ -177,7 +177,7 @@ impl Room {
 
     fn note_refused_patches(&mut self) {
         let refused = self.state.take_refused_patches();
-        self.setting.metrics.logic_patches_refused.inc_by(refused);
+        self.setting.metrics.logic_patches_refused.inc_by(u64::from(refused));
         if refused > 0 && !std::mem::replace(&mut self.has_refused_patches, true) {
             let text = "a patch of a room's logic was refused: it is no object, too deep, or past MAX_STATE_BYTES";
             warn!(self.setting.logger, "{}", text; "game" => %self.state.game());

@@ -35,7 +35,6 @@ pub struct Version {
 
 /// The document and when it last changed.
 pub struct Document {
-    tree: Rc<RefCell<Tree>>,
     version: Rc<Version>,
     /// For a logic that asks; from then on it follows each patch.
     view: OnceCell<Value>,
@@ -48,7 +47,19 @@ pub struct Document {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge;
 
+impl Default for Tree {
+    fn default() -> Self {
+        let root = Object::default();
+        Self { bytes: root.bytes(), root, other: None }
+    }
+}
+
 impl Tree {
+    /// Whether this is `{}`.
+    fn is_empty(&self) -> bool {
+        self.other.is_none() && self.root.count() == 0
+    }
+
     /// `None` when the text is no JSON.
     pub fn parse(text: &str) -> Option<Self> {
         let text = serde_json::from_str::<&RawValue>(text).ok()?.get();
@@ -106,14 +117,14 @@ impl Version {
 
 impl Document {
     pub fn new(value: &Value, max_bytes: usize) -> Self {
-        let tree = Tree::parse(&value.to_string()).unwrap_or(Tree { root: Object::default(), other: None, bytes: 2 });
+        let tree = Tree::parse(&value.to_string()).unwrap_or_default();
         Self::restore(tree, 0, max_bytes)
     }
 
     /// The document of a room that is open again; it may be longer than the bound is now.
     pub fn restore(tree: Tree, changed_at: u64, max_bytes: usize) -> Self {
-        let tree = Rc::new(RefCell::new(tree));
-        Self { version: Version::of(&tree), tree, view: OnceCell::new(), changed_at, max_bytes }
+        let version = if tree.is_empty() { Version::empty() } else { Version::of(&Rc::new(RefCell::new(tree))) };
+        Self { version, view: OnceCell::new(), changed_at, max_bytes }
     }
 
     /// The document as it is now.
@@ -128,7 +139,7 @@ impl Document {
 
     /// The length of the text.
     pub fn bytes(&self) -> usize {
-        self.tree.borrow().bytes
+        self.version.tree.borrow().bytes
     }
 
     pub fn changed_at(&self) -> u64 {
@@ -144,7 +155,7 @@ impl Document {
 
     /// A document that is over its bound may shrink.
     fn is_within_bound(&self, changes: &Changes) -> bool {
-        let tree = self.tree.borrow();
+        let tree = self.version.tree.borrow();
         tree.bytes_with(changes) <= self.max_bytes.max(tree.bytes)
     }
 
@@ -165,8 +176,11 @@ impl Document {
         if Rc::strong_count(&self.version) > 1 {
             self.version.text();
         }
-        self.tree.borrow_mut().merge(patch);
-        self.version = Version::of(&self.tree);
+        if self.version.is_shared() {
+            self.version = Version::of(&Rc::default());
+        }
+        self.version.tree.borrow_mut().merge(patch);
+        self.version = Version::of(&self.version.tree);
         self.changed_at = seq;
         if let Some(view) = self.view.get_mut() {
             match patch.text().decode() {
@@ -187,6 +201,19 @@ impl Version {
     fn of(tree: &Rc<RefCell<Tree>>) -> Rc<Self> {
         Rc::new(Self { tree: tree.clone(), text: OnceCell::new() })
     }
+
+    /// `{}`, which all rooms of a thread share until their first patch: many rooms never see one.
+    fn empty() -> Rc<Self> {
+        EMPTY.with(Rc::clone)
+    }
+
+    fn is_shared(&self) -> bool {
+        EMPTY.with(|empty| Rc::ptr_eq(&empty.tree, &self.tree))
+    }
+}
+
+thread_local! {
+    static EMPTY: Rc<Version> = Version::of(&Rc::default());
 }
 
 /// RFC 7396 section 2, on the values of a logic. Recursion is bounded by the depth the JSON parser allows (128).

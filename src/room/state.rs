@@ -14,6 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ecow::EcoVec;
+
 use super::{
     audience::Audience,
     bans::Bans,
@@ -46,7 +48,7 @@ pub struct RoomState {
     /// Came back from its log and has not gone on yet.
     is_restored: bool,
     /// Who was connected when the room went down.
-    cut_off: Vec<PlayerId>,
+    cut_off: EcoVec<PlayerId>,
     seq: u64,
     document: Document,
     seats: Seats,
@@ -74,7 +76,7 @@ pub struct RoomState {
     begun_ms: u64,
     keys: Keys,
     /// Patches of the logic that were not appended; see [`RoomState::take_refused_patches`].
-    refused_patches: u64,
+    refused_patches: u32,
 }
 
 impl RoomState {
@@ -93,7 +95,7 @@ impl RoomState {
             epoch: epoch.into(),
             lineage: Lineage::new(fastrand::u64(..)),
             is_restored: false,
-            cut_off: Vec::new(),
+            cut_off: EcoVec::new(),
             seq: 0,
             document: Document::new(&logic.initial_state(), config.room.max_state_bytes),
             seats: Seats::new(config.room.reconnect_grace),

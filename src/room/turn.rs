@@ -66,7 +66,7 @@ pub struct Turn<'a> {
     pub(super) request: Option<&'a Patch>,
     /// What all patches of the turn add to the state at most.
     pub(super) patch_bytes: usize,
-    pub(super) refused_patches: &'a mut u64,
+    pub(super) refused_patches: &'a mut u32,
     pub(super) now_ms: u64,
     pub(super) random: &'a mut fastrand::Rng,
     pub(super) emissions: &'a mut Vec<Emission>,

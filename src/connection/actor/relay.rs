@@ -66,7 +66,7 @@ impl Connection {
             outbox: &self.outbox,
             name: guest.name.as_deref(),
             role: &guest.role,
-            address: limit_key(self.address),
+            address: limit_key(*self.machine.address()),
             session,
             seen,
             query: query.as_deref(),
@@ -75,7 +75,7 @@ impl Connection {
         match branch.enter(&visit) {
             Ok(Entered { handle, verdict }) => {
                 self.traffic.max_message_bytes.set(branch.max_message_bytes());
-                self.place = Some(Place::Proxy(handle));
+                self.place = Some(Place::Proxy(Box::new(handle)));
                 self.machine.has_replaced();
                 self.established = true;
                 let fields = SecurityFields {

@@ -46,7 +46,7 @@ impl Connection {
     ) {
         let Target::Seat { game, player } = self.machine.target().clone() else { return };
         let (local, connection, outbox) = (self.local.clone(), self.number, self.outbox.clone());
-        let (address, must_replace) = (limit_key(self.address), self.machine.must_replace());
+        let (address, must_replace) = (limit_key(*self.machine.address()), self.machine.must_replace());
         let (name, wants_names) = (self.machine.name().cloned(), self.machine.wants_names());
         let seated = player.clone();
         let joining = async move {

@@ -22,7 +22,7 @@ impl Machine {
 
     /// The end of a connection that is over a limit and takes nobody's place.
     pub fn refuse_over_limit(&self) -> Step {
-        let message = self.over_limit.as_ref().map_or_else(String::new, Refusal::message);
+        let message = self.over_limit.as_deref().map_or_else(String::new, Refusal::message);
         self.close(Cause::ConnectionLimit, Cause::ConnectionLimit.name(), &message)
     }
 

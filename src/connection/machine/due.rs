@@ -13,8 +13,8 @@ use crate::{
 impl Machine {
     /// Something may be due. Call until it returns `Step::Nothing`.
     pub fn tick(&mut self, now: Now) -> Step {
-        if let Phase::Waiting { deadline, .. } = &self.phase
-            && *deadline <= now.instant
+        if let Phase::Waiting(waiting) = &self.phase
+            && waiting.deadline <= now.instant
         {
             if self.must_replace() {
                 return self.refuse_over_limit();
@@ -22,8 +22,8 @@ impl Machine {
             let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
             return self.close(Cause::AuthTimeout, "auth_timeout", message);
         }
-        if let Phase::Waiting { hint_at, .. } = &mut self.phase
-            && hint_at.take_if(|at| *at <= now.instant).is_some()
+        if let Phase::Waiting(waiting) = &mut self.phase
+            && waiting.hint_at.take_if(|at| *at <= now.instant).is_some()
         {
             return self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
         }
@@ -36,14 +36,14 @@ impl Machine {
                 return Step::Reply(json_frame(|out| ServerFrame::TokenExpiring { in_ms }.write(out)));
             }
         }
-        if self.heartbeat.is_dead(now.instant) {
+        if self.heartbeat.is_dead(self.rhythm(), now.instant) {
             return self.close(
                 Cause::HeartbeatTimeout,
                 "heartbeat_timeout",
                 "no frame within WS_PING_TIMEOUT of a ping",
             );
         }
-        if self.heartbeat.ping_is_due(now.instant) {
+        if self.heartbeat.ping_is_due(self.rhythm(), now.instant) {
             // It comes back in the pong, so that nothing has to be remembered.
             let sent_us = clock::since_start(now.instant).as_micros() as u64;
             let ping = frame::ping(&sent_us.to_be_bytes());
@@ -59,9 +59,9 @@ impl Machine {
 
     /// When [`Machine::tick`] is needed next.
     pub fn next_deadline(&self, now: Now) -> Instant {
-        let mut due = self.heartbeat.next_deadline();
-        if let Phase::Waiting { deadline, hint_at, .. } = &self.phase {
-            due = due.min(hint_at.unwrap_or(*deadline)).min(*deadline);
+        let mut due = self.heartbeat.next_deadline(self.rhythm());
+        if let Phase::Waiting(waiting) = &self.phase {
+            due = due.min(waiting.hint_at.unwrap_or(waiting.deadline)).min(waiting.deadline);
         }
         if let Some(expiry) = &self.expiry {
             let at = expiry.announce_at.unwrap_or(expiry.at);

@@ -1,7 +1,7 @@
 //! Owns how a connection gets in: its token is judged, at once or when the issuer's keys have come, or replaced by another.
 //! Called by `machine` with what came with the handshake and with `auth` frames, and by the actor when keys have come.
 
-use super::{EXPIRY_WARNING_MS, Expiry, Judged, Machine, Phase, Step, claim};
+use super::{Credentials, EXPIRY_WARNING_MS, Expiry, Judged, Machine, Phase, Step, Waiting, claim};
 use crate::{
     clock::Now,
     connection::pass::{BadToken, Pass, Standing, Target, Unverified},
@@ -36,12 +36,12 @@ impl Machine {
             };
         }
         let enters = match &mut self.phase {
-            Phase::Waiting { credentials, .. } => {
+            Phase::Waiting(waiting) => {
                 // With a token only its own name counts; a bad one in the frame is still a mistake to be told of.
                 self.objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
                 // A relay is where the secret in the query led this connection; one in the frame comes too late for that.
-                let session = session.filter(|_| !self.target.is_raw()).or_else(|| credentials.session.take());
-                Some((session, seq.or(credentials.seen)))
+                let session = session.filter(|_| !self.target.is_raw()).or_else(|| waiting.credentials.session.take());
+                Some((session, seq.or(waiting.credentials.seen)))
             }
             Phase::Joined(_) => None,
         };
@@ -53,7 +53,7 @@ impl Machine {
         let timeout = self.terms.auth_timeout;
         // One over a limit may not hold its place for long.
         let until = now.instant + if self.must_replace() { timeout.min(claim::TIMEOUT) } else { timeout };
-        self.judge_token(Judged { token, enters, until }, now)
+        self.judge_token(Box::new(Judged { token, enters, until }), now)
     }
 
     /// The issuers' keys have changed, or the wait is over.
@@ -69,7 +69,7 @@ impl Machine {
         }
     }
 
-    fn judge_token(&mut self, judged: Judged, now: Now) -> Step {
+    fn judge_token(&mut self, judged: Box<Judged>, now: Now) -> Step {
         let asking = Asking { address: self.address, unix_secs: now.unix_ms / 1000, instant: now.instant };
         match self.target.verify(&self.terms, &judged.token, asking) {
             Ok(pass) => match judged.enters {
@@ -94,7 +94,8 @@ impl Machine {
             Err(Unverified::Pending { round }) => {
                 let until = judged.until;
                 if judged.enters.is_some() {
-                    self.phase = Phase::Waiting { deadline: until, hint_at: None, credentials: Box::default() };
+                    let waiting = Waiting { deadline: until, hint_at: None, credentials: Credentials::default() };
+                    self.phase = Phase::Waiting(Box::new(waiting));
                 }
                 self.judged = Some(judged);
                 Step::AwaitKeys { round, until }

@@ -158,3 +158,14 @@ proptest! {
 fn a_link_of_nested_objects_stays_small() {
     assert_eq!((size_of::<tree::Object>(), size_of::<tree::Field>()), (24, 24));
 }
+
+#[test]
+fn empty_documents_share_their_memory_until_a_patch_and_the_others_stay_empty() {
+    let (mut one, other) = (document(&json!({}), 1000), document(&json!({}), 1000));
+    let before = one.version().clone();
+    assert!(Rc::ptr_eq(&before, other.version()));
+    assert_eq!(one.merge(&patch(r#"{"a":1}"#), 1), Ok(()));
+    assert_eq!(one.merge(&patch(r#"{"b":2}"#), 2), Ok(()));
+    assert_eq!((text(&one), text(&other), before.text().get()), (r#"{"a":1,"b":2}"#, "{}", "{}"));
+    assert_eq!(text(&document(&json!({}), 1000)), "{}");
+}

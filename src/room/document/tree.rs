@@ -115,7 +115,7 @@ impl Default for Object {
 }
 
 impl Object {
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         match self {
             Self::Few(fields) => fields.len(),
             Self::Many(fields) => fields.len(),

@@ -62,7 +62,7 @@ impl RoomState {
     }
 
     /// How many patches of the logic were refused since this was asked last.
-    pub fn take_refused_patches(&mut self) -> u64 {
+    pub fn take_refused_patches(&mut self) -> u32 {
         std::mem::take(&mut self.refused_patches)
     }
 }
