@@ -4,7 +4,7 @@
 use innkeeper::{
     Innkeeper,
     config::{Config, Overrides},
-    protocol::PlayerId,
+    protocol::{PlayerId, number::whole},
     room::{Rejection, Request, RoomLogic, Turn},
 };
 use serde_json::json;
@@ -14,6 +14,8 @@ struct Counter;
 
 #[derive(serde::Deserialize)]
 struct Add {
+    /// Some clients write `1.0`.
+    #[serde(deserialize_with = "whole")]
     add: u64,
 }
 

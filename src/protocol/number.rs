@@ -1,6 +1,7 @@
 //! Owns the reading of integers (N1): JSON knows one kind of number, and some clients write `1.0` for 1.
 //! Called for every integer of a frame, a query and an HTTP body.
 
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 
 use super::MAX_SAFE_INTEGER;
@@ -38,6 +39,24 @@ pub fn integer(raw: &RawValue) -> Option<u64> {
 /// The integer that a value of a query is, written as in JSON.
 pub fn integer_in_query(text: &str) -> Option<u64> {
     integer(serde_json::from_str(text).ok()?)
+}
+
+/// For a field of a logic's own messages: `#[serde(deserialize_with = "whole")]`.
+///
+/// # Errors
+/// It is no integer from 0 to 2^53-1.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    integer(&raw).ok_or_else(|| D::Error::custom("an integer from 0 to 2^53-1"))
+}
+
+/// As [`whole`], for a field that may be absent or `null`: `#[serde(default, deserialize_with = "optional_whole")]`.
+///
+/// # Errors
+/// As [`whole`].
+pub fn optional_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    raw.map(|raw| integer(&raw).ok_or_else(|| D::Error::custom("an integer from 0 to 2^53-1"))).transpose()
 }
 
 #[cfg(test)]

@@ -26,10 +26,8 @@ pub struct Table;
 #[derive(Deserialize)]
 struct Say {
     chat: Option<String>,
-    #[serde(default)]
-    sit: bool,
-    #[serde(default)]
-    stand: bool,
+    sit: Option<bool>,
+    stand: Option<bool>,
 }
 
 impl RoomLogic for Table {
@@ -56,7 +54,7 @@ impl RoomLogic for Table {
                 turn.patch(json!({ "chat": patch }))?;
                 Ok(())
             }
-            Some(Say { sit: true, .. }) => {
+            Some(Say { sit: Some(true), .. }) => {
                 let marks = &turn.state()["marks"];
                 if ["X", "O"].iter().all(|mark| !marks[mark].is_null() && marks[mark] != request.from.as_str()) {
                     return Err(Rejection::new("illegal_move", "both seats are taken"));
@@ -64,7 +62,7 @@ impl RoomLogic for Table {
                 TicTacToe.join(turn, &request.from);
                 Ok(())
             }
-            Some(Say { stand: true, .. }) => {
+            Some(Say { stand: Some(true), .. }) => {
                 TicTacToe.leave(turn, &request.from);
                 Ok(())
             }

@@ -8,7 +8,7 @@ use super::{
     logic::{Rejection, Request, RoomLogic},
     turn::Turn,
 };
-use crate::protocol::PlayerId;
+use crate::protocol::{PlayerId, number::optional_whole};
 
 /// The eight ways to win, as cells 0 to 8, row by row.
 const LINES: [[usize; 3]; 8] = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]];
@@ -19,10 +19,9 @@ pub struct TicTacToe;
 /// What a player sends: `{"move":0..8}`, or `{"restart":true}` when the game is over.
 #[derive(Deserialize)]
 struct Play {
-    #[serde(rename = "move")]
-    cell: Option<usize>,
-    #[serde(default)]
-    restart: bool,
+    #[serde(rename = "move", default, deserialize_with = "optional_whole")]
+    cell: Option<u64>,
+    restart: Option<bool>,
 }
 
 fn illegal(message: &str) -> Rejection {
@@ -76,7 +75,7 @@ impl RoomLogic for TicTacToe {
         let state = turn.state();
         let mark = mark_of(state, &request.from).ok_or_else(|| illegal("you are watching: both marks are taken"))?;
         let over = !state["winner"].is_null();
-        if play.restart {
+        if play.restart == Some(true) {
             if !over {
                 return Err(illegal("the game is not over"));
             }
@@ -84,7 +83,7 @@ impl RoomLogic for TicTacToe {
             turn.patch(json!({ "board": fresh["board"], "turn": "X", "winner": null }))?;
             return Ok(());
         }
-        let cell = play.cell.filter(|cell| *cell < 9).ok_or_else(|| illegal("move is a cell from 0 to 8"))?;
+        let cell = play.cell.filter(|cell| *cell < 9).ok_or_else(|| illegal("move is a cell from 0 to 8"))? as usize;
         if over {
             return Err(illegal("the game is over; send {\"restart\":true}"));
         }

@@ -51,6 +51,24 @@ fn tic_tac_toe_is_played_to_a_win_and_a_third_player_watches() {
 }
 
 #[test]
+fn n1_a_move_may_be_written_with_a_zero_fraction_and_null_beside_it() {
+    let server = Server::start(&[]);
+    for game in ["tic-tac-toe-1", "demo-table-1"] {
+        let mut alice = server.connect(&format!("/ws/{game}/alice")).welcomed();
+        if game == "demo-table-1" {
+            alice.send_text(r#"{"type":"send","id":1,"data":{"sit":true,"stand":null,"chat":null}}"#);
+        }
+        alice.until(|frame| frame["patch"]["marks"]["X"] == "alice");
+        alice.send_text(r#"{"type":"send","id":2,"data":{"move":4.0,"restart":null}}"#);
+        let board = alice.until(|frame| frame["patch"]["board"].is_array());
+        assert_eq!(board["patch"]["board"][4], "X");
+        alice.drain();
+        alice.send_text(r#"{"type":"send","id":3,"data":{"move":4.5}}"#);
+        assert_eq!(alice.until_type("error")["code"], "illegal_move");
+    }
+}
+
+#[test]
 fn the_demos_table_keeps_chat_strokes_and_game_apart_on_one_connection() {
     let server = Server::start(&[]);
     let mut alice = server.connect("/ws/demo-table-1/alice").welcomed();
@@ -162,7 +180,7 @@ fn a_program_of_ones_own_brings_its_own_rules() {
     let seen = alice.drain();
     assert_eq!(seen.len(), 1, "what the rules say to bob is not for alice: {seen:?}");
     for id in 1..=3 {
-        alice.send(&json!({"type": "send", "id": id, "data": {"add": 3}}));
+        alice.send(&json!({"type": "send", "id": id, "data": {"add": 3.0}}));
     }
     alice.send(&json!({"type": "send", "id": 4, "data": {"add": 4}}));
     assert_eq!(alice.until_type("error")["code"], "illegal_move");
