@@ -7,7 +7,11 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -21,6 +25,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// When the process was started.
     pub started: Instant,
+    /// Lines that it has logged so far.
+    pub log_lines: Arc<AtomicU64>,
 }
 
 /// CPU seconds since the start, in user and system mode.
@@ -38,11 +44,7 @@ impl Server {
     /// When it does not listen in time.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
         // Nobody is refused, pinged or forgotten while something is measured.
-        const SETTINGS: &[(&str, &str)] = &[
-            ("HOST", "127.0.0.1"),
-            ("PORT", "0"),
-            ("CONFIG_FILE", ""),
-            ("LOG_FORMAT", "json"),
+        const OPEN: &[(&str, &str)] = &[
             ("MAX_CONNECTIONS_PER_IP", "100000"),
             ("MAX_ROOMS", "100000000"),
             ("MAX_ROOMS_PER_ADDRESS", "100000000"),
@@ -56,6 +58,17 @@ impl Server {
             ("RECONNECT_GRACE", "3600"),
             ("ROOM_LINGER", "3600"),
         ];
+        let settings: Vec<_> = OPEN.iter().chain(settings).copied().collect();
+        Self::start_with_defaults(&settings)
+    }
+
+    /// Starts it with these settings and the defaults of all others, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not listen in time.
+    pub fn start_with_defaults(settings: &[(&str, &str)]) -> io::Result<Self> {
+        const SETTINGS: &[(&str, &str)] =
+            &[("HOST", "127.0.0.1"), ("PORT", "0"), ("CONFIG_FILE", ""), ("LOG_FORMAT", "json")];
         let started = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_innkeeper"))
             .env_clear()
@@ -67,9 +80,12 @@ impl Server {
             .spawn()?;
         let log = child.stdout.take().ok_or_else(|| io::Error::other("no stdout"))?;
         let (found, port) = mpsc::channel();
+        let log_lines = Arc::new(AtomicU64::new(0));
+        let lines = log_lines.clone();
         // Reads on to the end: a full pipe would stop the server.
         thread::spawn(move || {
             for line in BufReader::new(log).lines().map_while(Result::ok) {
+                lines.fetch_add(1, Ordering::Relaxed);
                 if let Some(port) = listening_port(&line) {
                     let _ = found.send(port);
                 }
@@ -78,7 +94,7 @@ impl Server {
                 }
             }
         });
-        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), started };
+        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), started, log_lines };
         let port = port.recv_timeout(START_TIMEOUT).map_err(|_| io::Error::other("the server does not listen"))?;
         server.address.set_port(port);
         Ok(server)
@@ -104,10 +120,22 @@ impl Server {
     /// # Errors
     /// Where there is no `/proc`, or the server has died.
     pub fn resident_bytes(&self) -> io::Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// `VmHWM` in bytes: the most that was ever resident.
+    ///
+    /// # Errors
+    /// Where there is no `/proc`, or the server has died.
+    pub fn peak_bytes(&self) -> io::Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next());
         let kibibytes: Option<u64> = kibibytes.and_then(|text| text.parse().ok());
-        kibibytes.map(|size| size * 1024).ok_or_else(|| io::Error::other("no VmRSS"))
+        kibibytes.map(|size| size * 1024).ok_or_else(|| io::Error::other(format!("no {field}")))
     }
 }
 

@@ -166,7 +166,8 @@ fn walk(rest: &mut Vec<u8>, chunk: &[u8], take: &mut impl FnMut(&[u8])) {
     rest.extend_from_slice(bytes);
 }
 
-fn frame_size(bytes: &[u8]) -> Option<(usize, usize)> {
+/// The lengths of a server's frame's header and payload, once the header is there.
+pub fn frame_size(bytes: &[u8]) -> Option<(usize, usize)> {
     match *bytes.get(1)? {
         126 => Some((4, usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)))),
         127 => Some((10, usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)).ok()?)),
