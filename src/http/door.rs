@@ -147,7 +147,7 @@ impl Door {
     pub(super) fn turn_away(&self, socket: TcpStream) {
         const REASON: &str = "this address holds MAX_SOCKETS_PER_IP sockets and waits for answers on all of them";
         self.metrics.refused("socket_limit");
-        let peer = peer_address(socket.peer_addr().ok());
+        let peer = address::client_address(peer_address(socket.peer_addr().ok()), None);
         let fields = SecurityFields { address: Some(&peer), reason: Some(REASON), ..SecurityFields::default() };
         security(&self.logger, "HTTP_CONNECTION_BLOCKED_SOCKET_LIMIT", &fields);
         let answer = response(429, "Retry-After: 1\r\n", &error_body("socket_limit", REASON));
