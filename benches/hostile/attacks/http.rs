@@ -138,7 +138,14 @@ pub fn idle(stage: &mut Stage) -> io::Result<()> {
         }
     }
     paced(stage.until, 2.0, || {});
-    stage.got.add("held", held.len() as u64);
+    // Those that the server has not closed meanwhile.
+    let is_open = |stream: &mut TcpStream| match stream.set_nonblocking(true).and_then(|()| stream.read(&mut [0; 4096]))
+    {
+        Ok(bytes) => bytes > 0,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    };
+    let open = held.iter_mut().filter_map(|stream| is_open(stream).then_some(())).count();
+    stage.got.add("held", open as u64);
     Ok(())
 }
 
