@@ -5,6 +5,7 @@ use std::{
     io,
     io::Write as _,
     net::{TcpListener, TcpStream},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     thread,
 };
 
@@ -18,6 +19,10 @@ use super::super::{
 /// Values in one frame of the upstream.
 const BURST: usize = 5000;
 const TOPIC: &str = "T.O:SPY251219C00650000";
+
+/// What the upstream's threads did: connections of the server, and what they took.
+static DIALS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
 
 /// Ten subscribers that take a hundred new names each time and give them back.
 ///
@@ -56,6 +61,7 @@ fn serve(listener: &TcpListener, speak: fn(WebSocket<TcpStream>) -> tungstenite:
     let listener = listener.try_clone()?;
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
+            DIALS.fetch_add(1, Relaxed);
             thread::spawn(move || tungstenite::accept(stream).map(speak).is_ok());
         }
     });
@@ -70,6 +76,7 @@ pub fn pings(stage: &mut Stage) -> io::Result<()> {
         let ping = [vec![0x89, 125], vec![b'a'; 125]].concat().repeat(500);
         loop {
             socket.get_mut().write_all(&ping)?;
+            BYTES.fetch_add(ping.len() as u64, Relaxed);
         }
     })?;
     let mut peer = subscribe(stage, "/ws/kraken", "trade:BTC/USD");
@@ -78,6 +85,7 @@ pub fn pings(stage: &mut Stage) -> io::Result<()> {
             peer = None;
         }
     });
+    tell(stage);
     Ok(())
 }
 
@@ -97,7 +105,13 @@ pub fn bursts(stage: &mut Stage) -> io::Result<()> {
             reader = None;
         }
     });
+    tell(stage);
     Ok(())
+}
+
+fn tell(stage: &mut Stage) {
+    stage.got.add("dials", DIALS.load(Relaxed));
+    stage.got.add("KiB taken", BYTES.load(Relaxed) / 1024);
 }
 
 /// Speaks as Massive does: agrees to everything, then four frames a second of many values each.
@@ -115,6 +129,7 @@ fn massive(mut socket: WebSocket<TcpStream>) -> tungstenite::Result<()> {
     let burst = format!("[{}]", trades.join(","));
     loop {
         socket.send(Message::text(burst.as_str()))?;
+        BYTES.fetch_add(burst.len() as u64, Relaxed);
         thread::sleep(std::time::Duration::from_millis(250));
     }
 }
