@@ -26,7 +26,7 @@ pub const ALL: &[Attack] = &[
     plain("control: frames to a socket that only reads", control::frames),
     plain("`to` lists of unknown names", rooms::unknown_names),
     plain("`to` lists of one name repeated", rooms::repeated_name),
-    plain("state of 32,000 small objects", rooms::small_objects),
+    plain("state of 28,000 small objects", rooms::small_objects),
     plain("patches refused at the bound of the state", rooms::refused_patches),
     plain("patches accepted at the bound of the state", rooms::accepted_patches),
     plain("rooms filled and left", rooms::filled_rooms),
