@@ -1,5 +1,6 @@
 //! Owns the benchmark of hostile load: what one address takes of the memory and time of others, at default settings.
-//! Called by `cargo bench --bench hostile [-- part of an attack's name]`; BENCH_QUICK=1 and BENCH_ROUNDS=n are heard.
+//! Called by `cargo bench --bench hostile [-- part of an attack's name]`; BENCH_QUICK=1, BENCH_ROUNDS=n and
+//! BENCH_DIR=where to keep the stores are heard.
 //!
 //! Each row has a fresh server, a neighbour in eight rooms (so that every shard has some), and an attacker: a process of
 //! its own, with one thread, at one address. The controls send bytes to a socket that only reads: what they delay is

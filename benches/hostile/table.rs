@@ -2,8 +2,7 @@
 //! Called by `main`, once for each attack and round.
 
 use std::{
-    io,
-    path::Path,
+    env, io,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -38,7 +37,9 @@ pub async fn row(attack: &Attack, quiet: Duration, hostile: Duration) -> io::Res
 }
 
 async fn measure(attack: &Attack, quiet: Duration, hostile: Duration) -> io::Result<String> {
-    let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    // Not the system's directory for temporary files: that may be memory, and flushing it free.
+    let parent = env::var_os("BENCH_DIR").unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").into());
+    let directory = tempfile::tempdir_in(parent)?;
     let data = directory.path().to_str().ok_or_else(|| io::Error::other("a path that is not UTF-8"))?;
     let mut attacker = Attacker::start(attack.name)?;
     let port = attacker.port.to_string();
