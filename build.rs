@@ -36,7 +36,7 @@ pub fn table(dist: &Path, out: &Path) -> io::Result<String> {
         fs::write(&copy, &bytes)?;
         let (content_type, etag) = (content_type(&path), format!("\"{:016x}\"", fnv1a(&bytes)));
         text.push_str(&format!(
-            "    Page {{ path: {path:?}, content_type: {content_type:?}, etag: {etag:?}, bytes: include_bytes!({:?}) }},\n",
+            "    PageFile {{ path: {path:?}, content_type: {content_type:?}, etag: {etag:?}, bytes: include_bytes!({:?}) }},\n",
             copy.display().to_string()
         ));
     }

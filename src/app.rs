@@ -31,14 +31,14 @@ use self::{
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports, Problem, ProxyConfig},
     connection::Terms,
-    gate::{Operators, Rooms, Tokens},
-    http::{self, Door, Duty, Entrance, Site},
+    gate::{Operators, RoomPermits, Tokens},
+    http::{self, Admission, Duty, Entrance, Site},
     hub::ServerFeed,
     observe::{log, metrics::Metrics, report},
     protocol::GameId,
     proxy::ProxyPlan,
     registry::{
-        Phase, Registry, Shard, ShardPlan,
+        Registry, ServerPhase, Shard, ShardPlan,
         messages::{AttachShards, Drain},
         shard::Events,
     },
@@ -172,7 +172,7 @@ async fn serve(
         warn!(logger, "{name} {message}"; "setting" => name);
     }
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-    let (phase, phase_seen) = watch::channel(Phase::Starting);
+    let (phase, phase_seen) = watch::channel(ServerPhase::Starting);
     let phase = Arc::new(phase);
     // First the store: a port that is bound while another process still has the directory would answer nobody.
     let journal = tokio::select! {
@@ -195,7 +195,7 @@ async fn serve(
         move || ServerFeed::new(numbers.clone(), recent.clone(), env!("CARGO_PKG_VERSION"), started, has_store);
     let hubs = start_hubs(&config, &metrics, &logger, &dialer, journal.as_ref(), server_feed)?;
     let proxies = proxies(&config, &dialer, &metrics, &logger)?;
-    let rooms = Rooms::new(config.room.max_rooms, config.room.max_rooms_per_address);
+    let rooms = RoomPermits::new(config.room.max_rooms, config.room.max_rooms_per_address);
     let ledger = Ledger::new(config.room.history_total_bytes, metrics.clone());
     let plan = |registry| ShardPlan {
         config: config.clone(),
@@ -211,7 +211,7 @@ async fn serve(
         rooms: rooms.clone(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
-    let door = Door {
+    let door = Admission {
         config: config.clone(),
         registry: registry.clone(),
         logger: logger.clone(),
@@ -249,7 +249,7 @@ async fn serve(
     let server = server.run();
     let handle = server.handle();
     actix_rt::spawn(server);
-    phase.send_replace(Phase::Ready);
+    phase.send_replace(ServerPhase::Ready);
 
     let signal = signals.first().await;
     info!(logger, "draining"; "signal" => signal, "connections" => metrics.connections.get());
@@ -299,7 +299,7 @@ fn start_actors(
     config: &Arc<Config>,
     metrics: &Arc<Metrics>,
     logger: &Logger,
-    phase: &Arc<watch::Sender<Phase>>,
+    phase: &Arc<watch::Sender<ServerPhase>>,
 ) -> Result<(Addr<Registry>, Vec<Addr<Shard>>), StartError> {
     let mut shards = Vec::with_capacity(config.shards);
     let registry = Registry::create(|context| {

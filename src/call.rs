@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     config::{AuthMode, Config, Ports, Secret},
-    token::{Claims, mint},
+    token::{MintedClaims, mint},
     whereabouts,
 };
 
@@ -157,8 +157,12 @@ fn key(config: &Config, is_here: bool) -> Result<Option<Secret>, CallError> {
             // An issuer makes the tokens; the server says what it needs.
             return Ok(None);
         }
-        let claims =
-            Claims { player: "operator".into(), role: Some("admin".into()), ttl: TOKEN_TTL, ..Claims::default() };
+        let claims = MintedClaims {
+            player: "operator".into(),
+            role: Some("admin".into()),
+            ttl: TOKEN_TTL,
+            ..MintedClaims::default()
+        };
         return mint(config, &claims, SystemTime::now())
             .map(|token| Some(Secret::new(token)))
             .map_err(CallError::Usage);

@@ -26,4 +26,4 @@ mod ws;
 pub use app::{Innkeeper, StartError};
 pub use call::{Call, CallError, call};
 pub use inspect::{InspectError, Inspection, inspect};
-pub use token::{Claims, mint, parse_ttl};
+pub use token::{MintedClaims, mint, parse_ttl};

@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use innkeeper::{
-    Call, CallError, Claims, Innkeeper, InspectError, Inspection, StartError, call,
+    Call, CallError, Innkeeper, InspectError, Inspection, MintedClaims, StartError, call,
     config::{Config, Overrides},
     inspect, mint, parse_ttl,
     store::EmbeddedStore,
@@ -41,7 +41,7 @@ enum Command {
         #[arg(long, global = true)]
         data_dir: Option<PathBuf>,
         #[command(subcommand)]
-        what: Rooms,
+        what: RoomsCommand,
     },
     /// Ask the running server: finds its port and its key, prints the answer's body
     ///
@@ -87,7 +87,7 @@ enum Command {
 }
 
 #[derive(Subcommand)]
-enum Rooms {
+enum RoomsCommand {
     /// One line for each room
     List,
     /// One room as JSON: epoch, seq, players, state
@@ -121,7 +121,7 @@ fn main() -> ExitCode {
             return api(&config, &Call { method, path, body, headers, url });
         }
         Some(Command::Token { player, games, hubs, proxies, role, name, ttl }) => {
-            return token(&config, &Claims { player, games, hubs, proxies, role, name, ttl });
+            return token(&config, &MintedClaims { player, games, hubs, proxies, role, name, ttl });
         }
     }
     match Innkeeper::new(config).run() {
@@ -136,12 +136,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn rooms(data_dir: PathBuf, what: Rooms) -> ExitCode {
+fn rooms(data_dir: PathBuf, what: RoomsCommand) -> ExitCode {
     let inspection = match what {
-        Rooms::List => Inspection::List,
-        Rooms::Show { game } => Inspection::Show(game),
-        Rooms::Export { game } => Inspection::Export(game),
-        Rooms::Verify => Inspection::Verify,
+        RoomsCommand::List => Inspection::List,
+        RoomsCommand::Show { game } => Inspection::Show(game),
+        RoomsCommand::Export { game } => Inspection::Export(game),
+        RoomsCommand::Verify => Inspection::Verify,
     };
     let inspected = EmbeddedStore::open_existing(&data_dir)
         .map_err(|error| InspectError::Store(error.to_string()))
@@ -174,7 +174,7 @@ fn api(config: &Config, asked: &Call) -> ExitCode {
     }
 }
 
-fn token(config: &Config, claims: &Claims) -> ExitCode {
+fn token(config: &Config, claims: &MintedClaims) -> ExitCode {
     match mint(config, claims, SystemTime::now()) {
         Ok(token) => match writeln!(io::stdout(), "{token}") {
             Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use crate::{
 
 /// What a token says (A11).
 #[derive(Debug, Clone, Default)]
-pub struct Claims {
+pub struct MintedClaims {
     pub player: String,
     /// Games, hubs and proxies that it admits; empty: it says nothing of them.
     pub games: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Claims {
 ///
 /// # Errors
 /// A sentence for people: no secret to sign with, or a claim that no server accepts.
-pub fn mint(config: &Config, claims: &Claims, now: SystemTime) -> Result<String, String> {
+pub fn mint(config: &Config, claims: &MintedClaims, now: SystemTime) -> Result<String, String> {
     let unset = || "tokens are signed with JWT_SECRET, which is unset; set it as the server has it".to_owned();
     let AuthMode::Jwt(settings) = &config.gate.auth.mode else { return Err(unset()) };
     let secret = settings.secret.as_ref().ok_or_else(unset)?;

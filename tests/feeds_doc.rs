@@ -3,13 +3,13 @@
 
 use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
 
-use innkeeper::config::{Config, Overrides, Source, feeds::VARIABLES, table::SETTINGS};
+use innkeeper::config::{Config, Overrides, VariableSource, feeds::VARIABLES, table::SETTINGS};
 
 /// An environment in which every key is set and nothing else; it keeps what it was asked for.
 #[derive(Default)]
 struct Keys(RefCell<BTreeSet<String>>);
 
-impl Source for Keys {
+impl VariableSource for Keys {
     fn get(&self, name: &str) -> Option<String> {
         self.0.borrow_mut().insert(name.to_owned());
         // X5: without tokens, proxies with a key would be off.

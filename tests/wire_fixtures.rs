@@ -6,8 +6,8 @@ use std::{fs, path::Path};
 use innkeeper::protocol::{
     ClientFrame, Dialect, DisplayName, GameId, PlayerId, RawJson, ServerFrame, Topic,
     server::{
-        Change, Heartbeat, LeftReason, Status, Verdict, Welcome, named_players_map, players_map, write_message,
-        write_named, write_patch, write_pong, write_volatile,
+        HeartbeatTerms, LeftReason, PresenceChange, Status, Verdict, Welcome, named_players_map, players_map,
+        write_message, write_named, write_patch, write_pong, write_volatile,
     },
 };
 use serde_json::{Value, json, value::to_raw_value};
@@ -128,10 +128,10 @@ fn written(frame: &Value) -> Vec<u8> {
         "pong" => write_pong(&mut out, frame.get("nonce").map(|_| raw("nonce")).as_ref(), need("time")),
         "presence" => {
             let status = text("status").map(|status| match status {
-                "joined" => Change::Joined,
-                "away" => Change::Away,
-                "back" => Change::Back,
-                "left" => Change::Left,
+                "joined" => PresenceChange::Joined,
+                "away" => PresenceChange::Away,
+                "back" => PresenceChange::Back,
+                "left" => PresenceChange::Left,
                 other => panic!("no status: {other}"),
             });
             let reason = text("reason").map(|reason| match reason {
@@ -215,7 +215,7 @@ fn welcome(frame: &Value, out: &mut Vec<u8>) {
         last_id: number(&frame["last_id"]),
         players: &players,
         player_count: frame.get("player_count").map(|count| number(count) as usize),
-        heartbeat: Heartbeat {
+        heartbeat: HeartbeatTerms {
             interval_ms: number(&frame["heartbeat"]["interval_ms"]),
             timeout_ms: number(&frame["heartbeat"]["timeout_ms"]),
         },

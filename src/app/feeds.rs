@@ -12,7 +12,7 @@ use crate::{
         Config, Durability, HubConfig,
         feeds::{TopicAccess, TopicPattern},
     },
-    hub::{BusHome, HubHandle, HubPlan, Origin, ServerFeed, UpstreamPlan},
+    hub::{BusHome, HubHandle, HubPlan, ServerFeed, SourceFactory, UpstreamPlan},
     observe::metrics::Metrics,
     protocol::HubId,
     registry::Hubs,
@@ -42,7 +42,7 @@ pub(super) fn start_hubs(
     let kept = journal.filter(|_| durability != Durability::Memory).cloned();
     let buses = BusHome::new(kept, durability == Durability::Sync);
     let desk = HubId::server();
-    let polled = Origin::Polled(Box::new(move || Box::new(server_feed())));
+    let polled = SourceFactory::Polled(Box::new(move || Box::new(server_feed())));
     let mut hubs = BTreeMap::from([(desk.clone(), Ok(start(&desk, desk_config(), polled)))]);
     let mut off_hubs = BTreeMap::<&str, Vec<&str>>::new();
     for config in &config.hubs {
@@ -54,10 +54,10 @@ pub(super) fn start_hubs(
                 metrics.hub(id.as_str(), &config.provider, false);
                 Err(off.clone())
             }
-            (None, None) => Ok(start(&id, config.clone(), Origin::Bus(buses.clone()))),
+            (None, None) => Ok(start(&id, config.clone(), SourceFactory::Bus(buses.clone()))),
             (None, Some(feed)) => {
                 let (feed, dialer, permits) = (Arc::new(feed.clone()), dialer.clone(), permits.clone());
-                Ok(start(&id, config.clone(), Origin::Upstream(UpstreamPlan { feed, dialer, permits })))
+                Ok(start(&id, config.clone(), SourceFactory::Upstream(UpstreamPlan { feed, dialer, permits })))
             }
         };
         if hubs.insert(id, hub).is_some() {

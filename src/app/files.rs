@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use slog::{Logger, warn};
 
-use crate::{config::Config, http::Places, observe::metrics::Metrics};
+use crate::{config::Config, http::SocketPermits, observe::metrics::Metrics};
 
 /// A connection is an open file, and the usual soft limit is 1024: a server that is forgotten must not stop there.
 /// Returns how many files the process may open.
@@ -28,8 +28,8 @@ pub fn raise_file_limit(config: &Config, logger: &Logger) -> u64 {
 }
 
 /// Behind a proxy every socket comes from the proxy, which bounds its own clients.
-pub fn places(config: &Config, max_files: u64, metrics: &Arc<Metrics>) -> Places {
+pub fn places(config: &Config, max_files: u64, metrics: &Arc<Metrics>) -> SocketPermits {
     let gate = &config.gate;
     let max_per_address = if gate.client_ip_header.is_some() { usize::MAX } else { gate.max_sockets_per_ip };
-    Places::new(max_per_address, max_files, metrics.clone())
+    SocketPermits::new(max_per_address, max_files, metrics.clone())
 }

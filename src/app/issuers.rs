@@ -12,7 +12,7 @@ use tokio::{
 use super::StartError;
 use crate::{
     config::{AuthMode, Config, TokenConfig},
-    gate::{Key, Tokens},
+    gate::{Tokens, VerificationKey},
 };
 
 /// Between fetches that tokens ask for.
@@ -68,7 +68,7 @@ struct Issuer {
 
 impl Issuer {
     /// Notes and logs how a fetch went.
-    fn note(&mut self, result: &Result<Vec<Key>, String>, now: Instant, logger: &Logger) {
+    fn note(&mut self, result: &Result<Vec<VerificationKey>, String>, now: Instant, logger: &Logger) {
         match result {
             Ok(keys) => {
                 info!(logger, "fetched an issuer's keys"; "issuer" => shown(&self.url), "keys" => keys.len());
@@ -127,7 +127,7 @@ fn shown(url: &str) -> &str {
 }
 
 /// One attempt for each URL that is due, on a thread of its own: the client blocks.
-async fn fetch_all(due: Vec<Option<String>>) -> Vec<Option<Result<Vec<Key>, String>>> {
+async fn fetch_all(due: Vec<Option<String>>) -> Vec<Option<Result<Vec<VerificationKey>, String>>> {
     let begin = |url: String| {
         let (done, fetched) = oneshot::channel();
         let thread: io::Result<_> = thread::Builder::new().name("issuer-keys".into()).spawn(move || {
@@ -146,7 +146,7 @@ async fn fetch_all(due: Vec<Option<String>>) -> Vec<Option<Result<Vec<Key>, Stri
     results
 }
 
-fn fetch(url: &str) -> Result<Vec<Key>, String> {
+fn fetch(url: &str) -> Result<Vec<VerificationKey>, String> {
     // A redirect could lead off https.
     let mut agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0);
     if !url.starts_with("https://") {
@@ -159,7 +159,7 @@ fn fetch(url: &str) -> Result<Vec<Key>, String> {
         return Err(format!("it answers {}", answer.status()));
     }
     let text = answer.body_mut().with_config().limit(MAX_BYTES).read_to_string().map_err(|error| error.to_string())?;
-    Key::from_jwks(&text)
+    VerificationKey::from_jwks(&text)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     feeds::is_role,
     gate::Platform,
-    reader::Reader,
+    reader::SettingReader,
     secret::{Secret, is_quoted},
     table::{self, Setting},
 };
@@ -69,7 +69,7 @@ impl Default for TokenConfig {
     }
 }
 
-pub(super) fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthConfig {
+pub(super) fn auth(reader: &mut SettingReader<'_>, platform: Option<Platform>) -> AuthConfig {
     let off = reader.text(&table::AUTH).as_deref() == Some("off");
     let keys = [&table::JWT_SECRET, &table::JWT_JWKS_URL, &table::JWT_PUBLIC_KEY];
     let tokens = TokenConfig {
@@ -89,7 +89,7 @@ pub(super) fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthC
             let rules = [&table::JWT_AUDIENCE, &table::JWT_ISSUER, &table::JWT_ROLES];
             for setting in rules {
                 if reader.is_set(setting) {
-                    reader.complain(setting, "does nothing while JWT_SECRET is unset; set that, or unset this");
+                    reader.report(setting, "does nothing while JWT_SECRET is unset; set that, or unset this");
                 }
             }
             if let Some(platform) = platform.filter(|_| !off && !reader.is_bad(&table::AUTH)) {
@@ -98,12 +98,12 @@ pub(super) fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthC
                      set it, or JWT_JWKS_URL, or AUTH=off to run open on purpose",
                     platform.variable()
                 );
-                reader.complain(&table::JWT_SECRET, &message);
+                reader.report(&table::JWT_SECRET, &message);
             }
         }
         Some(key) if off => {
             let message = format!("is off, yet {} is set; unset one of them", key.name);
-            reader.complain(&table::AUTH, &message);
+            reader.report(&table::AUTH, &message);
         }
         Some(_) => {}
     }
@@ -116,7 +116,7 @@ pub(super) fn auth(reader: &mut Reader<'_>, platform: Option<Platform>) -> AuthC
 }
 
 /// A15.
-fn strong_secret(reader: &mut Reader<'_>, setting: &Setting, min_bytes: usize) -> Option<Secret> {
+fn strong_secret(reader: &mut SettingReader<'_>, setting: &Setting, min_bytes: usize) -> Option<Secret> {
     let secret = reader.secret(setting)?;
     let text = secret.expose();
     if is_quoted(text) {

@@ -4,7 +4,7 @@
 use super::{
     feeds::{VARIABLES, keys},
     foreign,
-    kind::Kind,
+    kind::SettingKind,
     table::{SETTINGS, Setting},
 };
 
@@ -89,7 +89,7 @@ pub fn feeds_reference() -> String {
         for key in group.keys {
             let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
             let what = match key.kind {
-                Kind::Flag => key.doc.to_owned(),
+                SettingKind::Flag => key.doc.to_owned(),
                 kind => format!("{} ({kind})", key.doc),
             };
             text.push_str(&format!("| `{}` | {default} | {} |\n", key.name, what.replace('|', "\\|")));
@@ -167,7 +167,7 @@ fn with_headings() -> impl Iterator<Item = (&'static Setting, Option<&'static st
 fn what(setting: &Setting) -> String {
     match setting.kind {
         // Everyone knows what these take.
-        Kind::Flag | Kind::Port => setting.doc.to_owned(),
+        SettingKind::Flag | SettingKind::Port => setting.doc.to_owned(),
         kind => format!("{} ({kind})", setting.doc),
     }
 }

@@ -10,9 +10,9 @@ use std::{
 use super::{
     foreign,
     problem::{Problems, shown},
-    source::Source,
+    source::VariableSource,
     table::{CONFIG_FILE, SETTINGS, Setting},
-    yaml::{self, Node},
+    yaml::{self, YamlNode},
 };
 
 const NAME: &str = "config.yaml";
@@ -20,7 +20,7 @@ pub(super) const HUBS: &str = "hubs";
 pub(super) const PROXIES: &str = "proxies";
 
 /// The text of the file that `CONFIG_FILE` names, or of ./config.yaml under `directory` if there is one.
-pub(super) fn read(source: &dyn Source, directory: &Path, problems: &mut Problems) -> Option<String> {
+pub(super) fn read(source: &dyn VariableSource, directory: &Path, problems: &mut Problems) -> Option<String> {
     let named = source.get(CONFIG_FILE.name).filter(|path| !path.trim().is_empty());
     let path = directory.join(named.as_deref().map_or(NAME, str::trim));
     match std::fs::read_to_string(&path) {
@@ -39,22 +39,22 @@ pub(super) fn read(source: &dyn Source, directory: &Path, problems: &mut Problem
 pub(super) struct File {
     /// One text per setting, by its name or alias in upper case.
     pub texts: HashMap<String, String>,
-    pub hubs: Option<Described>,
-    pub proxies: Option<Described>,
+    pub hubs: Option<DescriptionMap>,
+    pub proxies: Option<DescriptionMap>,
 }
 
 /// One of the two keys that are no settings, but maps of descriptions.
-pub(super) struct Described {
+pub(super) struct DescriptionMap {
     pub line: usize,
-    pub node: Node,
+    pub node: YamlNode,
 }
 
 pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
     let mut file = File::default();
     let entries = match yaml::read(yaml) {
-        Ok(Some(Node::Map(entries))) => entries,
+        Ok(Some(YamlNode::Map(entries))) => entries,
         Ok(None) => return file,
-        Ok(Some(Node::Text(text))) if text.is_empty() => return file,
+        Ok(Some(YamlNode::Text(text))) if text.is_empty() => return file,
         Ok(Some(_)) => {
             problems.add(NAME, "must be a map of settings, such as `port: 8080`");
             return file;
@@ -71,7 +71,7 @@ pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
             _ => None,
         };
         if let Some(described) = described {
-            if described.replace(Described { line, node }).is_some() {
+            if described.replace(DescriptionMap { line, node }).is_some() {
                 problems.add(NAME, format!("line {line}: {key} is there twice"));
             }
             continue;
@@ -80,7 +80,7 @@ pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
         let Some(setting) = SETTINGS.iter().find(|setting| {
             key == key.to_ascii_lowercase() && (setting.name == name || setting.aliases.contains(&name.as_str()))
         }) else {
-            foreign::complain(&key, line, &node, NAME, problems);
+            foreign::report_foreign(&key, line, &node, NAME, problems);
             continue;
         };
         if !setting.is_in_file() {
@@ -103,22 +103,22 @@ pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
 }
 
 /// What the value would be as a variable: lists and maps joined with commas.
-fn flatten(setting: &Setting, node: Node) -> Result<String, &'static str> {
+fn flatten(setting: &Setting, node: YamlNode) -> Result<String, &'static str> {
     let entries: Vec<String> = match node {
-        Node::Text(text) => return Ok(text),
-        Node::List(nodes) if setting.takes_list() => {
-            let texts = nodes.into_iter().map(|node| if let Node::Text(text) = node { Some(text) } else { None });
+        YamlNode::Text(text) => return Ok(text),
+        YamlNode::List(nodes) if setting.takes_list() => {
+            let texts = nodes.into_iter().map(|node| if let YamlNode::Text(text) = node { Some(text) } else { None });
             texts.collect::<Option<_>>().ok_or("holds more than texts")?
         }
-        Node::Map(entries) if setting.takes_map() => {
+        YamlNode::Map(entries) if setting.takes_map() => {
             let pairs = entries.into_iter().map(|(key, _, node)| match node {
-                Node::Text(text) => Some(format!("{key}={text}")),
+                YamlNode::Text(text) => Some(format!("{key}={text}")),
                 _ => None,
             });
             pairs.collect::<Option<_>>().ok_or("holds more than texts")?
         }
-        Node::List(_) => return Err("cannot be a list"),
-        Node::Map(_) => return Err("cannot be a map"),
+        YamlNode::List(_) => return Err("cannot be a list"),
+        YamlNode::Map(_) => return Err("cannot be a map"),
     };
     if entries.is_empty() {
         return Err("is empty; leave it out for the default");

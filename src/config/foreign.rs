@@ -5,7 +5,7 @@ use super::{
     feeds::{self, suggestion},
     problem::{Problems, shown},
     table::{SETTINGS, Setting},
-    yaml::Node,
+    yaml::YamlNode,
 };
 
 const PORTS: &str = "one PORT serves WebSocket and HTTP; WS_PORT and HTTP_PORT split them";
@@ -134,7 +134,7 @@ pub(super) fn variable(name: &str) -> Option<&'static str> {
 }
 
 /// Complains of a key of config.yaml that is no setting. When something below it is recognised, each key there is told.
-pub(super) fn complain(key: &str, line: usize, node: &Node, file: &str, problems: &mut Problems) {
+pub(super) fn report_foreign(key: &str, line: usize, node: &YamlNode, file: &str, problems: &mut Problems) {
     let mut leaves = Vec::new();
     collect(key.to_owned(), line, node, &mut leaves);
     if leaves.iter().all(|(path, _)| instead_of(path).is_none()) {
@@ -153,15 +153,15 @@ pub(super) fn complain(key: &str, line: usize, node: &Node, file: &str, problems
 
 /// What was meant by the keys of a map that stands where a setting has a text: `auth.secret` is `jwt_secret`. A key that
 /// is not recognised is not shown: it may be a secret that was written in braces.
-pub(super) fn meant(key: &str, node: &Node) -> Option<String> {
+pub(super) fn meant(key: &str, node: &YamlNode) -> Option<String> {
     let mut leaves = Vec::new();
     collect(key.to_owned(), 0, node, &mut leaves);
     leaves.iter().find_map(|(path, _)| Some(format!("for {path} {}", instead_of(path)?)))
 }
 
-fn collect(path: String, line: usize, node: &Node, leaves: &mut Vec<(String, usize)>) {
+fn collect(path: String, line: usize, node: &YamlNode, leaves: &mut Vec<(String, usize)>) {
     match node {
-        Node::Map(entries) if !entries.is_empty() => {
+        YamlNode::Map(entries) if !entries.is_empty() => {
             for (key, line, node) in entries {
                 collect(format!("{path}.{key}"), *line, node, leaves);
             }

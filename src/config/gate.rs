@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     auth::{AuthConfig, auth},
     origin::OriginPattern,
-    reader::Reader,
+    reader::SettingReader,
     table,
 };
 
@@ -48,7 +48,7 @@ pub struct GateConfig {
 }
 
 impl Platform {
-    pub(super) fn detect(reader: &Reader<'_>) -> Option<Self> {
+    pub(super) fn detect(reader: &SettingReader<'_>) -> Option<Self> {
         [Self::Railway, Self::Render, Self::Fly, Self::Heroku]
             .into_iter()
             .find(|platform| reader.has_variable(platform.variable()))
@@ -75,7 +75,7 @@ impl Platform {
     }
 }
 
-pub(super) fn gate(reader: &mut Reader<'_>, platform: Option<Platform>) -> GateConfig {
+pub(super) fn gate(reader: &mut SettingReader<'_>, platform: Option<Platform>) -> GateConfig {
     let switches = [&table::ENABLE_WS_PROXY, &table::WEBSOCKET_ENABLED].map(|s| (s.name, reader.flag(s)));
     let max_connections_per_ip = reader.number(&table::MAX_CONNECTIONS_PER_IP);
     GateConfig {

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 /// How a setting is written. Both bounds are inclusive.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum SettingKind {
     /// `true|false|1|0|yes|no|on|off`, in any case.
     Flag,
     /// A TCP port; 0 asks the system for a free one.
@@ -34,7 +34,7 @@ pub enum Kind {
 
 /// What a text means once its kind is known. Lists, pairs and secrets stay `Text` here.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(super) enum SettingValue {
     Flag(bool),
     Number(u64),
     Time(Duration),
@@ -42,30 +42,30 @@ pub(super) enum Value {
     Text(String),
 }
 
-impl Kind {
+impl SettingKind {
     /// Reads `text` (already trimmed, not empty). The error says what is wrong and leaves the value out.
-    pub(super) fn parse(&self, text: &str) -> Result<Value, &'static str> {
+    pub(super) fn parse(&self, text: &str) -> Result<SettingValue, &'static str> {
         match *self {
-            Self::Flag => parse_flag(text).map(Value::Flag).ok_or("is not a yes or a no"),
-            Self::Port => bounded(whole(text)?, 0, u64::from(u16::MAX)).map(Value::Number),
-            Self::Count { min, max } => bounded(whole(text)?, min, max).map(Value::Number),
-            Self::Bytes { min, max } => bounded(bytes(text)?, min, max).map(Value::Number),
+            Self::Flag => parse_flag(text).map(SettingValue::Flag).ok_or("is not a yes or a no"),
+            Self::Port => bounded(whole(text)?, 0, u64::from(u16::MAX)).map(SettingValue::Number),
+            Self::Count { min, max } => bounded(whole(text)?, min, max).map(SettingValue::Number),
+            Self::Bytes { min, max } => bounded(bytes(text)?, min, max).map(SettingValue::Number),
             Self::Millis { min, max } => {
-                bounded(whole(text)?, min, max).map(|millis| Value::Time(Duration::from_millis(millis)))
+                bounded(whole(text)?, min, max).map(|millis| SettingValue::Time(Duration::from_millis(millis)))
             }
-            Self::Seconds { min, max } => seconds(text, min, max).map(Value::Time),
-            Self::Decimal { min, max } => decimal(text, min, max, "is not a number").map(Value::Decimal),
+            Self::Seconds { min, max } => seconds(text, min, max).map(SettingValue::Time),
+            Self::Decimal { min, max } => decimal(text, min, max, "is not a number").map(SettingValue::Decimal),
             Self::Choice(words) => {
                 let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));
-                word.map(|word| Value::Text((*word).to_owned())).ok_or("is none of the allowed words")
+                word.map(|word| SettingValue::Text((*word).to_owned())).ok_or("is none of the allowed words")
             }
-            Self::Text(_) | Self::Secret(_) | Self::List(_) | Self::Pairs(_) => Ok(Value::Text(text.to_owned())),
+            Self::Text(_) | Self::Secret(_) | Self::List(_) | Self::Pairs(_) => Ok(SettingValue::Text(text.to_owned())),
         }
     }
 }
 
 /// What is allowed: for problems and for the documents.
-impl fmt::Display for Kind {
+impl fmt::Display for SettingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("true or false"),
@@ -148,9 +148,9 @@ mod tests {
 
     #[test]
     fn bytes_take_binary_suffixes_and_print_with_them() {
-        let kind = Kind::Bytes { min: 64, max: 16 * 1024 * 1024 };
-        assert_eq!(kind.parse("64k"), Ok(Value::Number(65_536)));
-        assert_eq!(kind.parse("1M"), Ok(Value::Number(1_048_576)));
+        let kind = SettingKind::Bytes { min: 64, max: 16 * 1024 * 1024 };
+        assert_eq!(kind.parse("64k"), Ok(SettingValue::Number(65_536)));
+        assert_eq!(kind.parse("1M"), Ok(SettingValue::Number(1_048_576)));
         assert_eq!(kind.parse("17m"), Err(OUT_OF_RANGE));
         assert_eq!(kind.parse("99999999999999999999"), Err(OUT_OF_RANGE));
         assert_eq!(kind.parse("18446744073709551615k"), Err(OUT_OF_RANGE));
@@ -162,9 +162,9 @@ mod tests {
 
     #[test]
     fn seconds_take_decimals_and_no_unit() {
-        let kind = Kind::Seconds { min: 0.01, max: 3600.0 };
-        assert_eq!(kind.parse("0.25"), Ok(Value::Time(Duration::from_millis(250))));
-        assert_eq!(kind.parse("30"), Ok(Value::Time(Duration::from_secs(30))));
+        let kind = SettingKind::Seconds { min: 0.01, max: 3600.0 };
+        assert_eq!(kind.parse("0.25"), Ok(SettingValue::Time(Duration::from_millis(250))));
+        assert_eq!(kind.parse("30"), Ok(SettingValue::Time(Duration::from_secs(30))));
         assert_eq!(kind.parse("0.001"), Err(OUT_OF_RANGE));
         for text in ["30s", "inf", "nan", "1e3", "-1", "1.2.3", "."] {
             assert_eq!(kind.parse(text), Err("is not a number of seconds"), "{text}");
@@ -175,11 +175,11 @@ mod tests {
     #[test]
     fn flags_and_choices_are_read_in_any_case() {
         for (text, flag) in [("true", true), ("0", false), ("YES", true), ("Off", false)] {
-            assert_eq!(Kind::Flag.parse(text), Ok(Value::Flag(flag)), "{text}");
+            assert_eq!(SettingKind::Flag.parse(text), Ok(SettingValue::Flag(flag)), "{text}");
         }
-        assert!(Kind::Flag.parse("2").is_err());
-        let kind = Kind::Choice(&["auto", "text", "json"]);
-        assert_eq!(kind.parse("JSON"), Ok(Value::Text("json".to_owned())));
+        assert!(SettingKind::Flag.parse("2").is_err());
+        let kind = SettingKind::Choice(&["auto", "text", "json"]);
+        assert_eq!(kind.parse("JSON"), Ok(SettingValue::Text("json".to_owned())));
         assert_eq!(kind.to_string(), "auto, text or json");
     }
 }

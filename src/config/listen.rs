@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Overrides, reader::Reader, table};
+use super::{Overrides, reader::SettingReader, table};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenConfig {
@@ -27,7 +27,7 @@ pub struct PublicConfig {
     pub websocket_url: Option<String>,
 }
 
-pub(super) fn listen(reader: &mut Reader<'_>, overrides: &Overrides) -> ListenConfig {
+pub(super) fn listen(reader: &mut SettingReader<'_>, overrides: &Overrides) -> ListenConfig {
     let mut host = reader.parsed(&table::HOST, parse_host);
     if let Some(text) = overrides.host.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         match parse_host(text) {
@@ -62,7 +62,7 @@ fn parse_host(text: &str) -> Result<IpAddr, String> {
     bare.parse().map_err(|_| "is not an address".to_owned())
 }
 
-pub(super) fn public(reader: &mut Reader<'_>) -> PublicConfig {
+pub(super) fn public(reader: &mut SettingReader<'_>) -> PublicConfig {
     // All are read, so that each one's problem is told; the first that is set wins.
     let urls = [
         &table::PUBLIC_URL,

@@ -34,16 +34,16 @@ pub use self::{
     auth::{AuthConfig, AuthMode, TokenConfig},
     feeds::{HubConfig, ProxyConfig, UpstreamConfig},
     gate::{GateConfig, Platform},
-    kind::Kind,
+    kind::SettingKind,
     listen::{ListenConfig, Ports, PublicConfig},
     origin::OriginPattern,
     problem::{Problem, Problems},
     room::{ConnectionConfig, HistoryConfig, LogicPrefix, RoomConfig},
     secret::Secret,
-    source::{ProcessEnv, Source},
+    source::{ProcessEnv, VariableSource},
     store::{Durability, DurabilityPrefix, OPERATOR_KEY_FILE, StoreConfig},
 };
-use self::{reader::Reader, table::SETTINGS};
+use self::{reader::SettingReader, table::SETTINGS};
 
 /// Everything the server can be told. Printing it with `{:?}` shows no secret (A12).
 #[derive(Debug, Clone)]
@@ -136,12 +136,16 @@ impl Config {
     ///
     /// # Errors
     /// Every problem there is.
-    pub fn from_source(source: &dyn Source, yaml: Option<&str>, overrides: Overrides) -> Result<Self, Problems> {
+    pub fn from_source(
+        source: &dyn VariableSource,
+        yaml: Option<&str>,
+        overrides: Overrides,
+    ) -> Result<Self, Problems> {
         Self::build(source, yaml, &overrides, Problems::default())
     }
 
     fn build(
-        source: &dyn Source,
+        source: &dyn VariableSource,
         yaml: Option<&str>,
         overrides: &Overrides,
         mut problems: Problems,
@@ -149,7 +153,7 @@ impl Config {
         let file = yaml.map(|yaml| file::settings(yaml, &mut problems)).unwrap_or_default();
         let file::File { texts, hubs, proxies } = file;
         let source = unread::Asked::new(source);
-        let mut reader = Reader::new(&source, texts, problems);
+        let mut reader = SettingReader::new(&source, texts, problems);
         let platform = Platform::detect(&reader);
         let shards = match reader.number(&table::SHARDS) {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -197,7 +201,7 @@ impl Default for Config {
     }
 }
 
-fn log(reader: &mut Reader<'_>) -> LogConfig {
+fn log(reader: &mut SettingReader<'_>) -> LogConfig {
     LogConfig {
         format: match reader.text(&table::LOG_FORMAT).as_deref() {
             Some("text") => LogFormat::Text,
@@ -215,7 +219,7 @@ fn log(reader: &mut Reader<'_>) -> LogConfig {
 }
 
 /// Only the shape is checked here; the reporter reads it in full.
-fn sentry_dsn(reader: &mut Reader<'_>) -> Option<Secret> {
+fn sentry_dsn(reader: &mut SettingReader<'_>) -> Option<Secret> {
     let dsn = reader.secret(&table::SENTRY_DSN)?;
     let rest = dsn.expose().strip_prefix("https://").or_else(|| dsn.expose().strip_prefix("http://"));
     let shaped = rest.and_then(|rest| rest.split_once('@')).is_some_and(|(key, rest)| {

@@ -1,7 +1,7 @@
 //! Owns settings that say something for the games whose name begins with a prefix, such as `GAME_LOGICS`.
 //! Called by the modules that build the parts of `Config`.
 
-use super::{reader::Reader, table::Setting};
+use super::{reader::SettingReader, table::Setting};
 
 /// One entry.
 pub(super) struct Prefixed<T> {
@@ -12,7 +12,7 @@ pub(super) struct Prefixed<T> {
 /// The entries `prefix=value`, longest prefix first, so that the first that matches a game's name is the one. Empty
 /// when unset or `none`. `parse` is told the value; its error says what is wrong.
 pub(super) fn by_prefix<T>(
-    reader: &mut Reader<'_>,
+    reader: &mut SettingReader<'_>,
     setting: &Setting,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Vec<Prefixed<T>> {

@@ -4,23 +4,23 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    kind::{Kind, Value},
+    kind::{SettingKind, SettingValue},
     problem::{Problems, shown},
     secret::Secret,
-    source::Source,
+    source::VariableSource,
     table::Setting,
 };
 
 /// A text that was set, and where.
-struct Found {
+struct SettingText {
     /// The name or alias it was set under.
     name: &'static str,
     text: String,
     in_file: bool,
 }
 
-pub(super) struct Reader<'a> {
-    source: &'a dyn Source,
+pub(super) struct SettingReader<'a> {
+    source: &'a dyn VariableSource,
     /// The texts of config.yaml, by name or alias in upper case.
     file: HashMap<String, String>,
     problems: Problems,
@@ -28,8 +28,8 @@ pub(super) struct Reader<'a> {
     bad: Vec<&'static str>,
 }
 
-impl<'a> Reader<'a> {
-    pub fn new(source: &'a dyn Source, file: HashMap<String, String>, problems: Problems) -> Self {
+impl<'a> SettingReader<'a> {
+    pub fn new(source: &'a dyn VariableSource, file: HashMap<String, String>, problems: Problems) -> Self {
         Self { source, file, problems, bad: Vec::new() }
     }
 
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         self.problems
     }
 
-    pub fn source(&self) -> &'a dyn Source {
+    pub fn source(&self) -> &'a dyn VariableSource {
         self.source
     }
 
@@ -62,28 +62,28 @@ impl<'a> Reader<'a> {
     }
 
     pub fn flag(&mut self, setting: &Setting) -> bool {
-        matches!(self.value(setting), Some(Value::Flag(true)))
+        matches!(self.value(setting), Some(SettingValue::Flag(true)))
     }
 
     /// 0 for one that is unset and has no default; ask `is_set` first.
     pub fn number<N: TryFrom<u64> + Default>(&mut self, setting: &Setting) -> N {
         match self.value(setting) {
             // The table's bounds are what makes it fit; `every_bound_fits_the_field_it_fills` checks them.
-            Some(Value::Number(number)) => N::try_from(number).unwrap_or_default(),
+            Some(SettingValue::Number(number)) => N::try_from(number).unwrap_or_default(),
             _ => N::default(),
         }
     }
 
     pub fn time(&mut self, setting: &Setting) -> Duration {
         match self.value(setting) {
-            Some(Value::Time(time)) => time,
+            Some(SettingValue::Time(time)) => time,
             _ => Duration::ZERO,
         }
     }
 
     pub fn text(&mut self, setting: &Setting) -> Option<String> {
         match self.value(setting) {
-            Some(Value::Text(text)) => Some(text),
+            Some(SettingValue::Text(text)) => Some(text),
             _ => None,
         }
     }
@@ -117,11 +117,11 @@ impl<'a> Reader<'a> {
     /// Notes a problem: the value (unless it is a secret), what is wrong with it, and what is allowed.
     pub fn reject(&mut self, setting: &Setting, value: &str, wrong: &str) {
         let value = if setting.secret { "the value".to_owned() } else { shown(value) };
-        self.complain(setting, &format!("{value} {wrong}; allowed: {}", setting.kind));
+        self.report(setting, &format!("{value} {wrong}; allowed: {}", setting.kind));
     }
 
     /// Notes a problem in full words.
-    pub fn complain(&mut self, setting: &Setting, message: &str) {
+    pub fn report(&mut self, setting: &Setting, message: &str) {
         let (name, place) = match self.find(setting) {
             Some(found) if found.in_file => (found.name, " (set in config.yaml)"),
             Some(found) => (found.name, ""),
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value, or the default after a problem, or `None` when unset without a default.
-    fn value(&mut self, setting: &Setting) -> Option<Value> {
+    fn value(&mut self, setting: &Setting) -> Option<SettingValue> {
         if let Some(found) = self.find(setting) {
             let text = found.text.trim();
             match setting.kind.parse(text) {
@@ -157,11 +157,11 @@ impl<'a> Reader<'a> {
     }
 
     /// An empty text counts as unset, so that `NAME=` in a file of variables lets the next place speak.
-    fn find(&self, setting: &Setting) -> Option<Found> {
+    fn find(&self, setting: &Setting) -> Option<SettingText> {
         let names = || std::iter::once(setting.name).chain(setting.aliases.iter().copied());
         let in_source = names().filter_map(|name| Some((name, self.source.get(name)?, false)));
         let in_file = names().filter_map(|name| Some((name, self.file.get(name)?.clone(), true)));
-        in_source.chain(in_file).find(|(_, text, _)| !text.trim().is_empty()).map(|(name, text, in_file)| Found {
+        in_source.chain(in_file).find(|(_, text, _)| !text.trim().is_empty()).map(|(name, text, in_file)| SettingText {
             name,
             text,
             in_file,
@@ -181,10 +181,10 @@ impl Setting {
     }
 
     pub(super) fn takes_list(&self) -> bool {
-        matches!(self.kind, Kind::List(_) | Kind::Pairs(_))
+        matches!(self.kind, SettingKind::List(_) | SettingKind::Pairs(_))
     }
 
     pub(super) fn takes_map(&self) -> bool {
-        matches!(self.kind, Kind::Pairs(_))
+        matches!(self.kind, SettingKind::Pairs(_))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     kind::Binary,
     prefix::{self, Prefixed},
-    reader::Reader,
+    reader::SettingReader,
     table,
 };
 
@@ -68,7 +68,7 @@ pub struct LogicPrefix {
     pub logic: String,
 }
 
-pub(super) fn connection(reader: &mut Reader<'_>) -> ConnectionConfig {
+pub(super) fn connection(reader: &mut SettingReader<'_>) -> ConnectionConfig {
     let (max_message_bytes, byte_burst) = message_bytes(reader);
     ConnectionConfig {
         ping_interval: reader.time(&table::WS_PING_INTERVAL),
@@ -83,12 +83,12 @@ pub(super) fn connection(reader: &mut Reader<'_>) -> ConnectionConfig {
 }
 
 /// S5a: a burst that does not hold one message would close whoever sends it. One that nobody set grows with the message.
-fn message_bytes(reader: &mut Reader<'_>) -> (usize, u32) {
+fn message_bytes(reader: &mut SettingReader<'_>) -> (usize, u32) {
     let (max, burst): (u32, u32) = (reader.number(&table::MAX_MESSAGE_BYTES), reader.number(&table::BYTE_BURST));
     let is_known = !reader.is_bad(&table::MAX_MESSAGE_BYTES) && !reader.is_bad(&table::BYTE_BURST);
     if burst < max && is_known && reader.is_set(&table::BYTE_BURST) {
         let (burst, max) = (Binary(burst.into()), Binary(max.into()));
-        reader.complain(
+        reader.report(
             &table::BYTE_BURST,
             &format!("is {burst}, less than MAX_MESSAGE_BYTES, which is {max}: no message of that length could pass; raise it, or lower MAX_MESSAGE_BYTES"),
         );
@@ -96,7 +96,7 @@ fn message_bytes(reader: &mut Reader<'_>) -> (usize, u32) {
     (max as usize, burst.max(max))
 }
 
-pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {
+pub(super) fn room(reader: &mut SettingReader<'_>) -> RoomConfig {
     RoomConfig {
         reconnect_grace: reader.time(&table::RECONNECT_GRACE),
         linger: reader.time(&table::ROOM_LINGER),
@@ -115,7 +115,7 @@ pub(super) fn room(reader: &mut Reader<'_>) -> RoomConfig {
     }
 }
 
-fn logics(reader: &mut Reader<'_>) -> Vec<LogicPrefix> {
+fn logics(reader: &mut SettingReader<'_>) -> Vec<LogicPrefix> {
     let entries = prefix::by_prefix(reader, &table::GAME_LOGICS, prefix::id).into_iter();
     entries.map(|Prefixed { prefix, value }| LogicPrefix { prefix, logic: value }).collect()
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 /// Somewhere to look a variable up.
-pub trait Source {
+pub trait VariableSource {
     /// The variable's text, or `None` when it is not there. An empty text counts as unset for the reader.
     fn get(&self, key: &str) -> Option<String>;
 
@@ -18,7 +18,7 @@ pub trait Source {
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessEnv;
 
-impl Source for ProcessEnv {
+impl VariableSource for ProcessEnv {
     /// Bytes that are not UTF-8 become U+FFFD, which `Config::load` reports.
     fn get(&self, key: &str) -> Option<String> {
         std::env::var_os(key).map(|value| value.to_string_lossy().into_owned())
@@ -29,7 +29,7 @@ impl Source for ProcessEnv {
     }
 }
 
-impl Source for HashMap<String, String> {
+impl VariableSource for HashMap<String, String> {
     fn get(&self, key: &str) -> Option<String> {
         HashMap::get(self, key).cloned()
     }
@@ -39,7 +39,7 @@ impl Source for HashMap<String, String> {
     }
 }
 
-impl Source for HashMap<&str, &str> {
+impl VariableSource for HashMap<&str, &str> {
     fn get(&self, key: &str) -> Option<String> {
         HashMap::get(self, key).map(|value| (*value).to_owned())
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     prefix::{self, Prefixed},
-    reader::Reader,
+    reader::SettingReader,
     table,
 };
 
@@ -84,7 +84,7 @@ fn parse(word: &str) -> Result<Durability, String> {
     }
 }
 
-pub(super) fn store(reader: &mut Reader<'_>) -> StoreConfig {
+pub(super) fn store(reader: &mut SettingReader<'_>) -> StoreConfig {
     let games = prefix::by_prefix(reader, &table::GAME_DURABILITY, parse).into_iter();
     StoreConfig {
         data_dir: reader.text(&table::DATA_DIR).unwrap_or_default().into(),

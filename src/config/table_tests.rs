@@ -12,12 +12,14 @@ use super::{
 fn every_bound_fits_the_field_it_fills_and_the_next_value_is_a_problem() {
     for setting in SETTINGS {
         let (good, bad) = match setting.kind {
-            Kind::Port => (vec!["0".to_owned(), "65535".to_owned()], vec!["65536".to_owned()]),
-            Kind::Count { min, max } | Kind::Bytes { min, max } | Kind::Millis { min, max } => {
+            SettingKind::Port => (vec!["0".to_owned(), "65535".to_owned()], vec!["65536".to_owned()]),
+            SettingKind::Count { min, max } | SettingKind::Bytes { min, max } | SettingKind::Millis { min, max } => {
                 let below = min.checked_sub(1).map(|n| n.to_string());
                 (vec![min.to_string(), max.to_string()], below.into_iter().chain([(max + 1).to_string()]).collect())
             }
-            Kind::Seconds { min, max } => (vec![min.to_string(), max.to_string()], vec![(max + 0.5).to_string()]),
+            SettingKind::Seconds { min, max } => {
+                (vec![min.to_string(), max.to_string()], vec![(max + 0.5).to_string()])
+            }
             _ => continue,
         };
         for text in good {
@@ -25,7 +27,7 @@ fn every_bound_fits_the_field_it_fills_and_the_next_value_is_a_problem() {
             let message = if setting.name == table::BYTE_BURST.name { "64" } else { "" };
             let config = load(&[("MAX_MESSAGE_BYTES", message), (setting.name, &text)])
                 .unwrap_or_else(|problems| panic!("{problems}"));
-            if let Kind::Count { max, .. } | Kind::Bytes { max, .. } = setting.kind
+            if let SettingKind::Count { max, .. } | SettingKind::Bytes { max, .. } = setting.kind
                 && text == max.to_string()
             {
                 assert!(format!("{config:?}").contains(&text), "{}={text} does not fit its field", setting.name);
@@ -41,7 +43,7 @@ fn every_bound_fits_the_field_it_fills_and_the_next_value_is_a_problem() {
 #[test]
 fn every_setting_of_the_table_is_read_and_no_other() {
     struct Recorder(RefCell<BTreeSet<String>>);
-    impl Source for Recorder {
+    impl VariableSource for Recorder {
         fn get(&self, key: &str) -> Option<String> {
             self.0.borrow_mut().insert(key.to_owned());
             // So that every shipped description is read, and with it the variables it asks for.

@@ -8,7 +8,7 @@ use super::{
     feeds::VARIABLES,
     foreign,
     problem::Problem,
-    source::Source,
+    source::VariableSource,
     table::{MAX_UPSTREAM_CONNECTIONS, MAX_WS_CONNECTIONS, SETTINGS},
 };
 
@@ -20,17 +20,17 @@ const PLATFORM_PREFIXES: &[&str] = &["RAILWAY_", "RENDER_", "FLY_", "HEROKU_", "
 
 /// A source that remembers which names it was asked for: a description may read any variable by `${NAME}`.
 pub(super) struct Asked<'a> {
-    inner: &'a dyn Source,
+    inner: &'a dyn VariableSource,
     names: RefCell<HashSet<String>>,
 }
 
 impl<'a> Asked<'a> {
-    pub fn new(inner: &'a dyn Source) -> Self {
+    pub fn new(inner: &'a dyn VariableSource) -> Self {
         Self { inner, names: RefCell::default() }
     }
 }
 
-impl Source for Asked<'_> {
+impl VariableSource for Asked<'_> {
     fn get(&self, key: &str) -> Option<String> {
         if !self.names.borrow().contains(key) {
             self.names.borrow_mut().insert(key.to_owned());

@@ -3,17 +3,17 @@
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
-pub(super) enum Node {
+pub(super) enum YamlNode {
     /// Empty for YAML's null, which is unset.
     Text(String),
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// Key, its line (from 1), value.
-    Map(Vec<(String, usize, Node)>),
+    Map(Vec<(String, usize, YamlNode)>),
 }
 
 /// The one document of a file, or `None` if there is none. Errors carry a line and what is wrong there, never the
 /// file's text, which may be a secret.
-pub(super) fn read(yaml: &str) -> Result<Option<Node>, String> {
+pub(super) fn read(yaml: &str) -> Result<Option<YamlNode>, String> {
     let mut document = Document(Parser::new_from_str(yaml));
     let mut root = None;
     loop {
@@ -38,20 +38,20 @@ impl<'a> Document<'a> {
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: &Span) -> Result<Node, String> {
+    fn node(&mut self, event: Event<'a>, span: &Span) -> Result<YamlNode, String> {
         match event {
             Event::Scalar(_, _, _, Some(_)) => {
                 Err(at(span, "a value with a `!` tag; quote it if the `!` is part of it"))
             }
             Event::Scalar(text, style, _, None) => {
                 let null = style == ScalarStyle::Plain && matches!(&*text, "~" | "null" | "Null" | "NULL");
-                Ok(Node::Text(if null { String::new() } else { text.into_owned() }))
+                Ok(YamlNode::Text(if null { String::new() } else { text.into_owned() }))
             }
             Event::SequenceStart(..) => {
                 let mut nodes = Vec::new();
                 loop {
                     match self.next()? {
-                        (Event::SequenceEnd, _) => return Ok(Node::List(nodes)),
+                        (Event::SequenceEnd, _) => return Ok(YamlNode::List(nodes)),
                         (event, span) => nodes.push(self.node(event, &span)?),
                     }
                 }
@@ -61,9 +61,9 @@ impl<'a> Document<'a> {
                 loop {
                     let (event, span) = self.next()?;
                     if matches!(event, Event::MappingEnd) {
-                        return Ok(Node::Map(entries));
+                        return Ok(YamlNode::Map(entries));
                     }
-                    let Node::Text(key) = self.node(event, &span)? else {
+                    let YamlNode::Text(key) = self.node(event, &span)? else {
                         return Err(at(&span, "a key that is not a text"));
                     };
                     let (event, value_span) = self.next()?;

@@ -28,17 +28,17 @@ use crate::{
     hub::Subscriber,
     observe::log::{SecurityFields, security},
     protocol::{Cause, Refusal},
-    proxy::Handle,
+    proxy::ProxyHandle,
     registry::{Local, Permit},
     room::{
-        Busy, Entry, RoomHandle,
+        Busy, Membership, RoomHandle,
         messages::{Act, Action},
     },
-    ws::{Arrived, Limits, Outbox, ReadError, Socket, Traffic},
+    ws::{Arrived, Outbox, ReadError, Socket, SocketLimits, Traffic},
 };
 
 /// Everything known about a connection when its socket arrives on the shard.
-pub struct Admission {
+pub struct AdmittedSocket {
     pub target: Target,
     pub address: IpAddr,
     pub credentials: Credentials,
@@ -55,7 +55,7 @@ pub struct Connection {
     traffic: Rc<Traffic>,
     local: Rc<Local>,
     /// Once joined or entered.
-    place: Option<Place>,
+    place: Option<Joined>,
     /// Set once welcomed: only such a connection has a line in the log when it closes.
     established: bool,
     timer: Option<(Instant, SpawnHandle)>,
@@ -63,18 +63,18 @@ pub struct Connection {
 }
 
 /// Where a connection is, and what it is there.
-enum Place {
-    Room(RoomHandle, Entry),
+enum Joined {
+    Room(RoomHandle, Membership),
     /// Leaves when it is dropped.
     Hub(Box<Subscriber>),
-    Proxy(Box<Handle>),
+    Proxy(Box<ProxyHandle>),
 }
 
 impl Connection {
     /// Takes over an upgraded socket, on the shard's thread. `early` are bytes that came behind the handshake.
-    pub fn open(stream: TcpStream, early: &[u8], admission: Admission, local: &Rc<Local>) {
-        let Admission { target, address, credentials, mut permit, terms } = admission;
-        let limits = Limits {
+    pub fn open(stream: TcpStream, early: &[u8], admission: AdmittedSocket, local: &Rc<Local>) {
+        let AdmittedSocket { target, address, credentials, mut permit, terms } = admission;
+        let limits = SocketLimits {
             max_message_bytes: relay::max_message_bytes(&target, &credentials, &terms, local),
             outbox_bytes: terms.connection.outbox_bytes,
             errors: relay::errors(&target, local),
@@ -122,25 +122,25 @@ impl Connection {
                 self.act(action, context);
             }
             Step::Leave => {
-                if let Some(Place::Room(room, entry)) = self.place.take() {
+                if let Some(Joined::Room(room, entry)) = self.place.take() {
                     room.leave(self.number, entry);
                 }
             }
             Step::Enter(guest) => self.enter(guest.as_deref()),
             Step::Subscribe(topics) => {
-                if let Some(Place::Hub(hub)) = &self.place
+                if let Some(Joined::Hub(hub)) = &self.place
                     && let Some(answer) = hub.subscribe(topics)
                 {
                     context.wait(answer.into_actor(self));
                 }
             }
             Step::Unsubscribe(topics) => {
-                if let Some(Place::Hub(hub)) = &self.place {
+                if let Some(Joined::Hub(hub)) = &self.place {
                     hub.unsubscribe(&topics);
                 }
             }
             Step::Publish { id, topic, data } => {
-                if let Some(Place::Hub(hub)) = &self.place {
+                if let Some(Joined::Hub(hub)) = &self.place {
                     context.wait(hub.publish(id, topic, data).into_actor(self));
                 }
             }
@@ -187,7 +187,7 @@ impl Connection {
         let Some(subscriber) = branch.enter(self.number, &self.outbox, role, limit_key(*self.machine.address())) else {
             return;
         };
-        self.place = Some(Place::Hub(Box::new(subscriber)));
+        self.place = Some(Joined::Hub(Box::new(subscriber)));
         self.established = true;
         let fields = SecurityFields {
             player: guest.and_then(|guest| guest.name.as_deref()),
@@ -198,7 +198,7 @@ impl Connection {
     }
 
     fn act(&mut self, action: Action, context: &mut Context<Self>) {
-        let (Some(Place::Room(room, _)), Target::Seat { player, .. }) = (&self.place, self.machine.target()) else {
+        let (Some(Joined::Room(room, _)), Target::Seat { player, .. }) = (&self.place, self.machine.target()) else {
             return;
         };
         match room.act(Act { connection: self.number, player: player.clone(), action }) {
@@ -241,7 +241,7 @@ impl Connection {
             self.arm_at(later, now, context);
             return;
         }
-        self.excuse(now);
+        self.exempt(now);
         loop {
             match self.machine.tick(now) {
                 Step::Nothing => break,
@@ -296,9 +296,9 @@ impl Drop for Connection {
         self.outbox.close(Cause::RoomFailed, None);
         let cause = self.outbox.cause().unwrap_or(Cause::ConnectionLost);
         match self.place.take() {
-            Some(Place::Room(room, entry)) => room.detach(self.number, entry),
-            Some(Place::Proxy(relay)) => relay.leave(self.number, cause),
-            Some(Place::Hub(_)) | None => {}
+            Some(Joined::Room(room, entry)) => room.detach(self.number, entry),
+            Some(Joined::Proxy(relay)) => relay.leave(self.number, cause),
+            Some(Joined::Hub(_)) | None => {}
         }
         self.local.detach(self.number);
         let metrics = &self.local.metrics;
@@ -315,10 +315,10 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
         match item {
             Ok(arrived) => {
                 let now = Now::read();
-                self.excuse(now);
+                self.exempt(now);
                 let was_asked_for = self.acknowledge(&arrived.message);
-                match self.machine.hear(arrived, was_asked_for, now) {
-                    Step::Reply(frame) if matches!(self.place, Some(Place::Room(..))) => {
+                match self.machine.on_message(arrived, was_asked_for, now) {
+                    Step::Reply(frame) if matches!(self.place, Some(Joined::Room(..))) => {
                         self.act(Action::Answer(SendWrapper::new(frame)), context)
                     }
                     step => self.carry_out(step, context),
@@ -346,7 +346,7 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
 
 /// Closes a socket that was accepted only to say why it cannot stay (A5, A8), on the shard's thread.
 pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, target: &Target, local: &Rc<Local>) {
-    let limits = Limits { max_message_bytes: 0, outbox_bytes: 0, errors: relay::errors(target, local) };
+    let limits = SocketLimits { max_message_bytes: 0, outbox_bytes: 0, errors: relay::errors(target, local) };
     if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {
         outbox.refuse_with(cause, refusal.code(), &refusal.message());
         local.metrics.disconnected(cause);

@@ -99,13 +99,13 @@ pub struct Credentials {
     pub objections: EcoVec<&'static str>,
 }
 
-enum Phase {
+enum ConnectionPhase {
     /// No token yet. Boxed: most connections are past it, and every one of them has room for the largest phase.
-    Waiting(Box<Waiting>),
+    Waiting(Box<Unauthenticated>),
     Joined(Standing),
 }
 
-struct Waiting {
+struct Unauthenticated {
     deadline: Instant,
     /// When to say what is awaited; `None`: it was said, or the client speaks by itself.
     hint_at: Option<Instant>,
@@ -114,7 +114,7 @@ struct Waiting {
 }
 
 /// In unix ms.
-struct Expiry {
+struct TokenExpiry {
     at: u64,
     /// When that is announced; `None`: it was, or is not.
     announce_at: Option<u64>,
@@ -136,7 +136,7 @@ struct Judged {
 pub struct Machine {
     terms: Arc<Terms>,
     target: Target,
-    phase: Phase,
+    phase: ConnectionPhase,
     heartbeat: Heartbeat,
     rates: Rates,
     errors: Errors,
@@ -145,7 +145,7 @@ pub struct Machine {
     /// Zero, or how long nothing more is to be read: the client is ahead of a rate (S5a).
     pause: Duration,
     /// When the token runs out (A13).
-    expiry: Option<Expiry>,
+    expiry: Option<TokenExpiry>,
     /// A token whose key may still come.
     judged: Option<Box<Judged>>,
     address: IpAddr,
@@ -175,7 +175,7 @@ impl Machine {
         let mut machine = Self {
             heartbeat: Heartbeat::new(rhythm(&terms), now.instant),
             rates: Rates::new(limits, now.instant),
-            phase: Phase::Joined(Standing::Operator),
+            phase: ConnectionPhase::Joined(Standing::Operator),
             errors,
             mistakes: EcoVec::new(),
             pause: Duration::ZERO,
@@ -200,7 +200,7 @@ impl Machine {
             let is_over = machine.over_limit.is_some();
             let deadline = now.instant + if is_over { timeout.min(claim::TIMEOUT) } else { timeout };
             let hint_at = (!machine.target.is_raw()).then(|| now.instant + HINT_AFTER);
-            machine.phase = Phase::Waiting(Box::new(Waiting { deadline, hint_at, credentials }));
+            machine.phase = ConnectionPhase::Waiting(Box::new(Unauthenticated { deadline, hint_at, credentials }));
             Step::Nothing
         };
         (machine, step)
@@ -246,10 +246,10 @@ impl Machine {
 
     /// A frame arrived. `was_asked_for` says that it answers a question of ours, and so is free. Ask for the
     /// [`Machine::pause`] behind it.
-    pub fn hear(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
+    pub fn on_message(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
         let Arrived { message, payload_bytes } = arrived;
         self.heartbeat.alive();
-        if let Phase::Waiting(waiting) = &mut self.phase {
+        if let ConnectionPhase::Waiting(waiting) = &mut self.phase {
             waiting.hint_at = None;
         }
         // Whatever becomes of the frame below, it is paid for.
@@ -260,7 +260,7 @@ impl Machine {
         } else if let Err(message) = self.rates.take(payload_bytes, now.instant) {
             return self.close(Cause::RateExceeded, "rate_exceeded", message);
         }
-        let is_raw = self.target.is_raw() && matches!(self.phase, Phase::Joined(_));
+        let is_raw = self.target.is_raw() && matches!(self.phase, ConnectionPhase::Joined(_));
         match message {
             Message::Text(_) | Message::Binary(_) | Message::Close(_) if is_raw => Step::Relay(message),
             Message::Text(text) => {
@@ -276,14 +276,14 @@ impl Machine {
                             "the message is longer than MAX_MESSAGE_BYTES",
                         )
                     }
-                    Ok(frame) => self.obey(frame, now),
-                    Err(error) => self.complain(&error, now),
+                    Ok(frame) => self.on_frame(frame, now),
+                    Err(error) => self.bad_frame(&error, now),
                 };
                 self.first_frame_decides(step)
             }
             Message::Binary(_) => {
                 let error = FrameError { code: error_code::UNSUPPORTED, message: "frames are JSON text", id: None };
-                let step = self.complain(&error, now);
+                let step = self.bad_frame(&error, now);
                 self.first_frame_decides(step)
             }
             Message::Ping(payload) => Step::Reply(frame::pong(&payload)),
@@ -298,7 +298,7 @@ impl Machine {
 
     /// The client was not read for a while: its silence was not its own. Its rates go on as they were: they slow it down,
     /// and never close it.
-    pub fn excuse(&mut self) {
+    pub fn exempt(&mut self) {
         self.heartbeat.alive();
     }
 
@@ -312,20 +312,20 @@ impl Machine {
         std::mem::take(&mut self.renewed)
     }
 
-    fn obey(&mut self, frame: ClientFrame, now: Now) -> Step {
+    fn on_frame(&mut self, frame: ClientFrame, now: Now) -> Step {
         match frame {
             ClientFrame::Ping { nonce } => Step::Reply(json_frame(|out| write_pong(out, nonce.as_ref(), now.unix_ms))),
             ClientFrame::Pong => Step::Nothing,
             ClientFrame::Auth { token, session, seq, name } => self.authenticate(token, (session, seq), name, now),
             other => match &self.phase {
-                Phase::Waiting(_) => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
-                Phase::Joined(standing) => command(standing, other),
+                ConnectionPhase::Waiting(_) => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
+                ConnectionPhase::Joined(standing) => command(standing, other),
             },
         }
     }
 
     /// P2: the error is answered, and counted.
-    pub fn complain(&mut self, error: &FrameError, now: Now) -> Step {
+    pub fn bad_frame(&mut self, error: &FrameError, now: Now) -> Step {
         self.mistakes.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
         self.mistakes.push(now.instant);
         let FrameError { code, message, id } = *error;

@@ -7,6 +7,6 @@ mod machine;
 mod pass;
 mod rates;
 
-pub use actor::{Admission, Connection, turn_away};
+pub use actor::{AdmittedSocket, Connection, turn_away};
 pub use machine::Credentials;
 pub use pass::{Target, Terms};

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
     config::ConnectionConfig,
-    gate::{Asking, Expiry, Guest, OperatorError, Operators, Place, TokenError, Tokens},
+    gate::{Asking, Expiry, Guest, OperatorError, Operators, Resource, TokenError, Tokens},
     protocol::{Cause, Dialect, DisplayName, GameId, HubId, PlayerId, ProxyId, Role},
 };
 
@@ -149,8 +149,8 @@ impl Target {
                 let standing = Standing::Seated(identity.role);
                 return Ok(Pass { standing, name: identity.name, expiry: Some(identity.expiry) });
             }
-            Self::Hub(hub) | Self::Desk(hub) => Place::Hub(hub.as_str()),
-            Self::Proxy { proxy, .. } => Place::Proxy(proxy.as_str()),
+            Self::Hub(hub) | Self::Desk(hub) => Resource::Hub(hub.as_str()),
+            Self::Proxy { proxy, .. } => Resource::Proxy(proxy.as_str()),
         };
         let (guest, expiry) = tokens.verify_guest(token, place, now_secs)?;
         Ok(Pass { standing: Standing::Guest(Rc::new(guest)), name: None, expiry: Some(expiry) })

@@ -15,7 +15,7 @@ pub use self::{
     operator::{Asking, OperatorError, Operators},
     permits::Permits,
     rate::{RateLimiter, TokenBucket},
-    rooms::{Opening, RoomLimit, RoomPlace, Rooms},
+    rooms::{Opening, RoomLimit, RoomPermits, RoomPlace},
     sockets::Sockets,
-    token::{Expiry, Guest, Key, Place, Scope, TokenError, Tokens},
+    token::{AdminScope, Expiry, Guest, Resource, TokenError, Tokens, VerificationKey},
 };

@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{
     RateLimiter,
-    token::{Expiry, Scope, TokenError, Tokens},
+    token::{AdminScope, Expiry, TokenError, Tokens},
 };
 use crate::config::{GateConfig, Secret};
 
@@ -99,11 +99,11 @@ impl Operators {
     ///
     /// # Errors
     /// [`OperatorError`]; a wrong token counts against its address.
-    pub fn check(&self, token: Option<&str>, asking: Asking) -> Result<(Scope, Option<Expiry>), OperatorError> {
+    pub fn check(&self, token: Option<&str>, asking: Asking) -> Result<(AdminScope, Option<Expiry>), OperatorError> {
         let token = token.ok_or(OperatorError::Missing)?;
         self.limit(asking)?;
         if self.secret.is_some_and(|secret| is_same(secret, token)) {
-            return Ok((Scope::EVERYTHING, None));
+            return Ok((AdminScope::EVERYTHING, None));
         }
         match self.tokens.as_ref().map(|tokens| tokens.verify_admin(token, asking.unix_secs)) {
             Some(Ok((scope, expiry))) => Ok((scope, Some(expiry))),

@@ -18,7 +18,7 @@ pub fn admits(patterns: Option<&[OriginPattern]>, origin: Option<&str>, host: Op
     }
     match patterns {
         Some(patterns) => patterns.iter().any(|pattern| pattern.matches(origin)),
-        None => Page::parse(origin)
+        None => PageOrigin::parse(origin)
             .is_some_and(|page| host.is_some_and(|host| page.is_served_by(host)) || (open_mode && page.is_loopback())),
     }
 }
@@ -33,14 +33,14 @@ fn is_one_origin(text: &str) -> bool {
 }
 
 /// Where an http or https page came from.
-struct Page {
+struct PageOrigin {
     /// Lower case; an IPv6 address in brackets.
     host: String,
     port: u16,
     default_port: u16,
 }
 
-impl Page {
+impl PageOrigin {
     fn parse(origin: &str) -> Option<Self> {
         let (scheme, authority) = origin.split_once("://")?;
         let default_port = match scheme.to_ascii_lowercase().as_str() {

@@ -53,14 +53,14 @@ pub enum Opening {
 }
 
 /// The places of rooms.
-pub struct Rooms {
+pub struct RoomPermits {
     max: usize,
     max_per_address: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<RoomCounts>,
 }
 
 #[derive(Default)]
-struct Taken {
+struct RoomCounts {
     total: usize,
     /// Invariant: no entry is 0.
     by_address: HashMap<IpAddr, usize>,
@@ -68,11 +68,11 @@ struct Taken {
 
 /// One room's place, given back when it is dropped.
 pub struct RoomPlace {
-    rooms: Arc<Rooms>,
+    rooms: Arc<RoomPermits>,
     address: Option<IpAddr>,
 }
 
-impl Rooms {
+impl RoomPermits {
     /// `max` is `MAX_ROOMS`, `max_per_address` is `MAX_ROOMS_PER_ADDRESS`.
     pub fn new(max: usize, max_per_address: usize) -> Arc<Self> {
         Arc::new(Self { max, max_per_address, taken: Mutex::default() })
@@ -107,7 +107,7 @@ impl Rooms {
         Ok(RoomPlace { rooms: self.clone(), address })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Taken> {
+    fn lock(&self) -> MutexGuard<'_, RoomCounts> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn s14_what_comes_back_for_a_seat_is_never_refused_and_what_the_back_end_makes_is_no_addresss() {
-        let rooms = Rooms::new(3, 1);
+        let rooms = RoomPermits::new(3, 1);
         let held: Vec<_> =
             [Opening::New(address(1)), Opening::Made, Opening::Made].map(|why| rooms.take(why).ok()).into();
         assert!(held.iter().all(Option::is_some));
@@ -154,7 +154,7 @@ mod tests {
     proptest! {
         #[test]
         fn s14_counts_agree_with_a_plain_list(steps in prop::collection::vec((0_u8..5, 0_u8..3), 0..200)) {
-            let rooms = Rooms::new(6, 2);
+            let rooms = RoomPermits::new(6, 2);
             let mut held: Vec<(RoomPlace, Option<u8>)> = Vec::new();
             for (step, last) in steps {
                 let (opening, counts, may_fail) = match step {

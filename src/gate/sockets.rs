@@ -15,7 +15,7 @@ use super::address::limit_key;
 #[derive(Debug)]
 pub struct Sockets<T> {
     max_per_address: usize,
-    open: HashMap<u64, Socket<T>>,
+    open: HashMap<u64, OpenSocket<T>>,
     addresses: HashMap<IpAddr, Address>,
     /// Every idle socket, the one that waits longest first.
     idle: BTreeSet<Wait>,
@@ -27,7 +27,7 @@ pub struct Sockets<T> {
 type Wait = (u64, u64);
 
 #[derive(Debug)]
-struct Socket<T> {
+struct OpenSocket<T> {
     key: IpAddr,
     waits_since: Option<u64>,
     /// What its owner is told by when it has to go.
@@ -42,7 +42,7 @@ struct Address {
 
 /// A newcomer that may stay.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry<T> {
+pub struct SocketAdmission<T> {
     pub number: u64,
     /// The bell of the socket that has to go for it.
     pub evicted: Option<T>,
@@ -59,7 +59,7 @@ impl<T> Sockets<T> {
     ///
     /// # Errors
     /// The address holds its maximum and uses all of them; the bell comes back.
-    pub fn enter(&mut self, address: IpAddr, max_open: usize, bell: T) -> Result<Entry<T>, T> {
+    pub fn enter(&mut self, address: IpAddr, max_open: usize, bell: T) -> Result<SocketAdmission<T>, T> {
         let key = limit_key(address);
         let (mut evicted, mut is_spare) = (None, false);
         let mine = self.addresses.get(&key);
@@ -74,8 +74,8 @@ impl<T> Sockets<T> {
         }
         let number = self.count();
         self.addresses.entry(key).or_default().open += 1;
-        self.open.insert(number, Socket { key, waits_since: None, bell });
-        Ok(Entry { number, evicted, is_spare })
+        self.open.insert(number, OpenSocket { key, waits_since: None, bell });
+        Ok(SocketAdmission { number, evicted, is_spare })
     }
 
     /// Says whether a socket waits for its peer's next request. One that is gone already is left alone.
@@ -133,7 +133,11 @@ mod tests {
     const ALICE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
     const BOB: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 2));
 
-    fn entered(sockets: &mut Sockets<&'static str>, address: IpAddr, bell: &'static str) -> Entry<&'static str> {
+    fn entered(
+        sockets: &mut Sockets<&'static str>,
+        address: IpAddr,
+        bell: &'static str,
+    ) -> SocketAdmission<&'static str> {
         sockets.enter(address, 100, bell).expect("a place")
     }
 

@@ -18,7 +18,7 @@ use serde_json::{Map, Number, Value};
 
 use self::claims::{Claims, OneOrMany, Roles, at};
 pub use self::{
-    keys::{Key, Keys},
+    keys::{VerificationKey, VerificationKeys},
     player::player_id,
 };
 use crate::{
@@ -36,7 +36,7 @@ const LATEST_UNIX_SECS: u64 = 253_402_300_799;
 pub struct Tokens {
     /// HS256. A text that is an issuer's public key is never used as one.
     secret: Option<DecodingKey>,
-    keys: Keys,
+    keys: VerificationKeys,
     audience: Option<String>,
     issuer: Option<String>,
     leeway_secs: f64,
@@ -64,12 +64,12 @@ pub struct Identity {
 
 /// What an admin's token opens (A11e).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
+pub struct AdminScope {
     /// `None`: everything.
     only: Option<Box<(Option<OneOrMany>, Option<OneOrMany>)>>,
 }
 
-impl Scope {
+impl AdminScope {
     pub const EVERYTHING: Self = Self { only: None };
 
     /// Also what is about no single game or hub.
@@ -97,7 +97,7 @@ pub struct Guest {
 
 /// Where a guest wants to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum Resource<'a> {
     Hub(&'a str),
     Proxy(&'a str),
 }
@@ -177,7 +177,7 @@ impl Tokens {
         let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
         Ok(Self {
             secret: config.secret.as_ref().map(|secret| DecodingKey::from_secret(secret.expose().as_bytes())),
-            keys: Keys::new(pems, config.jwks_urls.len())?,
+            keys: VerificationKeys::new(pems, config.jwks_urls.len())?,
             audience: config.audience.clone(),
             issuer: config.issuer.clone(),
             leeway_secs: config.leeway.as_secs_f64(),
@@ -186,7 +186,7 @@ impl Tokens {
         })
     }
 
-    pub fn keys(&self) -> &Keys {
+    pub fn keys(&self) -> &VerificationKeys {
         &self.keys
     }
 
@@ -226,13 +226,13 @@ impl Tokens {
     pub fn verify_guest(
         &self,
         token: &str,
-        place: Place<'_>,
+        place: Resource<'_>,
         now_unix_secs: u64,
     ) -> Result<(Guest, Expiry), TokenError> {
         let signed = self.current_claims(token, now_unix_secs)?;
         let (admitted, name, wrong) = match place {
-            Place::Hub(name) => (&signed.claims.hub, name, TokenError::WrongHub),
-            Place::Proxy(name) => (&signed.claims.proxy, name, TokenError::WrongProxy),
+            Resource::Hub(name) => (&signed.claims.hub, name, TokenError::WrongHub),
+            Resource::Proxy(name) => (&signed.claims.proxy, name, TokenError::WrongProxy),
         };
         if admitted.as_ref().is_some_and(|admitted| !admitted.admits(name)) {
             return Err(wrong);
@@ -245,7 +245,7 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Tokens::verify`].
-    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<(Scope, Expiry), TokenError> {
+    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<(AdminScope, Expiry), TokenError> {
         let signed = self.current_claims(token, now_unix_secs)?;
         if self.roles.of(&signed.claims, signed.is_own)? != "admin" {
             return Err(TokenError::BadRole);
@@ -253,7 +253,7 @@ impl Tokens {
         let Claims { game, hub, proxy, .. } = signed.claims;
         let is_bound = [&game, &hub, &proxy].into_iter().flatten().any(|places| !places.any(|place| place == "*"));
         let only = is_bound.then(|| Box::new((game, hub)));
-        Ok((Scope { only }, signed.expiry))
+        Ok((AdminScope { only }, signed.expiry))
     }
 
     /// Whom a token is about: the id that stands for the claim's value (A11d).

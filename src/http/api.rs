@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use slog::info;
 
-use self::ask::{Problem, ask, body, guard, guard_game, idempotency_key, number, query_text};
+use self::ask::{ApiError, ask, body, guard, guard_game, idempotency_key, number, query_text};
 use super::{
     answer::{read, resource},
     routes::Site,
@@ -23,10 +23,10 @@ use crate::{
     registry::{
         Shard,
         messages::ListRooms,
-        operate::{Described, on_shard},
+        operate::{RoomDescription, on_shard},
     },
     room::{
-        BodyHash, Key, RoomHandle,
+        BodyHash, IdempotencyKey, RoomHandle,
         describe::RoomSummary,
         messages::{Append, Kick, ServerEvent},
     },
@@ -40,7 +40,7 @@ const MAX_EVENTS: u64 = 1000;
 /// What a body may have around `data` or `patch`: the names of the fields, and of players in `to`.
 const ENVELOPE_BYTES: usize = 1024 + MAX_RECIPIENTS * (MAX_ID_BYTES + 8);
 
-type Answer = Result<HttpResponse, Problem>;
+type ApiResult = Result<HttpResponse, ApiError>;
 
 pub fn configure(config: &mut web::ServiceConfig) {
     config
@@ -59,18 +59,18 @@ pub fn configure(config: &mut web::ServiceConfig) {
 
 #[derive(Serialize)]
 struct GameList {
-    games: Vec<Described<RoomSummary<usize>>>,
+    games: Vec<RoomDescription<RoomSummary<usize>>>,
     /// Ask again with `after` this; `null` at the end.
     next: Option<GameId>,
 }
 
-async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
+async fn list(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     guard(&site, &request).await?;
     let after = query_text(&request, "after").filter(|after| !after.is_empty());
-    let after = after.map(|after| GameId::parse(&after).map_err(|_| Problem::field("after is a game's name")));
+    let after = after.map(|after| GameId::parse(&after).map_err(|_| ApiError::field("after is a game's name")));
     let limit = number(&request, "limit", 1, MAX_GAMES)?.unwrap_or(DEFAULT_GAMES) as usize;
     let page = site.door.registry.send(ListRooms { after: after.transpose()?, limit }).await;
-    let page = page.map_err(|_| Problem::unavailable())?;
+    let page = page.map_err(|_| ApiError::unavailable())?;
     let next = page.rooms.last().filter(|_| page.has_more).map(|(game, _)| game.clone());
     let mut by_shard: Vec<Vec<GameId>> = vec![Vec::new(); site.shards.len()];
     for (game, shard) in page.rooms {
@@ -85,7 +85,7 @@ async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
             .map(|(shard, games)| actix_rt::spawn(on_shard_of(shard.clone(), games)));
         let mut described = Vec::new();
         for asked in asked.collect::<Vec<_>>() {
-            described.extend(asked.await.ok().flatten().ok_or_else(Problem::unavailable)?);
+            described.extend(asked.await.ok().flatten().ok_or_else(ApiError::unavailable)?);
         }
         Ok(described)
     });
@@ -94,11 +94,11 @@ async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
     Ok(ask::json(&GameList { games, next }))
 }
 
-async fn on_shard_of(shard: Addr<Shard>, games: Vec<GameId>) -> Option<Vec<Described<RoomSummary<usize>>>> {
+async fn on_shard_of(shard: Addr<Shard>, games: Vec<GameId>) -> Option<Vec<RoomDescription<RoomSummary<usize>>>> {
     on_shard(&shard, |local| async move { local.describe_rooms(&games).await }).await
 }
 
-async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
+async fn show(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     let shown = ask(&site, game, move |local, game| async move {
         let detail = local.ask_room(&game, false, |room| async move { room.show().await }).await?;
@@ -108,7 +108,7 @@ async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
     Ok(ask::json_text(shown.await?.as_str().to_owned()))
 }
 
-async fn events(site: web::Data<Site>, request: HttpRequest) -> Answer {
+async fn events(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     let after = number(&request, "after", 0, u64::MAX)?.unwrap_or(0);
     let limit = number(&request, "limit", 1, MAX_EVENTS)?.unwrap_or(MAX_EVENTS) as usize;
@@ -120,15 +120,15 @@ async fn events(site: web::Data<Site>, request: HttpRequest) -> Answer {
     Ok(ask::json_text(format!(r#"{{"events":{events},"first_seq":{first_seq},"seq":{seq}}}"#)))
 }
 
-async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
+async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     let key = idempotency_key(&request, "")?;
     let (max_data, max_state) = (site.door.config.connection.max_message_bytes, site.door.config.room.max_state_bytes);
     let text = body(&site, &request, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
-    let key = key.map(|key| Key { key, body: BodyHash::of(text.as_bytes()) });
+    let key = key.map(|key| IdempotencyKey { key, body: BodyHash::of(text.as_bytes()) });
     let event = match AppendBody::parse(&text)? {
         AppendBody::Message { data, .. } if data.as_str().len() > max_data => {
-            return Err(Problem::message_too_big());
+            return Err(ApiError::message_too_big());
         }
         AppendBody::Message { data, to } => ServerEvent::Message { data, to },
         AppendBody::Patch { patch, if_seq } => ServerEvent::Patch { patch, if_seq },
@@ -144,7 +144,7 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
     Ok(ask::json_text(format!(r#"{{"seq":{}}}"#, seq.await?)))
 }
 
-async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
+async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     let KickBody { player, ban_s } = parse_kick(&body(&site, &request, payload, ENVELOPE_BYTES).await?)?;
     info!(site.door.logger, "an operator kicks a player"; "game" => %game, "player" => %player, "ban_s" => ban_s);
@@ -160,7 +160,7 @@ async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
 }
 
-async fn close(site: web::Data<Site>, request: HttpRequest) -> Answer {
+async fn close(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     info!(site.door.logger, "an operator closes a game"; "game" => %game);
     let closed = ask(&site, game, move |local, game| async move {

@@ -20,7 +20,7 @@ use tokio::time::timeout_at;
 use super::{answer::error_body, upgrade::response};
 use crate::{
     config::{AuthMode, Config},
-    gate::{Asking, OperatorError, Operators, Scope, address, origin},
+    gate::{AdminScope, Asking, OperatorError, Operators, address, origin},
     observe::{
         log::{SecurityFields, security},
         metrics::Metrics,
@@ -31,22 +31,22 @@ use crate::{
 
 /// What admission looks at; header values as they came.
 #[derive(Debug, Clone)]
-pub struct Knock<'a> {
+pub struct AdmissionRequest<'a> {
     pub address: IpAddr,
     pub origin: Option<&'a str>,
     pub host: Option<&'a str>,
-    /// What [`Door::undeclared_proxy`] says of the request.
+    /// What [`Admission::undeclared_proxy`] says of the request.
     pub proxy: Option<&'static str>,
     /// A page from elsewhere sent it, as far as the request tells without an `Origin`.
     pub is_foreign: bool,
     /// A4, judged by the caller.
     pub request: Result<(), Refusal>,
-    pub claim: Claim,
+    pub claim: TakeoverClaim,
 }
 
 /// Whether a connection may turn out to take the place of another one of its address (A5a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
+pub enum TakeoverClaim {
     None,
     /// Its first frame decides.
     InFrame,
@@ -60,7 +60,7 @@ const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
 /// The way in; one per HTTP worker.
 #[derive(Clone)]
-pub struct Door {
+pub struct Admission {
     pub config: Arc<Config>,
     pub registry: Addr<Registry>,
     pub logger: Logger,
@@ -75,12 +75,12 @@ pub(super) fn peer_address(peer: Option<SocketAddr>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
-impl Door {
+impl Admission {
     /// A1 to A6.
     ///
     /// # Errors
     /// The first refusal in the order of the table.
-    pub async fn knock(&self, knock: Knock<'_>) -> Result<Permit, Refusal> {
+    pub async fn admit(&self, knock: AdmissionRequest<'_>) -> Result<Permit, Refusal> {
         if let Some(header) = knock.proxy
             && !self.warned.swap(true, Ordering::Relaxed)
         {
@@ -109,7 +109,7 @@ impl Door {
         decided
     }
 
-    async fn decide(&self, knock: &Knock<'_>) -> Result<Permit, Refusal> {
+    async fn decide(&self, knock: &AdmissionRequest<'_>) -> Result<Permit, Refusal> {
         let gate = &self.config.gate;
         if let Some(setting) = gate.disabled_by {
             return Err(Refusal::Disabled(setting));
@@ -124,19 +124,19 @@ impl Door {
             });
         }
         let since = Instant::now();
-        let mut decided = self.admit(knock, false).await;
-        while knock.claim == Claim::InHandshake
+        let mut decided = self.ask_registry(knock, false).await;
+        while knock.claim == TakeoverClaim::InHandshake
             && matches!(decided, Err(Refusal::AddressLimit { .. }))
             && since.elapsed() < CLAIM_PATIENCE
         {
             tokio::time::sleep(CLAIM_RETRY).await;
-            decided = self.admit(knock, true).await;
+            decided = self.ask_registry(knock, true).await;
         }
         decided
     }
 
-    async fn admit(&self, knock: &Knock<'_>, is_repeated: bool) -> Result<Permit, Refusal> {
-        let (request, claims) = (knock.request.clone(), knock.claim != Claim::None);
+    async fn ask_registry(&self, knock: &AdmissionRequest<'_>, is_repeated: bool) -> Result<Permit, Refusal> {
+        let (request, claims) = (knock.request.clone(), knock.claim != TakeoverClaim::None);
         let is_foreign = knock.is_foreign;
         let admit = Admit { address: knock.address, is_foreign, request, claims, is_repeated };
         // The registry lives as long as the process; without it nobody can be let in.
@@ -166,7 +166,7 @@ impl Door {
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn admits_operator(&self, token: Option<&str>, address: IpAddr) -> Result<Scope, OperatorError> {
+    pub async fn admits_operator(&self, token: Option<&str>, address: IpAddr) -> Result<AdminScope, OperatorError> {
         let until = Instant::now() + self.config.gate.auth.timeout;
         loop {
             let instant = Instant::now();

@@ -33,7 +33,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 const MARGIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum RequestPhase {
     /// Nothing has come since the last answer.
     Idle,
     /// A request's head has begun to come.
@@ -51,8 +51,8 @@ pub(super) enum Phase {
 }
 
 /// Shared by a connection's stream and its requests.
-pub(super) struct Flow {
-    phase: Cell<Phase>,
+pub(super) struct RequestFlow {
+    phase: Cell<RequestPhase>,
     since: Cell<Instant>,
     requests: Cell<u32>,
     request_timeout: Duration,
@@ -60,10 +60,10 @@ pub(super) struct Flow {
     is_spare: bool,
 }
 
-impl Flow {
+impl RequestFlow {
     pub(super) fn new(request_timeout: Duration, is_spare: bool) -> Self {
         Self {
-            phase: Cell::new(Phase::Idle),
+            phase: Cell::new(RequestPhase::Idle),
             since: Cell::new(Instant::now()),
             requests: Cell::new(0),
             request_timeout,
@@ -71,11 +71,11 @@ impl Flow {
         }
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> RequestPhase {
         self.phase.get()
     }
 
-    pub(super) fn set(&self, phase: Phase) {
+    pub(super) fn set(&self, phase: RequestPhase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
     }
@@ -83,24 +83,24 @@ impl Flow {
     /// When the phase has lasted too long; `None` while the server itself works.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let allowed = match self.phase() {
-            Phase::Idle if self.requests.get() > 0 => KEEP_ALIVE + MARGIN,
-            Phase::Idle | Phase::Head | Phase::Body { .. } => self.request_timeout + MARGIN,
-            Phase::Answering | Phase::Answered | Phase::Unread => return None,
-            Phase::Closing => CLOSING,
+            RequestPhase::Idle if self.requests.get() > 0 => KEEP_ALIVE + MARGIN,
+            RequestPhase::Idle | RequestPhase::Head | RequestPhase::Body { .. } => self.request_timeout + MARGIN,
+            RequestPhase::Answering | RequestPhase::Answered | RequestPhase::Unread => return None,
+            RequestPhase::Closing => CLOSING,
         };
         Some(self.since.get() + allowed)
     }
 
     /// Whether the peer's bytes have to wait.
     pub(super) fn holds_back(&self) -> bool {
-        matches!(self.phase(), Phase::Answering | Phase::Answered | Phase::Unread)
+        matches!(self.phase(), RequestPhase::Answering | RequestPhase::Answered | RequestPhase::Unread)
     }
 
     /// Everything that was to be written is written.
     pub(super) fn flushed(&self) {
         match self.phase() {
-            Phase::Answered => self.set(Phase::Idle),
-            Phase::Unread => self.set(Phase::Closing),
+            RequestPhase::Answered => self.set(RequestPhase::Idle),
+            RequestPhase::Unread => self.set(RequestPhase::Closing),
             _ => {}
         }
     }
@@ -108,9 +108,9 @@ impl Flow {
     /// The body of the request that is being answered is here: nothing more is read until the answer is written.
     pub(super) fn whole(request: &HttpRequest) {
         if let Some(flow) = request.conn_data::<Rc<Self>>()
-            && matches!(flow.phase(), Phase::Body { .. })
+            && matches!(flow.phase(), RequestPhase::Body { .. })
         {
-            flow.set(Phase::Answering);
+            flow.set(RequestPhase::Answering);
         }
     }
 
@@ -118,8 +118,8 @@ impl Flow {
     fn begin(&self, request: &ServiceRequest) -> bool {
         let (head, payload) = request.parts();
         self.set(match payload {
-            Payload::None => Phase::Answering,
-            _ => Phase::Body { is_chunked: head.chunked().unwrap_or(true) },
+            Payload::None => RequestPhase::Answering,
+            _ => RequestPhase::Body { is_chunked: head.chunked().unwrap_or(true) },
         });
         self.requests.set(self.requests.get() + 1);
         self.is_spare || self.requests.get() >= MAX_REQUESTS
@@ -127,13 +127,13 @@ impl Flow {
 
     fn end(&self) {
         // actix-http reads the rest of a chunked body for as long as it comes; the rest of any other it cuts off itself.
-        let is_unread = self.phase() == Phase::Body { is_chunked: true };
-        self.set(if is_unread { Phase::Unread } else { Phase::Answered });
+        let is_unread = self.phase() == RequestPhase::Body { is_chunked: true };
+        self.set(if is_unread { RequestPhase::Unread } else { RequestPhase::Answered });
     }
 }
 
 /// Ends the answer when it is dropped: after its last byte, or with an error in its place.
-struct Answering(Rc<Flow>);
+struct Answering(Rc<RequestFlow>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -164,7 +164,7 @@ pub(super) async fn follow<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<Tracked>, Error> {
-    let Some(flow) = request.request().conn_data::<Rc<Flow>>().cloned() else {
+    let Some(flow) = request.request().conn_data::<Rc<RequestFlow>>().cloned() else {
         return Ok(next
             .call(request)
             .await?
@@ -178,7 +178,7 @@ pub(super) async fn follow<B: MessageBody + 'static>(
     } else {
         next.call(request).await?.map_into_boxed_body()
     };
-    if is_last || flow.phase() == (Phase::Body { is_chunked: true }) {
+    if is_last || flow.phase() == (RequestPhase::Body { is_chunked: true }) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(response.map_body(|_, body| Tracked { body, _answering: Some(answering) }))

@@ -19,7 +19,7 @@ use super::{
     cors::allow_origins,
     flow::{KEEP_ALIVE, follow},
     routes::{Duty, Site, configure},
-    stream::{Places, Stream},
+    stream::{SocketPermits, Stream},
     upgrade::Entrance,
 };
 
@@ -88,7 +88,7 @@ pub fn service(
     duty: Duty,
     site: Site,
     entrance: Entrance,
-    places: Arc<Places>,
+    places: Arc<SocketPermits>,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let request_timeout = site.door.config.gate.request_timeout;
     let site = web::Data::new(site);

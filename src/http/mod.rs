@@ -14,8 +14,8 @@ mod stream;
 mod upgrade;
 mod ws_health;
 
-pub use door::Door;
+pub use door::Admission;
 pub use listener::{bind, service};
 pub use routes::{Duty, Site};
-pub use stream::Places;
+pub use stream::SocketPermits;
 pub use upgrade::Entrance;

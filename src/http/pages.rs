@@ -14,7 +14,7 @@ use super::{
 
 /// A file of frontend-client/dist.
 #[derive(Debug, Clone, Copy)]
-pub struct Page {
+pub struct PageFile {
     /// With a leading slash, e.g. `/assets/demo-B3xY.js`.
     path: &'static str,
     content_type: &'static str,
@@ -24,7 +24,7 @@ pub struct Page {
 }
 
 /// Written by build.rs, in the order of the paths.
-const PAGES: &[Page] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+const PAGES: &[PageFile] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// Nothing from elsewhere, no script or style but in files of our own; only our own pages may frame them.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; \
@@ -59,7 +59,7 @@ fn is_entrance(path: &str) -> bool {
     matches!(path, "/" | "/dashboard" | "/dashboard/")
 }
 
-fn find<'a>(pages: &'a [Page], path: &str) -> Option<&'a Page> {
+fn find<'a>(pages: &'a [PageFile], path: &str) -> Option<&'a PageFile> {
     let path = match path {
         "/" => "/index.html",
         "/dashboard" | "/dashboard/" => "/dashboard/index.html",
@@ -68,7 +68,7 @@ fn find<'a>(pages: &'a [Page], path: &str) -> Option<&'a Page> {
     pages.binary_search_by(|page| page.path.cmp(path)).ok().map(|place| &pages[place])
 }
 
-fn serve(page: &Page, known: Option<&str>) -> HttpResponse {
+fn serve(page: &PageFile, known: Option<&str>) -> HttpResponse {
     let is_hashed = page.path.contains("/assets/");
     let is_known = known.is_some_and(|known| {
         known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == page.etag)
@@ -126,10 +126,10 @@ mod tests {
 
     use super::*;
 
-    const BUILT: &[Page] = &[
-        Page { path: "/assets/a-1f.js", content_type: "text/javascript", etag: "\"1\"", bytes: b"a" },
-        Page { path: "/dashboard/index.html", content_type: "text/html", etag: "\"2\"", bytes: b"b" },
-        Page { path: "/index.html", content_type: "text/html", etag: "\"3\"", bytes: b"c" },
+    const BUILT: &[PageFile] = &[
+        PageFile { path: "/assets/a-1f.js", content_type: "text/javascript", etag: "\"1\"", bytes: b"a" },
+        PageFile { path: "/dashboard/index.html", content_type: "text/html", etag: "\"2\"", bytes: b"b" },
+        PageFile { path: "/index.html", content_type: "text/html", etag: "\"3\"", bytes: b"c" },
     ];
 
     fn header(response: &HttpResponse, name: header::HeaderName) -> &str {
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn the_client_library_may_be_imported_by_pages_of_other_origins_and_pages_may_not() {
         let library =
-            Page { path: "/client.js", content_type: "text/javascript; charset=utf-8", etag: "\"4\"", bytes: b"d" };
+            PageFile { path: "/client.js", content_type: "text/javascript; charset=utf-8", etag: "\"4\"", bytes: b"d" };
         for known in [None, Some("\"4\"")] {
             let response = serve(&library, known);
             assert_eq!(header(&response, header::ACCESS_CONTROL_ALLOW_ORIGIN), "*", "{known:?}");

@@ -18,21 +18,21 @@ use tokio::sync::watch;
 use super::{
     answer::{fresh, read, refusal_body, resource, timestamp},
     api,
-    door::{Claim, Door, Knock, peer_address},
+    door::{Admission, AdmissionRequest, TakeoverClaim, peer_address},
     headers, pages,
     upgrade::parse_target,
     ws_health::ws_health,
 };
 use crate::{
-    protocol::{Refusal, refusal::Answer},
-    registry::{Hubs, Phase, Shard},
+    protocol::{Refusal, refusal::RefusalForm},
+    registry::{Hubs, ServerPhase, Shard},
 };
 
 /// What the routes answer from.
 #[derive(Clone)]
 pub struct Site {
-    pub door: Door,
-    pub phase: watch::Receiver<Phase>,
+    pub door: Admission,
+    pub phase: watch::Receiver<ServerPhase>,
     pub started: Instant,
     pub shards: Arc<[Addr<Shard>]>,
     pub hubs: Hubs,
@@ -100,10 +100,10 @@ async fn health(site: web::Data<Site>) -> HttpResponse {
 async fn ready(site: web::Data<Site>) -> HttpResponse {
     let (status, name) = match *site.phase.borrow() {
         // A11a: who comes while no key is known waits for a verdict.
-        Phase::Ready if !site.has_keys() => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
-        Phase::Ready => (StatusCode::OK, "ready"),
-        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
-        Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        ServerPhase::Ready if !site.has_keys() => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        ServerPhase::Ready => (StatusCode::OK, "ready"),
+        ServerPhase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        ServerPhase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
     };
     fresh(status, &json!({ "status": name }))
 }
@@ -151,19 +151,19 @@ async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResp
         None => Refusal::BadPath,
     };
     let (origin, host) = (headers::origin(request.headers()), headers::last(request.headers(), "host"));
-    let knock = Knock {
+    let knock = AdmissionRequest {
         address: site.door.client_address(peer, request.headers()),
         origin: origin.as_deref(),
         host: host.as_deref(),
         proxy: site.door.undeclared_proxy(peer, request.headers()),
         is_foreign: is_foreign(&site, &request, host.as_deref()),
         request: Err(refusal.clone()),
-        claim: Claim::None,
+        claim: TakeoverClaim::None,
     };
-    let refusal = site.door.knock(knock).await.err().unwrap_or(refusal);
+    let refusal = site.door.admit(knock).await.err().unwrap_or(refusal);
     let status = match refusal.answer() {
-        Answer::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
-        Answer::Close(_) => StatusCode::BAD_REQUEST,
+        RefusalForm::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+        RefusalForm::Close(_) => StatusCode::BAD_REQUEST,
     };
     let mut response = HttpResponse::build(status);
     if let Some(seconds) = refusal.retry_after_secs() {

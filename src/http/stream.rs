@@ -24,7 +24,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::flow::{Flow, KEEP_ALIVE, Phase};
+use super::flow::{KEEP_ALIVE, RequestFlow, RequestPhase};
 use crate::{gate::Sockets, observe::metrics::Metrics};
 
 /// Bytes of requests' heads in one turn: what is pipelined in them is decoded and answered at once.
@@ -40,8 +40,8 @@ const OWN_FILES: usize = 100;
 const MIN_OPEN: usize = 16;
 
 /// The places of all sockets that are not upgraded. Shared by the HTTP workers.
-pub struct Places {
-    sockets: Mutex<Sockets<Arc<Bell>>>,
+pub struct SocketPermits {
+    sockets: Mutex<Sockets<Arc<EvictionSignal>>>,
     /// Nine tenths of the descriptors that the process may have: the last tenth is for upgrades.
     max_files: usize,
     metrics: Arc<Metrics>,
@@ -49,12 +49,12 @@ pub struct Places {
 
 /// Tells a socket's owner that it has to go.
 #[derive(Default)]
-struct Bell {
+struct EvictionSignal {
     has_rung: AtomicBool,
     owner: Mutex<Option<Waker>>,
 }
 
-impl Bell {
+impl EvictionSignal {
     fn ring(&self) {
         self.has_rung.store(true, Ordering::Release);
         if let Some(owner) = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -68,22 +68,22 @@ impl Bell {
     }
 }
 
-impl Places {
+impl SocketPermits {
     /// `max_files`: how many descriptors the process may have.
     pub fn new(max_per_address: usize, max_files: u64, metrics: Arc<Metrics>) -> Self {
         let max_files = usize::try_from(max_files).unwrap_or(usize::MAX) / 10 * 9;
         Self { sockets: Mutex::new(Sockets::new(max_per_address)), max_files, metrics }
     }
 
-    fn sockets(&self) -> MutexGuard<'_, Sockets<Arc<Bell>>> {
+    fn sockets(&self) -> MutexGuard<'_, Sockets<Arc<EvictionSignal>>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a socket of this address; `None` when the address uses as many as it may hold.
-    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(Place, bool)> {
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(SocketPermit, bool)> {
         let connections = usize::try_from(self.metrics.connections.get()).unwrap_or(0);
         let max_open = self.max_files.saturating_sub(OWN_FILES + connections).max(MIN_OPEN);
-        let bell = Arc::<Bell>::default();
+        let bell = Arc::<EvictionSignal>::default();
         let entry = {
             let mut sockets = self.sockets();
             let entry = sockets.enter(address, max_open, bell.clone()).ok()?;
@@ -93,19 +93,19 @@ impl Places {
         if let Some(evicted) = entry.evicted {
             evicted.ring();
         }
-        Some((Place { places: self.clone(), number: entry.number, is_idle: false, bell }, entry.is_spare))
+        Some((SocketPermit { places: self.clone(), number: entry.number, is_idle: false, bell }, entry.is_spare))
     }
 }
 
 /// One socket's place; dropping it gives the place back.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct SocketPermit {
+    places: Arc<SocketPermits>,
     number: u64,
     is_idle: bool,
-    bell: Arc<Bell>,
+    bell: Arc<EvictionSignal>,
 }
 
-impl Place {
+impl SocketPermit {
     fn waits(&mut self, waker: &Waker) {
         self.bell.listen(waker);
         if !self.is_idle {
@@ -126,7 +126,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SocketPermit {
     fn drop(&mut self) {
         let mut sockets = self.places.sockets();
         sockets.leave(self.number);
@@ -137,8 +137,8 @@ impl Drop for Place {
 /// A socket as actix-http sees it.
 pub(super) struct Stream {
     socket: TcpStream,
-    place: Place,
-    flow: Rc<Flow>,
+    place: SocketPermit,
+    flow: Rc<RequestFlow>,
     timer: Pin<Box<Sleep>>,
     armed_for: Option<Instant>,
     /// Since when the peer takes nothing of the answer.
@@ -155,7 +155,7 @@ impl Stream {
     /// `None`: the address uses as many sockets as it may hold.
     pub(super) fn accept(
         socket: TcpStream,
-        places: &Arc<Places>,
+        places: &Arc<SocketPermits>,
         request_timeout: Duration,
     ) -> Result<Self, TcpStream> {
         let Some((place, is_spare)) = socket.peer_addr().ok().and_then(|peer| places.enter(peer.ip())) else {
@@ -164,7 +164,7 @@ impl Stream {
         Ok(Self {
             socket,
             place,
-            flow: Rc::new(Flow::new(request_timeout, is_spare)),
+            flow: Rc::new(RequestFlow::new(request_timeout, is_spare)),
             timer: Box::pin(sleep(request_timeout)),
             armed_for: None,
             stalled_since: None,
@@ -179,12 +179,12 @@ impl Stream {
         self.socket.peer_addr().ok()
     }
 
-    pub(super) fn flow(&self) -> Rc<Flow> {
+    pub(super) fn flow(&self) -> Rc<RequestFlow> {
         self.flow.clone()
     }
 
     /// The socket, for an upgrade. It keeps its place until that is decided.
-    pub(super) fn into_parts(self) -> (TcpStream, Place) {
+    pub(super) fn into_parts(self) -> (TcpStream, SocketPermit) {
         (self.socket, self.place)
     }
 
@@ -234,10 +234,10 @@ impl AsyncRead for Stream {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let max = if matches!(this.flow.phase(), Phase::Idle | Phase::Head) { HEAD_SLICE } else { SLICE };
+        let max = if matches!(this.flow.phase(), RequestPhase::Idle | RequestPhase::Head) { HEAD_SLICE } else { SLICE };
         match this.poll_slice(context, buffer, max) {
             Poll::Pending => {
-                if this.flow.phase() == Phase::Idle {
+                if this.flow.phase() == RequestPhase::Idle {
                     this.place.waits(context.waker());
                     if this.place.is_evicted() {
                         return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -247,9 +247,9 @@ impl AsyncRead for Stream {
             }
             Poll::Ready(Ok(bytes)) => {
                 this.has_read = bytes > 0;
-                if this.has_read && this.flow.phase() == Phase::Idle {
+                if this.has_read && this.flow.phase() == RequestPhase::Idle {
                     this.place.works();
-                    this.flow.set(Phase::Head);
+                    this.flow.set(RequestPhase::Head);
                 }
                 Poll::Ready(Ok(()))
             }
@@ -293,7 +293,7 @@ impl AsyncWrite for Stream {
             ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
             this.is_shut = true;
             this.stalled_since = None;
-            this.flow.set(Phase::Closing);
+            this.flow.set(RequestPhase::Closing);
         }
         let mut bytes = [0; SLICE];
         while this.discarded < MAX_DISCARDED && this.check_deadline(context).is_ok() {

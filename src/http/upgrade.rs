@@ -21,21 +21,21 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
     answer::{error_body, refusal_body},
-    door::{Claim, Door, Knock, peer_address},
+    door::{Admission, AdmissionRequest, TakeoverClaim, peer_address},
     headers,
     stream::Stream,
 };
 use crate::{
-    connection::{Admission, Connection, Credentials, Target, Terms, turn_away},
+    connection::{AdmittedSocket, Connection, Credentials, Target, Terms, turn_away},
     gate::credentials::{choose_subprotocol, find_token, offered_subprotocols, query_value},
     protocol::{
         Cause, DisplayName, GameId, HubId, InvalidName, PlayerId, ProxyId, Refusal, number::integer_in_query,
-        refusal::Answer,
+        refusal::RefusalForm,
     },
     registry::{
         Shard,
-        messages::Adopt,
-        operate::{home, owner},
+        messages::RunOnShard,
+        operate::{owner, shard_index},
     },
 };
 
@@ -45,7 +45,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// What an HTTP worker needs to let players in.
 #[derive(Clone)]
 pub struct Entrance {
-    pub door: Door,
+    pub door: Admission,
     pub shards: Arc<[Addr<Shard>]>,
     pub terms: Arc<Terms>,
     /// Those so far who do not come for a game: they go to the shards in turn.
@@ -82,7 +82,7 @@ impl Entrance {
                 // The answers to requests that came before this one.
                 answer(&mut stream, &owed).await?;
             }
-            let knock = Knock {
+            let knock = AdmissionRequest {
                 address: handshake.address,
                 origin: origin.as_deref(),
                 host: host.as_deref(),
@@ -92,23 +92,23 @@ impl Entrance {
                 claim: handshake
                     .target
                     .as_ref()
-                    .map_or(Claim::None, |target| self.claim(target, &handshake.credentials)),
+                    .map_or(TakeoverClaim::None, |target| self.claim(target, &handshake.credentials)),
             };
-            let decided = self.door.knock(knock).await;
+            let decided = self.door.admit(knock).await;
             let accepted = accepted(handshake.accept, handshake.subprotocol.as_deref());
             match (decided, handshake.target) {
                 (Ok(permit), Ok(target)) => {
                     answer(&mut stream, &accepted).await?;
                     let (address, credentials, terms) = (handshake.address, handshake.credentials, self.terms.clone());
                     let shard = self.shard(&target);
-                    let admission = Admission { target, address, credentials, permit, terms };
+                    let admission = AdmittedSocket { target, address, credentials, permit, terms };
                     let stream = stream.into_std()?;
-                    let adopt = Adopt(Box::new(move |local| Connection::open(stream, &early, admission, local)));
+                    let adopt = RunOnShard(Box::new(move |local| Connection::open(stream, &early, admission, local)));
                     shard.send(adopt).await.map_err(io::Error::other)
                 }
                 (Err(refusal), target) => match refusal.answer() {
-                    Answer::Status(status) => answer(&mut stream, &refused(status, &refusal)).await,
-                    Answer::Close(cause) => {
+                    RefusalForm::Status(status) => answer(&mut stream, &refused(status, &refusal)).await,
+                    RefusalForm::Close(cause) => {
                         answer(&mut stream, &accepted).await?;
                         self.say_goodbye(stream.into_std()?, cause, &refusal, target.ok()).await
                     }
@@ -138,12 +138,12 @@ impl Entrance {
     ) -> io::Result<()> {
         let Some(target) = target else { return Ok(()) };
         let (refusal, offended) = (refusal.clone(), target.clone());
-        let adopt = Adopt(Box::new(move |local| turn_away(stream, &refusal, cause, &offended, local)));
+        let adopt = RunOnShard(Box::new(move |local| turn_away(stream, &refusal, cause, &offended, local)));
         self.shard(&target).send(adopt).await.map_err(io::Error::other)
     }
 
     /// A5a: what this handshake has to show, or its first frame may have. Subscribers have no place of their own.
-    fn claim(&self, target: &Target, credentials: &Credentials) -> Claim {
+    fn claim(&self, target: &Target, credentials: &Credentials) -> TakeoverClaim {
         let needs_token = self.terms.tokens.is_some();
         let shows = match target {
             Target::Seat { .. } if needs_token => true,
@@ -152,9 +152,9 @@ impl Entrance {
             Target::Hub(_) | Target::Desk { .. } => false,
         };
         match shows {
-            true if needs_token && credentials.token.is_none() => Claim::InFrame,
-            true => Claim::InHandshake,
-            false => Claim::None,
+            true if needs_token && credentials.token.is_none() => TakeoverClaim::InFrame,
+            true => TakeoverClaim::InHandshake,
+            false => TakeoverClaim::None,
         }
     }
 
@@ -164,7 +164,7 @@ impl Entrance {
         match target {
             Target::Seat { game, .. } => owner(&self.shards, game),
             Target::Proxy { query: Some(query), .. } if let Some(session) = query_value(query, "session") => {
-                &self.shards[home(&session, self.shards.len())]
+                &self.shards[shard_index(&session, self.shards.len())]
             }
             _ => &self.shards[self.visitors.fetch_add(1, Ordering::Relaxed) % self.shards.len()],
         }

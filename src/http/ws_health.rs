@@ -24,13 +24,13 @@ struct Health {
     healthy: bool,
     timestamp: String,
     /// By hub, those included that are off.
-    metrics: BTreeMap<String, Feed>,
-    limits: Limits,
+    metrics: BTreeMap<String, FeedHealth>,
+    limits: HealthLimits,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Feed {
+struct FeedHealth {
     total_clients: i64,
     topics: i64,
     upstream_connections: i64,
@@ -47,12 +47,12 @@ struct Feed {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Limits {
+struct HealthLimits {
     max_upstream_connections: usize,
     max_clients: usize,
 }
 
-impl Feed {
+impl FeedHealth {
     fn read(metrics: &HubMetrics, unix_ms: u64) -> Self {
         Self {
             total_clients: metrics.clients.get(),
@@ -93,8 +93,8 @@ pub async fn ws_health(site: web::Data<Site>) -> HttpResponse {
     let health = Health {
         healthy: hubs.values().all(|metrics| is_healthy(metrics)),
         timestamp: timestamp(),
-        metrics: hubs.iter().map(|(id, metrics)| (id.clone(), Feed::read(metrics, unix_ms))).collect(),
-        limits: Limits {
+        metrics: hubs.iter().map(|(id, metrics)| (id.clone(), FeedHealth::read(metrics, unix_ms))).collect(),
+        limits: HealthLimits {
             max_upstream_connections: config.upstream.max_connections,
             max_clients: config.gate.max_connections,
         },
@@ -113,7 +113,7 @@ mod tests {
         let hub = Metrics::new("test").hub("options", "massive-options", true);
         let of = |state| {
             hub.set_state(state, 0, false);
-            let feed = Feed::read(&hub, 0);
+            let feed = FeedHealth::read(&hub, 0);
             (feed.connection_state, feed.feed_state)
         };
         assert_eq!(of(FeedState::Live), ("connected", "live"));

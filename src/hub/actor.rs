@@ -18,12 +18,12 @@ use slog::{debug, info, warn};
 use super::{
     bus::Bus,
     handle::HubHandle,
-    lane::Lane,
-    messages::{Deliver, ListTopics, Stop, TopicLine, Wish},
-    news::{News, Refusal},
-    source::{Origin, Source},
-    topics::{Change, Rules, Topics, Wanted},
-    update::{Update, Value},
+    lane::ShardQueue,
+    messages::{Deliver, Interest, ListTopics, Stop, TopicLine},
+    news::{HubEvent, TopicRefusal},
+    source::{HubSource, SourceFactory},
+    topics::{SourceCommand, TopicLimits, Topics, WatchOutcome},
+    update::{TopicValue, Update},
     uplink::{FeedStatus, Gap, Note, Output},
     upstream::{self, Upstream},
 };
@@ -44,10 +44,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 pub struct Hub {
     handle: HubHandle,
     life: u64,
-    pub(super) source: Source,
+    pub(super) source: HubSource,
     topics: Topics,
     status: FeedStatus,
-    lanes: BTreeMap<usize, (Recipient<Deliver>, Lane)>,
+    lanes: BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
     /// Of a bus: how many topics each address has made. They stay, so this does too.
     made: HashMap<IpAddr, usize>,
     timer: Option<(Instant, SpawnHandle)>,
@@ -61,12 +61,15 @@ impl Hub {
     pub(super) fn new(handle: HubHandle, life: u64) -> Self {
         let config = handle.config();
         let source = match handle.origin() {
-            Origin::Polled(make) => Source::Polled(make()),
-            Origin::Bus(home) => Source::Bus(Box::new(Bus::new(handle.id(), home, config.max_topics))),
-            Origin::Upstream(plan) => Source::Upstream(Box::new(Upstream::new(plan.clone(), Now::read()))),
+            SourceFactory::Polled(make) => HubSource::Polled(make()),
+            SourceFactory::Bus(home) => HubSource::Bus(Box::new(Bus::new(handle.id(), home, config.max_topics))),
+            SourceFactory::Upstream(plan) => HubSource::Upstream(Box::new(Upstream::new(plan.clone(), Now::read()))),
         };
-        let rules =
-            Rules { linger: config.linger, max_topics: config.max_topics, keeps: matches!(source, Source::Bus(_)) };
+        let rules = TopicLimits {
+            linger: config.linger,
+            max_topics: config.max_topics,
+            keeps: matches!(source, HubSource::Bus(_)),
+        };
         let (topics, status) = (Topics::new(rules, HubHandle::floor(life)), handle.first_status());
         let (lanes, is_stopping) = (BTreeMap::new(), false);
         Self {
@@ -87,13 +90,13 @@ impl Hub {
     pub(super) fn settle(&mut self, now: Now, context: &mut Context<Self>) {
         let mut is_new = false;
         for change in self.topics.changes() {
-            is_new |= matches!(change, Change::Watch(_));
-            if let Change::Evict(topic, shards) = &change {
+            is_new |= matches!(change, SourceCommand::Watch(_));
+            if let SourceCommand::Evict(topic, shards) = &change {
                 self.evict(topic, shards);
             }
             self.change(&change, now);
         }
-        if let Source::Polled(_) = self.source {
+        if let HubSource::Polled(_) = self.source {
             self.poll_while_watched(is_new, now, context);
         }
         self.carry_out(now, context);
@@ -103,16 +106,18 @@ impl Hub {
         self.arm(now, context);
     }
 
-    fn change(&mut self, change: &Change, now: Now) {
+    fn change(&mut self, change: &SourceCommand, now: Now) {
         match (&mut self.source, change) {
-            (Source::Polled(source), Change::Watch(topic)) => source.watch(topic),
-            (Source::Polled(source), Change::Unwatch(topic)) => source.unwatch(topic),
-            (Source::Upstream(upstream), Change::Watch(topic)) => upstream.uplink.want(topic, now),
-            (Source::Upstream(upstream), Change::Unwatch(topic)) => upstream.uplink.unwant(topic, now),
-            (Source::Upstream(upstream), Change::Active(is_active)) => {
+            (HubSource::Polled(source), SourceCommand::Watch(topic)) => source.watch(topic),
+            (HubSource::Polled(source), SourceCommand::Unwatch(topic)) => source.unwatch(topic),
+            (HubSource::Upstream(upstream), SourceCommand::Watch(topic)) => upstream.uplink.want(topic, now),
+            (HubSource::Upstream(upstream), SourceCommand::Unwatch(topic)) => upstream.uplink.unwant(topic, now),
+            (HubSource::Upstream(upstream), SourceCommand::Active(is_active)) => {
                 upstream.uplink.set_active(*is_active && !self.is_stopping, now);
             }
-            (Source::Polled(_), Change::Active(_)) | (Source::Bus(_), _) | (_, Change::Evict(..)) => {}
+            (HubSource::Polled(_), SourceCommand::Active(_))
+            | (HubSource::Bus(_), _)
+            | (_, SourceCommand::Evict(..)) => {}
         }
     }
 
@@ -125,7 +130,7 @@ impl Hub {
         for shard in shards.iter().filter(|shard| !self.topics.is_wanted_by(topic, **shard)) {
             if let Some((_, lane)) = self.lanes.get_mut(shard) {
                 lane.forget(std::slice::from_ref(topic));
-                lane.push(News::Evicted(topic.clone()));
+                lane.push(HubEvent::Evicted(topic.clone()));
             }
         }
     }
@@ -133,7 +138,7 @@ impl Hub {
     /// What the uplink wants, in order; what it wants because of that, too.
     pub(super) fn carry_out(&mut self, now: Now, context: &mut Context<Self>) {
         loop {
-            let Source::Upstream(upstream) = &mut self.source else { return };
+            let HubSource::Upstream(upstream) = &mut self.source else { return };
             let outputs: Vec<_> = upstream.uplink.drain().collect();
             if outputs.is_empty() {
                 return;
@@ -145,7 +150,7 @@ impl Hub {
     }
 
     fn do_one(&mut self, output: Output, now: Now, context: &mut Context<Self>) {
-        let Source::Upstream(upstream) = &mut self.source else { return };
+        let HubSource::Upstream(upstream) = &mut self.source else { return };
         match output {
             Output::Connect => upstream.connect(context),
             Output::Send(frame) => upstream.send(upstream::text(&frame), now, context),
@@ -153,16 +158,16 @@ impl Hub {
             Output::Disconnect(code) => upstream.disconnect(code, context),
             Output::Feed(status) => {
                 self.status = status;
-                self.tell(&News::Feed(status));
+                self.tell(&HubEvent::Feed(status));
             }
             Output::Gap(gap) => {
                 info!(self.handle.logger(), "[WS {}] gap: values may have been missed", self.handle.id();
                     "hub" => %self.handle.id(), "topics" => gap.topics.len(), "from" => gap.from, "to" => gap.to);
                 self.topics.note_gap(gap.topics.iter(), gap.from, gap.to);
-                self.tell(&News::Gap(gap));
+                self.tell(&HubEvent::Gap(gap));
             }
-            Output::Data(topic, live) => self.publish(&topic, Value { live, whole: None }),
-            Output::Rejected(rejected) => self.tell(&News::Rejected(rejected)),
+            Output::Data(topic, live) => self.publish(&topic, TopicValue { live, whole: None }),
+            Output::Rejected(rejected) => self.tell(&HubEvent::Rejected(rejected)),
             Output::Note(note) => self.log(&note),
         }
     }
@@ -176,13 +181,13 @@ impl Hub {
         }
     }
 
-    fn publish(&mut self, topic: &Topic, value: Value) {
+    fn publish(&mut self, topic: &Topic, value: TopicValue) {
         if let Some((update, shards)) = self.topics.publish(topic, value) {
             push(&mut self.lanes, &update, shards);
         }
     }
 
-    fn tell(&mut self, news: &News) {
+    fn tell(&mut self, news: &HubEvent) {
         self.lanes.values_mut().for_each(|(_, lane)| lane.push(news.clone()));
     }
 
@@ -208,7 +213,7 @@ impl Hub {
     }
 
     fn poll(&mut self, now: Now) {
-        let Source::Polled(source) = &mut self.source else { return };
+        let HubSource::Polled(source) = &mut self.source else { return };
         for (topic, value) in source.poll(now) {
             self.publish(&topic, value);
             self.handle.metrics().heard(1, now.unix_ms);
@@ -248,43 +253,47 @@ impl Hub {
         let metrics = self.handle.metrics();
         metrics.topics.set(self.topics.len() as i64);
         match &mut self.source {
-            Source::Upstream(upstream) => upstream.measure(metrics, now),
-            Source::Polled(_) | Source::Bus(_) => metrics.set_state(self.status.state, 0, false),
+            HubSource::Upstream(upstream) => upstream.measure(metrics, now),
+            HubSource::Polled(_) | HubSource::Bus(_) => metrics.set_state(self.status.state, 0, false),
         }
     }
 
     /// A shard wants a topic, and hears what is known of it; or that it is not there, and why.
-    fn want(&mut self, topic: &Topic, shard: usize, now: Now) -> Option<Refusal> {
-        let is_nameless = matches!(&self.source, Source::Upstream(upstream) if !upstream.uplink.can_ask(topic));
+    fn want(&mut self, topic: &Topic, shard: usize, now: Now) -> Option<TopicRefusal> {
+        let is_nameless = matches!(&self.source, HubSource::Upstream(upstream) if !upstream.uplink.can_ask(topic));
         if is_nameless {
-            return Some(Refusal::Nameless);
+            return Some(TopicRefusal::Nameless);
         }
         let wanted = self.topics.want(topic, shard);
         let (_, lane) = self.lanes.get_mut(&shard)?;
         match wanted {
             // It may have been evicted here a moment ago, which this shard knows by its wish.
-            Wanted::New => lane.forget(std::slice::from_ref(topic)),
-            Wanted::Known(last, gap) => {
+            WatchOutcome::New => lane.forget(std::slice::from_ref(topic)),
+            WatchOutcome::Known(last, gap) => {
                 // It may have been rejected.
-                if let Source::Upstream(upstream) = &mut self.source {
+                if let HubSource::Upstream(upstream) = &mut self.source {
                     upstream.uplink.want(topic, now);
                 }
-                last.into_iter().for_each(|last| lane.push(News::Last(last)));
+                last.into_iter().for_each(|last| lane.push(HubEvent::Last(last)));
                 if let Some((from, to)) = gap {
-                    lane.push(News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
+                    lane.push(HubEvent::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
                 }
             }
-            Wanted::Refused => return Some(Refusal::Full),
+            WatchOutcome::Refused => return Some(TopicRefusal::Full),
         }
         None
     }
 }
 
 /// An update to the lanes of those who want it.
-fn push(lanes: &mut BTreeMap<usize, (Recipient<Deliver>, Lane)>, update: &Update, shards: impl Iterator<Item = usize>) {
+fn push(
+    lanes: &mut BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
+    update: &Update,
+    shards: impl Iterator<Item = usize>,
+) {
     for shard in shards {
         if let Some((_, lane)) = lanes.get_mut(&shard) {
-            lane.push(News::Update(update.clone()));
+            lane.push(HubEvent::Update(update.clone()));
         }
     }
 }
@@ -306,20 +315,20 @@ impl Drop for Hub {
     }
 }
 
-impl Handler<Wish> for Hub {
-    type Result = Vec<(Topic, Refusal)>;
+impl Handler<Interest> for Hub {
+    type Result = Vec<(Topic, TopicRefusal)>;
 
-    fn handle(&mut self, wish: Wish, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, wish: Interest, context: &mut Self::Context) -> Self::Result {
         let now = Now::read();
-        let Wish { shard, reply, wishes } = wish;
+        let Interest { shard, reply, wishes } = wish;
         let interval = self.handle.config().flush_interval;
         let status = self.status;
         let (_, lane) = self.lanes.entry(shard).or_insert_with(|| {
-            let mut lane = Lane::new(interval);
-            lane.push(News::Feed(status));
+            let mut lane = ShardQueue::new(interval);
+            lane.push(HubEvent::Feed(status));
             (reply, lane)
         });
-        lane.hear(wishes.number, &wishes.unwanted);
+        lane.on_interest(wishes.number, &wishes.unwanted);
         if wishes.clients > 0 {
             self.topics.set_clients(shard, wishes.clients, now.instant);
         }
@@ -343,7 +352,7 @@ impl Handler<Stop> for Hub {
     fn handle(&mut self, _: Stop, context: &mut Self::Context) -> Self::Result {
         let now = Now::read();
         self.is_stopping = true;
-        let Source::Upstream(upstream) = &mut self.source else { return Box::pin(ready(())) };
+        let HubSource::Upstream(upstream) = &mut self.source else { return Box::pin(ready(())) };
         upstream.uplink.stop(now);
         let closed = upstream.closed();
         self.settle(now, context);

@@ -16,13 +16,13 @@ use crate::{
 
 /// Bounded by what the hub accepts before it is stored.
 #[derive(Default)]
-pub struct Answers {
+pub struct PendingReplies {
     queue: RefCell<VecDeque<(Receipt, Option<u64>, Topic)>>,
     /// A task empties the queue.
     is_running: Cell<bool>,
 }
 
-impl Answers {
+impl PendingReplies {
     /// The answer is `published` or `error`; without an `id` only an error.
     pub fn push(self: &Rc<Self>, receipt: Receipt, id: Option<u64>, topic: Topic, outbox: Rc<Outbox>) {
         self.queue.borrow_mut().push_back((receipt, id, topic));

@@ -19,19 +19,19 @@ use tokio::{
 
 use super::{
     access,
-    answers::Answers,
-    fanout::{Fanout, Outlook, TooMany},
+    answers::PendingReplies,
+    fanout::{Availability, Fanout, TooMany},
     handle::{HubHandle, PublishError},
-    messages::{Deliver, Publisher, Wish},
-    news::News,
-    shares::{Claim, Holder},
+    messages::{Deliver, Interest, Publisher},
+    news::HubEvent,
+    shares::{Holder, TopicReservation},
 };
 use crate::{
     clock::Now,
     config::feeds::share,
     protocol::{
         Cause, RawJson, ServerFrame, Topic, error_code,
-        server::{Feed, Heartbeat},
+        server::{HeartbeatTerms, SubscribedFeed},
     },
     ws::{Outbox, error_frame, json_frame},
 };
@@ -44,11 +44,11 @@ const MAX_TOLD: usize = 20_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Never leaves its shard's thread.
-pub struct Branch {
+pub struct LocalHub {
     hub: HubHandle,
     shard: usize,
     reply: Recipient<Deliver>,
-    heartbeat: Heartbeat,
+    heartbeat: HeartbeatTerms,
     fanout: RefCell<Fanout>,
     /// A wish is on its way to the hub.
     is_asking: Cell<bool>,
@@ -61,7 +61,7 @@ pub struct Branch {
 /// What a branch has to do.
 enum Item {
     /// With the newest wish that the hub had heard by then, and the moment at which the message came.
-    News(u64, News, Instant),
+    News(u64, HubEvent, Instant),
     /// All of a message has been told.
     Done(oneshot::Sender<()>),
 }
@@ -71,7 +71,7 @@ pub type Delivered = Pin<Box<dyn Future<Output = ()>>>;
 
 /// One connection at its hub; leaves when it is dropped.
 pub struct Subscriber {
-    branch: Rc<Branch>,
+    branch: Rc<LocalHub>,
     /// Unique on this shard.
     connection: u64,
     outbox: Rc<Outbox>,
@@ -81,12 +81,12 @@ pub struct Subscriber {
     /// Topics of a bus that it has made.
     made: Rc<Cell<usize>>,
     /// Of one who has published.
-    answers: OnceCell<Rc<Answers>>,
+    answers: OnceCell<Rc<PendingReplies>>,
 }
 
-impl Branch {
+impl LocalHub {
     /// `reply` is the shard, which hands what it gets to [`Branch::deliver`].
-    pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: Heartbeat) -> Rc<Self> {
+    pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: HeartbeatTerms) -> Rc<Self> {
         hub.attach(shard, reply.clone());
         let fanout = Fanout::new(hub.config().max_topics_per_client, hub.first_status());
         let (is_asking, is_heard, inbox) = (Cell::new(false), Notify::new(), RefCell::default());
@@ -126,7 +126,7 @@ impl Branch {
     }
 
     /// The hub has news. Resolves when the clients have been told: only then does it send more.
-    pub fn deliver(self: &Rc<Self>, heard: u64, news: Vec<News>) -> Delivered {
+    pub fn deliver(self: &Rc<Self>, heard: u64, news: Vec<HubEvent>) -> Delivered {
         let is_idle = {
             let mut inbox = self.inbox.borrow_mut();
             let is_idle = inbox.is_empty();
@@ -161,7 +161,7 @@ impl Branch {
                 Item::News(heard, news, came) => {
                     let mut fanout = self.fanout.borrow_mut();
                     told += 1 + fanout.audience(&news);
-                    let is_over = matches!(news, News::Ended);
+                    let is_over = matches!(news, HubEvent::Ended);
                     fanout.tell(news, heard, came, now.unix_ms);
                     if is_over {
                         // Whoever waits for the hub is closed now.
@@ -187,7 +187,7 @@ impl Branch {
         let branch = self.clone();
         actix_rt::spawn(async move {
             let number = wishes.number;
-            let wish = Wish { shard: branch.shard, reply: branch.reply.clone(), wishes };
+            let wish = Interest { shard: branch.shard, reply: branch.reply.clone(), wishes };
             // A hub that failed is replaced, and then everything is asked again: see `News::Restarted`.
             if let Ok(refused) = hub.send(wish).await {
                 branch.fanout.borrow_mut().heard(number, refused, Instant::now());
@@ -221,7 +221,7 @@ impl Subscriber {
             return None;
         }
         // Another shard may have been quicker with the address's last places.
-        let claim = self.branch.fanout.borrow_mut().expect(self.connection, &topics);
+        let claim = self.branch.fanout.borrow_mut().reserve(self.connection, &topics);
         let claim = claim.map_err(|who| self.refuse_share(&who)).ok()?;
         let (branch, connection, outbox) = (self.branch.clone(), self.connection, self.outbox.clone());
         let expected = Expected { branch, connection, outbox, topics, _claim: claim };
@@ -295,11 +295,11 @@ impl Subscriber {
 
 /// A subscription that the hub may still have to hear of; given up when it is dropped.
 struct Expected {
-    branch: Rc<Branch>,
+    branch: Rc<LocalHub>,
     connection: u64,
     outbox: Rc<Outbox>,
     topics: Vec<Topic>,
-    _claim: Claim,
+    _claim: TopicReservation,
 }
 
 impl Expected {
@@ -310,14 +310,15 @@ impl Expected {
         }
         let mut fanout = self.branch.fanout.borrow_mut();
         match fanout.outlook(&self.topics) {
-            Outlook::Unknown => return false,
-            Outlook::Refused(topic, why) => {
+            Availability::Unknown => return false,
+            Availability::Refused(topic, why) => {
                 let (code, reason) = why.words();
                 refuse(&self.outbox, code, &format!("{reason}: {topic:?}"));
             }
-            Outlook::Known => {
+            Availability::Known => {
                 let (topics, state) = (&self.topics[..], fanout.state());
-                let subscribed = json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state } }.write(out));
+                let subscribed =
+                    json_frame(|out| ServerFrame::Subscribed { topics, feed: SubscribedFeed { state } }.write(out));
                 fanout.subscribe(self.connection, topics, subscribed, Instant::now());
             }
         }

@@ -14,8 +14,8 @@ use super::handle::{NUMBERS_OF_A_LIFE, PublishError};
 use crate::{
     protocol::{GameId, HubId, RawJson, Topic},
     store::{
-        Appended, Appender, AppliedKey, BodyHash, Journal, Key, KeyMismatch, Keys, KnownKey, Log, LogWriter,
-        MemoryStore, Records, Snapshot, encode,
+        Appended, Appender, AppliedKey, BodyHash, IdempotencyKey, IdempotencyKeys, Journal, KeyMismatch, KnownKey, Log,
+        LogWriter, MemoryStore, Records, Snapshot, encode,
     },
 };
 
@@ -40,7 +40,7 @@ impl BusHome {
 /// One bus as it is written, which is ahead of what has been shown.
 pub struct Bus {
     log: LogWriter<Written>,
-    known: Known,
+    known: BusState,
     max_topics: usize,
     /// Repeats of values that are on their way to the store: the topic, its number, and who waits.
     repeats: Vec<(Topic, u64, oneshot::Sender<u64>)>,
@@ -48,9 +48,9 @@ pub struct Bus {
 
 /// What a log amounts to.
 #[derive(Default)]
-struct Known {
+struct BusState {
     values: BTreeMap<Topic, (u64, RawJson)>,
-    keys: Keys,
+    keys: IdempotencyKeys,
     /// Every new number is above it.
     floor: u64,
 }
@@ -67,7 +67,7 @@ pub struct Written {
 
 /// What a log of a bus consists of. As a room's records: postcard's bytes, and variants only join at the end.
 #[derive(Serialize, Deserialize)]
-enum Record<'a> {
+enum BusRecord<'a> {
     Value {
         topic: &'a str,
         seq: u64,
@@ -81,15 +81,15 @@ enum Record<'a> {
 pub struct Publication {
     pub topic: Topic,
     pub data: RawJson,
-    pub key: Option<Key>,
+    pub key: Option<IdempotencyKey>,
     pub unix_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Image<'a> {
+struct BusImage<'a> {
     floor: u64,
     #[serde(borrow)]
-    values: Vec<Record<'a>>,
+    values: Vec<BusRecord<'a>>,
 }
 
 impl Bus {
@@ -100,15 +100,15 @@ impl Bus {
             None => Appender::memory(home.memory.clone()),
         };
         let log = LogWriter::new(GameId::of_bus(id), appender, home.flush, 0);
-        Self { log, known: Known::default(), max_topics, repeats: Vec::new() }
+        Self { log, known: BusState::default(), max_topics, repeats: Vec::new() }
     }
 
     pub fn game(&self) -> &GameId {
         self.log.game()
     }
 
-    pub fn home(&self) -> &Rc<Appender<Written>> {
-        self.log.home()
+    pub fn appender(&self) -> &Rc<Appender<Written>> {
+        self.log.appender()
     }
 
     /// Takes over what there is, and begins the log anew with it: nobody can write behind the old one any more, and the store
@@ -138,7 +138,7 @@ impl Bus {
     ///
     /// # Errors
     /// [`PublishError::Mismatch`]
-    pub fn known(&self, key: &Key, unix_ms: u64) -> Result<Option<u64>, PublishError> {
+    pub fn known(&self, key: &IdempotencyKey, unix_ms: u64) -> Result<Option<u64>, PublishError> {
         self.known.keys.seq_of(key, unix_ms).map_err(|KeyMismatch| PublishError::Mismatch)
     }
 
@@ -164,10 +164,10 @@ impl Bus {
         answer: oneshot::Sender<u64>,
     ) -> Result<(Appended, Written), PublishError> {
         let Publication { topic, data, key, unix_ms } = publication;
-        if self.home().is_failing() {
+        if self.appender().is_failing() {
             return Err(PublishError::Gone);
         }
-        let Known { values, floor, keys } = &mut self.known;
+        let BusState { values, floor, keys } = &mut self.known;
         let known = values.get(&topic);
         if known.is_none() && values.len() >= self.max_topics {
             return Err(PublishError::Full);
@@ -175,12 +175,12 @@ impl Bus {
         let seq = known.map_or(0, |(seq, _)| *seq).max(*floor) + 1;
         values.insert(topic.clone(), (seq, data.clone()));
         let mut records = Records::default();
-        let record = Record::Value { topic: topic.as_str(), seq, data: data.as_str() };
+        let record = BusRecord::Value { topic: topic.as_str(), seq, data: data.as_str() };
         records.push_with(|out| encode(&record, out));
-        if let Some(Key { key, body }) = key {
+        if let Some(IdempotencyKey { key, body }) = key {
             let applied = AppliedKey { key, seq, made_ms: unix_ms };
             keys.note((applied, Some(body)));
-            records.push_with(|out| encode(&Record::Key(applied, body), out));
+            records.push_with(|out| encode(&BusRecord::Key(applied, body), out));
         }
         let keep_from = self.log.position() + records.len();
         let snapshot = || Snapshot { body: self.known.image(unix_ms), keep_from };
@@ -189,12 +189,12 @@ impl Bus {
     }
 }
 
-impl Known {
+impl BusState {
     /// Whether the log is whole; else what could be read of it is known.
     fn fold(&mut self, log: &Log) -> bool {
         let Some((image, keys)) = read_image(&log.snapshot) else { return false };
         self.floor = image.floor;
-        self.keys = Keys::restore(keys);
+        self.keys = IdempotencyKeys::restore(keys);
         let mut is_whole = image.values.iter().all(|record| self.take(record)) && log.is_intact;
         for (position, record) in (log.first..).zip(log.records.iter()) {
             let record = postcard::from_bytes(record);
@@ -203,25 +203,25 @@ impl Known {
         is_whole
     }
 
-    fn take(&mut self, record: &Record<'_>) -> bool {
+    fn take(&mut self, record: &BusRecord<'_>) -> bool {
         match record {
-            Record::Value { topic, seq, data } => {
+            BusRecord::Value { topic, seq, data } => {
                 let (Some(topic), Ok(data)) = (Topic::parse(topic), RawJson::parse(data)) else { return false };
                 self.values.insert(topic, (*seq, data));
             }
-            Record::Key(applied, body) => self.keys.note((*applied, Some(*body))),
+            BusRecord::Key(applied, body) => self.keys.note((*applied, Some(*body))),
         }
         true
     }
 
     fn image(&self, unix_ms: u64) -> Vec<u8> {
-        let records = self.values.iter().map(|(topic, (seq, data))| Record::Value {
+        let records = self.values.iter().map(|(topic, (seq, data))| BusRecord::Value {
             topic: topic.as_str(),
             seq: *seq,
             data: data.as_str(),
         });
         let mut body = vec![IMAGE_VERSION];
-        encode(&Image { floor: self.floor, values: records.collect() }, &mut body);
+        encode(&BusImage { floor: self.floor, values: records.collect() }, &mut body);
         encode(&self.keys.current(unix_ms), &mut body);
         body
     }
@@ -229,10 +229,10 @@ impl Known {
 
 /// Whether all of a bus's log can be read.
 pub fn is_whole(log: &Log) -> bool {
-    Known::default().fold(log)
+    BusState::default().fold(log)
 }
 
-fn read_image(snapshot: &[u8]) -> Option<(Image<'_>, Vec<KnownKey>)> {
+fn read_image(snapshot: &[u8]) -> Option<(BusImage<'_>, Vec<KnownKey>)> {
     let (version, body) = snapshot.split_first()?;
     let (image, rest) = postcard::take_from_bytes(body).ok()?;
     match version {

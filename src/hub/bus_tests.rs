@@ -126,15 +126,15 @@ fn the_format_is_what_it_was() {
 fn e1_keys_are_known_again_from_records_and_from_an_image() {
     let home = BusHome::new(None, false);
     let (mut bus, _) = open(&home, 5);
-    let key = Key { key: KeyHash::of("k"), body: BodyHash::of(b"1") };
+    let key = IdempotencyKey { key: KeyHash::of("k"), body: BodyHash::of(b"1") };
     let (answer, _) = oneshot::channel();
     let (_, written) = bus.write(Publication { key: Some(key), ..publication(1, "x") }, answer).expect("written");
-    let other = Key { body: BodyHash::of(b"2"), ..key };
+    let other = IdempotencyKey { body: BodyHash::of(b"2"), ..key };
     // The first start reads a record, the second the image that the first one began its log with.
     for _ in 0..3 {
         assert_eq!(bus.known(&key, 1), Ok(Some(written.seq)));
         assert_eq!(bus.known(&other, 1), Err(PublishError::Mismatch));
-        assert_eq!(bus.known(&Key { key: KeyHash::of("l"), ..key }, 1), Ok(None));
+        assert_eq!(bus.known(&IdempotencyKey { key: KeyHash::of("l"), ..key }, 1), Ok(None));
         (bus, _) = open(&home, 5);
     }
 }

@@ -3,7 +3,7 @@
 
 mod asking;
 
-pub use asking::{Outlook, TooMany, Wishes};
+pub use asking::{Availability, TooMany, Wishes};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    news::{News, Refusal},
+    news::{HubEvent, TopicRefusal},
     shares::Holder,
     update::Update,
     uplink::{FeedStatus, Gap, Rejected},
@@ -27,7 +27,7 @@ use crate::{
 /// `topics` say at which place of each topic's `subscribers` it stands.
 pub struct Fanout {
     topics: HashMap<Topic, Listed>,
-    clients: HashMap<u64, Client>,
+    clients: HashMap<u64, FanoutClient>,
     /// Topics of which the hub may have to be told something.
     changed: BTreeSet<Topic>,
     max_topics_per_client: usize,
@@ -54,21 +54,21 @@ struct Listed {
     /// The hub may be one that does not.
     forgotten: bool,
     /// The hub has heard that wish, and does not have the topic.
-    refused: Option<Refusal>,
+    refused: Option<TopicRefusal>,
     /// What the upstream said no with, since somebody last asked for it.
     rejected: Option<Frame>,
     /// Clients that will subscribe to it when the hub has heard of it.
     expected: usize,
 }
 
-struct Client {
+struct FanoutClient {
     outbox: Rc<Outbox>,
     topics: HashMap<Topic, usize>,
     /// `None`: an operator, whose topics count for nobody.
     holder: Option<Holder>,
 }
 
-impl Client {
+impl FanoutClient {
     fn gain(&mut self, topic: &Topic, place: usize) {
         if self.topics.insert(topic.clone(), place).is_none()
             && let Some(holder) = &self.holder
@@ -87,7 +87,7 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for FanoutClient {
     fn drop(&mut self) {
         if let Some(holder) = &self.holder {
             holder.give_back(self.topics.keys());
@@ -113,7 +113,7 @@ impl Fanout {
 
     /// `holder`: whose topics the client's count towards.
     pub fn enter(&mut self, connection: u64, outbox: Rc<Outbox>, holder: Option<Holder>) {
-        self.clients.insert(connection, Client { outbox, topics: HashMap::new(), holder });
+        self.clients.insert(connection, FanoutClient { outbox, topics: HashMap::new(), holder });
     }
 
     /// Whether it was there.
@@ -193,33 +193,33 @@ impl Fanout {
 
     /// Tells the clients what is new. `heard` is the newest wish that the hub had heard by then; `unix_ms` is the same moment as
     /// `now`.
-    pub fn tell(&mut self, news: News, heard: u64, now: Instant, unix_ms: u64) {
+    pub fn tell(&mut self, news: HubEvent, heard: u64, now: Instant, unix_ms: u64) {
         match news {
             _ if news.topic().is_some_and(|topic| !self.has_asked(topic, heard)) => {}
-            News::Update(update) => {
+            HubEvent::Update(update) => {
                 self.own_up_to(&update.topic, now, unix_ms);
                 self.update(update, false, now);
             }
-            News::Last(update) => {
+            HubEvent::Last(update) => {
                 self.own_up_to(&update.topic, now, unix_ms);
                 self.update(update, true, now);
             }
-            News::Feed(status) => {
+            HubEvent::Feed(status) => {
                 if status.state == FeedState::Live {
-                    self.own_up(now, unix_ms);
+                    self.report_gaps(now, unix_ms);
                 }
                 self.feed(status, now);
             }
-            News::Gap(gap) => self.gap(&gap, now),
-            News::Rejected(rejected) => self.rejected(&rejected, now),
-            News::Evicted(topic) => self.refuse(&topic, Refusal::Full, now),
-            News::Restarted(at) => self.ask_again(at),
-            News::Ended => self.close(),
+            HubEvent::Gap(gap) => self.gap(&gap, now),
+            HubEvent::Rejected(rejected) => self.rejected(&rejected, now),
+            HubEvent::Evicted(topic) => self.refuse(&topic, TopicRefusal::Full, now),
+            HubEvent::Restarted(at) => self.ask_again(at),
+            HubEvent::Ended => self.close(),
         }
     }
 
     /// How many clients will be told.
-    pub fn audience(&self, news: &News) -> usize {
+    pub fn audience(&self, news: &HubEvent) -> usize {
         match news.topic() {
             Some(topic) => self.topics.get(topic).map_or(0, |listed| listed.subscribers.len()),
             None => self.clients.len(),
@@ -264,7 +264,7 @@ impl Fanout {
     }
 
     /// Says what may have been missed since the hub was replaced, before what is new.
-    fn own_up(&mut self, now: Instant, unix_ms: u64) {
+    fn report_gaps(&mut self, now: Instant, unix_ms: u64) {
         if let Some((from, topics)) = self.missed.take() {
             self.gap(&Gap { topics: topics.into(), from, to: unix_ms }, now);
         }

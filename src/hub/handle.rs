@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 use super::{
     actor::Hub,
     messages::{Deliver, ListTopics, Publish, Publisher, Stop, TopicLine},
-    news::News,
+    news::HubEvent,
     shares::Shares,
-    source::Origin,
+    source::SourceFactory,
     uplink::FeedStatus,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(super) const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
 pub struct HubPlan {
     pub id: HubId,
     pub config: HubConfig,
-    pub origin: Origin,
+    pub origin: SourceFactory,
     /// Topics that all connections of one address may have together.
     pub max_topics_per_address: usize,
     pub metrics: Arc<HubMetrics>,
@@ -45,9 +45,9 @@ pub struct HubPlan {
 
 /// A hub that runs, or could. Cheap to clone.
 #[derive(Clone)]
-pub struct HubHandle(Arc<Shared>);
+pub struct HubHandle(Arc<HubShared>);
 
-struct Shared {
+struct HubShared {
     plan: HubPlan,
     arbiter: ArbiterHandle,
     /// Unix ms.
@@ -107,7 +107,7 @@ impl Receipt {
 impl HubHandle {
     /// Starts it on a thread of its own.
     pub fn start(plan: HubPlan) -> Self {
-        let shared = Shared {
+        let shared = HubShared {
             shares: Shares::new(plan.max_topics_per_address),
             plan,
             arbiter: Arbiter::new().handle(),
@@ -132,7 +132,7 @@ impl HubHandle {
         &self.0.shares
     }
 
-    pub(super) fn origin(&self) -> &Origin {
+    pub(super) fn origin(&self) -> &SourceFactory {
         &self.0.plan.origin
     }
 
@@ -146,13 +146,13 @@ impl HubHandle {
 
     /// Whether its values are published; else they come from somewhere, and nobody can.
     pub fn is_bus(&self) -> bool {
-        matches!(self.origin(), Origin::Bus(_))
+        matches!(self.origin(), SourceFactory::Bus(_))
     }
 
     /// What is true of the feed before the hub has said anything, and of one without upstream always.
     pub(super) fn first_status(&self) -> FeedStatus {
         let state =
-            if matches!(self.origin(), Origin::Upstream(_)) { FeedState::Disconnected } else { FeedState::Live };
+            if matches!(self.origin(), SourceFactory::Upstream(_)) { FeedState::Disconnected } else { FeedState::Live };
         FeedStatus { state, since: self.0.started, attempt: 0, fatal: false }
     }
 
@@ -193,7 +193,7 @@ impl HubHandle {
         if next.is_some() {
             error!(self.logger(), "[WS {}] hub failed and is started again", self.id(); "hub" => %self.id());
         } else {
-            self.tell(running, &News::Ended);
+            self.tell(running, &HubEvent::Ended);
             error!(self.logger(), "[WS {}] hub keeps failing; its subscribers are closed", self.id(); "hub" => %self.id());
         }
         next
@@ -206,14 +206,14 @@ impl HubHandle {
         }
         running.life += 1;
         // Before anything that the new hub itself may say.
-        self.tell(running, &News::Restarted(now.unix_ms));
+        self.tell(running, &HubEvent::Restarted(now.unix_ms));
         let (handle, life) = (self.clone(), running.life);
         let address = Hub::start_in_arbiter(&self.0.arbiter, move |_| Hub::new(handle, life));
         running.address = Some(address.clone());
         Some(address)
     }
 
-    fn tell(&self, running: &Running, news: &News) {
+    fn tell(&self, running: &Running, news: &HubEvent) {
         for branch in running.branches.values() {
             branch.do_send(Deliver { hub: self.id().clone(), heard: 0, news: vec![news.clone()] });
         }
@@ -258,7 +258,7 @@ impl HubHandle {
     /// The server stops: closes the connection to the upstream. Resolves when that is done, or there is none. A bus is not
     /// asked: it may wait for a store that fails.
     pub async fn stop(&self) {
-        let hub = self.lock().address.clone().filter(|_| matches!(self.origin(), Origin::Upstream(_)));
+        let hub = self.lock().address.clone().filter(|_| matches!(self.origin(), SourceFactory::Upstream(_)));
         if let Some(hub) = hub {
             let _ = hub.send(Stop).await;
         }

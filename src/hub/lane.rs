@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{news::News, uplink::Gap};
+use super::{news::HubEvent, uplink::Gap};
 use crate::protocol::Topic;
 
 /// News that wait in order, all of them, by the memory they take; past it only the newest update of each topic is kept.
@@ -15,9 +15,9 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Holds at most [`MAX_BYTES`], or twice the newest update of each topic, whichever is more, and behind that what one frame of
 /// the upstream says: a frame is never taken apart before it is sent (H8).
-pub struct Lane {
+pub struct ShardQueue {
     interval: Duration,
-    waiting: Vec<News>,
+    waiting: Vec<HubEvent>,
     bytes: usize,
     /// Past which the older updates go. More than the bounds above after the newest alone were more than half of them: or a
     /// shard with thousands of topics would be gone through for each new update.
@@ -31,7 +31,7 @@ pub struct Lane {
     sent: Option<Instant>,
 }
 
-impl Lane {
+impl ShardQueue {
     /// After a message the next one waits until `interval` is over: what comes meanwhile leaves together, and so each socket
     /// of that shard is written to once.
     pub fn new(interval: Duration) -> Self {
@@ -47,7 +47,7 @@ impl Lane {
         }
     }
 
-    pub fn push(&mut self, news: News) {
+    pub fn push(&mut self, news: HubEvent) {
         self.bytes += news.bytes();
         self.waiting.push(news);
     }
@@ -67,7 +67,7 @@ impl Lane {
     }
 
     /// The shard's newest wish is heard, in which it does not want these topics any more: what was there for them is not sent.
-    pub fn hear(&mut self, wish: u64, unwanted: &[Topic]) {
+    pub fn on_interest(&mut self, wish: u64, unwanted: &[Topic]) {
         self.heard = wish;
         self.forget(unwanted);
     }
@@ -84,11 +84,11 @@ impl Lane {
         }
         let topics: HashSet<_> = topics.iter().collect();
         self.waiting.retain(|news| !news.topic().is_some_and(|topic| topics.contains(topic)));
-        self.bytes = self.waiting.iter().map(News::bytes).sum();
+        self.bytes = self.waiting.iter().map(HubEvent::bytes).sum();
     }
 
     /// What to send now; call [`Lane::arrived`] when the shard has it.
-    pub fn next(&mut self, now: Instant) -> Option<Vec<News>> {
+    pub fn next(&mut self, now: Instant) -> Option<Vec<HubEvent>> {
         if self.is_busy || self.waiting.is_empty() || (self.is_held(now) && !self.is_over()) {
             return None;
         }
@@ -116,17 +116,19 @@ impl Lane {
     /// become one, where the first was, or before everything if updates go: it says more than is true of the values between them, and
     /// never less. Whether any went that the newest does not make up for.
     fn conflate(&mut self, unix_ms: u64) -> bool {
-        let key = |news: &News| Some((news.topic()?.clone(), matches!(news, News::Rejected(_) | News::Evicted(_))));
+        let key = |news: &HubEvent| {
+            Some((news.topic()?.clone(), matches!(news, HubEvent::Rejected(_) | HubEvent::Evicted(_))))
+        };
         let mut newest = HashMap::new();
         let (mut newest_feed, mut gap) = (None, None);
         for (place, news) in self.waiting.iter().enumerate() {
             match news {
-                News::Feed(_) => newest_feed = Some(place),
-                News::Gap(next) => gap = Some(gap.map_or_else(|| next.clone(), |gap| united(&gap, next))),
+                HubEvent::Feed(_) => newest_feed = Some(place),
+                HubEvent::Gap(next) => gap = Some(gap.map_or_else(|| next.clone(), |gap| united(&gap, next))),
                 news => newest.extend(key(news).map(|key| (key, place))),
             }
         }
-        let is_old = |place: &usize, news: &News| key(news).is_some_and(|key| newest.get(&key) != Some(place));
+        let is_old = |place: &usize, news: &HubEvent| key(news).is_some_and(|key| newest.get(&key) != Some(place));
         let dropped = self.waiting.iter().enumerate().filter(|(place, news)| is_old(place, news));
         let dropped: HashSet<Topic> = dropped.filter_map(|(_, news)| news.step().cloned()).collect();
         let has_dropped = !dropped.is_empty();
@@ -134,19 +136,19 @@ impl Lane {
         if has_dropped {
             // The calendar's clock may have been set back meanwhile.
             let own = Gap { topics: Arc::new(dropped), from: self.since.min(unix_ms), to: unix_ms };
-            first = Some(News::Gap(gap.take().map_or_else(|| own.clone(), |gap| united(&own, &gap))));
+            first = Some(HubEvent::Gap(gap.take().map_or_else(|| own.clone(), |gap| united(&own, &gap))));
         }
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting.extend(first);
         for (place, news) in waiting.into_iter().enumerate() {
             match &news {
-                News::Feed(_) if newest_feed != Some(place) => {}
-                News::Gap(_) => self.waiting.extend(gap.take().map(News::Gap)),
+                HubEvent::Feed(_) if newest_feed != Some(place) => {}
+                HubEvent::Gap(_) => self.waiting.extend(gap.take().map(HubEvent::Gap)),
                 news if is_old(&place, news) => {}
                 _ => self.waiting.push(news),
             }
         }
-        self.bytes = self.waiting.iter().map(News::bytes).sum();
+        self.bytes = self.waiting.iter().map(HubEvent::bytes).sum();
         self.max_bytes = MAX_BYTES.max(2 * self.bytes);
         has_dropped
     }
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
     use crate::{
         hub::{
-            update::{Update, Value},
+            update::{TopicValue, Update},
             uplink::{FeedStatus, Rejected},
         },
         protocol::{FeedState, RawJson},
@@ -174,43 +176,43 @@ mod tests {
         Topic::parse(name).expect("a name")
     }
 
-    fn update(name: &str, seq: u64, data: &str) -> News {
-        let value = Value { live: RawJson::from_serialize(&data), whole: None };
-        News::Update(Update { topic: topic(name), seq, value })
+    fn update(name: &str, seq: u64, data: &str) -> HubEvent {
+        let value = TopicValue { live: RawJson::from_serialize(&data), whole: None };
+        HubEvent::Update(Update { topic: topic(name), seq, value })
     }
 
-    fn gap(names: &[&str], from: u64, to: u64) -> News {
-        News::Gap(Gap { topics: Arc::new(names.iter().map(|name| topic(name)).collect()), from, to })
+    fn gap(names: &[&str], from: u64, to: u64) -> HubEvent {
+        HubEvent::Gap(Gap { topics: Arc::new(names.iter().map(|name| topic(name)).collect()), from, to })
     }
 
-    fn feed(attempt: u32) -> News {
-        News::Feed(FeedStatus { state: FeedState::Live, since: 0, attempt, fatal: false })
+    fn feed(attempt: u32) -> HubEvent {
+        HubEvent::Feed(FeedStatus { state: FeedState::Live, since: 0, attempt, fatal: false })
     }
 
-    fn rejected(name: &str) -> News {
-        News::Rejected(Rejected { topic: topic(name), said: "no".into() })
+    fn rejected(name: &str) -> HubEvent {
+        HubEvent::Rejected(Rejected { topic: topic(name), said: "no".into() })
     }
 
     /// Short names: `a1` an update, `f` the feed, `g[a b]1-2` a gap, `!a` a refusal.
-    fn names(news: &[News]) -> Vec<String> {
-        let name = |news: &News| match news {
-            News::Update(update) | News::Last(update) => format!("{}{}", update.topic.as_str(), update.seq),
-            News::Feed(status) => format!("f{}", status.attempt),
-            News::Gap(gap) => {
+    fn names(news: &[HubEvent]) -> Vec<String> {
+        let name = |news: &HubEvent| match news {
+            HubEvent::Update(update) | HubEvent::Last(update) => format!("{}{}", update.topic.as_str(), update.seq),
+            HubEvent::Feed(status) => format!("f{}", status.attempt),
+            HubEvent::Gap(gap) => {
                 let mut topics: Vec<_> = gap.topics.iter().map(Topic::as_str).collect();
                 topics.sort_unstable();
                 format!("g{}{}-{}", topics.join(""), gap.from, gap.to)
             }
-            News::Rejected(rejected) => format!("!{}", rejected.topic.as_str()),
-            News::Evicted(topic) => format!("-{}", topic.as_str()),
-            News::Restarted(_) | News::Ended => "end".into(),
+            HubEvent::Rejected(rejected) => format!("!{}", rejected.topic.as_str()),
+            HubEvent::Evicted(topic) => format!("-{}", topic.as_str()),
+            HubEvent::Restarted(_) | HubEvent::Ended => "end".into(),
         };
         news.iter().map(name).collect()
     }
 
     #[test]
     fn the_first_news_go_at_once_and_the_next_ones_together_when_the_interval_is_over() {
-        let (mut lane, start) = (Lane::new(INTERVAL), Instant::now());
+        let (mut lane, start) = (ShardQueue::new(INTERVAL), Instant::now());
         lane.push(update("a", 1, ""));
         assert_eq!(lane.next(start).map(|news| names(&news)), Some(vec!["a1".into()]));
         lane.push(update("a", 2, ""));
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_lane_without_an_interval_waits_for_nothing_but_the_last_message() {
-        let (mut lane, now) = (Lane::new(Duration::ZERO), Instant::now());
+        let (mut lane, now) = (ShardQueue::new(Duration::ZERO), Instant::now());
         for seq in 1..4 {
             lane.push(update("a", seq, ""));
             assert!(lane.next(now).is_some());
@@ -237,7 +239,7 @@ mod tests {
     }
 
     /// Pushes updates of `a` and `b`, as one frame after the other, until the bound is reached; how many.
-    fn fill(lane: &mut Lane, long: &str) -> u64 {
+    fn fill(lane: &mut ShardQueue, long: &str) -> u64 {
         let mut seq = 0;
         while !lane.is_over() {
             assert!(!lane.make_room(8), "nothing goes within the bound");
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn h8_up_to_the_bound_every_update_is_kept_and_past_it_the_newest_of_each_topic_behind_a_gap() {
-        let (mut lane, now) = (Lane::new(INTERVAL), Instant::now());
+        let (mut lane, now) = (ShardQueue::new(INTERVAL), Instant::now());
         assert!(!lane.make_room(7));
         let count = fill(&mut lane, &"x".repeat(100_000)) as usize;
         for news in [feed(1), gap(&["c"], 3, 4), update("c", 1, ""), gap(&["b"], 5, 6), feed(2)] {
@@ -270,7 +272,7 @@ mod tests {
 
     #[test]
     fn h8_a_frame_that_is_over_the_bound_does_not_wait_for_the_interval() {
-        let (mut lane, now) = (Lane::new(INTERVAL), Instant::now());
+        let (mut lane, now) = (ShardQueue::new(INTERVAL), Instant::now());
         lane.push(update("a", 0, ""));
         assert!(lane.next(now).is_some());
         lane.arrived();
@@ -280,19 +282,19 @@ mod tests {
 
     #[test]
     fn a_value_that_says_all_of_those_before_it_leaves_no_gap() {
-        let mut lane = Lane::new(INTERVAL);
+        let mut lane = ShardQueue::new(INTERVAL);
         let long = RawJson::from_serialize(&"x".repeat(1_000_000));
         for seq in 0..20 {
             assert!(!lane.make_room(1));
-            let value = Value { live: RawJson::from_serialize(&seq), whole: Some(long.clone()) };
-            lane.push(News::Update(Update { topic: topic("a"), seq, value }));
+            let value = TopicValue { live: RawJson::from_serialize(&seq), whole: Some(long.clone()) };
+            lane.push(HubEvent::Update(Update { topic: topic("a"), seq, value }));
         }
         assert!(lane.bytes <= MAX_BYTES + 2_000_000);
     }
 
     #[test]
     fn h6_a_shard_that_takes_nothing_costs_bounded_memory_and_bounded_time() {
-        let mut lane = Lane::new(INTERVAL);
+        let mut lane = ShardQueue::new(INTERVAL);
         let long = "x".repeat(10_000);
         for seq in 0..2000 {
             lane.make_room(1);
@@ -300,14 +302,14 @@ mod tests {
         }
         assert!(lane.bytes <= MAX_BYTES + 2 * long.len(), "{}", lane.bytes);
         // What is rejected again and again.
-        let mut lane = Lane::new(INTERVAL);
+        let mut lane = ShardQueue::new(INTERVAL);
         for number in 0..200_000 {
             lane.make_room(1);
             lane.push(rejected(["a", "b"][number % 2]));
         }
         assert!(lane.bytes <= MAX_BYTES + 1000 && lane.waiting.len() < 200_000, "{}", lane.bytes);
         // Many topics: it is not gone through each time.
-        let mut lane = Lane::new(INTERVAL);
+        let mut lane = ShardQueue::new(INTERVAL);
         let long = "x".repeat(1000);
         for round in 0..20 {
             for number in 0..5000 {
@@ -319,7 +321,7 @@ mod tests {
         let news = lane.next(Instant::now()).expect("news");
         for name in ["0", "4999"] {
             let newest = news.iter().rev().find_map(|news| match news {
-                News::Update(update) if update.topic.as_str() == name => Some(update.seq),
+                HubEvent::Update(update) if update.topic.as_str() == name => Some(update.seq),
                 _ => None,
             });
             assert_eq!(newest, Some(19), "{name}");
@@ -328,12 +330,12 @@ mod tests {
 
     #[test]
     fn h2_nothing_of_a_topic_that_is_not_wanted_any_more_is_sent() {
-        let mut lane = Lane::new(INTERVAL);
+        let mut lane = ShardQueue::new(INTERVAL);
         for news in [update("a", 1, ""), update("b", 1, ""), feed(0), update("a", 2, ""), rejected("a"), rejected("b")]
         {
             lane.push(news);
         }
-        lane.hear(7, &[topic("a"), topic("c")]);
+        lane.on_interest(7, &[topic("a"), topic("c")]);
         assert_eq!(lane.heard(), 7);
         assert_eq!(
             lane.next(Instant::now()).map(|news| names(&news)),

@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::{
     fanout::Wishes,
     handle::{PublishError, Receipt},
-    news::{News, Refusal},
+    news::{HubEvent, TopicRefusal},
 };
 use crate::{
     protocol::{HubId, RawJson, Topic},
-    store::Key,
+    store::IdempotencyKey,
 };
 
 // ---- commands
@@ -21,8 +21,8 @@ use crate::{
 /// Sent by a branch whose shard's wishes have changed; the next one only when this is answered, with those wanted topics that the
 /// hub does not have. Mailbox full: it waits.
 #[derive(Message)]
-#[rtype(result = "Vec<(Topic, Refusal)>")]
-pub struct Wish {
+#[rtype(result = "Vec<(Topic, TopicRefusal)>")]
+pub struct Interest {
     pub shard: usize,
     /// The shard itself.
     pub reply: Recipient<Deliver>,
@@ -43,7 +43,7 @@ pub struct Publish {
 #[derive(Debug, Clone, Copy)]
 pub enum Publisher {
     /// As many as the bus may have. A value with the same idempotency key is applied once.
-    BackEnd { key: Option<Key> },
+    BackEnd { key: Option<IdempotencyKey> },
     /// A connection from this address (as limits count it), and whether its own share leaves room for a new topic.
     Client { address: IpAddr, may_make: bool },
 }
@@ -81,5 +81,5 @@ pub struct Deliver {
     pub hub: HubId,
     /// The number of the shard's newest wish that was heard by then.
     pub heard: u64,
-    pub news: Vec<News>,
+    pub news: Vec<HubEvent>,
 }

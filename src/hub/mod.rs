@@ -25,9 +25,9 @@ mod update;
 mod uplink;
 mod upstream;
 
-pub use branch::{Branch, Subscriber};
+pub use branch::{LocalHub, Subscriber};
 pub use bus::{BusHome, is_whole};
 pub use handle::{HubHandle, HubPlan, PublishError};
 pub use messages::{Deliver, Publisher, TopicLine};
 pub use server_feed::ServerFeed;
-pub use source::{Origin, UpstreamPlan};
+pub use source::{SourceFactory, UpstreamPlan};

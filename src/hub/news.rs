@@ -9,7 +9,7 @@ use crate::protocol::Topic;
 
 /// Crosses threads; cloning shares texts and sets.
 #[derive(Debug, Clone)]
-pub enum News {
+pub enum HubEvent {
     Update(Update),
     /// H1: what was known of a topic when this shard asked for it.
     Last(Update),
@@ -29,14 +29,14 @@ pub enum News {
 
 /// Why a topic that was wanted is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum TopicRefusal {
     /// The hub has as many topics as it may.
     Full,
     /// The upstream cannot be asked for a topic of this name.
     Nameless,
 }
 
-impl News {
+impl HubEvent {
     /// The one topic that it is of, which is nobody's business whom it does not matter to.
     pub fn topic(&self) -> Option<&Topic> {
         match self {

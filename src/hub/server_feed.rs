@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{source::Polled, update::Value};
+use super::{source::Polled, update::TopicValue};
 use crate::{
     clock::Now,
     observe::{log::Recent, metrics::Metrics, stats::Stats},
@@ -47,7 +47,7 @@ impl ServerFeed {
         Self { metrics, recent, version, started, has_store, stats, security, computed: None, told: None }
     }
 
-    fn stats(&mut self, now: Now) -> Option<Value> {
+    fn stats(&mut self, now: Now) -> Option<TopicValue> {
         let computed = self.computed.as_mut()?;
         if computed.is_some_and(|at| now.instant.saturating_duration_since(at) < STATS_INTERVAL) {
             return None;
@@ -57,10 +57,10 @@ impl ServerFeed {
         let stats = Stats::read(&self.metrics, self.version, now.unix_ms, uptime, self.has_store);
         let stats = RawJson::from_serialize(&stats);
         // Computed because somebody asked, so the first one is what was known then.
-        Some(Value { live: stats.clone(), whole: Some(stats) })
+        Some(TopicValue { live: stats.clone(), whole: Some(stats) })
     }
 
-    fn security(&mut self) -> Option<Value> {
+    fn security(&mut self) -> Option<TopicValue> {
         let told = self.told.as_mut()?;
         // The first value comes also when there is no line yet: whoever subscribes is to hear something.
         if *told == Some(self.recent.count()) {
@@ -70,7 +70,7 @@ impl ServerFeed {
         let (newest, all) = self.recent.after(0);
         let new = newest.saturating_sub(told.unwrap_or(0)).min(all.len() as u64) as usize;
         *told = Some(newest);
-        Some(Value { live: lines(&all[all.len() - new..])?, whole: Some(lines(&all)?) })
+        Some(TopicValue { live: lines(&all[all.len() - new..])?, whole: Some(lines(&all)?) })
     }
 }
 
@@ -96,7 +96,7 @@ impl Polled for ServerFeed {
         }
     }
 
-    fn poll(&mut self, now: Now) -> Vec<(Topic, Value)> {
+    fn poll(&mut self, now: Now) -> Vec<(Topic, TopicValue)> {
         let stats = self.stats(now).map(|value| (self.stats.clone(), value));
         let security = self.security().map(|value| (self.security.clone(), value));
         stats.into_iter().chain(security).collect()

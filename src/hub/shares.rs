@@ -23,7 +23,7 @@ pub struct Holder {
 }
 
 /// Topics that are taken until this is dropped.
-pub struct Claim {
+pub struct TopicReservation {
     holder: Option<Holder>,
     topics: Vec<Topic>,
 }
@@ -112,7 +112,7 @@ pub fn fitting(topics: Vec<Topic>, mut left: usize, is_known: impl Fn(&Topic) ->
     topics.into_iter().zip(fits).filter(|(_, fits)| *fits).map(|(topic, _)| topic).collect()
 }
 
-impl Claim {
+impl TopicReservation {
     /// `None`: the address of this holder would have more topics than it may. Without a holder nothing is counted.
     pub fn new(holder: Option<&Holder>, topics: &BTreeSet<&Topic>) -> Option<Self> {
         if holder.is_some_and(|holder| !holder.take_all(topics)) {
@@ -123,7 +123,7 @@ impl Claim {
     }
 }
 
-impl Drop for Claim {
+impl Drop for TopicReservation {
     fn drop(&mut self) {
         if let Some(holder) = &self.holder {
             holder.give_back(self.topics.iter());
@@ -139,9 +139,9 @@ mod tests {
         Topic::parse(name).expect("a name")
     }
 
-    fn claim(holder: &Holder, names: &[&str]) -> Option<Claim> {
+    fn claim(holder: &Holder, names: &[&str]) -> Option<TopicReservation> {
         let topics: Vec<_> = names.iter().map(|name| topic(name)).collect();
-        Claim::new(Some(holder), &topics.iter().collect())
+        TopicReservation::new(Some(holder), &topics.iter().collect())
     }
 
     #[test]

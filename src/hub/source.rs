@@ -7,13 +7,13 @@ use tokio::sync::Semaphore;
 
 use super::{
     bus::{Bus, BusHome},
-    update::Value,
+    update::TopicValue,
     upstream::Upstream,
 };
 use crate::{clock::Now, config::feeds::FeedConfig, protocol::Topic, ws::Dialer};
 
 /// What a hub is made from, each time it begins.
-pub enum Origin {
+pub enum SourceFactory {
     /// A source within the server.
     Polled(Box<dyn Fn() -> Box<dyn Polled> + Send + Sync>),
     /// Nothing but what is published: an event bus, which keeps it here.
@@ -39,11 +39,11 @@ pub trait Polled: 'static {
     fn unwatch(&mut self, topic: &Topic);
 
     /// What is new of the watched topics. Asked several times a second while there are any, and at once for a new one.
-    fn poll(&mut self, now: Now) -> Vec<(Topic, Value)>;
+    fn poll(&mut self, now: Now) -> Vec<(Topic, TopicValue)>;
 }
 
 /// One life's source.
-pub enum Source {
+pub enum HubSource {
     Polled(Box<dyn Polled>),
     Bus(Box<Bus>),
     Upstream(Box<Upstream>),

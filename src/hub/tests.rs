@@ -9,14 +9,14 @@ use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Instant};
 use serde_json::{Value as Json, json};
 
 use super::{
-    fanout::{Fanout, Outlook, TooMany, Wishes},
-    news::{News, Refusal},
-    update::{Update, Value},
+    fanout::{Availability, Fanout, TooMany, Wishes},
+    news::{HubEvent, TopicRefusal},
+    update::{TopicValue, Update},
     uplink::{FeedStatus, Gap, Rejected},
 };
 use crate::{
     observe::metrics::Metrics,
-    protocol::{FeedState, RawJson, ServerFrame, Topic, server::Feed},
+    protocol::{FeedState, RawJson, ServerFrame, Topic, server::SubscribedFeed},
     ws::{Flusher, Outbox, json_frame, valve::Valve},
 };
 
@@ -66,30 +66,30 @@ fn fanout() -> Fanout {
 }
 
 fn subscribed(topics: &[Topic]) -> crate::ws::Frame {
-    json_frame(|out| ServerFrame::Subscribed { topics, feed: Feed { state: FeedState::Live } }.write(out))
+    json_frame(|out| ServerFrame::Subscribed { topics, feed: SubscribedFeed { state: FeedState::Live } }.write(out))
 }
 
 fn subscribe(fanout: &mut Fanout, connection: u64, names: &[&str]) {
     let topics: Vec<_> = names.iter().map(|name| topic(name)).collect();
-    fanout.expect(connection, &topics).expect("few topics");
+    fanout.reserve(connection, &topics).expect("few topics");
     fanout.subscribe(connection, &topics, subscribed(&topics), Instant::now());
     fanout.expect_no_more(&topics);
 }
 
-fn update(name: &str, seq: u64, live: &str) -> News {
-    let value = Value { live: RawJson::from_serialize(&live), whole: None };
-    News::Update(Update { topic: topic(name), seq, value })
+fn update(name: &str, seq: u64, live: &str) -> HubEvent {
+    let value = TopicValue { live: RawJson::from_serialize(&live), whole: None };
+    HubEvent::Update(Update { topic: topic(name), seq, value })
 }
 
-fn gap(names: &[&str], from: u64, to: u64) -> News {
-    News::Gap(Gap { topics: Arc::new(names.iter().map(|name| topic(name)).collect()), from, to })
+fn gap(names: &[&str], from: u64, to: u64) -> HubEvent {
+    HubEvent::Gap(Gap { topics: Arc::new(names.iter().map(|name| topic(name)).collect()), from, to })
 }
 
-fn rejected(name: &str, said: &str) -> News {
-    News::Rejected(Rejected { topic: topic(name), said: said.into() })
+fn rejected(name: &str, said: &str) -> HubEvent {
+    HubEvent::Rejected(Rejected { topic: topic(name), said: said.into() })
 }
 
-fn deliver(fanout: &mut Fanout, news: Vec<News>) {
+fn deliver(fanout: &mut Fanout, news: Vec<HubEvent>) {
     fanout.wishes();
     news.into_iter().for_each(|news| fanout.tell(news, u64::MAX, Instant::now(), 1000));
 }
@@ -102,8 +102,8 @@ fn h1_subscribed_comes_first_then_the_last_value_then_what_is_new() {
     subscribe(&mut fanout, 1, &["a"]);
     let wishes = Wishes { number: 1, unwanted: vec![], wanted: vec![topic("a")], clients: 2 };
     assert_eq!(fanout.wishes(), Some(wishes));
-    let News::Update(known) = update("a", 7, "x") else { panic!("an update") };
-    deliver(&mut fanout, vec![News::Last(known)]);
+    let HubEvent::Update(known) = update("a", 7, "x") else { panic!("an update") };
+    deliver(&mut fanout, vec![HubEvent::Last(known)]);
     subscribe(&mut fanout, 2, &["a"]);
     deliver(&mut fanout, vec![update("a", 8, "y"), update("other", 1, "z")]);
     deliver(&mut fanout, vec![update("a", 8, "y")]);
@@ -156,7 +156,7 @@ fn h6_a_subscriber_has_only_so_many_topics_and_one_too_many_changes_nothing() {
     let topics: Vec<_> = (0..MAX_TOPICS).map(|n| topic(&n.to_string())).collect();
     let (most, last) = topics.split_at(MAX_TOPICS - 1);
     let mut subscribe = |topics: &[Topic]| {
-        let _claim = fanout.expect(1, topics)?;
+        let _claim = fanout.reserve(1, topics)?;
         fanout.subscribe(1, topics, subscribed(&[]), Instant::now());
         fanout.expect_no_more(topics);
         Ok(())
@@ -176,7 +176,7 @@ fn h3_every_client_hears_of_a_change_of_the_feed_once_and_a_newcomer_of_its_stat
     assert_eq!(fanout.state(), FeedState::Connecting, "whoever comes first makes it so");
     fanout.enter(1, client.outbox.clone(), None);
     let states = [FeedState::Disconnected, FeedState::Connecting, FeedState::Live, FeedState::Live, FeedState::Down];
-    let news = |(since, state): (u64, FeedState)| News::Feed(status(state, since.max(1) - u64::from(since == 3)));
+    let news = |(since, state): (u64, FeedState)| HubEvent::Feed(status(state, since.max(1) - u64::from(since == 3)));
     deliver(&mut fanout, (0..).zip(states).map(news).collect());
     let feed = |state: &str, since: u64| json!({"type": "feed", "state": state, "since": since, "attempt": 0});
     assert_eq!(client.told(), [feed("connecting", 1), feed("live", 2), feed("down", 4)]);
@@ -204,18 +204,18 @@ fn h1_a_subscription_waits_until_the_hub_has_heard_of_all_its_topics() {
     let (mut fanout, client) = (fanout(), Client::new());
     fanout.enter(1, client.outbox.clone(), None);
     let topics = ["a", "b"].map(topic);
-    fanout.expect(1, &topics[..1]).expect("few topics");
+    fanout.reserve(1, &topics[..1]).expect("few topics");
     assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[..1].to_vec()));
-    fanout.expect(1, &topics).expect("few topics");
-    assert_eq!((fanout.outlook(&topics[..1]), fanout.outlook(&topics)), (Outlook::Unknown, Outlook::Unknown));
+    fanout.reserve(1, &topics).expect("few topics");
+    assert_eq!((fanout.outlook(&topics[..1]), fanout.outlook(&topics)), (Availability::Unknown, Availability::Unknown));
     fanout.heard(1, Vec::new(), Instant::now());
-    assert_eq!((fanout.outlook(&topics[..1]), fanout.outlook(&topics)), (Outlook::Known, Outlook::Unknown));
+    assert_eq!((fanout.outlook(&topics[..1]), fanout.outlook(&topics)), (Availability::Known, Availability::Unknown));
     assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[1..].to_vec()));
     fanout.heard(2, Vec::new(), Instant::now());
-    assert_eq!(fanout.outlook(&topics), Outlook::Known);
+    assert_eq!(fanout.outlook(&topics), Availability::Known);
     // A hub that takes the place of this one has to hear of them, too.
-    deliver(&mut fanout, vec![News::Restarted(7)]);
-    assert_eq!(fanout.outlook(&topics), Outlook::Unknown);
+    deliver(&mut fanout, vec![HubEvent::Restarted(7)]);
+    assert_eq!(fanout.outlook(&topics), Availability::Unknown);
     // Whoever expected them has given up.
     fanout.expect_no_more(&topics[..1]);
     fanout.expect_no_more(&topics);
@@ -227,15 +227,15 @@ fn a_topic_that_the_hub_refuses_is_known_to_be_refused_until_somebody_asks_again
     let (mut fanout, client) = (fanout(), Client::new());
     fanout.enter(1, client.outbox.clone(), None);
     let topics = ["a", "b"].map(topic);
-    fanout.expect(1, &topics).expect("few topics");
+    fanout.reserve(1, &topics).expect("few topics");
     fanout.wishes();
-    fanout.heard(1, vec![(topics[1].clone(), Refusal::Full)], Instant::now());
-    assert_eq!(fanout.outlook(&topics), Outlook::Refused(topics[1].clone(), Refusal::Full));
-    fanout.expect(1, &topics[1..]).expect("few topics");
-    assert_eq!(fanout.outlook(&topics[1..]), Outlook::Unknown);
+    fanout.heard(1, vec![(topics[1].clone(), TopicRefusal::Full)], Instant::now());
+    assert_eq!(fanout.outlook(&topics), Availability::Refused(topics[1].clone(), TopicRefusal::Full));
+    fanout.reserve(1, &topics[1..]).expect("few topics");
+    assert_eq!(fanout.outlook(&topics[1..]), Availability::Unknown);
     assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[1..].to_vec()));
     fanout.heard(2, Vec::new(), Instant::now());
-    assert_eq!(fanout.outlook(&topics), Outlook::Known);
+    assert_eq!(fanout.outlook(&topics), Availability::Known);
 }
 
 #[test]
@@ -245,9 +245,9 @@ fn a_topic_that_a_hub_s_successor_refuses_is_taken_from_its_subscribers_with_an_
     subscribe(&mut fanout, 1, &["a", "b", "c"]);
     fanout.wishes();
     fanout.heard(1, Vec::new(), Instant::now());
-    fanout.tell(News::Restarted(7), 0, Instant::now(), 1000);
+    fanout.tell(HubEvent::Restarted(7), 0, Instant::now(), 1000);
     assert_eq!(fanout.wishes().map(|wishes| (wishes.number, wishes.wanted.len())), Some((2, 3)));
-    fanout.heard(2, vec![(topic("a"), Refusal::Full), (topic("c"), Refusal::Nameless)], Instant::now());
+    fanout.heard(2, vec![(topic("a"), TopicRefusal::Full), (topic("c"), TopicRefusal::Nameless)], Instant::now());
     let told = client.told();
     let said = |frame: &Json| (frame["code"].clone(), frame["message"].as_str().unwrap_or_default().to_owned());
     for (frame, expected, name) in [(&told[1], "too_many_topics", "\"a\""), (&told[2], "unknown_topic", "\"c\"")] {
@@ -274,9 +274,9 @@ fn h2_who_has_a_topic_that_the_upstream_rejects_is_told_and_stays_and_who_comes_
     assert_eq!((clients[1].told().len(), fanout.wishes()), (1, None), "of b nothing was said");
     // Whoever comes now is told when the upstream has said it again, also if that is sooner than its `subscribed`.
     let topics = [topic("a")];
-    fanout.expect(2, &topics).expect("few topics");
+    fanout.reserve(2, &topics).expect("few topics");
     let wishes = fanout.wishes().expect("the hub is asked again");
-    assert_eq!((&wishes.wanted[..], fanout.outlook(&topics)), (&topics[..], Outlook::Unknown));
+    assert_eq!((&wishes.wanted[..], fanout.outlook(&topics)), (&topics[..], Availability::Unknown));
     fanout.tell(rejected("a", "earlier"), wishes.number - 1, Instant::now(), 1000);
     fanout.heard(wishes.number, Vec::new(), Instant::now());
     fanout.tell(rejected("a", "again"), wishes.number, Instant::now(), 1000);

@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::{
-    update::{Update, Value},
+    update::{TopicValue, Update},
     uplink::Gap,
 };
 use crate::protocol::Topic;
 
 /// What a hub's topics are bound to.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
+pub struct TopicLimits {
     /// From the last subscriber's leaving to the end of a topic, and from the last client's leaving to that of the feed.
     pub linger: Duration,
     /// Distinct topics at once; of an event bus those without a value: it has a bound of its own for the others.
@@ -25,7 +25,7 @@ pub struct Rules {
 
 /// What a hub's source is to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum SourceCommand {
     /// Whether anybody is there, or was a moment ago.
     Active(bool),
     /// Somebody wants this topic now, and nobody did.
@@ -38,8 +38,8 @@ pub enum Change {
 
 /// The topics that anybody wants or wanted a moment ago. What is over is forgotten: its value would only get old.
 pub struct Topics {
-    rules: Rules,
-    entries: HashMap<Topic, Entry>,
+    rules: TopicLimits,
+    entries: HashMap<Topic, TopicRecord>,
     /// Topics that nobody wants, by the end of each.
     lingering: BTreeSet<(Instant, Topic)>,
     /// Entries that have a value.
@@ -57,14 +57,14 @@ pub struct Topics {
     is_active: bool,
     /// When the feed ends, nobody being there.
     inactive_at: Option<Instant>,
-    changes: Vec<Change>,
+    changes: Vec<SourceCommand>,
 }
 
 #[derive(Default)]
-struct Entry {
+struct TopicRecord {
     shards: BTreeSet<usize>,
     seq: u64,
-    last: Option<Value>,
+    last: Option<TopicValue>,
     /// H4: since `last`, values may have been missed between these moments (unix ms).
     gap: Option<(u64, u64)>,
     /// While nobody wants it: when it is over.
@@ -75,7 +75,7 @@ struct Entry {
 
 /// What it means that another shard wants a topic.
 #[derive(Debug)]
-pub enum Wanted {
+pub enum WatchOutcome {
     /// Nothing is known of it yet.
     New,
     /// Its last value, if there is one, and the gap behind it.
@@ -86,7 +86,7 @@ pub enum Wanted {
 
 impl Topics {
     /// Numbers begin above `floor`.
-    pub fn new(rules: Rules, floor: u64) -> Self {
+    pub fn new(rules: TopicLimits, floor: u64) -> Self {
         Self {
             rules,
             entries: HashMap::new(),
@@ -104,7 +104,7 @@ impl Topics {
     }
 
     /// What has changed since the last call.
-    pub fn changes(&mut self) -> Vec<Change> {
+    pub fn changes(&mut self) -> Vec<SourceCommand> {
         std::mem::take(&mut self.changes)
     }
 
@@ -114,7 +114,7 @@ impl Topics {
         if self.clients.values().any(|clients| *clients > 0) {
             self.inactive_at = None;
             if !std::mem::replace(&mut self.is_active, true) {
-                self.changes.push(Change::Active(true));
+                self.changes.push(SourceCommand::Active(true));
             }
         } else if self.is_active && self.inactive_at.is_none() {
             self.inactive_at = Some(now + self.rules.linger);
@@ -128,25 +128,27 @@ impl Topics {
     }
 
     /// A shard has a subscriber of the topic. Said twice, it counts once.
-    pub fn want(&mut self, topic: &Topic, shard: usize) -> Wanted {
+    pub fn want(&mut self, topic: &Topic, shard: usize) -> WatchOutcome {
         if let Some(entry) = self.entries.get_mut(topic) {
             entry.shards.insert(shard);
             if let Some(ends) = entry.ends.take() {
                 self.lingering.remove(&(ends, topic.clone()));
             }
             let (seq, last) = (entry.seq, entry.last.clone());
-            return Wanted::Known(last.map(|value| Update { topic: topic.clone(), seq, value }), entry.gap);
+            return WatchOutcome::Known(last.map(|value| Update { topic: topic.clone(), seq, value }), entry.gap);
         }
         if !self.has_place() {
-            return Wanted::Refused;
+            return WatchOutcome::Refused;
         }
         let place = Some(self.next_place);
         self.bare.insert(self.next_place, topic.clone());
         self.next_place += 1;
-        self.entries
-            .insert(topic.clone(), Entry { shards: [shard].into(), seq: self.floor, place, ..Entry::default() });
-        self.changes.push(Change::Watch(topic.clone()));
-        Wanted::New
+        self.entries.insert(
+            topic.clone(),
+            TopicRecord { shards: [shard].into(), seq: self.floor, place, ..TopicRecord::default() },
+        );
+        self.changes.push(SourceCommand::Watch(topic.clone()));
+        WatchOutcome::New
     }
 
     pub fn is_wanted_by(&self, topic: &Topic, shard: usize) -> bool {
@@ -167,7 +169,7 @@ impl Topics {
     }
 
     /// Numbers a value of the source; returns it with the shards that want it. `None`: the topic is none of those that are there.
-    pub fn publish(&mut self, topic: &Topic, value: Value) -> Option<(Update, impl Iterator<Item = usize>)> {
+    pub fn publish(&mut self, topic: &Topic, value: TopicValue) -> Option<(Update, impl Iterator<Item = usize>)> {
         let entry = self.entries.get_mut(topic)?;
         entry.seq += 1;
         entry.gap = None;
@@ -190,7 +192,7 @@ impl Topics {
     }
 
     /// As `publish`, for an event bus, which numbers its values itself: the topic is there from now on.
-    pub fn put(&mut self, topic: &Topic, seq: u64, value: Value) -> (Update, impl Iterator<Item = usize>) {
+    pub fn put(&mut self, topic: &Topic, seq: u64, value: TopicValue) -> (Update, impl Iterator<Item = usize>) {
         let entry = self.entries.entry(topic.clone()).or_default();
         if let Some(ends) = entry.ends.take() {
             self.lingering.remove(&(ends, topic.clone()));
@@ -214,7 +216,7 @@ impl Topics {
         if self.inactive_at.is_some_and(|at| at <= now) {
             self.inactive_at = None;
             self.is_active = false;
-            self.changes.push(Change::Active(false));
+            self.changes.push(SourceCommand::Active(false));
         }
         while self.lingering.first().is_some_and(|(ends, _)| *ends <= now) {
             self.end_first();
@@ -238,7 +240,7 @@ impl Topics {
 
     /// Each with its newest value's number (0: it has none), and whether anybody wants it, by name.
     pub fn list(&self) -> Vec<(&Topic, u64, bool)> {
-        let seq = |entry: &Entry| entry.last.as_ref().map_or(0, |_| entry.seq);
+        let seq = |entry: &TopicRecord| entry.last.as_ref().map_or(0, |_| entry.seq);
         let mut list: Vec<_> =
             self.entries.iter().map(|(topic, entry)| (topic, seq(entry), !entry.shards.is_empty())).collect();
         list.sort_unstable();
@@ -247,7 +249,7 @@ impl Topics {
 
     /// Whether there may be another topic without a value. What lingers makes room, then what never had a value.
     fn has_place(&mut self) -> bool {
-        let Rules { keeps, max_topics, .. } = self.rules;
+        let TopicLimits { keeps, max_topics, .. } = self.rules;
         loop {
             // Subscribers of a bus cannot keep the back end from publishing, nor it them from subscribing.
             let count = self.entries.len() - if keeps { self.valued } else { 0 };
@@ -273,7 +275,7 @@ impl Topics {
         let Some(first) = self.bare.first_entry().filter(|first| *first.key() < self.wish_begins) else { return false };
         let topic = first.get().clone();
         let shards = self.entries.get(&topic).map(|entry| entry.shards.clone()).unwrap_or_default();
-        self.changes.push(Change::Evict(topic.clone(), shards));
+        self.changes.push(SourceCommand::Evict(topic.clone(), shards));
         self.remove(topic);
         true
     }
@@ -284,7 +286,7 @@ impl Topics {
             self.valued -= usize::from(entry.last.is_some());
             entry.place.map(|place| self.bare.remove(&place));
         }
-        self.changes.push(Change::Unwatch(topic));
+        self.changes.push(SourceCommand::Unwatch(topic));
     }
 }
 

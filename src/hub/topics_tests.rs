@@ -6,16 +6,16 @@ use crate::protocol::RawJson;
 
 const LINGER: Duration = Duration::from_secs(1);
 
-fn rules(linger: Duration, max_topics: usize, keeps: bool) -> Rules {
-    Rules { linger, max_topics, keeps }
+fn rules(linger: Duration, max_topics: usize, keeps: bool) -> TopicLimits {
+    TopicLimits { linger, max_topics, keeps }
 }
 
 fn topic(name: &str) -> Topic {
     Topic::parse(name).expect("a name")
 }
 
-fn value(text: &str) -> Value {
-    Value { live: RawJson::parse(text).expect("JSON"), whole: None }
+fn value(text: &str) -> TopicValue {
+    TopicValue { live: RawJson::parse(text).expect("JSON"), whole: None }
 }
 
 /// The number and the shards.
@@ -32,12 +32,12 @@ fn put(topics: &mut Topics, name: &str, seq: u64) -> Vec<usize> {
 
 /// `+a` watch, `-a` unwatch, `on`, `off`.
 fn changes(topics: &mut Topics) -> String {
-    let name = |change: Change| match change {
-        Change::Active(true) => "on".into(),
-        Change::Active(false) => "off".into(),
-        Change::Watch(topic) => format!("+{}", topic.as_str()),
-        Change::Unwatch(topic) => format!("-{}", topic.as_str()),
-        Change::Evict(topic, shards) => format!("!{}{shards:?}", topic.as_str()),
+    let name = |change: SourceCommand| match change {
+        SourceCommand::Active(true) => "on".into(),
+        SourceCommand::Active(false) => "off".into(),
+        SourceCommand::Watch(topic) => format!("+{}", topic.as_str()),
+        SourceCommand::Unwatch(topic) => format!("-{}", topic.as_str()),
+        SourceCommand::Evict(topic, shards) => format!("!{}{shards:?}", topic.as_str()),
     };
     topics.changes().into_iter().map(name).collect::<Vec<_>>().join(" ")
 }
@@ -45,9 +45,9 @@ fn changes(topics: &mut Topics) -> String {
 #[test]
 fn h2_the_first_shard_starts_a_topic_the_last_one_ends_it_and_duplicates_count_once() {
     let (mut topics, now) = (Topics::new(rules(Duration::ZERO, 10, false), 0), Instant::now());
-    assert!(matches!(topics.want(&topic("a"), 0), Wanted::New));
-    assert!(matches!(topics.want(&topic("a"), 0), Wanted::Known(None, None)));
-    assert!(matches!(topics.want(&topic("a"), 1), Wanted::Known(None, None)));
+    assert!(matches!(topics.want(&topic("a"), 0), WatchOutcome::New));
+    assert!(matches!(topics.want(&topic("a"), 0), WatchOutcome::Known(None, None)));
+    assert!(matches!(topics.want(&topic("a"), 1), WatchOutcome::Known(None, None)));
     for shard in [0, 0] {
         topics.unwant(&topic("a"), shard, now);
     }
@@ -66,7 +66,7 @@ fn h2_a_topic_lingers_with_its_last_value_and_nothing_is_said_of_it_when_somebod
     topics.unwant(&topic("a"), 0, start);
     assert_eq!(topics.next_deadline(), Some(start + LINGER));
     assert_eq!(publish(&mut topics, "a", "2"), Some((2, vec![])), "it is still watched");
-    let Wanted::Known(Some(update), None) = topics.want(&topic("a"), 1) else { panic!("there is a value") };
+    let WatchOutcome::Known(Some(update), None) = topics.want(&topic("a"), 1) else { panic!("there is a value") };
     assert_eq!((update.seq, update.value.live.as_str()), (2, "2"));
     topics.tick(start + LINGER);
     assert_eq!(changes(&mut topics), "+a", "somebody is back");
@@ -121,7 +121,7 @@ fn h1_a_shard_that_comes_later_gets_the_last_value_with_its_number() {
     topics.want(&topic("a"), 0);
     assert_eq!(publish(&mut topics, "a", "1"), Some((8, vec![0])));
     assert_eq!(publish(&mut topics, "a", "2"), Some((9, vec![0])));
-    let Wanted::Known(Some(update), None) = topics.want(&topic("a"), 3) else { panic!("there is a value") };
+    let WatchOutcome::Known(Some(update), None) = topics.want(&topic("a"), 3) else { panic!("there is a value") };
     assert_eq!((update.seq, update.value.live.as_str()), (9, "2"));
     assert_eq!(publish(&mut topics, "a", "3"), Some((10, vec![0, 3])));
     assert_eq!(topics.list(), [(&topic("a"), 10, true)]);
@@ -142,19 +142,19 @@ fn h1_the_number_of_a_topic_never_falls_though_nobody_wanted_it_for_a_while_and_
 fn a_topic_too_many_is_refused_unless_one_lingers_that_can_go() {
     let (mut topics, now) = (Topics::new(rules(LINGER, 2, false), 0), Instant::now());
     for name in ["a", "b"] {
-        assert!(matches!(topics.want(&topic(name), 0), Wanted::New));
+        assert!(matches!(topics.want(&topic(name), 0), WatchOutcome::New));
         publish(&mut topics, name, "1");
     }
     topics.begin_wish();
-    assert!(matches!(topics.want(&topic("c"), 0), Wanted::Refused));
-    assert!(matches!(topics.want(&topic("a"), 1), Wanted::Known(Some(_), None)), "it is there already");
+    assert!(matches!(topics.want(&topic("c"), 0), WatchOutcome::Refused));
+    assert!(matches!(topics.want(&topic("a"), 1), WatchOutcome::Known(Some(_), None)), "it is there already");
     // Left and back: what is wanted does not go.
     topics.unwant(&topic("a"), 0, now);
     topics.unwant(&topic("a"), 1, now);
     topics.want(&topic("a"), 0);
-    assert!(matches!(topics.want(&topic("c"), 0), Wanted::Refused));
+    assert!(matches!(topics.want(&topic("c"), 0), WatchOutcome::Refused));
     topics.unwant(&topic("b"), 0, now);
-    assert!(matches!(topics.want(&topic("c"), 0), Wanted::New));
+    assert!(matches!(topics.want(&topic("c"), 0), WatchOutcome::New));
     assert_eq!((changes(&mut topics), topics.len()), ("+a +b -b +c".into(), 2));
 }
 
@@ -164,19 +164,19 @@ fn an_event_bus_keeps_what_was_published_though_nobody_wants_it() {
     for (name, seq) in [("a", 1), ("a", 2), ("b", 7)] {
         assert!(put(&mut topics, name, seq).is_empty());
     }
-    let Wanted::Known(Some(update), None) = topics.want(&topic("a"), 0) else { panic!("there is a value") };
+    let WatchOutcome::Known(Some(update), None) = topics.want(&topic("a"), 0) else { panic!("there is a value") };
     assert_eq!(update.seq, 2);
     topics.unwant(&topic("a"), 0, now);
     topics.tick(now + LINGER);
-    assert!(matches!(topics.want(&topic("a"), 0), Wanted::Known(Some(_), None)));
+    assert!(matches!(topics.want(&topic("a"), 0), WatchOutcome::Known(Some(_), None)));
     // Topics that were never published have a bound of their own.
     for name in ["x", "y"] {
-        assert!(matches!(topics.want(&topic(name), 0), Wanted::New));
+        assert!(matches!(topics.want(&topic(name), 0), WatchOutcome::New));
     }
     // A wish does not drive out its own.
-    assert!(matches!(topics.want(&topic("z"), 0), Wanted::Refused));
+    assert!(matches!(topics.want(&topic("z"), 0), WatchOutcome::Refused));
     assert_eq!(put(&mut topics, "x", 1), [0], "who waits for it gets it");
-    assert!(matches!(topics.want(&topic("z"), 0), Wanted::New), "and leaves a place to others");
+    assert!(matches!(topics.want(&topic("z"), 0), WatchOutcome::New), "and leaves a place to others");
     assert_eq!(topics.len(), 5);
 }
 
@@ -195,17 +195,17 @@ fn in_a_full_hub_what_never_had_a_value_makes_room_the_longest_waiting_first_but
         }
         changes(&mut topics);
         topics.begin_wish();
-        assert!(matches!(topics.want(&topic("new 1"), 0), Wanted::New));
+        assert!(matches!(topics.want(&topic("new 1"), 0), WatchOutcome::New));
         assert!(topics.is_wanted_by(&topic("new 1"), 0) && !topics.is_wanted_by(&topic("junk 1"), 0));
         assert_eq!(changes(&mut topics), "!junk 1{0, 1} -junk 1 +new 1");
-        assert!(matches!(topics.want(&topic("new 2"), 0), Wanted::New));
+        assert!(matches!(topics.want(&topic("new 2"), 0), WatchOutcome::New));
         assert_eq!(changes(&mut topics), "!junk 2{1} -junk 2 +new 2");
         if !keeps {
-            assert!(matches!(topics.want(&topic("new 3"), 0), Wanted::Refused), "the others are of this wish");
+            assert!(matches!(topics.want(&topic("new 3"), 0), WatchOutcome::Refused), "the others are of this wish");
         }
-        assert!(matches!(topics.want(&topic("real"), 1), Wanted::Known(Some(_), None)), "it has a value");
+        assert!(matches!(topics.want(&topic("real"), 1), WatchOutcome::Known(Some(_), None)), "it has a value");
         topics.begin_wish();
-        assert!(matches!(topics.want(&topic("junk 1"), 1), Wanted::New), "it waits again, at the end");
+        assert!(matches!(topics.want(&topic("junk 1"), 1), WatchOutcome::New), "it waits again, at the end");
     }
 }
 
@@ -239,8 +239,8 @@ fn h4_whoever_comes_between_a_gap_and_the_next_value_hears_that_the_last_one_is_
     publish(&mut topics, "a", "1");
     topics.note_gap(names.iter(), 5, 6);
     topics.note_gap(names.iter(), 8, 9);
-    assert!(matches!(topics.want(&names[0], 1), Wanted::Known(Some(_), Some((5, 9)))));
-    assert!(matches!(topics.want(&names[1], 1), Wanted::Known(None, None)), "there was nothing before");
+    assert!(matches!(topics.want(&names[0], 1), WatchOutcome::Known(Some(_), Some((5, 9)))));
+    assert!(matches!(topics.want(&names[1], 1), WatchOutcome::Known(None, None)), "there was nothing before");
     publish(&mut topics, "a", "2");
-    assert!(matches!(topics.want(&names[0], 2), Wanted::Known(Some(_), None)));
+    assert!(matches!(topics.want(&names[0], 2), WatchOutcome::Known(Some(_), None)));
 }

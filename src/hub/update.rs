@@ -8,7 +8,7 @@ use crate::{
 
 /// What a source has to say of one of its topics.
 #[derive(Debug, Clone)]
-pub struct Value {
+pub struct TopicValue {
     /// What is new.
     pub live: RawJson,
     /// All there is to know, where `live` is only a step towards it; `None`: `live` says it all.
@@ -21,7 +21,7 @@ pub struct Update {
     pub topic: Topic,
     /// Consecutive within the topic for as long as anybody wants it; it never falls, and leaves a gap when nobody did.
     pub seq: u64,
-    pub value: Value,
+    pub value: TopicValue,
 }
 
 impl Update {

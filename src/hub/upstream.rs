@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     actor::Hub,
-    source::{Source, UpstreamPlan},
+    source::{HubSource, UpstreamPlan},
     uplink::{Counts, FeedStatus, Uplink},
 };
 use crate::{
@@ -36,12 +36,12 @@ pub struct Upstream {
     pub uplink: Uplink,
     /// Held by a connection until its socket is closed: there is never more than one.
     line: Arc<Mutex<()>>,
-    link: Link,
+    link: UpstreamLink,
     /// What was added to the metrics so far.
     counted: Counts,
 }
 
-enum Link {
+enum UpstreamLink {
     None,
     Dialing(SpawnHandle),
     Open { outgoing: mpsc::Sender<Outgoing>, reading: SpawnHandle },
@@ -59,7 +59,7 @@ type Dialed = Result<(LinkReader, LinkWriter, Lease), (String, Option<Duration>)
 impl Upstream {
     pub fn new(plan: UpstreamPlan, now: Now) -> Self {
         let uplink = Uplink::new(plan.feed.clone(), fastrand::Rng::new(), now);
-        Self { plan, uplink, line: Arc::default(), link: Link::None, counted: Counts::default() }
+        Self { plan, uplink, line: Arc::default(), link: UpstreamLink::None, counted: Counts::default() }
     }
 
     /// Answers with `opened` or `failed`.
@@ -75,12 +75,12 @@ impl Upstream {
             Ok((reader, writer, Lease { _line: line, _permit: permit }))
         };
         let dial = actix::fut::wrap_future::<_, Hub>(dial);
-        self.link = Link::Dialing(context.spawn(dial.map(|dialed, hub, context| hub.dialed(dialed, context))));
+        self.link = UpstreamLink::Dialing(context.spawn(dial.map(|dialed, hub, context| hub.dialed(dialed, context))));
     }
 
     /// An upstream that does not read is given up.
     pub fn send(&mut self, frame: Outgoing, now: Now, context: &mut Context<Hub>) {
-        let Link::Open { outgoing, .. } = &self.link else { return };
+        let UpstreamLink::Open { outgoing, .. } = &self.link else { return };
         if outgoing.try_send(frame).is_err() {
             self.disconnect(1008, context);
             self.uplink.lost(None, "it does not read what it is sent", now);
@@ -88,7 +88,7 @@ impl Upstream {
     }
 
     /// Whether that was the end of the connection.
-    fn hear(&mut self, heard: Heard, now: Now) -> bool {
+    fn on_upstream(&mut self, heard: Heard, now: Now) -> bool {
         let uplink = &mut self.uplink;
         match heard {
             Ok(Incoming::Text(text)) => uplink.heard(&text, now),
@@ -114,10 +114,10 @@ impl Upstream {
 
     /// Nothing more is heard of the connection. An open one is closed in good order, in a task of its own.
     pub fn disconnect(&mut self, code: u16, context: &mut Context<Hub>) {
-        match std::mem::replace(&mut self.link, Link::None) {
-            Link::None => {}
-            Link::Dialing(dialing) => drop(context.cancel_future(dialing)),
-            Link::Open { outgoing, reading } => {
+        match std::mem::replace(&mut self.link, UpstreamLink::None) {
+            UpstreamLink::None => {}
+            UpstreamLink::Dialing(dialing) => drop(context.cancel_future(dialing)),
+            UpstreamLink::Open { outgoing, reading } => {
                 // If it does not fit, the upstream does not read anyway.
                 let _ = outgoing.try_send(Outgoing::Close(code, String::new()));
                 context.cancel_future(reading);
@@ -136,7 +136,7 @@ impl Upstream {
         let FeedStatus { state, attempt, fatal, .. } = self.uplink.status();
         metrics.set_state(state, attempt, fatal);
         metrics.set_mute(self.uplink.mute());
-        metrics.upstream_connections.set(i64::from(matches!(self.link, Link::Open { .. })));
+        metrics.upstream_connections.set(i64::from(matches!(self.link, UpstreamLink::Open { .. })));
         metrics.upstream_topics.set(self.uplink.upstream_topics() as i64);
         let (before, counts) = (self.counted, self.uplink.counts());
         metrics.unusable.inc_by(counts.unreadable + counts.unknown - before.unreadable - before.unknown);
@@ -153,18 +153,18 @@ impl Upstream {
 impl Hub {
     fn dialed(&mut self, dialed: Dialed, context: &mut Context<Self>) {
         let now = Now::read();
-        let Source::Upstream(upstream) = &mut self.source else { return };
+        let HubSource::Upstream(upstream) = &mut self.source else { return };
         match dialed {
             Ok((reader, writer, lease)) => {
                 let (outgoing, to_write) = mpsc::channel(MAX_OUTGOING);
                 let (forward, incoming) = mpsc::channel(MAX_INCOMING);
                 actix_rt::spawn(carry(reader, writer, to_write, forward, lease));
                 let reading = listen(incoming, context);
-                upstream.link = Link::Open { outgoing, reading };
+                upstream.link = UpstreamLink::Open { outgoing, reading };
                 upstream.uplink.opened(now);
             }
             Err((why, retry_after)) => {
-                upstream.link = Link::None;
+                upstream.link = UpstreamLink::None;
                 upstream.uplink.failed(&why, retry_after, now);
             }
         }
@@ -177,24 +177,24 @@ impl Hub {
         let mut is_over = heard.is_empty();
         for heard in heard {
             self.make_room(now, context);
-            let Source::Upstream(upstream) = &mut self.source else { return };
+            let HubSource::Upstream(upstream) = &mut self.source else { return };
             // Of a connection that was given up.
-            if !matches!(upstream.link, Link::Open { .. }) {
+            if !matches!(upstream.link, UpstreamLink::Open { .. }) {
                 return self.settle(now, context);
             }
-            is_over = upstream.hear(heard, now);
+            is_over = upstream.on_upstream(heard, now);
             if is_over {
                 break;
             }
             self.carry_out(now, context);
         }
-        let Source::Upstream(upstream) = &mut self.source else { return };
+        let HubSource::Upstream(upstream) = &mut self.source else { return };
         let uplink = &mut upstream.uplink;
         if is_over {
             // Means nothing to an uplink that knows already.
             uplink.lost(None, "it ended without a close frame", now);
-            upstream.link = Link::None;
-        } else if let Link::Open { reading, .. } = &mut upstream.link {
+            upstream.link = UpstreamLink::None;
+        } else if let UpstreamLink::Open { reading, .. } = &mut upstream.link {
             *reading = listen(incoming, context);
         }
         self.settle(now, context);

@@ -17,11 +17,11 @@ pub const MAX_KINDS: usize = 100;
 /// The kinds that were reported within the last `PAUSE`.
 #[derive(Default)]
 pub struct Kinds {
-    seen: HashMap<u64, Seen>,
+    seen: HashMap<u64, SeenKind>,
     hasher: RandomState,
 }
 
-struct Seen {
+struct SeenKind {
     at: Instant,
     /// Errors of the kind that came since, and were not reported.
     untold: u64,
@@ -31,7 +31,7 @@ impl Kinds {
     /// Whether an error of this kind is reported now: how many of its kind were not since the last one, or `None`.
     pub fn admit(&mut self, kind: &impl Hash, now: Instant) -> Option<u64> {
         let kind = self.hasher.hash_one(kind);
-        let is_due = |seen: &Seen| now.saturating_duration_since(seen.at) >= PAUSE;
+        let is_due = |seen: &SeenKind| now.saturating_duration_since(seen.at) >= PAUSE;
         if let Some(seen) = self.seen.get_mut(&kind) {
             if !is_due(seen) {
                 seen.untold += 1;
@@ -46,7 +46,7 @@ impl Kinds {
         if self.seen.len() >= MAX_KINDS {
             return None;
         }
-        self.seen.insert(kind, Seen { at: now, untold: 0 });
+        self.seen.insert(kind, SeenKind { at: now, untold: 0 });
         Some(0)
     }
 }

@@ -30,9 +30,9 @@ const CATEGORY: &str = "category";
 /// the same key the newest wins: the statement's before the logger's, a child logger's before its parent's.
 /// `now` counts only for records that carry no moment of their own.
 pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
-    let fields = Fields::of(record, values);
+    let fields = LineFields::of(record, values);
     let at = fields.at_ms.map_or(now, |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
-    let line = Line {
+    let line = LogLine {
         timestamp: rfc3339(at),
         level: level_name(record.level()),
         message: message(record, &fields.pairs),
@@ -47,7 +47,7 @@ pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &Own
 /// The same record for the operators' feed, as a JSON object: `time` in unix ms, `level`, and the key-value pairs, without
 /// message and category. Scrubbed and escaped likewise.
 pub(super) fn brief(now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
-    let mut fields = Fields::of(record, values).pairs;
+    let mut fields = LineFields::of(record, values).pairs;
     fields.retain(|(key, _)| !matches!(*key, CATEGORY | "time" | "n"));
     let time = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     let own = [("time", Value::from(time)), ("level", level_name(record.level()).into())];
@@ -57,7 +57,7 @@ pub(super) fn brief(now: SystemTime, record: &Record<'_>, values: &OwnedKVList) 
 
 /// The same record for an error report: the message as the line has it, and the key-value pairs without the category. Scrubbed.
 pub(super) fn told(record: &Record<'_>, values: &OwnedKVList) -> (String, Vec<(Key, Value)>) {
-    let mut fields = Fields::of(record, values).pairs;
+    let mut fields = LineFields::of(record, values).pairs;
     let message = message(record, &fields);
     fields.retain(|(key, _)| *key != CATEGORY);
     (message, fields)
@@ -65,7 +65,7 @@ pub(super) fn told(record: &Record<'_>, values: &OwnedKVList) -> (String, Vec<(K
 
 /// The record's key-value pairs, as people wrote them.
 pub(super) fn pairs(record: &Record<'_>, values: &OwnedKVList) -> Vec<(Key, Value)> {
-    Fields::of(record, values).pairs
+    LineFields::of(record, values).pairs
 }
 
 /// The message, behind its category in brackets: people search for `[SECURITY]` in both formats.
@@ -114,14 +114,14 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
-struct Line {
+struct LogLine {
     timestamp: String,
     level: &'static str,
     message: String,
     fields: Vec<(Key, Value)>,
 }
 
-impl Serialize for Line {
+impl Serialize for LogLine {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("timestamp", &self.timestamp)?;
@@ -134,7 +134,7 @@ impl Serialize for Line {
     }
 }
 
-impl Line {
+impl LogLine {
     fn text(&self) -> String {
         let message = escape(&self.message, is_unsafe);
         let mut line = format!("{} {:<5} {message}", self.timestamp, self.level.to_ascii_uppercase());
@@ -208,13 +208,13 @@ fn clean(text: &str) -> String {
 }
 
 #[derive(Default)]
-struct Fields {
+struct LineFields {
     /// Newest first, each key once.
     pairs: Vec<(Key, Value)>,
     at_ms: Option<u64>,
 }
 
-impl Fields {
+impl LineFields {
     fn of(record: &Record<'_>, values: &OwnedKVList) -> Self {
         let mut fields = Self::default();
         // Collecting cannot fail, and a record with half its fields is better than none.
@@ -241,7 +241,7 @@ macro_rules! emit {
     };
 }
 
-impl slog::Serializer for Fields {
+impl slog::Serializer for LineFields {
     emit! {
         emit_bool: bool, emit_u8: u8, emit_i8: i8, emit_u16: u16, emit_i16: i16, emit_u32: u32, emit_i32: i32,
         emit_i64: i64, emit_usize: usize, emit_isize: isize, emit_f32: f32, emit_f64: f64

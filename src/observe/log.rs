@@ -24,7 +24,7 @@ pub use super::{
 };
 use super::{
     recent::Noting,
-    refusals::{Held, Sampled},
+    refusals::{HeldLines, Sampled},
     report::Reporting,
 };
 
@@ -92,14 +92,14 @@ pub fn start_with<W>(out: W, format: Format, level: Level, max_records: usize) -
 where
     W: Write + Send + 'static,
 {
-    let sink = Sink { format, out: Mutex::new(Box::new(out)) };
+    let sink = LogSink { format, out: Mutex::new(Box::new(out)) };
     let (core, worker) = AsyncCore::custom(sink).chan_size(max_records).thread_name("log".into()).build_with_guard();
-    let queue = Arc::new(Queue { core, unreported: AtomicU64::new(0) });
+    let queue = Arc::new(LineQueue { core, unreported: AtomicU64::new(0) });
     let recent = Arc::<Recent>::default();
     let next = slog::LevelFilter::new(Arc::clone(&queue), level.slog()).ignore_res();
     let drain = Arc::new(Sampled::before(Reporting::before(Noting { recent: Arc::clone(&recent), next })));
     let (alive, ended) = mpsc::channel::<()>();
-    let held: Arc<dyn Held> = drain.clone();
+    let held: Arc<dyn HeldLines> = drain.clone();
     let ticking = Arc::clone(&held);
     // Without the thread, what is held back is told when the log ends.
     let _ = thread::Builder::new().name("log-refusals".into()).spawn(move || {
@@ -114,10 +114,10 @@ where
 /// Writes what is queued when dropped, waiting at most 2 s.
 #[must_use = "dropping the guard ends the log"]
 pub struct LogGuard {
-    queue: Arc<Queue>,
+    queue: Arc<LineQueue>,
     worker: Option<AsyncGuard>,
     recent: Arc<Recent>,
-    held: Arc<dyn Held>,
+    held: Arc<dyn HeldLines>,
     /// Its end ends the thread that tells what is held.
     _alive: mpsc::Sender<()>,
 }
@@ -147,15 +147,15 @@ impl Drop for LogGuard {
 /// The key under which the moment of logging travels to the writer thread; it is no kv of the line.
 pub(super) const STAMP_KEY: &str = "@at_ms";
 
-struct Queue {
+struct LineQueue {
     core: AsyncCore,
     unreported: AtomicU64,
 }
 
 // slog wants drains that survive unwinding. AsyncCore is a channel and a mutex that is locked only on drop.
-impl RefUnwindSafe for Queue {}
+impl RefUnwindSafe for LineQueue {}
 
-impl Queue {
+impl LineQueue {
     /// Stamped here and not by the writer: a backlog must not make old events look new.
     fn push(&self, record: &Record<'_>, values: &OwnedKVList) -> bool {
         let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
@@ -178,7 +178,7 @@ impl Queue {
     }
 }
 
-impl Drain for Queue {
+impl Drain for LineQueue {
     type Ok = ();
     type Err = Never;
 
@@ -201,12 +201,12 @@ impl KV for Inner<'_> {
     }
 }
 
-struct Sink {
+struct LogSink {
     format: Format,
     out: Mutex<Box<dyn Write + Send>>,
 }
 
-impl Drain for Sink {
+impl Drain for LogSink {
     type Ok = ();
     type Err = Never;
 

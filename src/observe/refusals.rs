@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const MAX_SOURCES: usize = 10_000;
 
 /// Event and address (an IPv6 household is one).
-type Source = (String, String);
+type RefusalSource = (String, String);
 
 /// What has been told of one source, and what has not.
 struct Repeats {
@@ -33,11 +33,11 @@ struct Repeats {
 /// A drain that holds repeated refusals back.
 pub(super) struct Sampled<D> {
     next: D,
-    sources: Mutex<HashMap<Source, Repeats>>,
+    sources: Mutex<HashMap<RefusalSource, Repeats>>,
 }
 
 /// Whatever holds lines back.
-pub(super) trait Held: Send + Sync {
+pub(super) trait HeldLines: Send + Sync {
     /// Tells what is due; with `all`, everything that is held.
     fn tell(&self, now: Instant, all: bool);
 }
@@ -47,7 +47,7 @@ impl<D> Sampled<D> {
         Self { next, sources: Mutex::default() }
     }
 
-    fn sources(&self) -> MutexGuard<'_, HashMap<Source, Repeats>> {
+    fn sources(&self) -> MutexGuard<'_, HashMap<RefusalSource, Repeats>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -83,7 +83,7 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for Sampled<D> {
     }
 }
 
-impl<D: Drain<Ok = (), Err = Never> + Send + Sync> Held for Sampled<D> {
+impl<D: Drain<Ok = (), Err = Never> + Send + Sync> HeldLines for Sampled<D> {
     fn tell(&self, now: Instant, all: bool) {
         let mut due = Vec::new();
         self.sources().retain(|_, repeats| {

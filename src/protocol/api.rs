@@ -32,7 +32,7 @@ pub struct KickBody {
 pub const MAX_BAN_S: u64 = 86_400;
 
 #[derive(Deserialize)]
-struct Fields<'a> {
+struct RequestFields<'a> {
     // `null` is a value here, elsewhere it means absent.
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
@@ -52,7 +52,7 @@ fn invalid(message: &'static str) -> FrameError {
     FrameError { code: error_code::INVALID_FIELD, message, id: None }
 }
 
-fn fields(text: &ByteString) -> Result<Fields<'_>, FrameError> {
+fn fields(text: &ByteString) -> Result<RequestFields<'_>, FrameError> {
     object(text, "the body is one JSON object", "the body is one JSON object, each field given once")
 }
 

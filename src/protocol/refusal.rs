@@ -36,7 +36,7 @@ pub enum Refusal {
 
 /// How a refusal reaches the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum RefusalForm {
     /// The upgrade is answered with this HTTP status.
     Status(u16),
     /// The upgrade is accepted, an `error` frame is sent and the connection closed: browsers cannot see a status (A8).
@@ -44,14 +44,14 @@ pub enum Answer {
 }
 
 impl Refusal {
-    pub fn answer(&self) -> Answer {
+    pub fn answer(&self) -> RefusalForm {
         match self {
-            Self::Disabled(_) | Self::Draining { .. } => Answer::Status(503),
-            Self::InvalidOrigin | Self::InvalidOrigins { .. } => Answer::Status(403),
-            Self::RateLimit { .. } => Answer::Status(429),
-            Self::BadPath | Self::BadHandshake(_) => Answer::Status(400),
-            Self::UpgradeRequired => Answer::Status(426),
-            Self::AddressLimit { .. } | Self::ServerLimit(_) => Answer::Close(Cause::ConnectionLimit),
+            Self::Disabled(_) | Self::Draining { .. } => RefusalForm::Status(503),
+            Self::InvalidOrigin | Self::InvalidOrigins { .. } => RefusalForm::Status(403),
+            Self::RateLimit { .. } => RefusalForm::Status(429),
+            Self::BadPath | Self::BadHandshake(_) => RefusalForm::Status(400),
+            Self::UpgradeRequired => RefusalForm::Status(426),
+            Self::AddressLimit { .. } | Self::ServerLimit(_) => RefusalForm::Close(Cause::ConnectionLimit),
         }
     }
 

@@ -19,7 +19,7 @@ pub enum Status {
 /// What changed, in `presence` (3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum PresenceChange {
     Joined,
     Away,
     Back,
@@ -58,12 +58,12 @@ impl Verdict {
 
 /// R2's `heartbeat`.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Heartbeat {
+pub struct HeartbeatTerms {
     pub interval_ms: u64,
     pub timeout_ms: u64,
 }
 
-impl Heartbeat {
+impl HeartbeatTerms {
     pub fn new(interval: Duration, timeout: Duration) -> Self {
         Self { interval_ms: interval.as_millis() as u64, timeout_ms: timeout.as_millis() as u64 }
     }
@@ -93,7 +93,7 @@ pub struct Welcome<'a> {
     /// Only in a room over `PRESENCE_LIMIT` (S9).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub player_count: Option<usize>,
-    pub heartbeat: Heartbeat,
+    pub heartbeat: HeartbeatTerms,
     pub grace_ms: u64,
     pub max_message_bytes: usize,
     /// The room's document; absent when the verdict is `continuous`.
@@ -103,7 +103,7 @@ pub struct Welcome<'a> {
 
 /// A player in `welcome.players`, for those who asked for names (S11).
 #[derive(Serialize)]
-struct Entry<'a> {
+struct NamedPlayer<'a> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a DisplayName>,
@@ -111,15 +111,15 @@ struct Entry<'a> {
 
 /// `welcome.players` in JSON for those who asked for names (S11).
 pub fn named_players_map(players: &[(&PlayerId, Status, Option<&DisplayName>)]) -> RawJson {
-    struct Map<'a>(&'a [(&'a PlayerId, Status, Option<&'a DisplayName>)]);
-    impl Serialize for Map<'_> {
+    struct NamedPlayers<'a>(&'a [(&'a PlayerId, Status, Option<&'a DisplayName>)]);
+    impl Serialize for NamedPlayers<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serializer.collect_map(
-                self.0.iter().map(|(player, status, name)| (player, Entry { status: *status, name: *name })),
+                self.0.iter().map(|(player, status, name)| (player, NamedPlayer { status: *status, name: *name })),
             )
         }
     }
-    RawJson::from_serialize(&Map(players))
+    RawJson::from_serialize(&NamedPlayers(players))
 }
 
 /// A `presence` with this name, from the one without it: a frame is one JSON object, and the name goes before its last brace.
@@ -132,13 +132,13 @@ pub fn write_named(out: &mut Vec<u8>, presence: &[u8], name: &DisplayName) {
 
 /// `welcome.players` in JSON.
 pub fn players_map(players: &[(&PlayerId, Status)]) -> RawJson {
-    struct Map<'a>(&'a [(&'a PlayerId, Status)]);
-    impl Serialize for Map<'_> {
+    struct PlainPlayers<'a>(&'a [(&'a PlayerId, Status)]);
+    impl Serialize for PlainPlayers<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             serializer.collect_map(self.0.iter().copied())
         }
     }
-    RawJson::from_serialize(&Map(players))
+    RawJson::from_serialize(&PlainPlayers(players))
 }
 
 /// X6: what OpenAI's clients read of an error.
@@ -162,7 +162,7 @@ pub enum ServerFrame<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         player: Option<&'a PlayerId>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<Change>,
+        status: Option<PresenceChange>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<LeftReason>,
         /// S9a: everybody, as in `welcome.players`, when a crowd is over.
@@ -216,7 +216,7 @@ pub enum ServerFrame<'a> {
         hub: &'a HubId,
         /// What this subscriber may have: names, with `*` for any text.
         topics: &'a [&'a str],
-        heartbeat: Heartbeat,
+        heartbeat: HeartbeatTerms,
     },
     /// The first frame of a client of a proxy that it may come back to.
     #[serde(rename = "welcome")]
@@ -224,7 +224,7 @@ pub enum ServerFrame<'a> {
     /// H1.
     Subscribed {
         topics: &'a [Topic],
-        feed: Feed,
+        feed: SubscribedFeed,
     },
     /// H3: the feed's state has changed.
     Feed {
@@ -250,7 +250,7 @@ pub enum ServerFrame<'a> {
 
 /// A feed, in `subscribed` (H1).
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Feed {
+pub struct SubscribedFeed {
     pub state: FeedState,
 }
 

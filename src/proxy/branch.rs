@@ -15,11 +15,11 @@ use tokio::sync::Notify;
 
 use super::{
     budget::Exceeded,
-    handle::Handle,
-    line::{Line, Reception},
-    places::{Owner, Places},
+    handle::ProxyHandle,
+    line::{ProxySession, Reception},
+    places::{Owner, SessionPermits},
     query::path_and_query,
-    relay::Relay,
+    relay::SessionActor,
 };
 use crate::{
     config::ProxyConfig,
@@ -36,7 +36,7 @@ pub struct ProxyPlan {
     pub(super) metrics: Arc<ProxyMetrics>,
     pub(super) dialer: Dialer,
     pub(super) logger: Logger,
-    places: Arc<Places>,
+    places: Arc<SessionPermits>,
     /// X2: what may wait for the upstream.
     queue_bytes: usize,
 }
@@ -51,7 +51,7 @@ impl ProxyPlan {
         logger: Logger,
     ) -> Option<Self> {
         let metrics = metrics.proxy(&config.id, config.off.is_none());
-        let places = Places::new(&config.budget);
+        let places = SessionPermits::new(&config.budget);
         let id = ProxyId::parse(&config.id).ok()?;
         Some(Self { id, config: Arc::new(config.clone()), metrics, dialer, logger, places, queue_bytes })
     }
@@ -63,7 +63,7 @@ impl ProxyPlan {
 
 /// Where a branch is: whoever shows a session's secret must find its shard.
 #[derive(Clone, Copy)]
-pub struct Home {
+pub struct SessionHome {
     pub shard: usize,
     pub shards: usize,
     /// The shard of a secret, of that many.
@@ -71,7 +71,7 @@ pub struct Home {
 }
 
 /// Who enters.
-pub struct Visit<'a> {
+pub struct VisitRequest<'a> {
     /// Unique on this shard.
     pub connection: u64,
     pub outbox: &'a Rc<Outbox>,
@@ -90,13 +90,13 @@ pub struct Visit<'a> {
 
 /// A client that is in.
 pub struct Entered {
-    pub handle: Handle,
+    pub handle: ProxyHandle,
     pub verdict: Verdict,
 }
 
 /// Why a client does not get in. Nothing was sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum EntryRefusal {
     /// The proxy is off; the text says why.
     Off(String),
     /// The role is not among those that may use it.
@@ -107,9 +107,9 @@ pub enum Refused {
 }
 
 /// Never leaves its shard's thread.
-pub struct Branch {
+pub struct LocalProxy {
     plan: ProxyPlan,
-    home: Home,
+    home: SessionHome,
     /// Those that a client may come to or come back to.
     sessions: RefCell<HashMap<u64, Session>>,
     /// Relays that run, by number; some may be closing.
@@ -121,11 +121,11 @@ pub struct Branch {
 struct Session {
     secret: String,
     owner: Owner,
-    handle: Handle,
+    handle: ProxyHandle,
 }
 
-impl Branch {
-    pub fn new(plan: ProxyPlan, home: Home) -> Rc<Self> {
+impl LocalProxy {
+    pub fn new(plan: ProxyPlan, home: SessionHome) -> Rc<Self> {
         Rc::new(Self {
             plan,
             home,
@@ -155,32 +155,32 @@ impl Branch {
     ///
     /// # Errors
     /// [`Refused`]; the caller closes the connection.
-    pub fn enter(self: &Rc<Self>, visit: &Visit<'_>) -> Result<Entered, Refused> {
+    pub fn enter(self: &Rc<Self>, visit: &VisitRequest<'_>) -> Result<Entered, EntryRefusal> {
         let config = &self.plan.config;
         if let Some(why) = &config.off {
-            return Err(Refused::Off(why.clone()));
+            return Err(EntryRefusal::Off(why.clone()));
         }
         if !config.roles.iter().any(|role| role == visit.role) {
-            return Err(Refused::Role);
+            return Err(EntryRefusal::Role);
         }
         let owner = visit.name.map_or(Owner::Address(visit.address), |name| Owner::Player(name.to_owned()));
         if let Some((secret, handle)) = visit.session.and_then(|session| self.find(session, &owner, visit)) {
             return Ok(self.welcome(visit, &secret, handle, None));
         }
         if visit.must_replace {
-            return Err(Refused::NothingReplaced);
+            return Err(EntryRefusal::NothingReplaced);
         }
 
         let place = self.plan.places.take(owner.clone()).map_err(|exceeded| {
             self.plan.metrics.budget_closes.inc();
-            Refused::Budget(exceeded)
+            EntryRefusal::Budget(exceeded)
         })?;
         let number = self.last.get() + 1;
         self.last.set(number);
-        let line = Line::new(config.clone(), self.plan.metrics.clone(), self.plan.queue_bytes);
+        let line = ProxySession::new(config.clone(), self.plan.metrics.clone(), self.plan.queue_bytes);
         let path_and_query = path_and_query(config, visit.query);
         self.running.set(self.running.get() + 1);
-        let handle = Relay::start(number, self.clone(), line, Rc::new(place), path_and_query);
+        let handle = SessionActor::start(number, self.clone(), line, Rc::new(place), path_and_query);
         let secret = self.secret(number);
         let session = Session { secret: secret.clone(), owner, handle: handle.clone() };
         if !config.resume.is_zero() {
@@ -192,7 +192,7 @@ impl Branch {
 
     /// The session of this secret, if it is this owner's and its place was not given to a newcomer. An address is no owner: it
     /// changes under way.
-    fn find(&self, secret: &str, owner: &Owner, visit: &Visit<'_>) -> Option<(String, Handle)> {
+    fn find(&self, secret: &str, owner: &Owner, visit: &VisitRequest<'_>) -> Option<(String, ProxyHandle)> {
         let number = secret.split_once('.').and_then(|(number, _)| u64::from_str_radix(number, 16).ok())?;
         let sessions = self.sessions.borrow();
         let session = sessions.get(&number)?;
@@ -214,7 +214,7 @@ impl Branch {
     }
 
     /// `begun` is the verdict for a session that begins now.
-    fn welcome(&self, visit: &Visit<'_>, secret: &str, handle: Handle, begun: Option<Verdict>) -> Entered {
+    fn welcome(&self, visit: &VisitRequest<'_>, secret: &str, handle: ProxyHandle, begun: Option<Verdict>) -> Entered {
         let config = &self.plan.config;
         let mut decided = Verdict::New;
         handle.line.attach(
@@ -258,7 +258,7 @@ impl Branch {
     /// The server stops: closes every upstream, also of clients who are away. Resolves when the last is closed.
     pub async fn drain(&self) {
         let handles: Vec<_> = self.sessions.borrow().values().map(|session| session.handle.clone()).collect();
-        handles.iter().for_each(Handle::end);
+        handles.iter().for_each(ProxyHandle::end);
         drop(handles);
         while self.running.get() > 0 {
             self.changed.notified().await;

@@ -14,7 +14,7 @@ pub const ASK_BYTES: usize = 32 * 1024;
 /// Of the ping, before the number of the last frame that went before it. A heartbeat's payload begins with another byte.
 const ASK: &str = "seq=";
 
-pub struct Client {
+pub struct ProxyClient {
     pub connection: u64,
     pub address: IpAddr,
     pub outbox: Rc<Outbox>,
@@ -26,7 +26,7 @@ pub struct Client {
     unasked: usize,
 }
 
-impl Client {
+impl ProxyClient {
     /// `next` is the number of the first frame that it will be given.
     pub fn new(connection: u64, address: IpAddr, outbox: Rc<Outbox>, next: u64) -> Self {
         Self { connection, address, outbox, base: next - 1, asked: 0, unasked: 0 }

@@ -43,7 +43,7 @@ fn refuse(code: &'static str, message: &'static str) -> FrameError {
 struct Typed<'a>(Cow<'a, str>);
 
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct FilterText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Typed<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -62,11 +62,11 @@ impl<'de> Visitor<'de> for TypedVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut kind = None;
-        while let Some(Text(name)) = map.next_key()? {
+        while let Some(FilterText(name)) = map.next_key()? {
             if !name.eq_ignore_ascii_case("type") {
                 map.next_value::<IgnoredAny>()?;
             } else if name == "type" && kind.is_none() {
-                let Text(value) = map.next_value()?;
+                let FilterText(value) = map.next_value()?;
                 kind = Some(value);
             } else {
                 return Err(A::Error::custom("two types"));

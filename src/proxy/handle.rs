@@ -8,23 +8,23 @@ use actix_web_actors::ws::{CloseReason, Message};
 
 use super::{
     codes,
-    line::{Line, Taken},
+    line::{Intake, ProxySession},
     messages::{ClientLeft, HangUp},
-    places::Place,
-    relay::Relay,
+    places::SessionPermit,
+    relay::SessionActor,
 };
 use crate::protocol::Cause;
 
 #[derive(Clone)]
-pub struct Handle {
-    pub(super) line: Rc<Line>,
-    pub(super) place: Rc<Place>,
-    pub(super) relay: Addr<Relay>,
+pub struct ProxyHandle {
+    pub(super) line: Rc<ProxySession>,
+    pub(super) place: Rc<SessionPermit>,
+    pub(super) relay: Addr<SessionActor>,
 }
 
-impl Handle {
+impl ProxyHandle {
     /// A text or binary message of the client.
-    pub fn take(&self, connection: u64, message: Message) -> Taken {
+    pub fn take(&self, connection: u64, message: Message) -> Intake {
         self.line.take(connection, message)
     }
 

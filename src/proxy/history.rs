@@ -7,7 +7,7 @@ use crate::ws::Frame;
 
 /// The newest frames of a session. Memory is shared with the outbox in which they wait.
 #[derive(Default)]
-pub struct History {
+pub struct SessionHistory {
     frames: VecDeque<Frame>,
     bytes: usize,
     /// The number of the newest frame; 0 before the first.
@@ -19,14 +19,14 @@ pub struct History {
 
 /// What a client gets that comes back.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Missed {
+pub struct MissedFrames {
     /// The first and the last number that are gone.
     pub lost: Option<(u64, u64)>,
     /// The number of the first frame that follows, be it kept or still to come.
     pub next: u64,
 }
 
-impl History {
+impl SessionHistory {
     /// With `max_bytes` 0 it only counts.
     pub fn new(max_bytes: usize) -> Self {
         Self { max_bytes, ..Self::default() }
@@ -93,9 +93,9 @@ impl History {
     }
 
     /// What follows for a client that has seen everything up to `seen`, which is not above the newest.
-    pub fn missed_since(&self, seen: u64) -> Missed {
+    pub fn missed_since(&self, seen: u64) -> MissedFrames {
         let next = self.oldest().max(seen + 1);
-        Missed { lost: (seen + 1 < next).then(|| (seen + 1, next - 1)), next }
+        MissedFrames { lost: (seen + 1 < next).then(|| (seen + 1, next - 1)), next }
     }
 
     /// The frames from number `next` on, oldest first.
@@ -127,16 +127,16 @@ mod tests {
 
     #[test]
     fn without_room_it_only_counts_and_says_what_is_gone() {
-        let mut history = History::new(0);
+        let mut history = SessionHistory::new(0);
         (1..=3).for_each(|number| history.push(frame(number, 1)));
         assert_eq!((history.newest(), history.has_room()), (3, false));
-        assert_eq!(history.missed_since(1), Missed { lost: Some((2, 3)), next: 4 });
-        assert_eq!(history.missed_since(3), Missed { lost: None, next: 4 });
+        assert_eq!(history.missed_since(1), MissedFrames { lost: Some((2, 3)), next: 4 });
+        assert_eq!(history.missed_since(3), MissedFrames { lost: None, next: 4 });
     }
 
     #[test]
     fn of_what_was_received_a_small_part_is_kept_and_of_what_was_only_written_half() {
-        let mut history = History::new(800);
+        let mut history = SessionHistory::new(800);
         (1..=20).for_each(|number| history.push(frame(number, 42)));
         history.trim(0);
         assert_eq!(history.bytes(), 1000, "what was not written stays");
@@ -174,7 +174,7 @@ mod tests {
                 (0usize..60, prop::sample::select(&[Then::Nothing, Then::Written, Then::Received][..])), 1..80),
             seen in any::<prop::sample::Index>(),
         ) {
-            let mut history = History::new(400);
+            let mut history = SessionHistory::new(400);
             let (mut written, mut received, mut longest) = (0, 0, 0);
             for (length, then) in steps {
                 history.push(frame(history.newest() + 1, length));

@@ -15,10 +15,10 @@ use actix_web_actors::ws::Message;
 
 use super::{
     budget::{Exceeded, Spending},
-    client::{ASK_BYTES, Client},
+    client::{ASK_BYTES, ProxyClient},
     filter,
-    history::{History, Missed},
-    queue::Queue,
+    history::{MissedFrames, SessionHistory},
+    queue::ClientQueue,
 };
 use crate::{
     config::ProxyConfig,
@@ -29,7 +29,7 @@ use crate::{
 
 /// What became of a client's message.
 #[derive(Debug)]
-pub enum Taken {
+pub enum Intake {
     /// It is on its way, or the session is over and nobody needs it any more.
     Yes,
     /// It is not passed on; the connection lives.
@@ -50,32 +50,32 @@ pub struct Ending {
 
 /// How a client that comes back is received.
 pub struct Reception {
-    pub missed: Missed,
+    pub missed: MissedFrames,
     /// It claims to have seen what was never sent.
     pub is_ahead: bool,
     pub newest: u64,
     pub last_id: u64,
 }
 
-pub struct Line {
+pub struct ProxySession {
     config: Arc<ProxyConfig>,
     metrics: Arc<ProxyMetrics>,
-    state: RefCell<State>,
+    state: RefCell<SessionState>,
 }
 
-struct State {
+struct SessionState {
     /// Toward the upstream.
-    queue: Queue,
+    queue: ClientQueue,
     /// Nobody wants to hear the upstream any more.
     is_over: bool,
     /// The pump that empties the queue.
     pump: Option<Waker>,
-    client: Option<Client>,
+    client: Option<ProxyClient>,
     /// Counts the client's connections.
     visits: u64,
     /// The client's last connection, while it is away.
-    previous: Option<Client>,
-    history: History,
+    previous: Option<ProxyClient>,
+    history: SessionHistory,
     /// What the metric knows of the history's bytes.
     counted: usize,
     /// Data frames of the client, those included that were refused.
@@ -86,7 +86,7 @@ struct State {
     waiting: Option<Waker>,
 }
 
-impl State {
+impl SessionState {
     /// Tells the metric how much is kept, if that is further than `slack` from what it knows.
     fn count(&mut self, metrics: &ProxyMetrics, slack: usize) {
         let bytes = self.history.bytes();
@@ -97,13 +97,13 @@ impl State {
     }
 }
 
-impl Line {
+impl ProxySession {
     /// `queue_bytes` bounds what waits for the upstream (X2).
     pub fn new(config: Arc<ProxyConfig>, metrics: Arc<ProxyMetrics>, queue_bytes: usize) -> Rc<Self> {
         // Who cannot come back needs no history.
-        let history = History::new(if config.resume.is_zero() { 0 } else { config.resume_bytes });
-        let state = State {
-            queue: Queue::new(queue_bytes),
+        let history = SessionHistory::new(if config.resume.is_zero() { 0 } else { config.resume_bytes });
+        let state = SessionState {
+            queue: ClientQueue::new(queue_bytes),
             is_over: false,
             pump: None,
             client: None,
@@ -144,7 +144,7 @@ impl Line {
         if let Some(frame) = welcome(&reception) {
             outbox.push_catch_up(frame, now);
         }
-        let mut client = Client::new(connection, address, outbox.clone(), next);
+        let mut client = ProxyClient::new(connection, address, outbox.clone(), next);
         for frame in state.history.from(next) {
             client.give(frame.clone(), now);
         }
@@ -203,7 +203,7 @@ impl Line {
     /// answered once.
     pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
         let mut state = self.state.borrow_mut();
-        let State { client, history, .. } = &mut *state;
+        let SessionState { client, history, .. } = &mut *state;
         let Some(client) = client.as_ref().filter(|client| client.connection == connection) else { return false };
         let Some(number) = client.answered(payload, history.received()) else { return false };
         let written = client.written();
@@ -214,24 +214,24 @@ impl Line {
     }
 
     /// A text or binary message of the client.
-    pub fn take(&self, connection: u64, message: Message) -> Taken {
+    pub fn take(&self, connection: u64, message: Message) -> Intake {
         let mut state = self.state.borrow_mut();
         let Some(client) = state.client.as_ref().filter(|client| client.connection == connection) else {
-            return Taken::Yes;
+            return Intake::Yes;
         };
         let outbox = client.outbox.clone();
         let (judged, length, message) = match message {
             Message::Text(text) => (filter::text(&text, &self.config), text.len(), Outgoing::Text(text)),
             Message::Binary(bytes) => (filter::binary(&self.config), bytes.len(), Outgoing::Binary(bytes)),
-            _ => return Taken::Yes,
+            _ => return Intake::Yes,
         };
         state.last_id += 1;
         if let Err(error) = judged {
-            return Taken::Refused(error);
+            return Intake::Refused(error);
         }
         if let Err(exceeded) = state.spending.spend(length, &self.config.budget) {
             self.metrics.budget_closes.inc();
-            return Taken::Exceeded(exceeded);
+            return Intake::Exceeded(exceeded);
         }
         self.metrics.bytes_in.inc_by(length as u64);
         state.queue.push(message);
@@ -242,7 +242,7 @@ impl Line {
             outbox.pause_reading(Pause::Queue, true);
         }
         pump.inspect(Waker::wake_by_ref);
-        Taken::Yes
+        Intake::Yes
     }
 
     /// Whether a message of the client waits for the upstream.
@@ -326,7 +326,7 @@ impl Line {
         let mut state = self.state.borrow_mut();
         state.spending.spend(length, &self.config.budget)?;
         self.metrics.bytes_out.inc_by(length as u64);
-        let State { client, history, .. } = &mut *state;
+        let SessionState { client, history, .. } = &mut *state;
         history.push(frame.clone());
         if let Some(client) = client {
             let now = Instant::now();
@@ -369,7 +369,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ProxySession {
     fn drop(&mut self) {
         self.metrics.history_bytes.sub(self.state.get_mut().counted as i64);
     }

@@ -23,6 +23,6 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
-pub use branch::{Branch, Entered, Home, ProxyPlan, Refused, Visit};
-pub use handle::Handle;
-pub use line::Taken;
+pub use branch::{Entered, EntryRefusal, LocalProxy, ProxyPlan, SessionHome, VisitRequest};
+pub use handle::ProxyHandle;
+pub use line::Intake;

@@ -21,22 +21,22 @@ pub enum Owner {
 }
 
 /// The places of one proxy.
-pub struct Places {
+pub struct SessionPermits {
     per_player: usize,
     total: usize,
-    taken: Mutex<Taken>,
+    taken: Mutex<SessionCounts>,
 }
 
 #[derive(Default)]
-struct Taken {
+struct SessionCounts {
     total: usize,
     /// Counts places that were taken, and moments at which a client went away.
     last: u64,
     /// Invariant: no entry is empty; all together are `total`.
-    by_owner: HashMap<Owner, Vec<Held>>,
+    by_owner: HashMap<Owner, Vec<HeldSession>>,
 }
 
-struct Held {
+struct HeldSession {
     id: u64,
     /// Only while its client is away.
     away: Option<Away>,
@@ -44,23 +44,23 @@ struct Held {
 
 struct Away {
     since: u64,
-    end: End,
+    end: EndSession,
 }
 
 /// Ends a session, from whatever thread.
-pub type End = Box<dyn FnOnce() + Send>;
+pub type EndSession = Box<dyn FnOnce() + Send>;
 
 /// One session's place; given back when it is dropped.
 ///
 /// Invariant: once it was given to somebody else, [`Place::back`] is false for ever.
-pub struct Place {
-    places: Arc<Places>,
+pub struct SessionPermit {
+    places: Arc<SessionPermits>,
     owner: Owner,
     id: u64,
     is_released: Cell<bool>,
 }
 
-impl Places {
+impl SessionPermits {
     pub fn new(budget: &Budget) -> Arc<Self> {
         let (per_player, total) = (budget.sessions_per_player, budget.sessions);
         Arc::new(Self { per_player, total, taken: Mutex::default() })
@@ -71,7 +71,7 @@ impl Places {
     ///
     /// # Errors
     /// The limit that is reached; nothing was taken then.
-    pub fn take(self: &Arc<Self>, owner: Owner) -> Result<Place, Exceeded> {
+    pub fn take(self: &Arc<Self>, owner: Owner) -> Result<SessionPermit, Exceeded> {
         let mut taken = self.taken();
         let held = taken.by_owner.get_mut(&owner);
         let left = if let Some(held) = held.filter(|held| held.len() >= self.per_player) {
@@ -83,42 +83,42 @@ impl Places {
             None
         };
         let id = taken.next();
-        taken.by_owner.entry(owner.clone()).or_default().push(Held { id, away: None });
+        taken.by_owner.entry(owner.clone()).or_default().push(HeldSession { id, away: None });
         drop(taken);
         if let Some(end) = left {
             end();
         }
-        Ok(Place { places: self.clone(), owner, id, is_released: Cell::new(false) })
+        Ok(SessionPermit { places: self.clone(), owner, id, is_released: Cell::new(false) })
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, SessionCounts> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn take_longest_away(held: &mut Vec<Held>) -> Option<End> {
-    let since = |held: &Held| held.away.as_ref().map(|away| away.since);
+fn take_longest_away(held: &mut Vec<HeldSession>) -> Option<EndSession> {
+    let since = |held: &HeldSession| held.away.as_ref().map(|away| away.since);
     let (at, _) =
         held.iter().enumerate().filter_map(|(at, held)| Some((at, since(held)?))).min_by_key(|(_, since)| *since)?;
     held.swap_remove(at).away.map(|away| away.end)
 }
 
-impl Taken {
+impl SessionCounts {
     fn next(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
 
     /// `None`: the place is somebody else's by now.
-    fn find(&mut self, place: &Place) -> Option<&mut Held> {
+    fn find(&mut self, place: &SessionPermit) -> Option<&mut HeldSession> {
         self.by_owner.get_mut(&place.owner)?.iter_mut().find(|held| held.id == place.id)
     }
 }
 
-impl Place {
+impl SessionPermit {
     /// The session's client is away: until it is back, `end` may be called, once, to make room. The place is not this session's
     /// any more then.
-    pub fn away(&self, end: End) {
+    pub fn away(&self, end: EndSession) {
         let mut taken = self.places.taken();
         let since = taken.next();
         // What it replaces is dropped behind the lock: it holds the session.
@@ -151,7 +151,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for SessionPermit {
     fn drop(&mut self) {
         self.release();
     }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn x3_places_are_limited_per_player_and_in_total_and_come_back() {
-        let places = Places::new(&Budget { sessions_per_player: 2, sessions: 3, ..Budget::default() });
+        let places = SessionPermits::new(&Budget { sessions_per_player: 2, sessions: 3, ..Budget::default() });
         let refusal = |owner| places.take(owner).err();
         let first = places.take(player("a")).ok();
         let _second = places.take(player("a")).expect("a place");
@@ -187,9 +187,9 @@ mod tests {
 
     #[test]
     fn x3_a_newcomer_gets_the_place_of_the_players_own_session_that_is_away_for_longest() {
-        let places = Places::new(&Budget { sessions_per_player: 2, sessions: 3, ..Budget::default() });
+        let places = SessionPermits::new(&Budget { sessions_per_player: 2, sessions: 3, ..Budget::default() });
         let ended = Arc::new(Mutex::new(Vec::new()));
-        let end = |name: &'static str| -> End {
+        let end = |name: &'static str| -> EndSession {
             let ended = ended.clone();
             Box::new(move || ended.lock().expect("no panic").push(name))
         };
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn x3_a_place_is_its_sessions_or_a_newcomers_never_both_whatever_threads_do() {
-        let places = Places::new(&Budget { sessions_per_player: 2, sessions: 100, ..Budget::default() });
+        let places = SessionPermits::new(&Budget { sessions_per_player: 2, sessions: 100, ..Budget::default() });
         let (given, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -6,11 +6,11 @@ use std::{future::poll_fn, rc::Rc};
 use futures_core::Stream;
 use futures_util::stream::unfold;
 
-use super::line::Line;
+use super::line::ProxySession;
 use crate::ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 
 /// What the upstream says, read only while there is room for it.
-pub fn downward(line: Rc<Line>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
+pub fn downward(line: Rc<ProxySession>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
     unfold((line, reader), |(line, mut reader)| async move {
         poll_fn(|context| line.poll_room(context)).await;
         let item = reader.next().await?;
@@ -20,7 +20,7 @@ pub fn downward(line: Rc<Line>, reader: LinkReader) -> impl Stream<Item = Result
 
 /// Writes what the client says: all that waits, then a flush. Ends with the close frame, or when the upstream takes nothing any
 /// more; why, the other direction tells.
-pub async fn upward(line: Rc<Line>, mut writer: LinkWriter) {
+pub async fn upward(line: Rc<ProxySession>, mut writer: LinkWriter) {
     loop {
         let mut message = Some(poll_fn(|context| line.poll_next(context)).await);
         let mut is_last = false;

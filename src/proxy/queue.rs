@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use crate::ws::Outgoing;
 
 /// Bounded by whoever fills it: past `max_bytes` the client is not read (X2).
-pub struct Queue {
+pub struct ClientQueue {
     messages: VecDeque<Outgoing>,
     bytes: usize,
     max_bytes: usize,
@@ -14,7 +14,7 @@ pub struct Queue {
     is_closed: bool,
 }
 
-impl Queue {
+impl ClientQueue {
     pub fn new(max_bytes: usize) -> Self {
         Self { messages: VecDeque::new(), bytes: 0, max_bytes, is_closed: false }
     }
@@ -71,13 +71,13 @@ fn length(message: &Outgoing) -> usize {
 mod tests {
     use super::*;
 
-    fn pop(queue: &mut Queue) -> Option<Outgoing> {
+    fn pop(queue: &mut ClientQueue) -> Option<Outgoing> {
         queue.pop().map(|(message, _)| message)
     }
 
     #[test]
     fn x4_the_first_close_comes_behind_what_was_said_before_and_nothing_behind_it() {
-        let mut queue = Queue::new(10);
+        let mut queue = ClientQueue::new(10);
         let word = Outgoing::Text("word".into());
         queue.push(word.clone());
         queue.close(4000, "first");
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn x2_room_is_announced_once_when_half_of_the_bound_is_free() {
-        let mut queue = Queue::new(10);
+        let mut queue = ClientQueue::new(10);
         (0..3).for_each(|_| queue.push(Outgoing::Binary("1234".into())));
         assert!(queue.is_full());
         let made_room: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, made_room)| made_room).collect();

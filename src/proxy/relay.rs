@@ -15,13 +15,13 @@ use slog::{info, warn};
 use tokio::task::JoinHandle;
 
 use super::{
-    branch::Branch,
+    branch::LocalProxy,
     budget::Exceeded,
     codes,
-    handle::Handle,
-    line::{Ending, Line},
+    handle::ProxyHandle,
+    line::{Ending, ProxySession},
     messages::{ClientLeft, HangUp},
-    places::Place,
+    places::SessionPermit,
     pumps::{downward, upward},
 };
 use crate::{
@@ -45,15 +45,15 @@ const CLIENT_GONE: u16 = 1001;
 const FINISHED: u16 = 1000;
 
 /// One session. It ends when its upstream is gone and its client knows it, or when nobody can come back to it.
-pub struct Relay {
+pub struct SessionActor {
     number: u64,
-    branch: Rc<Branch>,
-    line: Rc<Line>,
+    branch: Rc<LocalProxy>,
+    line: Rc<ProxySession>,
     /// Released when the upstream is gone, or only its answer to our close frame is waited for: whoever hangs up may come again at once.
-    place: Rc<Place>,
+    place: Rc<SessionPermit>,
     path_and_query: String,
     started: Instant,
-    upstream: Upstream,
+    upstream: UpstreamPhase,
     /// The two pumps, while the upstream is open; they hold its socket. The upward one is a task of its own: nothing else needs to be
     /// looked at when a client says something.
     downward: Option<SpawnHandle>,
@@ -63,7 +63,7 @@ pub struct Relay {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Upstream {
+enum UpstreamPhase {
     Dialing,
     Open,
     /// We have closed it; its answer is waited for.
@@ -71,9 +71,15 @@ enum Upstream {
     Gone,
 }
 
-impl Relay {
+impl SessionActor {
     /// Starts dialing. `number` is the session's in its branch.
-    pub fn start(number: u64, branch: Rc<Branch>, line: Rc<Line>, place: Rc<Place>, path_and_query: String) -> Handle {
+    pub fn start(
+        number: u64,
+        branch: Rc<LocalProxy>,
+        line: Rc<ProxySession>,
+        place: Rc<SessionPermit>,
+        path_and_query: String,
+    ) -> ProxyHandle {
         let metrics = &branch.plan().metrics;
         metrics.sessions.inc();
         metrics.sessions_total.inc();
@@ -84,12 +90,12 @@ impl Relay {
             place: place.clone(),
             path_and_query,
             started: Instant::now(),
-            upstream: Upstream::Dialing,
+            upstream: UpstreamPhase::Dialing,
             downward: None,
             upward: None,
             closed_for: None,
         };
-        Handle { line, place, relay: Actor::start(relay) }
+        ProxyHandle { line, place, relay: Actor::start(relay) }
     }
 
     fn dialed(&mut self, dialed: Result<(LinkReader, LinkWriter), DialError>, context: &mut Context<Self>) {
@@ -98,7 +104,7 @@ impl Relay {
         match dialed {
             Ok((reader, writer)) => {
                 info!(plan.logger, "[Proxy {}] upstream opened", plan.id; "proxy" => %plan.id, "duration_ms" => duration_ms);
-                self.upstream = if self.closed_for.is_some() { Upstream::Closing } else { Upstream::Open };
+                self.upstream = if self.closed_for.is_some() { UpstreamPhase::Closing } else { UpstreamPhase::Open };
                 self.downward = Some(Self::add_stream(downward(self.line.clone(), reader), context));
                 self.upward = Some(actix_rt::spawn(upward(self.line.clone(), writer)));
             }
@@ -131,8 +137,8 @@ impl Relay {
 
     /// The upstream is no more. The client learns of it behind everything that it still gets.
     fn gone(&mut self, ending: Ending, context: &mut Context<Self>) {
-        let was = std::mem::replace(&mut self.upstream, Upstream::Gone);
-        if was == Upstream::Open || was == Upstream::Closing {
+        let was = std::mem::replace(&mut self.upstream, UpstreamPhase::Gone);
+        if was == UpstreamPhase::Open || was == UpstreamPhase::Closing {
             self.log_end(ending.cause);
         }
         self.place.release();
@@ -159,15 +165,15 @@ impl Relay {
         self.line.close_upstream(code, "");
         match self.upstream {
             _ if self.closed_for.is_some() => {}
-            Upstream::Gone => context.stop(),
-            Upstream::Dialing if !has_words => context.stop(),
-            Upstream::Dialing | Upstream::Open => {
+            UpstreamPhase::Gone => context.stop(),
+            UpstreamPhase::Dialing if !has_words => context.stop(),
+            UpstreamPhase::Dialing | UpstreamPhase::Open => {
                 context.run_later(CLOSE_TIMEOUT, |_, context| context.stop());
             }
-            Upstream::Closing => {}
+            UpstreamPhase::Closing => {}
         }
-        if self.upstream == Upstream::Open {
-            self.upstream = Upstream::Closing;
+        if self.upstream == UpstreamPhase::Open {
+            self.upstream = UpstreamPhase::Closing;
         }
         self.closed_for.get_or_insert(cause);
     }
@@ -205,7 +211,7 @@ impl Relay {
     }
 }
 
-impl Actor for Relay {
+impl Actor for SessionActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
@@ -221,12 +227,12 @@ impl Actor for Relay {
     }
 }
 
-impl StreamHandler<Result<Incoming, LinkError>> for Relay {
+impl StreamHandler<Result<Incoming, LinkError>> for SessionActor {
     fn handle(&mut self, item: Result<Incoming, LinkError>, context: &mut Self::Context) {
         let ending = |cause: Cause, reason: &str, last| Ending { cause, reason: reason.to_owned(), last };
         match item {
             Ok(message @ (Incoming::Text(_) | Incoming::Binary(_))) => {
-                if self.upstream == Upstream::Open
+                if self.upstream == UpstreamPhase::Open
                     && let Err(exceeded) = self.line.tell(&message)
                 {
                     self.exceed(exceeded, context);
@@ -249,13 +255,13 @@ impl StreamHandler<Result<Incoming, LinkError>> for Relay {
 
     /// The stream has ended; unless the upstream said so before, it just went away.
     fn finished(&mut self, context: &mut Self::Context) {
-        if self.upstream != Upstream::Gone {
+        if self.upstream != UpstreamPhase::Gone {
             self.lost(context);
         }
     }
 }
 
-impl Relay {
+impl SessionActor {
     /// X4: 1006 becomes 1011.
     fn lost(&mut self, context: &mut Context<Self>) {
         let cause = Cause::UpstreamClosed(codes::to_client(None));
@@ -263,7 +269,7 @@ impl Relay {
     }
 }
 
-impl Handler<ClientLeft> for Relay {
+impl Handler<ClientLeft> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, ClientLeft { cause, may_come_back }: ClientLeft, context: &mut Self::Context) {
@@ -280,7 +286,7 @@ impl Handler<ClientLeft> for Relay {
     }
 }
 
-impl Handler<HangUp> for Relay {
+impl Handler<HangUp> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, HangUp(cause): HangUp, context: &mut Self::Context) {
@@ -289,7 +295,7 @@ impl Handler<HangUp> for Relay {
 }
 
 /// The guard that notices the end, in good order or by a panic.
-impl Drop for Relay {
+impl Drop for SessionActor {
     fn drop(&mut self) {
         self.upward.take().inspect(JoinHandle::abort);
         self.place.release();
@@ -297,10 +303,10 @@ impl Drop for Relay {
         self.line.close_client(Cause::UpstreamFailed, None);
         self.branch.forget(self.number);
         self.branch.ended();
-        if self.upstream != Upstream::Gone {
+        if self.upstream != UpstreamPhase::Gone {
             self.branch.plan().metrics.sessions.dec();
         }
-        if self.upstream == Upstream::Open || self.upstream == Upstream::Closing {
+        if self.upstream == UpstreamPhase::Open || self.upstream == UpstreamPhase::Closing {
             self.log_end(Cause::ConnectionLost);
         }
     }

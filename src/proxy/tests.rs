@@ -11,7 +11,7 @@ use std::{
 use actix_web_actors::ws::Message;
 use bytestring::ByteString;
 
-use super::line::{Ending, Line, Taken};
+use super::line::{Ending, Intake, ProxySession};
 use crate::{
     config::{
         ProxyConfig, Secret,
@@ -57,7 +57,7 @@ pub fn config() -> ProxyConfig {
 }
 
 struct World {
-    line: Rc<Line>,
+    line: Rc<ProxySession>,
     flusher: Rc<Flusher>,
     metrics: Arc<ProxyMetrics>,
     outbox_bytes: usize,
@@ -72,7 +72,7 @@ struct Client {
 impl World {
     fn new(config: ProxyConfig) -> Self {
         let metrics = Metrics::new("test");
-        let line = Line::new(Arc::new(config), metrics.proxy("test", true), QUEUE_BYTES);
+        let line = ProxySession::new(Arc::new(config), metrics.proxy("test", true), QUEUE_BYTES);
         let (flusher, metrics) = (Flusher::new(metrics.shard()), metrics.proxy("test", true));
         Self { line, flusher, metrics, outbox_bytes: OUTBOX_BYTES }
     }
@@ -85,7 +85,7 @@ impl World {
         Client { connection, outbox, valve }
     }
 
-    fn send(&self, client: &Client, text: &str) -> Taken {
+    fn send(&self, client: &Client, text: &str) -> Intake {
         self.line.take(client.connection, Message::Text(text.into()))
     }
 
@@ -133,7 +133,7 @@ fn x2_past_the_bound_the_client_is_not_read_until_half_of_it_is_out() {
     let client = world.attach(1, None);
     let message = "x".repeat(40);
     for _ in 0..2 {
-        assert!(matches!(world.send(&client, &message), Taken::Yes));
+        assert!(matches!(world.send(&client, &message), Intake::Yes));
     }
     assert!(!client.is_paused());
     world.send(&client, &message);
@@ -214,7 +214,7 @@ fn without_a_seq_a_client_gets_what_its_old_socket_did_not_take() {
     let rest = [&frames(&["b"])[1..], &frame::close(4000, "replaced")].concat();
     assert_eq!(old.got(), rest);
     assert_eq!(old.outbox.cause(), Some(Cause::Replaced));
-    assert!(matches!(world.send(&old, "late"), Taken::Yes));
+    assert!(matches!(world.send(&old, "late"), Intake::Yes));
     assert!(world.line.next().is_none(), "a connection that was replaced has no say");
 }
 

@@ -34,7 +34,7 @@ const MAX_ADDRESSES: usize = 100_000;
 
 /// What the server is doing; `/ready` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum ServerPhase {
     Starting,
     Ready,
     Draining,
@@ -51,12 +51,17 @@ pub struct Registry {
     foreign: RateLimiter,
     rooms: HashMap<GameId, usize>,
     shards: Vec<Addr<Shard>>,
-    phase: Arc<watch::Sender<Phase>>,
+    phase: Arc<watch::Sender<ServerPhase>>,
 }
 
 impl Registry {
     /// `phase` is what `/ready` shows.
-    pub fn new(config: Arc<Config>, logger: Logger, metrics: Arc<Metrics>, phase: Arc<watch::Sender<Phase>>) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        logger: Logger,
+        metrics: Arc<Metrics>,
+        phase: Arc<watch::Sender<ServerPhase>>,
+    ) -> Self {
         let gate = &config.gate;
         Self {
             permits: Permits::new(gate.max_connections_per_ip, gate.max_connections),
@@ -84,7 +89,7 @@ impl Registry {
             Err(refusal) if admit.claims && self.permits.claim(address) => Some(refusal),
             Err(refusal) => return Err(refusal),
         };
-        if *self.phase.borrow() == Phase::Draining {
+        if *self.phase.borrow() == ServerPhase::Draining {
             self.permits.release(address);
             return Err(Refusal::Draining { retry_after: self.config.drain.timeout });
         }
@@ -182,7 +187,7 @@ impl Handler<Drain> for Registry {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
-        self.phase.send_replace(Phase::Draining);
+        self.phase.send_replace(ServerPhase::Draining);
         let slots = self.permits.connections() as u32;
         let spread = self.config.drain.spread;
         let order = DrainShard { taken: Arc::default(), slots, spread };

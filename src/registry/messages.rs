@@ -63,7 +63,7 @@ pub type Adoption = Box<dyn FnOnce(&Rc<Local>) + Send>;
 /// operator asks of a room goes there this way. Mailbox full: the upgrade waits, and so does the operator.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Adopt(pub Adoption);
+pub struct RunOnShard(pub Adoption);
 
 // ---- queries
 

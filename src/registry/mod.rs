@@ -8,7 +8,7 @@ pub mod operate;
 mod permit;
 pub mod shard;
 
-pub use actor::{Phase, Registry};
+pub use actor::{Registry, ServerPhase};
 pub use opening::{NoRoom, Opener};
 pub use permit::Permit;
 pub use shard::{Hubs, Local, Shard, ShardPlan};

@@ -106,7 +106,7 @@ impl Local {
         if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
             return Err(NoRoom::Busy(Cause::Overloaded));
         }
-        let (durability, appender) = self.home(game);
+        let (durability, appender) = self.appender(game);
         let log = self.read_log(game).await.map_err(NoRoom::Busy)?;
         let place = self.place(opener, log.as_ref()).map_err(NoRoom::Full)?;
         if log.as_ref().is_some_and(|log| !log.is_intact) {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::{
-    messages::Adopt,
+    messages::RunOnShard,
     opening::{NoRoom, Opener},
     shard::{Local, Shard},
 };
@@ -28,7 +28,7 @@ const ROOMS_AT_ONCE: usize = 256;
 
 /// A room in few words, with what its shard knows of it.
 #[derive(Debug, Serialize)]
-pub struct Described<R> {
+pub struct RoomDescription<R> {
     #[serde(flatten)]
     pub room: R,
     pub logic: String,
@@ -37,7 +37,7 @@ pub struct Described<R> {
 
 /// Why an operator does not get what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum OperateRefusal {
     NoSuchGame,
     NoSuchPlayer,
     Rejected(Rejection),
@@ -47,7 +47,7 @@ pub enum Refused {
     Full(RoomLimit),
 }
 
-impl From<NoRoom> for Refused {
+impl From<NoRoom> for OperateRefusal {
     fn from(none: NoRoom) -> Self {
         match none {
             NoRoom::Busy(cause) => Self::Busy(cause),
@@ -56,7 +56,7 @@ impl From<NoRoom> for Refused {
     }
 }
 
-impl From<Cause> for Refused {
+impl From<Cause> for OperateRefusal {
     fn from(cause: Cause) -> Self {
         Self::Busy(cause)
     }
@@ -64,11 +64,11 @@ impl From<Cause> for Refused {
 
 /// The shard that owns a game: the same one for the life of the process.
 pub fn owner<'a>(shards: &'a [Addr<Shard>], game: &GameId) -> &'a Addr<Shard> {
-    &shards[home(game.as_str(), shards.len())]
+    &shards[shard_index(game.as_str(), shards.len())]
 }
 
 /// The shard that owns what has this name, or this secret, of that many: the same one for the life of the process.
-pub fn home(name: &str, shards: usize) -> usize {
+pub fn shard_index(name: &str, shards: usize) -> usize {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
     (hash % shards as u64) as usize
 }
@@ -79,7 +79,7 @@ pub async fn on_shard<R: Send + 'static, F: Future<Output = R> + 'static>(
     work: impl FnOnce(Rc<Local>) -> F + Send + 'static,
 ) -> Option<R> {
     let (answer, answered) = oneshot::channel();
-    let adopt = Adopt(Box::new(move |local: &Rc<Local>| {
+    let adopt = RunOnShard(Box::new(move |local: &Rc<Local>| {
         let work = work(local.clone());
         actix_rt::spawn(async move {
             // Whoever asked may be gone.
@@ -100,7 +100,7 @@ impl Local {
         game: &GameId,
         may_begin: bool,
         ask: impl Fn(RoomHandle) -> F,
-    ) -> Result<R, Refused> {
+    ) -> Result<R, OperateRefusal> {
         for _ in 0..MAX_ATTEMPTS {
             let room = if may_begin {
                 self.find_room(game, Opener::BackEnd).await?
@@ -110,24 +110,24 @@ impl Local {
             match ask(room).await {
                 Ok(answer) => return Ok(answer),
                 Err(OperateError::RoomGone) => {}
-                Err(OperateError::Unavailable) => return Err(Refused::Busy(Cause::Unavailable)),
-                Err(OperateError::NoSuchPlayer) => return Err(Refused::NoSuchPlayer),
-                Err(OperateError::Rejected(rejection)) => return Err(Refused::Rejected(rejection)),
+                Err(OperateError::Unavailable) => return Err(OperateRefusal::Busy(Cause::Unavailable)),
+                Err(OperateError::NoSuchPlayer) => return Err(OperateRefusal::NoSuchPlayer),
+                Err(OperateError::Rejected(rejection)) => return Err(OperateRefusal::Rejected(rejection)),
             }
         }
-        Err(Refused::Busy(Cause::Overloaded))
+        Err(OperateRefusal::Busy(Cause::Overloaded))
     }
 
-    async fn find_existing_room(&self, game: &GameId) -> Result<RoomHandle, Refused> {
+    async fn find_existing_room(&self, game: &GameId) -> Result<RoomHandle, OperateRefusal> {
         // Asked again behind the wait for the store: a player may have opened it meanwhile.
         if !self.is_listed(game) && self.read_log(game).await?.is_none() && !self.is_listed(game) {
-            return Err(Refused::NoSuchGame);
+            return Err(OperateRefusal::NoSuchGame);
         }
         Ok(self.find_room(game, Opener::BackEnd).await?)
     }
 
     /// Those of these rooms that are open, in this order.
-    pub async fn describe_rooms(&self, games: &[GameId]) -> Vec<Described<RoomSummary<usize>>> {
+    pub async fn describe_rooms(&self, games: &[GameId]) -> Vec<RoomDescription<RoomSummary<usize>>> {
         let mut described = Vec::with_capacity(games.len());
         for games in games.chunks(ROOMS_AT_ONCE) {
             let rooms = games.iter().filter_map(|game| self.open_room_of(game));
@@ -142,7 +142,7 @@ impl Local {
     }
 
     /// Adds what the shard knows.
-    pub fn describe<R>(&self, game: GameId, room: R) -> Described<R> {
-        Described { room, logic: self.logic_name(&game).to_owned(), durability: self.durability(&game).name() }
+    pub fn describe<R>(&self, game: GameId, room: R) -> RoomDescription<R> {
+        RoomDescription { room, logic: self.logic_name(&game).to_owned(), durability: self.durability(&game).name() }
     }
 }

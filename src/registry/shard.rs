@@ -15,17 +15,17 @@ use actix::{Actor, AsyncContext as _, Context, Handler, Recipient, ResponseFutur
 use slog::{Logger, error, warn};
 
 use super::{
-    messages::{Adopt, DrainShard, RoomClosed, RoomOpened},
+    messages::{DrainShard, RoomClosed, RoomOpened, RunOnShard},
     opening::Slot,
-    operate::home,
+    operate::shard_index,
 };
 use crate::{
     budget::RestartBudget,
     config::{Config, Durability},
-    gate::Rooms,
-    hub::{Branch, Deliver, HubHandle},
+    gate::RoomPermits,
+    hub::{Deliver, HubHandle, LocalHub},
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::Heartbeat},
+    protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::HeartbeatTerms},
     proxy::{self, ProxyPlan},
     room::{Deferred, Ledger, Logics, RoomHandle, RoomSetting, Till, messages::RoomEnded, show_settled},
     store::{Appender, Journal, Log},
@@ -52,8 +52,8 @@ pub struct Local {
     journal: Option<Rc<Appender<Deferred>>>,
     pub(super) budgets: RefCell<HashMap<GameId, RestartBudget>>,
     /// With what to tell whoever comes to one that is off.
-    hubs: HashMap<HubId, Result<Rc<Branch>, String>>,
-    proxies: HashMap<ProxyId, Rc<proxy::Branch>>,
+    hubs: HashMap<HubId, Result<Rc<LocalHub>, String>>,
+    proxies: HashMap<ProxyId, Rc<proxy::LocalProxy>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
     /// Set once draining: a connection that was admitted before is sent away on its arrival.
     draining: RefCell<Option<DrainShard>>,
@@ -61,7 +61,7 @@ pub struct Local {
     pub(super) setting: Rc<RoomSetting>,
     pub(super) registry: Events,
     /// S14.
-    pub(super) places: Arc<Rooms>,
+    pub(super) places: Arc<RoomPermits>,
 }
 
 /// Where a shard reports its rooms.
@@ -84,7 +84,7 @@ impl Local {
     }
 
     /// Where this game's log lives, and how durable it is there.
-    pub(super) fn home(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
+    pub(super) fn appender(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
         let durability = self.durability(game);
         let appender = match &self.journal {
             Some(journal) if durability != Durability::Memory => journal.clone(),
@@ -120,7 +120,7 @@ impl Local {
     /// # Errors
     /// [`Cause::Unavailable`] while the store cannot be read (D5).
     pub(super) async fn read_log(&self, game: &GameId) -> Result<Option<Log>, Cause> {
-        self.home(game).1.read(game.clone()).await.map_err(|error| {
+        self.appender(game).1.read(game.clone()).await.map_err(|error| {
             warn!(self.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
             Cause::Unavailable
         })
@@ -140,7 +140,7 @@ impl Local {
     ///
     /// # Errors
     /// What to tell whoever asks for one that is not there, or off.
-    pub fn hub(&self, hub: &HubId) -> Result<Rc<Branch>, &str> {
+    pub fn hub(&self, hub: &HubId) -> Result<Rc<LocalHub>, &str> {
         match self.hubs.get(hub) {
             Some(Ok(branch)) => Ok(branch.clone()),
             Some(Err(off)) => Err(off),
@@ -149,7 +149,7 @@ impl Local {
     }
 
     /// This shard's branch of a proxy, if there is such a proxy.
-    pub fn proxy(&self, proxy: &ProxyId) -> Option<Rc<proxy::Branch>> {
+    pub fn proxy(&self, proxy: &ProxyId) -> Option<Rc<proxy::LocalProxy>> {
         self.proxies.get(proxy).cloned()
     }
 
@@ -224,7 +224,7 @@ pub struct ShardPlan {
     pub started: Instant,
     pub hubs: Hubs,
     pub proxies: Vec<ProxyPlan>,
-    pub rooms: Arc<Rooms>,
+    pub rooms: Arc<RoomPermits>,
 }
 
 /// The actor in front of [`Local`].
@@ -245,13 +245,13 @@ impl Shard {
                 actix_rt::spawn(show_settled(journal.clone()));
             }
             let (ended, news) = (context.address().recipient(), context.address().recipient());
-            let heartbeat = Heartbeat::new(config.connection.ping_interval, config.connection.ping_timeout);
+            let heartbeat = HeartbeatTerms::new(config.connection.ping_interval, config.connection.ping_timeout);
             let branch = |(id, hub): (&HubId, &Result<HubHandle, String>)| {
-                let branch = |hub: HubHandle| Branch::new(hub, index, news.clone(), heartbeat);
+                let branch = |hub: HubHandle| LocalHub::new(hub, index, news.clone(), heartbeat);
                 (id.clone(), hub.clone().map(branch))
             };
-            let place = proxy::Home { shard: index, shards: config.shards, of: home };
-            let relays = |plan: ProxyPlan| (plan.id().clone(), proxy::Branch::new(plan, place));
+            let place = proxy::SessionHome { shard: index, shards: config.shards, of: shard_index };
+            let relays = |plan: ProxyPlan| (plan.id().clone(), proxy::LocalProxy::new(plan, place));
             let setting = RoomSetting {
                 config,
                 metrics: metrics.clone(),
@@ -295,10 +295,10 @@ impl Actor for Shard {
     }
 }
 
-impl Handler<Adopt> for Shard {
+impl Handler<RunOnShard> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Adopt(adopt): Adopt, _: &mut Self::Context) {
+    fn handle(&mut self, RunOnShard(adopt): RunOnShard, _: &mut Self::Context) {
         adopt(&self.local);
     }
 }

@@ -129,7 +129,7 @@ impl Room {
         let mut room_log = RoomLog::new(game, appender, flush, continued.unwrap_or_default());
         if continued.is_none() {
             let begun = room_log.begin(&state.image(now), log.is_some());
-            outlet.pass(Some(begun), std::iter::empty(), room_log.home());
+            outlet.pass(Some(begun), std::iter::empty(), room_log.appender());
         }
         setting.metrics.rooms.inc();
         Self {
@@ -161,7 +161,7 @@ impl Room {
             body: state.image(now).to_bytes(),
             keep_from: outlet.delivery().keep_from(),
         });
-        self.outlet.pass(appended, effects.drain(..), self.log.home());
+        self.outlet.pass(appended, effects.drain(..), self.log.appender());
         EFFECTS.set(effects);
         self.count_seats();
         self.arm(context);
@@ -187,11 +187,11 @@ impl Room {
     /// When the store is slow, connections feel it: this room's mailbox fills up, and they stop reading. When it fails,
     /// nobody waits: they are refused (D5).
     fn wait_for_store(&mut self, context: &mut Context<Self>) {
-        if let Some(journal) = self.log.home().congested() {
+        if let Some(journal) = self.log.appender().congested() {
             context.wait(async move { journal.space().await }.into_actor(self));
         }
-        if self.outlet.is_full() && !self.log.home().is_failing() {
-            let (outlet, home) = (self.outlet.clone(), self.log.home().clone());
+        if self.outlet.is_full() && !self.log.appender().is_failing() {
+            let (outlet, home) = (self.outlet.clone(), self.log.appender().clone());
             let space = async move {
                 while outlet.is_full() && !home.is_failing() {
                     // Looks up now and then: a store that begins to fail rings no bell here.
@@ -220,7 +220,7 @@ impl Room {
 
     fn on_timer(&mut self, context: &mut Context<Self>) {
         let due = self.timer.take().map(|(due, _)| due);
-        if self.log.home().is_failing() {
+        if self.log.appender().is_failing() {
             // D5: what falls due now is to be decided when it can be stored.
             self.timer = Some((Instant::now(), context.run_later(STORE_RETRY, Self::on_timer)));
             return;
@@ -239,11 +239,11 @@ impl Room {
     }
 
     fn join(&mut self, join: Join, context: &mut Context<Self>) -> Result<oneshot::Receiver<Verdict>, JoinError> {
-        if self.log.home().is_failing() {
+        if self.log.appender().is_failing() {
             return Err(JoinError::Refused(Cause::Unavailable));
         }
         let connection = join.connection;
-        let welcomed = self.outlet.expect(connection);
+        let welcomed = self.outlet.reserve(connection);
         if let Err(cause) = self.turn(context, |state, now, effects| state.join(join, now, effects)) {
             self.outlet.forget(connection);
             return Err(JoinError::Refused(cause));
@@ -316,7 +316,7 @@ impl Handler<Act> for Room {
     type Result = ();
 
     fn handle(&mut self, act: Act, context: &mut Self::Context) {
-        let is_failing = self.log.home().is_failing();
+        let is_failing = self.log.appender().is_failing();
         self.turn(
             context,
             |state, now, effects| {

@@ -10,9 +10,9 @@ use std::{
 use super::{
     audience::Audience,
     effect::{Draft, Effect, Resume},
-    history::{Event, History, Missed},
+    history::{Event, History, MissedEvents},
     ledger::Account,
-    messages::Entry,
+    messages::Membership,
 };
 use crate::{
     clock,
@@ -42,7 +42,7 @@ impl Member {
 }
 
 /// What operators are told of a connection.
-pub struct Link {
+pub struct MemberLink {
     pub queue_bytes: usize,
     pub queue_frames: usize,
     /// See [`Outbox::latency`].
@@ -169,11 +169,11 @@ impl Delivery {
     }
 
     /// What is known of this connection; `None` before it was welcomed.
-    pub fn link(&self, connection: u64) -> Option<Link> {
+    pub fn link(&self, connection: u64) -> Option<MemberLink> {
         let member = self.member(connection)?;
         let (queue_bytes, queue_frames) = member.outbox.backlog();
         let connected = clock::since_start(Instant::now()).saturating_sub(member.entered());
-        Some(Link { queue_bytes, queue_frames, latency: member.outbox.latency(), connected })
+        Some(MemberLink { queue_bytes, queue_frames, latency: member.outbox.latency(), connected })
     }
 
     pub fn trim(&mut self, now: Instant) {
@@ -212,7 +212,7 @@ impl Delivery {
     fn enter(
         &mut self,
         connection: u64,
-        entry: Entry,
+        entry: Membership,
         outbox: Rc<Outbox>,
         resume: Resume,
         draft: &Draft,
@@ -223,9 +223,11 @@ impl Delivery {
             Resume::New { reason } => (server::Verdict::New, reason, None),
             Resume::Reset { reason } => (server::Verdict::Reset, Some(reason), None),
             Resume::Own { seen } => match self.history.missed(seen) {
-                Missed::All => (server::Verdict::Continuous, None, None),
-                Missed::Lost(from, to) => (server::Verdict::Snapshot, Some("history_too_short"), Some((from, to))),
-                Missed::Ahead => (server::Verdict::Reset, Some("seq_ahead"), None),
+                MissedEvents::All => (server::Verdict::Continuous, None, None),
+                MissedEvents::Lost(from, to) => {
+                    (server::Verdict::Snapshot, Some("history_too_short"), Some((from, to)))
+                }
+                MissedEvents::Ahead => (server::Verdict::Reset, Some("seq_ahead"), None),
             },
         };
         let terms = &self.welcome;
@@ -244,15 +246,15 @@ impl Delivery {
             last_id: draft.last_id,
             players: &draft.players,
             player_count: draft.player_count,
-            heartbeat: server::Heartbeat::new(limits.ping_interval, limits.ping_timeout),
+            heartbeat: server::HeartbeatTerms::new(limits.ping_interval, limits.ping_timeout),
             grace_ms: terms.config.room.reconnect_grace.as_millis() as u64,
             max_message_bytes: limits.max_message_bytes,
             state: (verdict != server::Verdict::Continuous).then(|| draft.state.text()),
         });
         outbox.push_catch_up(json_frame(|out| welcome.write(out)), now);
         let player = match entry {
-            Entry::Player(player) => Some(player),
-            Entry::Spectator => None,
+            Membership::Player(player) => Some(player),
+            Membership::Spectator => None,
         };
         // What the history still has follows even when some of it is gone: `lost` names exactly what does not come.
         if let Resume::Own { seen } = resume

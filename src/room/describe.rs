@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     audience::Audience,
-    delivery::Link,
+    delivery::MemberLink,
     history::{Event, History},
     seats::Seat,
 };
@@ -60,7 +60,7 @@ pub struct PlayerReport {
 }
 
 impl PlayerReport {
-    pub fn new(seat: &Seat, link: Option<Link>) -> Self {
+    pub fn new(seat: &Seat, link: Option<MemberLink>) -> Self {
         Self {
             status: if seat.connection.is_some() { Status::Joined } else { Status::Away },
             name: seat.name.clone(),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use super::{audience::Audience, document::Version, history::Event, messages::Entry, record::Record};
+use super::{audience::Audience, document::Version, history::Event, messages::Membership, record::RoomRecord};
 use crate::{
     protocol::{Cause, PlayerId, RawJson, Role},
     ws::{Frame, Outbox, VolatileKey},
@@ -61,7 +61,7 @@ pub enum Effect {
     /// Log it, then show it to its audience.
     Event(Event),
     /// Log it; nobody sees it.
-    Keep(Record<'static>),
+    Keep(RoomRecord<'static>),
     /// Show it to everybody, unlogged; `named` to those who want names, where it is another frame (S11).
     Broadcast { frame: Frame, named: Option<Frame> },
     /// Show it to its audience, unlogged; only the newest of a key matters (S8).
@@ -71,7 +71,7 @@ pub enum Effect {
     /// Answer a repeated `id` with where it was applied (S2).
     Ack { connection: u64, player: PlayerId, id: u64 },
     /// Welcome a connection, then give it what it missed, then everything live.
-    Enter { connection: u64, entry: Entry, outbox: Rc<Outbox>, resume: Resume, draft: Box<Draft> },
+    Enter { connection: u64, entry: Membership, outbox: Rc<Outbox>, resume: Resume, draft: Box<Draft> },
     /// A connection gets nothing more.
     Exit { connection: u64 },
     /// End a connection from the room's side.

@@ -7,7 +7,8 @@ use super::{
     actor::Room,
     describe::{EventPage, RoomDetail, RoomSummary},
     messages::{
-        Act, Append, CloseRoom, Describe, Detach, Entry, Join, JoinError, Kick, Leave, ListEvents, OperateError, Show,
+        Act, Append, CloseRoom, Describe, Detach, Join, JoinError, Kick, Leave, ListEvents, Membership, OperateError,
+        Show,
     },
 };
 use crate::protocol::server::Verdict;
@@ -96,12 +97,12 @@ impl RoomHandle {
     }
 
     /// The client goes for good; the room closes the connection.
-    pub fn leave(&self, connection: u64, entry: Entry) {
+    pub fn leave(&self, connection: u64, entry: Membership) {
         self.lifecycle(Leave { connection, entry });
     }
 
     /// The connection is over; the seat is kept.
-    pub fn detach(&self, connection: u64, entry: Entry) {
+    pub fn detach(&self, connection: u64, entry: Membership) {
         self.lifecycle(Detach { connection, entry });
     }
 

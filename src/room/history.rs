@@ -76,7 +76,7 @@ pub struct History {
 
 /// What a client that saw everything up to some `seq` has missed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Missed {
+pub enum MissedEvents {
     /// All of it is here, possibly nothing.
     All,
     /// These are gone, first and last `seq`.
@@ -191,13 +191,13 @@ impl History {
     }
 
     /// What is missing for a client whose last seen event is `seen`.
-    pub fn missed(&self, seen: u64) -> Missed {
+    pub fn missed(&self, seen: u64) -> MissedEvents {
         if seen > self.newest() {
-            Missed::Ahead
+            MissedEvents::Ahead
         } else if seen < self.dropped {
-            Missed::Lost(seen + 1, self.dropped)
+            MissedEvents::Lost(seen + 1, self.dropped)
         } else {
-            Missed::All
+            MissedEvents::All
         }
     }
 
@@ -245,11 +245,11 @@ mod tests {
         let now = Instant::now();
         let mut log = history(3, 1000);
         (1..=5).for_each(|seq| log.push(event(seq, now)));
-        assert_eq!(log.missed(5), Missed::All);
-        assert_eq!(log.missed(2), Missed::All);
-        assert_eq!(log.missed(1), Missed::Lost(2, 2));
-        assert_eq!(log.missed(0), Missed::Lost(1, 2));
-        assert_eq!(log.missed(6), Missed::Ahead);
+        assert_eq!(log.missed(5), MissedEvents::All);
+        assert_eq!(log.missed(2), MissedEvents::All);
+        assert_eq!(log.missed(1), MissedEvents::Lost(2, 2));
+        assert_eq!(log.missed(0), MissedEvents::Lost(1, 2));
+        assert_eq!(log.missed(6), MissedEvents::Ahead);
         assert_eq!(log.after(3).map(|e| e.seq).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(log.after(0).map(|e| e.seq).collect::<Vec<_>>(), [3, 4, 5]);
         assert_eq!(log.after(5).count(), 0);
@@ -260,10 +260,13 @@ mod tests {
         let now = Instant::now();
         let bounds = Bounds { max_events: 3, max_bytes: 1000, max_age: Duration::from_secs(10) };
         let log = History::restore(bounds, (6..=10).map(|seq| event(seq, now)).collect(), 10, now);
-        assert_eq!((log.newest(), log.missed(7), log.missed(6)), (10, Missed::All, Missed::Lost(7, 7)));
+        assert_eq!((log.newest(), log.missed(7), log.missed(6)), (10, MissedEvents::All, MissedEvents::Lost(7, 7)));
         assert_eq!(log.keep_from(), 8);
         let empty = History::restore(bounds, Vec::new(), 10, now);
-        assert_eq!((empty.newest(), empty.missed(10), empty.missed(9)), (10, Missed::All, Missed::Lost(10, 10)));
+        assert_eq!(
+            (empty.newest(), empty.missed(10), empty.missed(9)),
+            (10, MissedEvents::All, MissedEvents::Lost(10, 10))
+        );
     }
 
     #[test]
@@ -271,13 +274,16 @@ mod tests {
         let now = Instant::now();
         let mut by_bytes = history(100, 2 * event(1, now).cost() + 5);
         (1..=5).for_each(|seq| by_bytes.push(event(seq, now)));
-        assert_eq!(by_bytes.missed(3), Missed::All);
-        assert_eq!(by_bytes.missed(2), Missed::Lost(3, 3));
+        assert_eq!(by_bytes.missed(3), MissedEvents::All);
+        assert_eq!(by_bytes.missed(2), MissedEvents::Lost(3, 3));
         let mut by_age = history(100, 1000);
         by_age.push(event(1, now));
         by_age.push(event(2, now + Duration::from_secs(11)));
-        assert_eq!(by_age.missed(0), Missed::Lost(1, 1));
+        assert_eq!(by_age.missed(0), MissedEvents::Lost(1, 1));
         by_age.trim(now + Duration::from_secs(60));
-        assert_eq!((by_age.newest(), by_age.missed(2), by_age.missed(1)), (2, Missed::All, Missed::Lost(2, 2)));
+        assert_eq!(
+            (by_age.newest(), by_age.missed(2), by_age.missed(1)),
+            (2, MissedEvents::All, MissedEvents::Lost(2, 2))
+        );
     }
 }

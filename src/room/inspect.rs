@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{audience::Audience, record::Record, recovery::Recovered};
+use super::{audience::Audience, record::RoomRecord, recovery::Recovered};
 use crate::{
     clock::Now,
     protocol::{DisplayName, GameId, PlayerId},
@@ -81,7 +81,9 @@ impl RoomReport {
 /// The events of a log, oldest first, one JSON object each. A record that cannot be read is left out: `verify` tells.
 pub fn event_lines(game: &GameId, log: &Log) -> impl Iterator<Item = String> {
     log.records.iter().filter_map(move |bytes| {
-        let Some(Record::Event(event) | Record::Named { event, .. }) = Record::read(bytes) else { return None };
+        let Some(RoomRecord::Event(event) | RoomRecord::Named { event, .. }) = RoomRecord::read(bytes) else {
+            return None;
+        };
         let line = EventLine {
             game,
             seq: event.seq,

@@ -25,11 +25,11 @@ pub struct Ledger {
     bound: usize,
     total: AtomicI64,
     next: AtomicU64,
-    accounts: Mutex<BTreeMap<u64, Arc<Entry>>>,
+    accounts: Mutex<BTreeMap<u64, Arc<HistoryBalance>>>,
     metrics: Arc<Metrics>,
 }
 
-struct Entry {
+struct HistoryBalance {
     bytes: AtomicUsize,
     /// What the room was told to drop and has not dropped yet.
     promised: AtomicUsize,
@@ -48,7 +48,7 @@ pub struct Till {
 pub struct Account {
     till: Rc<Till>,
     number: u64,
-    entry: Arc<Entry>,
+    entry: Arc<HistoryBalance>,
 }
 
 impl Ledger {
@@ -91,7 +91,7 @@ impl Ledger {
         }
     }
 
-    fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<Entry>>> {
+    fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<HistoryBalance>>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,7 +103,7 @@ impl Till {
 
     pub fn open(self: &Rc<Self>, cut: Cut) -> Account {
         let number = self.ledger.next.fetch_add(1, Relaxed);
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(HistoryBalance {
             bytes: AtomicUsize::new(0),
             promised: AtomicUsize::new(0),
             touched_ms: AtomicU64::new(0),

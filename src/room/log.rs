@@ -7,7 +7,7 @@ use super::{
     effect::Effect,
     history::Event,
     outlet::Deferred,
-    record::{EventRecord, Image, Record},
+    record::{EventRecord, RoomImage, RoomRecord},
 };
 use crate::{
     protocol::GameId,
@@ -29,12 +29,12 @@ impl RoomLog {
         Self(self.0.with_snapshots_after(min_bytes))
     }
 
-    pub fn home(&self) -> &Rc<Appender<Deferred>> {
-        self.0.home()
+    pub fn appender(&self) -> &Rc<Appender<Deferred>> {
+        self.0.appender()
     }
 
     /// Begins a log with a room as it is; `replace`: whatever is there under its name goes.
-    pub fn begin(&mut self, image: &Image<'_>, replace: bool) -> Appended {
+    pub fn begin(&mut self, image: &RoomImage<'_>, replace: bool) -> Appended {
         self.0.begin(image.to_bytes(), replace)
     }
 
@@ -61,7 +61,7 @@ impl RoomLog {
     }
 }
 
-fn record(event: &Event) -> Record<'_> {
+fn record(event: &Event) -> RoomRecord<'_> {
     let record = EventRecord {
         seq: event.seq,
         made_ms: event.made_ms,
@@ -71,7 +71,7 @@ fn record(event: &Event) -> Record<'_> {
         text: payload(&event.frame),
     };
     match &event.name {
-        None => Record::Event(record),
-        Some(name) => Record::Named { event: record, name: name.clone() },
+        None => RoomRecord::Event(record),
+        Some(name) => RoomRecord::Named { event: record, name: name.clone() },
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     protocol::{Cause, DisplayName, GameId, PlayerId, RawJson, Role, server::Verdict},
-    store::Key,
+    store::IdempotencyKey,
     ws::{Frame, Outbox},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 
 /// Who a connection is to the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum Membership {
     Player(PlayerId),
     /// Sees what is addressed to everyone, holds no seat (S10).
     Spectator,
@@ -99,7 +99,7 @@ pub enum Action {
 #[rtype(result = "()")]
 pub struct Leave {
     pub connection: u64,
-    pub entry: Entry,
+    pub entry: Membership,
 }
 
 /// Sent by a connection that ended for any other reason. A lifecycle message: never refused.
@@ -107,7 +107,7 @@ pub struct Leave {
 #[rtype(result = "()")]
 pub struct Detach {
     pub connection: u64,
-    pub entry: Entry,
+    pub entry: Membership,
 }
 
 /// Sent for a back end (section 8): appends as `@server`, or finds what this key has become; answers the `seq` once it is stored.
@@ -116,7 +116,7 @@ pub struct Detach {
 #[rtype(result = "Result<u64, OperateError>")]
 pub struct Append {
     pub event: ServerEvent,
-    pub key: Option<Key>,
+    pub key: Option<IdempotencyKey>,
 }
 
 /// What a back end appends.

@@ -29,14 +29,14 @@ mod table;
 mod tic_tac_toe;
 mod turn;
 
-pub use crate::store::{BodyHash, Key, KeyHash, KeyMismatch};
+pub use crate::store::{BodyHash, IdempotencyKey, KeyHash, KeyMismatch};
 pub use actor::{Room, RoomHome, RoomSetting};
 pub use delivery::BANNED;
 pub use handle::{Busy, RoomHandle};
 pub use ledger::{Ledger, Till};
 pub use logic::{Rejection, Request, RoomLogic};
 pub use logics::{LogicFactory, Logics};
-pub use messages::Entry;
+pub use messages::Membership;
 pub use outlet::{Deferred, show_settled};
 pub use recovery::{has_ban, has_seat};
 pub use turn::{PatchError, Turn};

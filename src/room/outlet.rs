@@ -66,7 +66,7 @@ impl Outlet {
     }
 
     /// Notes who is to hear of its welcome.
-    pub fn expect(&self, connection: u64) -> oneshot::Receiver<Verdict> {
+    pub fn reserve(&self, connection: u64) -> oneshot::Receiver<Verdict> {
         let (welcomed, verdict) = oneshot::channel();
         self.joining.borrow_mut().push((connection, welcomed));
         verdict

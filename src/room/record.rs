@@ -16,7 +16,7 @@ use crate::{
 
 /// One record of a room's log.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Record<'a> {
+pub enum RoomRecord<'a> {
     #[serde(borrow)]
     Event(EventRecord<'a>),
     /// A seat as it is from now on.
@@ -78,7 +78,7 @@ pub struct SeatRecord {
 
 /// A room as of some position of its log: all that the records before it amount to.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Image<'a> {
+pub struct RoomImage<'a> {
     pub epoch: Cow<'a, str>,
     pub seq: u64,
     pub lives: Cow<'a, [Life]>,
@@ -109,13 +109,13 @@ pub struct More {
     pub crowd_over: u64,
 }
 
-impl Record<'_> {
+impl RoomRecord<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
         encode(self, out);
     }
 
     /// `None` when the bytes are no record.
-    pub fn read(bytes: &[u8]) -> Option<Record<'_>> {
+    pub fn read(bytes: &[u8]) -> Option<RoomRecord<'_>> {
         postcard::from_bytes(bytes).ok()
     }
 }
@@ -123,7 +123,7 @@ impl Record<'_> {
 /// The first byte of an image. An image with more fields gets another, and has them behind the others; older ones are still read.
 const IMAGE_VERSION: u8 = 4;
 
-impl Image<'_> {
+impl RoomImage<'_> {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![IMAGE_VERSION];
         encode(self, &mut bytes);
@@ -140,9 +140,9 @@ impl Image<'_> {
     }
 
     /// `None` when the bytes are no image.
-    pub fn read(bytes: &[u8]) -> Option<Image<'_>> {
+    pub fn read(bytes: &[u8]) -> Option<RoomImage<'_>> {
         let (version, fields) = bytes.split_first()?;
-        let (mut image, rest) = postcard::take_from_bytes::<Image<'_>>(fields).ok()?;
+        let (mut image, rest) = postcard::take_from_bytes::<RoomImage<'_>>(fields).ok()?;
         match version {
             1 => {}
             2 => image.more = postcard::from_bytes(rest).ok()?,
@@ -168,17 +168,17 @@ mod tests {
         let player = PlayerId::parse("bob").expect("an id");
         let seat = SeatRecord { player, secret: SecretHash::of("s"), last_id: 7, life: 300, away_until_ms: Some(1) };
         let mut bytes = Vec::new();
-        Record::Seat(seat.clone()).write(&mut bytes);
+        RoomRecord::Seat(seat.clone()).write(&mut bytes);
         assert_eq!((&bytes[..5], &bytes[37..]), (&b"\x01\x03bob"[..], &b"\x07\xac\x02\x01\x01"[..]));
         let key = AppliedKey { key: KeyHash::of("k"), seq: 300, made_ms: 1 };
         let mut bytes = Vec::new();
-        Record::Key(key).write(&mut bytes);
+        RoomRecord::Key(key).write(&mut bytes);
         assert_eq!((&bytes[..3], &bytes[17..]), (&b"\x04\x82\x54"[..], &b"\xac\x02\x01"[..]));
         let mut bytes = Vec::new();
-        Record::KeyedBody(key, BodyHash::of(b"{}")).write(&mut bytes);
+        RoomRecord::KeyedBody(key, BodyHash::of(b"{}")).write(&mut bytes);
         assert_eq!((&bytes[..3], &bytes[17..22]), (&b"\x07\x82\x54"[..], &b"\xac\x02\x01\x44\x13"[..]));
         let lives = [Life { id: 1, start: 0 }];
-        let image = Image {
+        let image = RoomImage {
             epoch: "e".into(),
             seq: 2,
             lives: lives[..].into(),
@@ -197,53 +197,55 @@ mod tests {
         assert_eq!(later, b"\x00\x00\x00\x00");
         let (begun, rest) = first[first.len() - 22..].split_at(3);
         assert_eq!((begun, &rest[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
-        assert_eq!(Image::read(&bytes).as_ref(), Some(&image));
+        assert_eq!(RoomImage::read(&bytes).as_ref(), Some(&image));
         // Images of the versions 1 to 3 end before what is newer.
         let first = [b"\x01", &first[1..]].concat();
         let second = [b"\x02", &bytes[1..bytes.len() - 2]].concat();
         let third = [b"\x03", &bytes[1..bytes.len() - 1]].concat();
         for older in [&first, &second, &third] {
-            let read = Image::read(older).expect("an image");
+            let read = RoomImage::read(older).expect("an image");
             assert_eq!((&read, read.known_keys()), (&image, vec![(key, None)]));
         }
         let ban = Ban { player: PlayerId::parse("eve").expect("an id"), until_ms: 300 };
         let mut bytes = Vec::new();
-        Record::Ban(ban.clone()).write(&mut bytes);
+        RoomRecord::Ban(ban.clone()).write(&mut bytes);
         assert_eq!(bytes, b"\x05\x03eve\xac\x02");
         let mut bytes = Vec::new();
-        Record::CrowdOver(300).write(&mut bytes);
+        RoomRecord::CrowdOver(300).write(&mut bytes);
         assert_eq!(bytes, b"\x06\xac\x02");
         let body = BodyHash::of(b"{}");
-        let image = Image { more: More { bans: vec![ban], crowd_over: 300 }, bodies: vec![Some(body)], ..image };
+        let image = RoomImage { more: More { bans: vec![ban], crowd_over: 300 }, bodies: vec![Some(body)], ..image };
         let bytes = image.to_bytes();
         let (before, bodies) = bytes.split_at(bytes.len() - 19);
         assert!(before.ends_with(b"\x01\x03eve\xac\x02\xac\x02") && bodies.starts_with(b"\x01\x01\x44\x13"));
-        let read = Image::read(&bytes).expect("an image");
+        let read = RoomImage::read(&bytes).expect("an image");
         assert_eq!((&read, read.known_keys()), (&image, vec![(key, Some(body))]));
         let name = |name| DisplayName::parse(name).expect("a name");
         let bob = SeatName { player: PlayerId::parse("bob").expect("an id"), name: name("B") };
         let mut bytes = Vec::new();
-        Record::Name(bob.clone()).write(&mut bytes);
+        RoomRecord::Name(bob.clone()).write(&mut bytes);
         assert_eq!(bytes, b"\x08\x03bob\x01B");
         let audience = Cow::Owned(Audience::Everyone);
         let event = EventRecord { seq: 300, made_ms: 1, is_patch: false, audience, request: None, text: b"{}" };
         let mut bytes = Vec::new();
-        Record::Named { event, name: name("🐺") }.write(&mut bytes);
+        RoomRecord::Named { event, name: name("🐺") }.write(&mut bytes);
         assert_eq!(bytes, b"\x09\xac\x02\x01\x00\x00\x00\x02{}\x04\xf0\x9f\x90\xba");
-        let image = Image { names: vec![bob], ..image };
+        let image = RoomImage { names: vec![bob], ..image };
         let bytes = image.to_bytes();
         assert!(bytes.ends_with(b"\x01\x03bob\x01B"));
-        assert_eq!(Image::read(&bytes), Some(image));
+        assert_eq!(RoomImage::read(&bytes), Some(image));
     }
 
     #[test]
     fn what_is_cut_or_of_an_unknown_kind_is_no_record() {
         let mut bytes = Vec::new();
-        Record::Opened(Life { id: u64::MAX, start: 5 }).write(&mut bytes);
-        assert!(Record::read(&bytes).is_some());
-        assert!((0..bytes.len()).all(|end| Record::read(&bytes[..end]).is_none()));
+        RoomRecord::Opened(Life { id: u64::MAX, start: 5 }).write(&mut bytes);
+        assert!(RoomRecord::read(&bytes).is_some());
+        assert!((0..bytes.len()).all(|end| RoomRecord::read(&bytes[..end]).is_none()));
         assert!(
-            Record::read(&[200, 1, 2, 3]).is_none() && Image::read(&[9, 0]).is_none() && Image::read(&[]).is_none()
+            RoomRecord::read(&[200, 1, 2, 3]).is_none()
+                && RoomImage::read(&[9, 0]).is_none()
+                && RoomImage::read(&[]).is_none()
         );
     }
 }

@@ -14,7 +14,7 @@ use super::{
     document::{Patch, Tree},
     history::Event,
     lineage::Lineage,
-    record::{EventRecord, Image, More, Record, SeatName, SeatRecord},
+    record::{EventRecord, More, RoomImage, RoomRecord, SeatName, SeatRecord},
 };
 use crate::{
     clock::Now,
@@ -68,9 +68,9 @@ pub fn has_ban(log: &Log) -> bool {
 impl Recovered {
     /// Folds a log. `None` when not even a snapshot can be read: nothing can be saved.
     pub fn from_log(log: &Log, now: Now) -> Option<Self> {
-        let image = Image::read(&log.snapshot)?;
+        let image = RoomImage::read(&log.snapshot)?;
         let keys = image.known_keys();
-        let Image { epoch, seq, lives, document, changed_at, seats, begun_ms, more, names, .. } = image;
+        let RoomImage { epoch, seq, lives, document, changed_at, seats, begun_ms, more, names, .. } = image;
         let mut recovered = Self {
             epoch: epoch.into_owned(),
             seq,
@@ -100,12 +100,12 @@ impl Recovered {
 
     /// One record; those before the snapshot only add to the history. `None` when it makes no sense here.
     fn fold(&mut self, position: u64, bytes: &[u8], is_new: bool, now: Now) -> Option<()> {
-        let (record, name) = match Record::read(bytes)? {
-            Record::Named { event, name } => (Record::Event(event), Some(name)),
+        let (record, name) = match RoomRecord::read(bytes)? {
+            RoomRecord::Named { event, name } => (RoomRecord::Event(event), Some(name)),
             record => (record, None),
         };
         match record {
-            Record::Event(event) => {
+            RoomRecord::Event(event) => {
                 let follows = self.events.last().map(|last| last.seq + 1);
                 if follows.is_some_and(|next| next != event.seq) || (is_new && event.seq != self.seq + 1) {
                     return None;
@@ -115,28 +115,28 @@ impl Recovered {
                 }
                 self.events.push(Event { name, ..restored(event, position, self.downtime, now) });
             }
-            Record::Seat(seat) if is_new => {
+            RoomRecord::Seat(seat) if is_new => {
                 self.seats.insert(seat.player.clone(), seat);
             }
-            Record::Left(player) if is_new => {
+            RoomRecord::Left(player) if is_new => {
                 self.seats.remove(&player);
                 self.names.remove(&player);
             }
-            Record::Opened(life) if is_new => self.lineage.begin(life),
-            Record::Key(key) if is_new => self.keys.push((key, None)),
-            Record::KeyedBody(key, body) if is_new => self.keys.push((key, Some(body))),
-            Record::Ban(ban) if is_new => self.more.bans.push(ban),
-            Record::CrowdOver(seq) if is_new => self.more.crowd_over = seq,
-            Record::Name(SeatName { player, name }) if is_new => drop(self.names.insert(player, name)),
-            Record::Seat(_)
-            | Record::Left(_)
-            | Record::Opened(_)
-            | Record::Key(_)
-            | Record::KeyedBody(..)
-            | Record::Ban(_)
-            | Record::CrowdOver(_)
-            | Record::Name(_)
-            | Record::Named { .. } => {}
+            RoomRecord::Opened(life) if is_new => self.lineage.begin(life),
+            RoomRecord::Key(key) if is_new => self.keys.push((key, None)),
+            RoomRecord::KeyedBody(key, body) if is_new => self.keys.push((key, Some(body))),
+            RoomRecord::Ban(ban) if is_new => self.more.bans.push(ban),
+            RoomRecord::CrowdOver(seq) if is_new => self.more.crowd_over = seq,
+            RoomRecord::Name(SeatName { player, name }) if is_new => drop(self.names.insert(player, name)),
+            RoomRecord::Seat(_)
+            | RoomRecord::Left(_)
+            | RoomRecord::Opened(_)
+            | RoomRecord::Key(_)
+            | RoomRecord::KeyedBody(..)
+            | RoomRecord::Ban(_)
+            | RoomRecord::CrowdOver(_)
+            | RoomRecord::Name(_)
+            | RoomRecord::Named { .. } => {}
         }
         Some(())
     }

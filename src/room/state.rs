@@ -24,8 +24,8 @@ use super::{
     history::Event,
     lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
-    messages::{Act, Action, Entry},
-    record::Record,
+    messages::{Act, Action, Membership},
+    record::RoomRecord,
     seats::Seats,
 };
 use crate::{
@@ -33,9 +33,9 @@ use crate::{
     config::Config,
     protocol::{
         Cause, DisplayName, GameId, PlayerId, error_code,
-        server::{Change, LeftReason, write_message, write_volatile},
+        server::{LeftReason, PresenceChange, write_message, write_volatile},
     },
-    store::Keys,
+    store::IdempotencyKeys,
     ws::{Frame, error_frame, json_frame},
 };
 
@@ -74,7 +74,7 @@ pub struct RoomState {
     empty_since: Option<Instant>,
     /// When the room was new, in milliseconds since 1970.
     begun_ms: u64,
-    keys: Keys,
+    keys: IdempotencyKeys,
     /// Patches of the logic that were not appended; see [`RoomState::take_refused_patches`].
     refused_patches: u32,
 }
@@ -114,7 +114,7 @@ impl RoomState {
             tick_interval,
             empty_since: Some(now.instant),
             begun_ms: now.unix_ms,
-            keys: Keys::default(),
+            keys: IdempotencyKeys::default(),
             refused_patches: 0,
         }
     }
@@ -185,10 +185,10 @@ impl RoomState {
     }
 
     /// The player gives its seat up, a spectator its place (3.1). Its last event is its own `left`.
-    pub fn leave(&mut self, connection: u64, entry: &Entry, now: Now, effects: &mut Vec<Effect>) {
+    pub fn leave(&mut self, connection: u64, entry: &Membership, now: Now, effects: &mut Vec<Effect>) {
         match entry {
-            Entry::Spectator => self.spectator_gone(now),
-            Entry::Player(player) => {
+            Membership::Spectator => self.spectator_gone(now),
+            Membership::Player(player) => {
                 if self.seats.held_by(player, connection).is_some() {
                     let name = self.seats.remove(player).and_then(|seat| seat.name);
                     self.left(player, name, LeftReason::Leave, now, effects);
@@ -199,14 +199,14 @@ impl RoomState {
     }
 
     /// A connection is gone; a player's seat is kept for the grace (R4).
-    pub fn detach(&mut self, connection: u64, entry: &Entry, now: Now, effects: &mut Vec<Effect>) {
+    pub fn detach(&mut self, connection: u64, entry: &Membership, now: Now, effects: &mut Vec<Effect>) {
         match entry {
-            Entry::Spectator => self.spectator_gone(now),
-            Entry::Player(player) => {
+            Membership::Spectator => self.spectator_gone(now),
+            Membership::Player(player) => {
                 if self.seats.depart(player, connection, now.instant) {
                     self.keep_seat(player, now, effects);
                     let name = self.name_of(player);
-                    self.presence(player, name, Change::Away, None, now, effects);
+                    self.presence(player, name, PresenceChange::Away, None, now, effects);
                 }
             }
         }
@@ -281,8 +281,8 @@ impl RoomState {
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> u64 {
-        effects.push(Effect::Keep(Record::Left(player.clone())));
-        self.presence(player, name, Change::Left, Some(reason), now, effects);
+        effects.push(Effect::Keep(RoomRecord::Left(player.clone())));
+        self.presence(player, name, PresenceChange::Left, Some(reason), now, effects);
         let seq = self.seq;
         self.run_logic(now, effects, |logic, turn| logic.leave(turn, player));
         self.note_if_empty(now);
@@ -311,7 +311,7 @@ impl RoomState {
     /// What has changed about a seat is part of the log.
     fn keep_seat(&self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) {
         if let Some(seat) = self.seats.record(player, now) {
-            effects.push(Effect::Keep(Record::Seat(seat)));
+            effects.push(Effect::Keep(RoomRecord::Seat(seat)));
         }
     }
 }

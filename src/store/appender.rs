@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Batch, Journal, Log, MemoryStore, Store as _, StoreError, journal::Bell};
+use super::{Batch, Journal, Log, MemoryStore, Store as _, StoreError, journal::ShardWaker};
 use crate::protocol::GameId;
 
 /// What became of a batch.
@@ -33,42 +33,42 @@ pub enum Appended {
 
 /// One shard's way to one home.
 pub struct Appender<T> {
-    home: Home,
+    home: LogHome,
     /// What waits, by the ticket it waits for, in the order it came.
     waiting: RefCell<VecDeque<(Ticket, T)>>,
 }
 
-enum Home {
+enum LogHome {
     /// Written on the spot: memory needs no grouping.
     Memory(Arc<Mutex<MemoryStore>>),
     Journal {
         journal: Journal,
-        bell: Arc<Bell>,
+        bell: Arc<ShardWaker>,
     },
 }
 
 impl<T> Appender<T> {
     pub fn memory(store: Arc<Mutex<MemoryStore>>) -> Rc<Self> {
-        Self::new(Home::Memory(store))
+        Self::new(LogHome::Memory(store))
     }
 
     pub fn journal(journal: Journal) -> Rc<Self> {
-        Self::new(Home::Journal { journal, bell: Arc::default() })
+        Self::new(LogHome::Journal { journal, bell: Arc::default() })
     }
 
-    fn new(home: Home) -> Rc<Self> {
+    fn new(home: LogHome) -> Rc<Self> {
         Rc::new(Self { home, waiting: RefCell::default() })
     }
 
     /// Writes a batch; `flush` to the disk, if the home has one (D1).
     pub fn append(&self, batch: Batch, flush: bool) -> Appended {
         match &self.home {
-            Home::Memory(store) => {
+            LogHome::Memory(store) => {
                 let rejected = locked(store).append(&[batch], false);
                 let is_stored = rejected.is_ok_and(|rejected| rejected.is_empty());
                 Appended::Settled(if is_stored { Outcome::Stored } else { Outcome::Rejected })
             }
-            Home::Journal { journal, bell } => Appended::Pending(Ticket(journal.submit(batch, flush, bell))),
+            LogHome::Journal { journal, bell } => Appended::Pending(Ticket(journal.submit(batch, flush, bell))),
         }
     }
 
@@ -80,14 +80,14 @@ impl<T> Appender<T> {
     /// Resolves when something may have been settled.
     pub async fn settled(&self) {
         match &self.home {
-            Home::Memory(_) => std::future::pending().await,
-            Home::Journal { bell, .. } => bell.settled.notified().await,
+            LogHome::Memory(_) => std::future::pending().await,
+            LogHome::Journal { bell, .. } => bell.settled.notified().await,
         }
     }
 
     /// What was deferred first, if its time has come.
     pub fn next(&self) -> Option<(Outcome, T)> {
-        let Home::Journal { journal, .. } = &self.home else { return None };
+        let LogHome::Journal { journal, .. } = &self.home else { return None };
         let mut waiting = self.waiting.borrow_mut();
         let (ticket, what) = waiting.pop_front_if(|(ticket, _)| journal.is_settled(ticket.0))?;
         let outcome = if journal.is_rejected(ticket.0) { Outcome::Rejected } else { Outcome::Stored };
@@ -96,13 +96,13 @@ impl<T> Appender<T> {
 
     /// See [`Journal::is_failing`].
     pub fn is_failing(&self) -> bool {
-        matches!(&self.home, Home::Journal { journal, .. } if journal.is_failing())
+        matches!(&self.home, LogHome::Journal { journal, .. } if journal.is_failing())
     }
 
     /// The journal, when it holds more than it may: wait for its space.
     pub fn congested(&self) -> Option<Journal> {
         match &self.home {
-            Home::Journal { journal, .. } if journal.is_full() && !journal.is_failing() => Some(journal.clone()),
+            LogHome::Journal { journal, .. } if journal.is_full() && !journal.is_failing() => Some(journal.clone()),
             _ => None,
         }
     }
@@ -113,8 +113,8 @@ impl<T> Appender<T> {
     /// When the home cannot be read now.
     pub async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
         match &self.home {
-            Home::Memory(store) => locked(store).read(&game, 0),
-            Home::Journal { journal, .. } => journal.read(game).await,
+            LogHome::Memory(store) => locked(store).read(&game, 0),
+            LogHome::Journal { journal, .. } => journal.read(game).await,
         }
     }
 }

@@ -14,10 +14,10 @@ pub(super) struct FaultyStore<S> {
 
 /// The switches of a home that is in the hands of somebody else.
 #[derive(Clone, Default)]
-pub(super) struct Faults(Arc<(Mutex<State>, Condvar)>);
+pub(super) struct Faults(Arc<(Mutex<FaultPlan>, Condvar)>);
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct FaultPlan {
     /// So many calls fail; `u32::MAX`: until told otherwise.
     pub(super) failing_appends: u32,
     pub(super) failing_reads: u32,
@@ -37,13 +37,13 @@ impl Faults {
     }
 
     /// Changes switches.
-    pub(super) fn set(&self, change: impl FnOnce(&mut State)) {
+    pub(super) fn set(&self, change: impl FnOnce(&mut FaultPlan)) {
         change(&mut self.lock());
         self.0.1.notify_all();
     }
 
     /// Blocks until the state is as wanted.
-    pub(super) fn wait_until(&self, mut is_wanted: impl FnMut(&State) -> bool) {
+    pub(super) fn wait_until(&self, mut is_wanted: impl FnMut(&FaultPlan) -> bool) {
         let _state =
             self.0.1.wait_while(self.lock(), |state| !is_wanted(state)).unwrap_or_else(PoisonError::into_inner);
     }
@@ -52,7 +52,7 @@ impl Faults {
         self.lock().groups.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FaultPlan> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,7 +65,7 @@ impl Faults {
         }
     }
 
-    fn fail_if_told(&self, which: impl Fn(&mut State) -> &mut u32) -> Result<(), StoreError> {
+    fn fail_if_told(&self, which: impl Fn(&mut FaultPlan) -> &mut u32) -> Result<(), StoreError> {
         let mut state = self.lock();
         let left = which(&mut state);
         if *left == 0 {

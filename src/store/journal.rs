@@ -35,10 +35,10 @@ pub struct JournalSetting {
 
 /// The way to a home, for all threads.
 #[derive(Clone)]
-pub struct Journal(Arc<Shared>);
+pub struct Journal(Arc<JournalShared>);
 
-pub(super) struct Shared {
-    queue: Mutex<Queue>,
+pub(super) struct JournalShared {
+    queue: Mutex<BatchQueue>,
     work: Condvar,
     setting: JournalSetting,
     /// Tickets up to this one are dealt with.
@@ -54,25 +54,25 @@ pub(super) struct Shared {
 }
 
 #[derive(Default)]
-struct Queue {
+struct BatchQueue {
     batches: Vec<Batch>,
     /// The ticket of the newest batch.
     ticket: u64,
     /// A batch of the queue wants the group flushed.
     flush: bool,
-    bells: Vec<Arc<Bell>>,
-    requests: Vec<Request>,
+    bells: Vec<Arc<ShardWaker>>,
+    requests: Vec<StoreTask>,
     /// The writer waits for work.
     idle: bool,
     closing: bool,
 }
 
 /// Something to be done on the writer's thread, behind all batches submitted before; `Err` while those cannot be written.
-type Request = Box<dyn FnOnce(Result<&mut dyn Store, StoreError>) + Send>;
+type StoreTask = Box<dyn FnOnce(Result<&mut dyn Store, StoreError>) + Send>;
 
 /// Wakes one shard.
 #[derive(Default)]
-pub(super) struct Bell {
+pub(super) struct ShardWaker {
     pub(super) settled: Notify,
     /// A batch of this shard is in the queue. Written under the queue's lock.
     waiting: AtomicBool,
@@ -89,7 +89,7 @@ impl Journal {
         logger: Logger,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(JournalShared {
             queue: Mutex::default(),
             work: Condvar::new(),
             setting,
@@ -101,7 +101,7 @@ impl Journal {
             space: Notify::new(),
             thread: Mutex::default(),
         });
-        let writer = Writer { shared: shared.clone(), store, logger, metrics, tended: Instant::now() };
+        let writer = JournalWriter { shared: shared.clone(), store, logger, metrics, tended: Instant::now() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run())?;
         *lock(&shared.thread) = Some(thread);
         Ok(Self(shared))
@@ -164,7 +164,7 @@ impl Journal {
         answered.await.unwrap_or_else(|_| Err(StoreError("the journal is closed".into())))
     }
 
-    fn request(&self, request: Request) {
+    fn request(&self, request: StoreTask) {
         let mut queue = lock(&self.0.queue);
         if !queue.closing {
             queue.requests.push(request);
@@ -173,7 +173,7 @@ impl Journal {
     }
 
     /// Hands a batch over; it has been dealt with when the bell rings and [`Journal::is_settled`] says so.
-    pub(super) fn submit(&self, batch: Batch, flush: bool, bell: &Arc<Bell>) -> u64 {
+    pub(super) fn submit(&self, batch: Batch, flush: bool, bell: &Arc<ShardWaker>) -> u64 {
         self.0.bytes.fetch_add(weight(&batch), Ordering::Relaxed);
         let mut queue = lock(&self.0.queue);
         queue.batches.push(batch);
@@ -208,8 +208,8 @@ impl Journal {
     }
 }
 
-impl Shared {
-    fn wake(&self, queue: &mut Queue) {
+impl JournalShared {
+    fn wake(&self, queue: &mut BatchQueue) {
         if queue.idle {
             queue.idle = false;
             self.work.notify_one();
@@ -218,15 +218,15 @@ impl Shared {
 }
 
 /// The thread's side.
-struct Writer {
-    shared: Arc<Shared>,
+struct JournalWriter {
+    shared: Arc<JournalShared>,
     store: Box<dyn Store>,
     logger: Logger,
     metrics: Arc<Metrics>,
     tended: Instant,
 }
 
-impl Writer {
+impl JournalWriter {
     fn run(mut self) {
         let shared = self.shared.clone();
         let mut begun: Option<Instant> = None;
@@ -263,7 +263,7 @@ impl Writer {
         }
     }
 
-    fn wait_for_work<'a>(&mut self, shared: &'a Shared) -> MutexGuard<'a, Queue> {
+    fn wait_for_work<'a>(&mut self, shared: &'a JournalShared) -> MutexGuard<'a, BatchQueue> {
         let mut queue = lock(&shared.queue);
         while queue.batches.is_empty() && queue.requests.is_empty() && !queue.closing {
             if self.tended.elapsed() >= TEND_INTERVAL {

@@ -39,7 +39,7 @@ impl BodyHash {
 
 /// What a request with an idempotency key says: the key, and the body that it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
+pub struct IdempotencyKey {
     pub key: KeyHash,
     pub body: BodyHash,
 }
@@ -67,9 +67,9 @@ pub type KnownKey = (AppliedKey, Option<BodyHash>);
 
 /// The newest keys of a log, oldest first.
 #[derive(Debug, Default)]
-pub struct Keys(VecDeque<KnownKey>);
+pub struct IdempotencyKeys(VecDeque<KnownKey>);
 
-impl Keys {
+impl IdempotencyKeys {
     pub fn restore(known: Vec<KnownKey>) -> Self {
         Self(known.into())
     }
@@ -78,7 +78,7 @@ impl Keys {
     ///
     /// # Errors
     /// [`KeyMismatch`]
-    pub fn seq_of(&self, key: &Key, now_ms: u64) -> Result<Option<u64>, KeyMismatch> {
+    pub fn seq_of(&self, key: &IdempotencyKey, now_ms: u64) -> Result<Option<u64>, KeyMismatch> {
         match self.0.iter().rev().find(|(known, _)| known.key == key.key) {
             Some((known, _)) if !is_current(known, now_ms) => Ok(None),
             Some((_, Some(body))) if *body != key.body => Err(KeyMismatch),
@@ -109,8 +109,8 @@ mod tests {
 
     const DAY_MS: u64 = 86_400_000;
 
-    fn key(name: &str, body: &str) -> Key {
-        Key { key: KeyHash::of(name), body: BodyHash::of(body.as_bytes()) }
+    fn key(name: &str, body: &str) -> IdempotencyKey {
+        IdempotencyKey { key: KeyHash::of(name), body: BodyHash::of(body.as_bytes()) }
     }
 
     fn applied(name: &str, seq: u64, made_ms: u64) -> KnownKey {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_key_answers_its_seq_for_a_day_and_then_is_new() {
-        let mut keys = Keys::default();
+        let mut keys = IdempotencyKeys::default();
         keys.note(applied("a", 7, 1000));
         let (a, b) = (key("a", "body"), key("b", "body"));
         assert_eq!(keys.seq_of(&a, 1000 + DAY_MS - 1), Ok(Some(7)));
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_key_with_another_body_is_a_mismatch_unless_nobody_wrote_the_first_body_down() {
-        let mut keys = Keys::default();
+        let mut keys = IdempotencyKeys::default();
         keys.note(applied("a", 7, 1000));
         assert_eq!(keys.seq_of(&key("a", "other"), 1000), Err(KeyMismatch));
         assert_eq!(keys.seq_of(&key("a", "other"), 1000 + DAY_MS), Ok(None), "the key is new again");
@@ -144,12 +144,12 @@ mod tests {
 
     #[test]
     fn only_so_many_keys_are_remembered_the_newest() {
-        let mut keys = Keys::default();
+        let mut keys = IdempotencyKeys::default();
         (0..MAX_KEYS as u64 + 10).for_each(|seq| keys.note(applied(&seq.to_string(), seq, 1)));
         assert_eq!(keys.current(1).len(), MAX_KEYS);
-        let seq_of = |keys: &Keys, name: &str| keys.seq_of(&key(name, "body"), 1);
+        let seq_of = |keys: &IdempotencyKeys, name: &str| keys.seq_of(&key(name, "body"), 1);
         assert_eq!((seq_of(&keys, "9"), seq_of(&keys, "10")), (Ok(None), Ok(Some(10))));
-        let restored = Keys::restore(keys.current(1));
+        let restored = IdempotencyKeys::restore(keys.current(1));
         assert_eq!(seq_of(&restored, "10"), Ok(Some(10)));
     }
 }

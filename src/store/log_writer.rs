@@ -40,7 +40,7 @@ impl<T> LogWriter<T> {
         &self.game
     }
 
-    pub fn home(&self) -> &Rc<Appender<T>> {
+    pub fn appender(&self) -> &Rc<Appender<T>> {
         &self.home
     }
 

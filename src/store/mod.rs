@@ -27,7 +27,7 @@ pub use self::{
     appender::{Appended, Appender, Outcome, Ticket},
     embedded::{EmbeddedStore, OpenError, Opened},
     journal::{Journal, JournalSetting},
-    keys::{AppliedKey, BodyHash, Key, KeyHash, KeyMismatch, Keys, KnownKey, MAX_KEYS},
+    keys::{AppliedKey, BodyHash, IdempotencyKey, IdempotencyKeys, KeyHash, KeyMismatch, KnownKey, MAX_KEYS},
     log_writer::LogWriter,
     memory::MemoryStore,
     records::{Records, encode},

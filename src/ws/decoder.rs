@@ -12,7 +12,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use simdutf8::basic::from_utf8;
 
-use self::header::{Header, MAX_HEADER_BYTES, Opcode};
+use self::header::{FrameHeader, MAX_HEADER_BYTES, Opcode};
 use crate::protocol::Cause;
 
 /// Why bytes are refused. The connection ends: the stream cannot be followed any further.
@@ -62,7 +62,7 @@ struct Pending {
     header: [u8; MAX_HEADER_BYTES],
     header_bytes: usize,
     /// A frame whose payload is incomplete, and how much of it has arrived.
-    frame: Option<(Header, usize)>,
+    frame: Option<(FrameHeader, usize)>,
     control: Vec<u8>,
     message: Vec<u8>,
     /// The opcode of the fragmented message that is open.
@@ -136,7 +136,7 @@ impl Decoder {
     }
 
     /// The next header and where its payload begins in `input`; `None` keeps all of `input` for later.
-    fn header(&mut self, input: &[u8]) -> Result<Option<(Header, usize)>, DecodeError> {
+    fn header(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, DecodeError> {
         let (in_message, room, kept) = match &self.pending {
             Some(p) => (p.fragmented.is_some(), self.max_message_bytes.saturating_sub(p.message.len()), p.header_bytes),
             None => (false, self.max_message_bytes, 0),
@@ -163,7 +163,7 @@ impl Pending {
     /// when that completes it.
     fn absorb(
         &mut self,
-        header: Header,
+        header: FrameHeader,
         received: usize,
         payload: &[u8],
         max_message_bytes: usize,

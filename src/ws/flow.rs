@@ -14,7 +14,7 @@ use std::{
 use super::{frame::Frame, outbox::Outbox, queue::Class};
 
 #[derive(Default)]
-pub(super) struct Flow {
+pub(super) struct ReadFlow {
     /// Nothing is read from the client while there is a reason.
     pauses: Vec<Pause>,
     /// Invariant: `Some` while `pauses` has any.
@@ -73,7 +73,7 @@ impl Outbox {
         self.poll_relayed(waiting == 0, 0, context)
     }
 
-    fn flow(&self) -> &RefCell<Flow> {
+    fn flow(&self) -> &RefCell<ReadFlow> {
         self.flow.get_or_init(Box::default)
     }
 

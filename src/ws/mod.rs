@@ -23,4 +23,4 @@ pub use flow::Pause;
 pub use flush::Flusher;
 pub use frame::{Frame, text as json_frame};
 pub use outbox::Outbox;
-pub use socket::{Arrived, Limits, PROBE_INTERVAL, ReadError, Socket, Traffic};
+pub use socket::{Arrived, PROBE_INTERVAL, ReadError, Socket, SocketLimits, Traffic};

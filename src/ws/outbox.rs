@@ -12,10 +12,10 @@ use std::{
 use super::{
     conflated::VolatileKey,
     errors::Errors,
-    flow::Flow,
+    flow::ReadFlow,
     flush::Flusher,
     frame::{self, Frame},
-    queue::{Class, MAX_SLICES, Queue},
+    queue::{Class, FrameQueue, MAX_SLICES},
 };
 use crate::protocol::Cause;
 
@@ -23,8 +23,8 @@ use crate::protocol::Cause;
 ///
 /// Invariant: after `close` nothing but the closing frames is added, and `cause` never changes again.
 pub struct Outbox {
-    pub(super) queue: RefCell<Queue>,
-    sink: Box<dyn Sink>,
+    pub(super) queue: RefCell<FrameQueue>,
+    sink: Box<dyn ByteSink>,
     pub(super) flusher: Rc<Flusher>,
     /// `OUTBOX_BYTES`: the bound of `Queue::bytes`.
     pub(super) max_bytes: usize,
@@ -38,14 +38,14 @@ pub struct Outbox {
     /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
     reader: RefCell<Option<Waker>>,
     /// Of a proxy's connection, once it is needed: players and subscribers, of whom there are many, have none.
-    pub(super) flow: OnceCell<Box<RefCell<Flow>>>,
+    pub(super) flow: OnceCell<Box<RefCell<ReadFlow>>>,
 }
 
 /// No pong has come yet.
 const UNKNOWN: u32 = u32::MAX;
 
 /// Something that takes bytes without waiting; a socket, or a test.
-pub trait Sink {
+pub trait ByteSink {
     /// # Errors
     /// `WouldBlock` when nothing can be taken now; anything else ends the connection.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
@@ -61,7 +61,7 @@ pub struct Flushed {
 }
 
 impl Outbox {
-    pub fn new(sink: Box<dyn Sink>, flusher: Rc<Flusher>, max_bytes: usize) -> Rc<Self> {
+    pub fn new(sink: Box<dyn ByteSink>, flusher: Rc<Flusher>, max_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             queue: RefCell::default(),
             sink,
@@ -339,7 +339,7 @@ impl Outbox {
         flushed
     }
 
-    pub(super) fn append(&self, queue: &mut Queue, frame: Frame, class: Class, made: Instant) {
+    pub(super) fn append(&self, queue: &mut FrameQueue, frame: Frame, class: Class, made: Instant) {
         if queue.frames.capacity() == 0 {
             queue.frames = self.flusher.lend();
         }

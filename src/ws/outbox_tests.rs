@@ -299,7 +299,7 @@ fn s6_what_a_client_is_owed_when_it_enters_never_closes_it() {
 /// A socket that is gone.
 struct Broken;
 
-impl Sink for Broken {
+impl ByteSink for Broken {
     fn try_write_vectored(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
         Err(io::ErrorKind::BrokenPipe.into())
     }

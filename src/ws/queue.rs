@@ -15,7 +15,7 @@ pub(super) const MAX_SLICES: usize = 64;
 pub(super) const MAX_VOLATILE: usize = 256;
 
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct FrameQueue {
     pub(super) frames: Frames,
     /// Bytes of the first frame that are on the wire already.
     pub(super) written: usize,
@@ -37,9 +37,9 @@ pub(super) struct Queue {
 }
 
 /// Frames on their way, oldest first.
-pub(super) type Frames = VecDeque<Entry>;
+pub(super) type Frames = VecDeque<QueuedFrame>;
 
-pub(super) struct Entry {
+pub(super) struct QueuedFrame {
     frame: Frame,
     class: Class,
 }
@@ -57,13 +57,13 @@ pub(super) enum Class {
     Relayed,
 }
 
-impl Queue {
+impl FrameQueue {
     pub(super) fn append(&mut self, frame: Frame, class: Class, made: Instant) {
         self.since.get_or_insert(made);
         if let Some(count) = self.count(class) {
             *count += frame.len();
         }
-        self.frames.push_back(Entry { frame, class });
+        self.frames.push_back(QueuedFrame { frame, class });
     }
 
     fn count(&mut self, class: Class) -> Option<&mut usize> {
@@ -204,7 +204,7 @@ impl Queue {
         if self.frames.is_empty() {
             for frame in self.conflated.take().into_iter().flat_map(|conflated| conflated.into_frames()) {
                 self.volatile_bytes += frame.len();
-                self.frames.push_back(Entry { frame, class: Class::Volatile });
+                self.frames.push_back(QueuedFrame { frame, class: Class::Volatile });
             }
         }
         frames

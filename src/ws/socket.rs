@@ -30,7 +30,7 @@ use super::{
     flush::Flusher,
     frame,
     linger::linger,
-    outbox::{Outbox, Sink},
+    outbox::{ByteSink, Outbox},
 };
 
 /// How often a socket that is not read is looked at: after twice this it is known whether the peer is there.
@@ -71,12 +71,12 @@ pub struct Traffic {
 }
 
 /// The half that is written to, as the outbox sees it.
-pub struct Writer {
+pub struct SocketWriter {
     half: OwnedWriteHalf,
     traffic: Rc<Traffic>,
 }
 
-impl Sink for Writer {
+impl ByteSink for SocketWriter {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         // One slice is the common case and `write` is cheaper than `writev`.
         let written = match slices {
@@ -93,7 +93,7 @@ impl Sink for Writer {
 /// It also writes on when a blocked socket takes bytes again: both directions of a socket wake one task.
 ///
 /// Dropping it lets the socket linger, so that the closing frames reach the peer.
-pub struct Reader {
+pub struct SocketReader {
     /// Only `None` while it is dropped.
     half: Option<OwnedReadHalf>,
     decoder: Decoder,
@@ -110,14 +110,14 @@ pub struct Reader {
 
 /// An open socket of this shard.
 pub struct Socket {
-    pub reader: Reader,
+    pub reader: SocketReader,
     pub outbox: Rc<Outbox>,
     pub traffic: Rc<Traffic>,
 }
 
 /// Bounds of one socket.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct SocketLimits {
     /// S4.
     pub max_message_bytes: usize,
     /// S6.
@@ -131,17 +131,17 @@ impl Socket {
     ///
     /// # Errors
     /// When the event loop cannot take the socket.
-    pub fn open(stream: StdTcpStream, early: &[u8], flusher: Rc<Flusher>, limits: Limits) -> io::Result<Self> {
+    pub fn open(stream: StdTcpStream, early: &[u8], flusher: Rc<Flusher>, limits: SocketLimits) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
         // The listener passes it on where the system inherits options; elsewhere this is what sets it.
         stream.set_nodelay(true)?;
         let (read_half, write_half) = stream.into_split();
         let traffic = Rc::new(Traffic { max_message_bytes: Cell::new(limits.max_message_bytes), ..Traffic::default() });
-        let writer = Writer { half: write_half, traffic: traffic.clone() };
+        let writer = SocketWriter { half: write_half, traffic: traffic.clone() };
         let outbox = Outbox::new(Box::new(writer), flusher.clone(), limits.outbox_bytes);
         outbox.errors.set(limits.errors);
-        let mut reader = Reader {
+        let mut reader = SocketReader {
             half: Some(read_half),
             decoder: Decoder::new(limits.max_message_bytes),
             pending: VecDeque::new(),
@@ -158,7 +158,7 @@ impl Socket {
     }
 }
 
-impl Reader {
+impl SocketReader {
     fn decode(&mut self, bytes: &mut [u8]) {
         let count = bytes.len() as u64;
         self.traffic.bytes_in.set(self.traffic.bytes_in.get() + count);
@@ -209,7 +209,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for SocketReader {
     fn drop(&mut self) {
         // Without a cause nobody ended the connection: the thread itself is going down, and cannot spawn.
         if let Some(half) = self.half.take()
@@ -220,7 +220,7 @@ impl Drop for Reader {
     }
 }
 
-impl Stream for Reader {
+impl Stream for SocketReader {
     type Item = Result<Arrived, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

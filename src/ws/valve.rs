@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use super::outbox::Sink;
+use super::outbox::ByteSink;
 
 /// Takes `room` bytes, then no more.
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl Valve {
     }
 }
 
-impl Sink for Rc<Valve> {
+impl ByteSink for Rc<Valve> {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut written = 0;
         for slice in slices {

@@ -13,8 +13,8 @@ use actix_web::http::{
 
 use super::{
     EndpointConfig,
-    expand::{Place, expand},
-    fields::{At, Fields, Scope, scalar},
+    expand::{TextContext, expand},
+    fields::{At, DescriptionScope, FieldReader, scalar},
     keys,
 };
 use crate::config::Secret;
@@ -33,10 +33,10 @@ const OWN_HEADERS: &[&str] = &[
 
 /// `None` when there is a problem, or a variable is missing, or no URL at all: the caller tells of the last.
 pub(super) fn endpoint(
-    fields: &mut Fields,
-    max_message: &keys::Key,
+    fields: &mut FieldReader,
+    max_message: &keys::KeyDescription,
     max_sent_bytes: usize,
-    scope: &mut Scope<'_>,
+    scope: &mut DescriptionScope<'_>,
 ) -> Option<EndpointConfig> {
     let headers = headers(fields, scope);
     let connect_timeout: Duration = fields.time(&keys::CONNECT_TIMEOUT_MS, scope);
@@ -46,16 +46,17 @@ pub(super) fn endpoint(
     Some(EndpointConfig { url, host, headers, connect_timeout, allow_insecure, max_message_bytes, max_sent_bytes })
 }
 
-fn url(fields: &mut Fields, allow_insecure: bool, scope: &mut Scope<'_>) -> Option<(Secret, String)> {
+fn url(fields: &mut FieldReader, allow_insecure: bool, scope: &mut DescriptionScope<'_>) -> Option<(Secret, String)> {
     let (at, node) = fields.take(&keys::URL)?;
     let template = scalar(&at, &keys::URL, node, scope)?;
-    let url = scope.expand(&at, template.trim(), Place::Url)?;
+    let url = scope.expand(&at, template.trim(), TextContext::Url)?;
     match host_of(&url, allow_insecure) {
         Ok(host) => Some((Secret::new(url), host)),
         Err(wrong) => {
-            let used = expand(&template, Place::Url, scope.source).map(|expanded| expanded.used).unwrap_or_default();
+            let used =
+                expand(&template, TextContext::Url, scope.source).map(|expanded| expanded.used).unwrap_or_default();
             let with = if used.is_empty() { String::new() } else { format!("(with {}) ", used.join(", ")) };
-            scope.complain(&at, &format!("{with}{wrong}; allowed: {}", keys::URL.kind));
+            scope.report(&at, &format!("{with}{wrong}; allowed: {}", keys::URL.kind));
             None
         }
     }
@@ -119,14 +120,12 @@ fn is_loopback(host: &str) -> bool {
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn headers(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Secret)> {
+fn headers(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<(String, Secret)> {
     let pairs = fields.pairs(&keys::HEADERS, scope);
     let mut headers: Vec<(String, Secret)> = Vec::with_capacity(pairs.len());
     for (at, name, value) in pairs {
         match header(&name, &value) {
-            Ok((name, _)) if headers.iter().any(|(known, _)| *known == name) => {
-                scope.complain(&at, "has a header twice")
-            }
+            Ok((name, _)) if headers.iter().any(|(known, _)| *known == name) => scope.report(&at, "has a header twice"),
             Ok(header) => headers.push(header),
             Err(wrong) => complain_of_header(&at, wrong, scope),
         }
@@ -134,8 +133,8 @@ fn headers(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Secret)> 
     headers
 }
 
-fn complain_of_header(at: &At, wrong: &str, scope: &mut Scope<'_>) {
-    scope.complain(at, &format!("has a header {wrong}"));
+fn complain_of_header(at: &At, wrong: &str, scope: &mut DescriptionScope<'_>) {
+    scope.report(at, &format!("has a header {wrong}"));
 }
 
 /// Name in lower case and value.

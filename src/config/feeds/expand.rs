@@ -1,11 +1,11 @@
 //! Owns `${NAME}` and `${NAME:-default}` in the values of hubs and proxies, and how what they stand for is written there.
 //! Called by `fields`, for every text that it hands out.
 
-use crate::config::{secret::is_quoted, source::Source};
+use crate::config::{secret::is_quoted, source::VariableSource};
 
 /// What the text is part of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum TextContext {
     /// A header, a number, a name: as it is.
     Plain,
     /// A frame: escaped as within a JSON string.
@@ -29,7 +29,7 @@ pub(super) struct Expanded {
 }
 
 /// `$${` is a `${` that is no variable. The error says what is wrong, without the text.
-pub(super) fn expand(text: &str, place: Place, source: &dyn Source) -> Result<Expanded, &'static str> {
+pub(super) fn expand(text: &str, place: TextContext, source: &dyn VariableSource) -> Result<Expanded, &'static str> {
     let mut expanded = Expanded::default();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -83,16 +83,16 @@ fn wrong_with(value: &str) -> Option<&'static str> {
     }
 }
 
-fn append(text: &mut String, value: &str, place: Place, after: &str) {
+fn append(text: &mut String, value: &str, place: TextContext, after: &str) {
     match place {
-        Place::Plain => text.push_str(value),
-        Place::Frame => text.push_str(&json_escaped(value)),
-        Place::Template => text.push_str(&json_escaped(value).replace('{', "\\u007b").replace('}', "\\u007d")),
-        Place::Url if is_before_path(text) => {
+        TextContext::Plain => text.push_str(value),
+        TextContext::Frame => text.push_str(&json_escaped(value)),
+        TextContext::Template => text.push_str(&json_escaped(value).replace('{', "\\u007b").replace('}', "\\u007d")),
+        TextContext::Url if is_before_path(text) => {
             // So that a base URL may end with a slash or not.
             text.push_str(if after.starts_with('/') { value.trim_end_matches('/') } else { value });
         }
-        Place::Url => text.extend(value.bytes().map(percent_encoded)),
+        TextContext::Url => text.extend(value.bytes().map(percent_encoded)),
     }
 }
 
@@ -122,45 +122,48 @@ mod tests {
 
     use super::*;
 
-    fn expanded(text: &str, place: Place, env: &[(&str, &str)]) -> Result<Expanded, &'static str> {
+    fn expanded(text: &str, place: TextContext, env: &[(&str, &str)]) -> Result<Expanded, &'static str> {
         let source: HashMap<&str, &str> = env.iter().copied().collect();
         expand(text, place, &source)
     }
 
-    fn text(text: &str, place: Place, env: &[(&str, &str)]) -> String {
+    fn text(text: &str, place: TextContext, env: &[(&str, &str)]) -> String {
         expanded(text, place, env).unwrap().text
     }
 
     #[test]
     fn a_variable_is_written_as_its_place_needs_it() {
         let env = [("KEY", r#"a"b\c{d}/é &"#)];
-        assert_eq!(text("Bearer ${KEY}!", Place::Plain, &env), r#"Bearer a"b\c{d}/é &!"#);
-        assert_eq!(text(r#"{"k":"${KEY}"}"#, Place::Frame, &env), r#"{"k":"a\"b\\c{d}/é &"}"#);
-        assert_eq!(text(r#"{"k":"${KEY}"}"#, Place::Template, &env), r#"{"k":"a\"b\\c\u007bd\u007d/é &"}"#);
-        assert_eq!(text("wss://h/p?k=${KEY}&x", Place::Url, &env), "wss://h/p?k=a%22b%5Cc%7Bd%7D%2F%C3%A9%20%26&x");
+        assert_eq!(text("Bearer ${KEY}!", TextContext::Plain, &env), r#"Bearer a"b\c{d}/é &!"#);
+        assert_eq!(text(r#"{"k":"${KEY}"}"#, TextContext::Frame, &env), r#"{"k":"a\"b\\c{d}/é &"}"#);
+        assert_eq!(text(r#"{"k":"${KEY}"}"#, TextContext::Template, &env), r#"{"k":"a\"b\\c\u007bd\u007d/é &"}"#);
+        assert_eq!(
+            text("wss://h/p?k=${KEY}&x", TextContext::Url, &env),
+            "wss://h/p?k=a%22b%5Cc%7Bd%7D%2F%C3%A9%20%26&x"
+        );
     }
 
     #[test]
     fn a_url_may_begin_with_a_variable_and_its_last_slash_is_not_doubled() {
         let url = "${BASE:-wss://host.example:9443}/stream?k=${KEY:-a b}";
-        assert_eq!(text(url, Place::Url, &[]), "wss://host.example:9443/stream?k=a%20b");
-        assert_eq!(text(url, Place::Url, &[("BASE", "ws://[::1]:1/")]), "ws://[::1]:1/stream?k=a%20b");
-        assert_eq!(text(url, Place::Url, &[("BASE", "wss://h/v2"), ("KEY", "")]), "wss://h/v2/stream?k=a%20b");
-        assert_eq!(text("wss://${HOST}/x", Place::Url, &[("HOST", "h:1")]), "wss://h:1/x");
+        assert_eq!(text(url, TextContext::Url, &[]), "wss://host.example:9443/stream?k=a%20b");
+        assert_eq!(text(url, TextContext::Url, &[("BASE", "ws://[::1]:1/")]), "ws://[::1]:1/stream?k=a%20b");
+        assert_eq!(text(url, TextContext::Url, &[("BASE", "wss://h/v2"), ("KEY", "")]), "wss://h/v2/stream?k=a%20b");
+        assert_eq!(text("wss://${HOST}/x", TextContext::Url, &[("HOST", "h:1")]), "wss://h:1/x");
     }
 
     #[test]
     fn what_is_unset_without_a_default_is_missing_and_an_empty_default_is_one() {
-        let found = expanded("${A}-${B:-}-${C:-c:-d}-${A}", Place::Plain, &[("A", " ")]).unwrap();
+        let found = expanded("${A}-${B:-}-${C:-c:-d}-${A}", TextContext::Plain, &[("A", " ")]).unwrap();
         assert_eq!((found.text.as_str(), found.missing), ("--c:-d-", vec!["A".to_owned(), "A".to_owned()]));
         assert_eq!(found.used, ["A", "B", "C", "A"]);
     }
 
     #[test]
     fn a_dollar_alone_and_a_doubled_one_are_text() {
-        assert_eq!(text("$A $ $$ a$${A}$", Place::Plain, &[("A", "x")]), "$A $ $$ a${A}$");
+        assert_eq!(text("$A $ $$ a$${A}$", TextContext::Plain, &[("A", "x")]), "$A $ $$ a${A}$");
         for wrong in ["${", "${A", "${}", "${A B}", "${1A}", "${A:=b}", "${A-b}"] {
-            assert!(expanded(wrong, Place::Plain, &[]).is_err(), "{wrong}");
+            assert!(expanded(wrong, TextContext::Plain, &[]).is_err(), "{wrong}");
         }
     }
 
@@ -174,7 +177,7 @@ mod tests {
             ("\"key\"", "quotes"),
             ("'key'", "quotes"),
         ] {
-            let found = expanded("${KEY}", Place::Plain, &[("KEY", value)]).unwrap();
+            let found = expanded("${KEY}", TextContext::Plain, &[("KEY", value)]).unwrap();
             assert!(found.bad[0].0 == "KEY" && found.bad[0].1.contains(wrong), "{value:?}");
         }
     }

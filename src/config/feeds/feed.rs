@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::{
     AuthExchange, Backoff, CoolDown, FeedConfig, FeedHeartbeat, Pointer, Rejection, Template, TopicRule, Unwrap,
     endpoint,
-    expand::Place,
-    fields::{Fields, Scope},
-    keys::{self, Key},
+    expand::TextContext,
+    fields::{DescriptionScope, FieldReader},
+    keys::{self, KeyDescription},
     matcher::{matchers, overrides, pointer, pointers, tells_one, template},
 };
 use crate::config::Secret;
@@ -17,7 +17,7 @@ use crate::config::Secret;
 const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// `None` when there is a problem or a variable is missing.
-pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedConfig> {
+pub(super) fn feed(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Option<FeedConfig> {
     let batch = fields.number(&keys::BATCH, scope);
     // A topic has 128 bytes, each of which may be escaped.
     let max_sent_bytes = MAX_FRAME_BYTES.max(batch * 1024);
@@ -25,7 +25,7 @@ pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedCon
     let topic = topic(fields, scope);
     let separator = topic.as_ref().map_or(".", |topic| topic.separator.as_str());
     if fields.is_set(&keys::UNSUBSCRIBE) && !fields.is_set(&keys::SUBSCRIBE) {
-        scope.complain(&fields.place(&keys::UNSUBSCRIBE), "does nothing without subscribe");
+        scope.report(&fields.place(&keys::UNSUBSCRIBE), "does nothing without subscribe");
     }
     let subscribe = template(fields, &keys::SUBSCRIBE, separator, scope);
     let unsubscribe = template(fields, &keys::UNSUBSCRIBE, separator, scope);
@@ -56,17 +56,17 @@ pub(super) fn feed(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedCon
     Some(feed)
 }
 
-fn frames(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> Vec<Secret> {
-    let frames = fields.texts(key, Place::Frame, scope).map(|(_, frames)| frames).unwrap_or_default();
+fn frames(fields: &mut FieldReader, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Vec<Secret> {
+    let frames = fields.texts(key, TextContext::Frame, scope).map(|(_, frames)| frames).unwrap_or_default();
     frames.into_iter().map(Secret::new).collect()
 }
 
-fn auth(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<AuthExchange> {
+fn auth(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Option<AuthExchange> {
     let mut auth = fields.map(&keys::AUTH_MAP, scope)?;
     if !auth.is_set(&keys::AUTH_SEND) {
-        scope.complain(&auth.at, "has no send");
+        scope.report(&auth.at, "has no send");
     }
-    let send = auth.text(&keys::AUTH_SEND, Place::Frame, scope).map(|(_, text)| Secret::new(text));
+    let send = auth.text(&keys::AUTH_SEND, TextContext::Frame, scope).map(|(_, text)| Secret::new(text));
     let success = matchers(&mut auth, &keys::AUTH_SUCCESS, scope);
     let failure = matchers(&mut auth, &keys::AUTH_FAILURE, scope);
     let timeout = auth.time(&keys::AUTH_TIMEOUT_MS, scope);
@@ -74,24 +74,24 @@ fn auth(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<AuthExchange> {
     Some(AuthExchange { send: send?, success, failure, timeout })
 }
 
-fn path(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> String {
-    let text = fields.text(key, Place::Plain, scope);
+fn path(fields: &mut FieldReader, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> String {
+    let text = fields.text(key, TextContext::Plain, scope);
     text.and_then(|(at, text)| pointer(&at, &text, false, scope)).map(|pointer| pointer.path).unwrap_or_default()
 }
 
-fn topic(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<TopicRule> {
+fn topic(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Option<TopicRule> {
     if !fields.is_set(&keys::TOPIC_MAP) {
-        scope.complain(&fields.at.clone(), "has no topic, which says what of an item names its topic");
+        scope.report(&fields.at.clone(), "has no topic, which says what of an item names its topic");
     }
     let mut topic = fields.map(&keys::TOPIC_MAP, scope)?;
     let parts = match topic.take(&keys::PARTS) {
         Some((at, node)) => pointers(&at, &keys::PARTS, node, scope),
         None => {
-            scope.complain(&topic.at, "has no parts");
+            scope.report(&topic.at, "has no parts");
             Vec::new()
         }
     };
-    let separator = topic.text(&keys::SEPARATOR, Place::Plain, scope);
+    let separator = topic.text(&keys::SEPARATOR, TextContext::Plain, scope);
     let separator = separator.map_or_else(|| keys::SEPARATOR.default.to_owned(), |(_, text)| text);
     let overrides = overrides(&mut topic, &keys::OVERRIDES, scope);
     let names = topic.pairs(&keys::NAMES, scope).into_iter().map(|(_, text, name)| (text, name)).collect();
@@ -99,25 +99,29 @@ fn topic(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<TopicRule> {
     Some(TopicRule { parts, separator, overrides, names })
 }
 
-fn rejected(fields: &mut Fields, subscribe: Option<&Template>, scope: &mut Scope<'_>) -> Option<Rejection> {
+fn rejected(
+    fields: &mut FieldReader,
+    subscribe: Option<&Template>,
+    scope: &mut DescriptionScope<'_>,
+) -> Option<Rejection> {
     let mut map = fields.map(&keys::REJECTED_MAP, scope)?;
     let ways = [&keys::REJECTED_ID, &keys::REJECTED_TOPIC, &keys::REJECTED_NAME];
     let has_way = ways.iter().any(|key| map.is_set(key));
     if !map.is_set(&keys::REJECTED_WHEN) && (has_way || !map.is_set(&keys::UNNAMED)) {
-        scope.complain(&map.at, "has no when");
+        scope.report(&map.at, "has no when");
     }
     if map.is_set(&keys::REJECTED_WHEN) && !has_way {
-        scope.complain(&map.at, "has neither id, topic nor name, which say what is rejected");
+        scope.report(&map.at, "has neither id, topic nor name, which say what is rejected");
     }
     if map.is_set(&keys::ACCEPTED) && !map.is_set(&keys::UNNAMED) {
-        scope.complain(&map.place(&keys::ACCEPTED), "does nothing without unnamed");
+        scope.report(&map.place(&keys::ACCEPTED), "does nothing without unnamed");
     }
     if map.is_set(&keys::REJECTED_ID) && !subscribe.is_some_and(|template| template.0.contains("{id}")) {
-        scope.complain(&map.place(&keys::REJECTED_ID), "needs {id} in subscribe");
+        scope.report(&map.place(&keys::REJECTED_ID), "needs {id} in subscribe");
     }
     let when = matchers(&mut map, &keys::REJECTED_WHEN, scope);
-    let mut pointer = |key: &Key| -> Option<Pointer> {
-        let (at, text) = map.text(key, Place::Plain, scope)?;
+    let mut pointer = |key: &KeyDescription| -> Option<Pointer> {
+        let (at, text) = map.text(key, TextContext::Plain, scope)?;
         pointer(&at, &text, true, scope)
     };
     let [id, topic, name] = ways.map(&mut pointer);
@@ -127,12 +131,12 @@ fn rejected(fields: &mut Fields, subscribe: Option<&Template>, scope: &mut Scope
     Some(Rejection { when, id, topic, name, unnamed, accepted })
 }
 
-fn heartbeat(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedHeartbeat> {
+fn heartbeat(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Option<FeedHeartbeat> {
     let mut heartbeat = fields.map(&keys::HEARTBEAT_MAP, scope)?;
     let found = FeedHeartbeat {
         interval: heartbeat.time(&keys::INTERVAL_MS, scope),
         timeout: heartbeat.time(&keys::TIMEOUT_MS, scope),
-        send: heartbeat.text(&keys::HEARTBEAT_SEND, Place::Frame, scope).map(|(_, text)| Secret::new(text)),
+        send: heartbeat.text(&keys::HEARTBEAT_SEND, TextContext::Frame, scope).map(|(_, text)| Secret::new(text)),
         expect: matchers(&mut heartbeat, &keys::EXPECT, scope),
     };
     heartbeat.finish(scope);
@@ -140,20 +144,20 @@ fn heartbeat(fields: &mut Fields, scope: &mut Scope<'_>) -> Option<FeedHeartbeat
 }
 
 /// A map that is not there has the defaults of its keys.
-fn map_or_defaults(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> Fields {
+fn map_or_defaults(fields: &mut FieldReader, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> FieldReader {
     let at = fields.at.below(key.name, None);
-    fields.map(key, scope).unwrap_or_else(|| Fields::new(at, Vec::new(), scope))
+    fields.map(key, scope).unwrap_or_else(|| FieldReader::new(at, Vec::new(), scope))
 }
 
-fn cool_down(fields: &mut Fields, scope: &mut Scope<'_>) -> CoolDown {
+fn cool_down(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> CoolDown {
     let mut map = map_or_defaults(fields, &keys::COOL_DOWN_MAP, scope);
     let when = matchers(&mut map, &keys::WHEN, scope);
     let mut codes = Vec::new();
-    if let Some((at, texts)) = map.texts(&keys::CODES, Place::Plain, scope) {
+    if let Some((at, texts)) = map.texts(&keys::CODES, TextContext::Plain, scope) {
         for text in texts {
             match text.parse::<u16>() {
                 Ok(code) if (1000..5000).contains(&code) => codes.push(code),
-                _ => scope.complain(&at, "has a close code that is none; allowed: 1000 to 4999"),
+                _ => scope.report(&at, "has a close code that is none; allowed: 1000 to 4999"),
             }
         }
     }
@@ -162,7 +166,7 @@ fn cool_down(fields: &mut Fields, scope: &mut Scope<'_>) -> CoolDown {
     CoolDown { when, codes, pause }
 }
 
-fn backoff(fields: &mut Fields, scope: &mut Scope<'_>) -> Backoff {
+fn backoff(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Backoff {
     let mut map = map_or_defaults(fields, &keys::BACKOFF_MAP, scope);
     let place = map.place(&keys::BASE_MS);
     let backoff = Backoff {
@@ -171,7 +175,7 @@ fn backoff(fields: &mut Fields, scope: &mut Scope<'_>) -> Backoff {
         stable_after: map.time(&keys::STABLE_AFTER_MS, scope),
     };
     if backoff.base > backoff.max {
-        scope.complain(&place, "is more than max_ms");
+        scope.report(&place, "is more than max_ms");
     }
     map.finish(scope);
     backoff

@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use super::{
     credential,
-    expand::{Place, expand},
-    keys::Key,
+    expand::{TextContext, expand},
+    keys::KeyDescription,
 };
 use crate::config::{
-    kind::{Kind, Value},
+    kind::{SettingKind, SettingValue},
     problem::{Problems, shown},
-    source::Source,
-    yaml::Node,
+    source::VariableSource,
+    yaml::YamlNode,
 };
 
 /// One entry of a map, and the line of config.yaml that it stands in; none for what this program ships.
-pub(super) struct Entry {
+pub(super) struct MapEntry {
     pub key: String,
     pub line: Option<usize>,
-    pub node: Node,
+    pub node: YamlNode,
 }
 
 /// Where something stands, for problems.
@@ -37,8 +37,8 @@ impl At {
 }
 
 /// What the reading of one hub or proxy needs and finds out.
-pub(super) struct Scope<'a> {
-    pub source: &'a dyn Source,
+pub(super) struct DescriptionScope<'a> {
+    pub source: &'a dyn VariableSource,
     pub problems: &'a mut Problems,
     /// Variables that are unset, each once, in the order they were met.
     pub missing: Vec<String>,
@@ -46,9 +46,9 @@ pub(super) struct Scope<'a> {
     pub has_credential: bool,
 }
 
-impl Scope<'_> {
+impl DescriptionScope<'_> {
     /// `wrong` is what follows the key: `is …`, `has …`.
-    pub fn complain(&mut self, at: &At, wrong: &str) {
+    pub fn report(&mut self, at: &At, wrong: &str) {
         match at.line {
             Some(line) => self.problems.add_once("config.yaml", &format!("line {line}: {} {wrong}", at.path)),
             None => self.problems.add_once(&at.path, wrong),
@@ -56,11 +56,11 @@ impl Scope<'_> {
     }
 
     /// `None` when a variable is missing or there is a problem, which is told.
-    pub fn expand(&mut self, at: &At, text: &str, place: Place) -> Option<String> {
+    pub fn expand(&mut self, at: &At, text: &str, place: TextContext) -> Option<String> {
         let expanded = match expand(text, place, self.source) {
             Ok(expanded) => expanded,
             Err(wrong) => {
-                self.complain(at, wrong);
+                self.report(at, wrong);
                 return None;
             }
         };
@@ -68,7 +68,7 @@ impl Scope<'_> {
             self.problems.add_once(name, wrong);
         }
         self.has_credential |= match place {
-            Place::Url => credential::is_in_url(text),
+            TextContext::Url => credential::is_in_url(text),
             _ => !expanded.used.is_empty(),
         };
         let whole = expanded.missing.is_empty() && expanded.bad.is_empty();
@@ -82,18 +82,18 @@ impl Scope<'_> {
 }
 
 /// A map that is being read. Every key that the description may have is asked for; `finish` tells of the others.
-pub(super) struct Fields {
+pub(super) struct FieldReader {
     pub at: At,
-    entries: Vec<Entry>,
+    entries: Vec<MapEntry>,
     asked: Vec<&'static str>,
 }
 
-impl Fields {
-    pub fn new(at: At, entries: Vec<Entry>, scope: &mut Scope<'_>) -> Self {
-        let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
+impl FieldReader {
+    pub fn new(at: At, entries: Vec<MapEntry>, scope: &mut DescriptionScope<'_>) -> Self {
+        let mut kept: Vec<MapEntry> = Vec::with_capacity(entries.len());
         for entry in entries {
             if kept.iter().any(|known| known.key == entry.key) {
-                scope.complain(&At { line: entry.line, ..at.clone() }, &format!("has {} twice", shown(&entry.key)));
+                scope.report(&At { line: entry.line, ..at.clone() }, &format!("has {} twice", shown(&entry.key)));
             } else {
                 kept.push(entry);
             }
@@ -102,79 +102,88 @@ impl Fields {
     }
 
     /// The node, unless it is unset, and where it stands.
-    pub fn take(&mut self, key: &Key) -> Option<(At, Node)> {
+    pub fn take(&mut self, key: &KeyDescription) -> Option<(At, YamlNode)> {
         self.asked.push(key.name);
         let place = self.entries.iter().position(|entry| entry.key == key.name)?;
-        let Entry { line, node, .. } = self.entries.swap_remove(place);
+        let MapEntry { line, node, .. } = self.entries.swap_remove(place);
         match node {
-            Node::Text(text) if text.trim().is_empty() => None,
+            YamlNode::Text(text) if text.trim().is_empty() => None,
             node => Some((self.at.below(key.name, line), node)),
         }
     }
 
-    pub fn is_set(&self, key: &Key) -> bool {
+    pub fn is_set(&self, key: &KeyDescription) -> bool {
         let entry = self.entries.iter().find(|entry| entry.key == key.name);
-        entry.is_some_and(|entry| !matches!(&entry.node, Node::Text(text) if text.trim().is_empty()))
+        entry.is_some_and(|entry| !matches!(&entry.node, YamlNode::Text(text) if text.trim().is_empty()))
     }
 
     /// Where the key stands, or the map if it does not.
-    pub fn place(&self, key: &Key) -> At {
+    pub fn place(&self, key: &KeyDescription) -> At {
         let entry = self.entries.iter().find(|entry| entry.key == key.name);
         entry.map_or_else(|| self.at.clone(), |entry| self.at.below(key.name, entry.line))
     }
 
     /// As the key's kind says; the default when it is unset, or wrong, which is told.
-    fn value(&mut self, key: &Key, scope: &mut Scope<'_>) -> Option<Value> {
+    fn value(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Option<SettingValue> {
         if let Some((at, node)) = self.take(key) {
-            let text = scalar(&at, key, node, scope).and_then(|text| scope.expand(&at, &text, Place::Plain));
+            let text = scalar(&at, key, node, scope).and_then(|text| scope.expand(&at, &text, TextContext::Plain));
             match text.map(|text| key.kind.parse(text.trim())) {
                 Some(Ok(value)) => return Some(value),
-                Some(Err(wrong)) => scope.complain(&at, &format!("{wrong}; allowed: {}", key.kind)),
+                Some(Err(wrong)) => scope.report(&at, &format!("{wrong}; allowed: {}", key.kind)),
                 None => {}
             }
         }
         if key.default.is_empty() { None } else { key.kind.parse(key.default).ok() }
     }
 
-    pub fn flag(&mut self, key: &Key, scope: &mut Scope<'_>) -> bool {
-        matches!(self.value(key, scope), Some(Value::Flag(true)))
+    pub fn flag(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> bool {
+        matches!(self.value(key, scope), Some(SettingValue::Flag(true)))
     }
 
     /// The table's bounds are what makes it fit; a test of every bound checks them.
-    pub fn number<N: TryFrom<u64> + Default>(&mut self, key: &Key, scope: &mut Scope<'_>) -> N {
+    pub fn number<N: TryFrom<u64> + Default>(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> N {
         match self.value(key, scope) {
-            Some(Value::Number(number)) => N::try_from(number).unwrap_or_default(),
+            Some(SettingValue::Number(number)) => N::try_from(number).unwrap_or_default(),
             _ => N::default(),
         }
     }
 
-    pub fn optional_number<N: TryFrom<u64>>(&mut self, key: &Key, scope: &mut Scope<'_>) -> Option<N> {
+    pub fn optional_number<N: TryFrom<u64>>(
+        &mut self,
+        key: &KeyDescription,
+        scope: &mut DescriptionScope<'_>,
+    ) -> Option<N> {
         match self.value(key, scope) {
-            Some(Value::Number(number)) => N::try_from(number).ok(),
+            Some(SettingValue::Number(number)) => N::try_from(number).ok(),
             _ => None,
         }
     }
 
-    pub fn decimal(&mut self, key: &Key, scope: &mut Scope<'_>) -> f64 {
+    pub fn decimal(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> f64 {
         match self.value(key, scope) {
-            Some(Value::Decimal(number)) => number,
+            Some(SettingValue::Decimal(number)) => number,
             _ => 0.0,
         }
     }
 
-    pub fn time(&mut self, key: &Key, scope: &mut Scope<'_>) -> Duration {
+    pub fn time(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Duration {
         self.optional_time(key, scope).unwrap_or_default()
     }
 
-    pub fn optional_time(&mut self, key: &Key, scope: &mut Scope<'_>) -> Option<Duration> {
+    pub fn optional_time(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Option<Duration> {
         match self.value(key, scope) {
-            Some(Value::Time(time)) => Some(time),
+            Some(SettingValue::Time(time)) => Some(time),
             _ => None,
         }
     }
 
     /// One text, with its place. White space around it is kept: it may belong to a frame.
-    pub fn text(&mut self, key: &Key, place: Place, scope: &mut Scope<'_>) -> Option<(At, String)> {
+    pub fn text(
+        &mut self,
+        key: &KeyDescription,
+        place: TextContext,
+        scope: &mut DescriptionScope<'_>,
+    ) -> Option<(At, String)> {
         let (at, node) = self.take(key)?;
         let text = scalar(&at, key, node, scope)?;
         let text = scope.expand(&at, &text, place)?;
@@ -182,118 +191,139 @@ impl Fields {
     }
 
     /// A list of texts; a single one is a list of one. `None` when it is unset or wrong as a whole.
-    pub fn texts(&mut self, key: &Key, place: Place, scope: &mut Scope<'_>) -> Option<(At, Vec<String>)> {
+    pub fn texts(
+        &mut self,
+        key: &KeyDescription,
+        place: TextContext,
+        scope: &mut DescriptionScope<'_>,
+    ) -> Option<(At, Vec<String>)> {
         let (at, node) = self.take(key)?;
         let texts = texts(&at, key, node, place, scope)?;
         Some((at, texts))
     }
 
     /// Key, place and node of each entry of a map.
-    pub fn entries(&mut self, key: &Key, scope: &mut Scope<'_>) -> Vec<(At, Entry)> {
+    pub fn entries(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Vec<(At, MapEntry)> {
         let Some((at, node)) = self.take(key) else { return Vec::new() };
-        let Node::Map(entries) = node else {
-            scope.complain(&at, &not_a(key));
+        let YamlNode::Map(entries) = node else {
+            scope.report(&at, &not_a(key));
             return Vec::new();
         };
-        let mut found: Vec<(At, Entry)> = Vec::new();
+        let mut found: Vec<(At, MapEntry)> = Vec::new();
         for (key, line, node) in entries {
             let line = at.line.map(|_| line);
             if found.iter().any(|(_, known)| known.key == key) {
                 // Not the key: in the wrong place it may be anything.
-                scope.complain(&At { line, ..at.clone() }, "has a key twice");
+                scope.report(&At { line, ..at.clone() }, "has a key twice");
             } else {
-                found.push((At { line, ..at.clone() }, Entry { key, line, node }));
+                found.push((At { line, ..at.clone() }, MapEntry { key, line, node }));
             }
         }
         found
     }
 
     /// Key and text of each entry of a map, with its place.
-    pub fn pairs(&mut self, key: &Key, scope: &mut Scope<'_>) -> Vec<(At, String, String)> {
+    pub fn pairs(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Vec<(At, String, String)> {
         let entries = self.entries(key, scope).into_iter();
-        let pair = |(at, entry): (At, Entry)| {
+        let pair = |(at, entry): (At, MapEntry)| {
             let text = scalar(&at, key, entry.node, scope)?;
-            let text = scope.expand(&at, &text, Place::Plain)?;
+            let text = scope.expand(&at, &text, TextContext::Plain)?;
             Some((at, entry.key, text))
         };
         entries.filter_map(pair).collect()
     }
 
     /// The map below a key.
-    pub fn map(&mut self, key: &Key, scope: &mut Scope<'_>) -> Option<Fields> {
+    pub fn map(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Option<FieldReader> {
         let (at, node) = self.take(key)?;
         map_of(at, node, key, scope)
     }
 
     /// Tells of every key that nobody asked for.
-    pub fn finish(self, scope: &mut Scope<'_>) {
+    pub fn finish(self, scope: &mut DescriptionScope<'_>) {
         let Self { at, entries, asked } = self;
-        for Entry { key, line, .. } in entries {
+        for MapEntry { key, line, .. } in entries {
             let near = suggestion(&key, asked.iter().copied());
-            scope.complain(&At { line, ..at.clone() }, &format!("has an unknown key {}{near}", shown(&key)));
+            scope.report(&At { line, ..at.clone() }, &format!("has an unknown key {}{near}", shown(&key)));
         }
     }
 }
 
 /// A node that must be a map.
-pub(super) fn map_of(at: At, node: Node, key: &Key, scope: &mut Scope<'_>) -> Option<Fields> {
-    let Node::Map(entries) = node else {
-        scope.complain(&at, &not_a(key));
+pub(super) fn map_of(
+    at: At,
+    node: YamlNode,
+    key: &KeyDescription,
+    scope: &mut DescriptionScope<'_>,
+) -> Option<FieldReader> {
+    let YamlNode::Map(entries) = node else {
+        scope.report(&at, &not_a(key));
         return None;
     };
     let in_file = at.line;
-    let entries = entries.into_iter().map(|(key, line, node)| Entry { key, line: in_file.map(|_| line), node });
-    Some(Fields::new(at, entries.collect(), scope))
+    let entries = entries.into_iter().map(|(key, line, node)| MapEntry { key, line: in_file.map(|_| line), node });
+    Some(FieldReader::new(at, entries.collect(), scope))
 }
 
 /// A node that must be one text.
-pub(super) fn scalar(at: &At, key: &Key, node: Node, scope: &mut Scope<'_>) -> Option<String> {
+pub(super) fn scalar(
+    at: &At,
+    key: &KeyDescription,
+    node: YamlNode,
+    scope: &mut DescriptionScope<'_>,
+) -> Option<String> {
     match node {
-        Node::Text(text) => Some(text),
-        Node::List(_) => {
-            scope.complain(at, &format!("cannot be a list; allowed: {}", key.kind));
+        YamlNode::Text(text) => Some(text),
+        YamlNode::List(_) => {
+            scope.report(at, &format!("cannot be a list; allowed: {}", key.kind));
             None
         }
-        Node::Map(_) => {
-            scope.complain(at, &format!("cannot be a map; allowed: {}", key.kind));
+        YamlNode::Map(_) => {
+            scope.report(at, &format!("cannot be a map; allowed: {}", key.kind));
             None
         }
     }
 }
 
 /// A node that is a list of texts, or one.
-pub(super) fn texts(at: &At, key: &Key, node: Node, place: Place, scope: &mut Scope<'_>) -> Option<Vec<String>> {
+pub(super) fn texts(
+    at: &At,
+    key: &KeyDescription,
+    node: YamlNode,
+    place: TextContext,
+    scope: &mut DescriptionScope<'_>,
+) -> Option<Vec<String>> {
     let nodes = match node {
-        Node::List(nodes) => nodes,
-        Node::Text(text) => vec![Node::Text(text)],
-        Node::Map(_) => {
-            scope.complain(at, &not_a(key));
+        YamlNode::List(nodes) => nodes,
+        YamlNode::Text(text) => vec![YamlNode::Text(text)],
+        YamlNode::Map(_) => {
+            scope.report(at, &not_a(key));
             return None;
         }
     };
     let mut found = Vec::with_capacity(nodes.len());
     for node in nodes {
         match node {
-            Node::Text(text) if text.is_empty() => scope.complain(at, "has an entry that is empty"),
-            Node::Text(text) => found.extend(scope.expand(at, &text, place)),
-            _ => scope.complain(at, &not_a(key)),
+            YamlNode::Text(text) if text.is_empty() => scope.report(at, "has an entry that is empty"),
+            YamlNode::Text(text) => found.extend(scope.expand(at, &text, place)),
+            _ => scope.report(at, &not_a(key)),
         }
     }
     Some(found)
 }
 
 /// Nobody meant anything with it: a list without entries, or no text.
-pub(super) fn is_empty(node: &Node) -> bool {
+pub(super) fn is_empty(node: &YamlNode) -> bool {
     match node {
-        Node::Text(text) => text.trim().is_empty(),
-        Node::List(nodes) => nodes.is_empty(),
-        Node::Map(entries) => entries.is_empty(),
+        YamlNode::Text(text) => text.trim().is_empty(),
+        YamlNode::List(nodes) => nodes.is_empty(),
+        YamlNode::Map(entries) => entries.is_empty(),
     }
 }
 
-fn not_a(key: &Key) -> String {
+fn not_a(key: &KeyDescription) -> String {
     match key.kind {
-        Kind::Text(allowed) => format!("must be {allowed}"),
+        SettingKind::Text(allowed) => format!("must be {allowed}"),
         kind => format!("must be {kind}"),
     }
 }

@@ -3,14 +3,14 @@
 
 use super::{
     HubConfig, TopicAccess, TopicPattern,
-    expand::Place,
+    expand::TextContext,
     feed,
-    fields::{At, Entry, Fields, Scope, is_empty, texts},
+    fields::{At, DescriptionScope, FieldReader, MapEntry, is_empty, texts},
     is_role,
-    keys::{self, Key},
+    keys::{self, KeyDescription},
     off,
 };
-use crate::config::yaml::Node;
+use crate::config::yaml::YamlNode;
 
 /// A topic's name is no longer.
 const MAX_PATTERN_BYTES: usize = 128;
@@ -21,8 +21,8 @@ const MIN_SHARE: usize = 10;
 pub(super) fn hub(
     id: String,
     provider: Option<String>,
-    mut fields: Fields,
-    scope: &mut Scope<'_>,
+    mut fields: FieldReader,
+    scope: &mut DescriptionScope<'_>,
 ) -> Option<HubConfig> {
     let at = fields.at.clone();
     // Read already, by whoever chose the description.
@@ -34,11 +34,11 @@ pub(super) fn hub(
         None => super::BUS.to_owned(),
     };
     match (provider.as_str(), is_feed) {
-        (super::CUSTOM, false) => scope.complain(&at, "has no url"),
+        (super::CUSTOM, false) => scope.report(&at, "has no url"),
         (super::BUS, true) => {
-            scope.complain(&fields.place(&keys::URL), "is for hubs with an upstream; provider says bus")
+            scope.report(&fields.place(&keys::URL), "is for hubs with an upstream; provider says bus")
         }
-        (_, false) if provider != super::BUS => scope.complain(&at, "has no url; leave it out for the description's"),
+        (_, false) if provider != super::BUS => scope.report(&at, "has no url; leave it out for the description's"),
         _ => {}
     }
     let publish = publish(&mut fields, is_feed, scope);
@@ -54,7 +54,7 @@ pub(super) fn hub(
         for key in keys::ENDPOINT.keys.iter().chain(keys::FEED.keys) {
             // Of other providers the missing URL is told already.
             if provider == super::BUS && fields.is_set(key) {
-                scope.complain(&fields.place(key), "does nothing without a url");
+                scope.report(&fields.place(key), "does nothing without a url");
             }
             fields.take(key);
         }
@@ -83,7 +83,7 @@ pub fn share(max_topics: usize) -> usize {
 }
 
 /// One subscriber must not have all topics of a hub.
-fn per_client(fields: &mut Fields, max_topics: usize, scope: &mut Scope<'_>) -> usize {
+fn per_client(fields: &mut FieldReader, max_topics: usize, scope: &mut DescriptionScope<'_>) -> usize {
     let most = share(max_topics);
     let place = fields.place(&keys::MAX_TOPICS_PER_CLIENT);
     let Some(written) = fields.optional_number(&keys::MAX_TOPICS_PER_CLIENT, scope) else {
@@ -92,48 +92,48 @@ fn per_client(fields: &mut Fields, max_topics: usize, scope: &mut Scope<'_>) -> 
     if written > most {
         let wrong =
             format!("is more than a tenth of max_topics ({max_topics}): at most {most}; raise max_topics as well");
-        scope.complain(&place, &wrong);
+        scope.report(&place, &wrong);
     }
     written
 }
 
-fn per_address(fields: &mut Fields, max_topics: usize, scope: &mut Scope<'_>) -> Option<usize> {
+fn per_address(fields: &mut FieldReader, max_topics: usize, scope: &mut DescriptionScope<'_>) -> Option<usize> {
     let place = fields.place(&keys::MAX_TOPICS_PER_ADDRESS);
     let written = fields.optional_number(&keys::MAX_TOPICS_PER_ADDRESS, scope)?;
     if written > max_topics {
-        scope.complain(&place, &format!("is more than max_topics ({max_topics})"));
+        scope.report(&place, &format!("is more than max_topics ({max_topics})"));
     }
     Some(written)
 }
 
-fn publish(fields: &mut Fields, is_feed: bool, scope: &mut Scope<'_>) -> Vec<String> {
-    let Some((at, roles)) = fields.texts(&keys::PUBLISH, Place::Plain, scope) else { return Vec::new() };
+fn publish(fields: &mut FieldReader, is_feed: bool, scope: &mut DescriptionScope<'_>) -> Vec<String> {
+    let Some((at, roles)) = fields.texts(&keys::PUBLISH, TextContext::Plain, scope) else { return Vec::new() };
     if is_feed && !roles.is_empty() {
-        scope.complain(&at, "does nothing in a hub with a url: its topics come from there");
+        scope.report(&at, "does nothing in a hub with a url: its topics come from there");
     }
     roles.into_iter().filter(|role| checked_role(&at, role, scope)).collect()
 }
 
 /// Complains of what is no role.
-pub(super) fn checked_role(at: &At, role: &str, scope: &mut Scope<'_>) -> bool {
+pub(super) fn checked_role(at: &At, role: &str, scope: &mut DescriptionScope<'_>) -> bool {
     let is_one = is_role(role);
     if !is_one {
-        scope.complain(at, "has a role that is none; allowed: 1 to 32 letters, digits, _ and -");
+        scope.report(at, "has a role that is none; allowed: 1 to 32 letters, digits, _ and -");
     }
     is_one
 }
 
-fn subscribe(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<TopicPattern>)> {
-    const KEY: &Key = &keys::TOPICS;
+fn subscribe(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<(String, Vec<TopicPattern>)> {
+    const KEY: &KeyDescription = &keys::TOPICS;
     let everyone = |patterns| vec![("*".to_owned(), patterns)];
     let Some((at, node)) = fields.take(KEY) else { return everyone(vec![TopicPattern(KEY.default.to_owned())]) };
     let entries = match node {
-        Node::Map(entries) => entries,
+        YamlNode::Map(entries) => entries,
         node => return everyone(patterns(&at, node, false, scope)),
     };
     let mut access: Vec<(String, Vec<TopicPattern>)> = Vec::with_capacity(entries.len());
     if entries.is_empty() {
-        scope.complain(&at, "is empty; leave it out for the default");
+        scope.report(&at, "is empty; leave it out for the default");
     }
     for (role, line, node) in entries {
         let at = At { line: at.line.map(|_| line), ..at.clone() };
@@ -141,7 +141,7 @@ fn subscribe(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<Top
             continue;
         }
         if access.iter().any(|(known, _)| *known == role) {
-            scope.complain(&at, "has a role twice");
+            scope.report(&at, "has a role twice");
             continue;
         }
         // A role may be told to have nothing, where `*` has something.
@@ -150,27 +150,27 @@ fn subscribe(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<Top
     access
 }
 
-fn patterns(at: &At, node: Node, may_be_empty: bool, scope: &mut Scope<'_>) -> Vec<TopicPattern> {
+fn patterns(at: &At, node: YamlNode, may_be_empty: bool, scope: &mut DescriptionScope<'_>) -> Vec<TopicPattern> {
     if is_empty(&node) {
         if !may_be_empty {
-            scope.complain(at, "is empty; leave it out for the default");
+            scope.report(at, "is empty; leave it out for the default");
         }
         return Vec::new();
     }
-    let written = texts(at, &keys::TOPICS, node, Place::Plain, scope).unwrap_or_default();
+    let written = texts(at, &keys::TOPICS, node, TextContext::Plain, scope).unwrap_or_default();
     let mut patterns = Vec::with_capacity(written.len());
     for pattern in written {
         if pattern.len() <= MAX_PATTERN_BYTES && !pattern.contains(char::is_control) {
             patterns.push(TopicPattern(pattern));
         } else {
-            scope.complain(at, "has a pattern that is longer than 128 bytes or has control characters");
+            scope.report(at, "has a pattern that is longer than 128 bytes or has control characters");
         }
     }
     patterns
 }
 
 /// A description's entries, and those of config.yaml in place of the same keys.
-pub(super) fn merged(shipped: Vec<Entry>, written: Vec<Entry>) -> Vec<Entry> {
+pub(super) fn merged(shipped: Vec<MapEntry>, written: Vec<MapEntry>) -> Vec<MapEntry> {
     let mut entries = shipped;
     entries.retain(|entry| !written.iter().any(|own| own.key == entry.key));
     entries.extend(written);

@@ -3,40 +3,44 @@
 
 use super::{
     Expected, Matcher, Pointer, Template,
-    expand::Place,
-    fields::{At, Entry, Fields, Scope, is_empty, scalar, texts},
-    keys::Key,
+    expand::TextContext,
+    fields::{At, DescriptionScope, FieldReader, MapEntry, is_empty, scalar, texts},
+    keys::KeyDescription,
 };
-use crate::config::yaml::Node;
+use crate::config::yaml::YamlNode;
 
 /// One matcher or a list of them; empty when unset.
-pub(super) fn matchers(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> Vec<Matcher> {
+pub(super) fn matchers(
+    fields: &mut FieldReader,
+    key: &KeyDescription,
+    scope: &mut DescriptionScope<'_>,
+) -> Vec<Matcher> {
     let Some((at, node)) = fields.take(key) else { return Vec::new() };
     let nodes = match node {
-        Node::List(nodes) if nodes.is_empty() => {
-            scope.complain(&at, "is an empty list; leave it out");
+        YamlNode::List(nodes) if nodes.is_empty() => {
+            scope.report(&at, "is an empty list; leave it out");
             return Vec::new();
         }
-        Node::List(nodes) => nodes,
+        YamlNode::List(nodes) => nodes,
         node => vec![node],
     };
     nodes.into_iter().filter_map(|node| matcher(&at, key, node, scope)).collect()
 }
 
-fn matcher(at: &At, key: &Key, node: Node, scope: &mut Scope<'_>) -> Option<Matcher> {
-    let Node::Map(entries) = node else {
-        scope.complain(at, "must be a matcher, which is a map from pointers to texts, or a list of them");
+fn matcher(at: &At, key: &KeyDescription, node: YamlNode, scope: &mut DescriptionScope<'_>) -> Option<Matcher> {
+    let YamlNode::Map(entries) = node else {
+        scope.report(at, "must be a matcher, which is a map from pointers to texts, or a list of them");
         return None;
     };
     if entries.is_empty() {
-        scope.complain(at, "has a matcher that matches everything");
+        scope.report(at, "has a matcher that matches everything");
         return None;
     }
     let mut wanted = Vec::with_capacity(entries.len());
     for (written, line, node) in entries {
         let at = At { line: at.line.map(|_| line), ..at.clone() };
         let pointer = pointer(&at, &written, true, scope);
-        let text = scalar(&at, key, node, scope).and_then(|text| scope.expand(&at, &text, Place::Plain));
+        let text = scalar(&at, key, node, scope).and_then(|text| scope.expand(&at, &text, TextContext::Plain));
         let (Some(pointer), Some(text)) = (pointer, text) else { continue };
         let expected = match text.as_str() {
             "*" => Expected::Present,
@@ -50,7 +54,7 @@ fn matcher(at: &At, key: &Key, node: Node, scope: &mut Scope<'_>) -> Option<Matc
 }
 
 /// RFC 6901; `framed`: with `^` before it, of the whole frame.
-pub(super) fn pointer(at: &At, written: &str, framed: bool, scope: &mut Scope<'_>) -> Option<Pointer> {
+pub(super) fn pointer(at: &At, written: &str, framed: bool, scope: &mut DescriptionScope<'_>) -> Option<Pointer> {
     let in_frame = framed && written.starts_with('^');
     let path = if in_frame { &written[1..] } else { written };
     let escapes = path.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
@@ -58,24 +62,33 @@ pub(super) fn pointer(at: &At, written: &str, framed: bool, scope: &mut Scope<'_
         return Some(Pointer { in_frame, path: path.to_owned() });
     }
     let example = if framed { "/a/b or ^/a/b" } else { "/a/b" };
-    scope.complain(at, &format!("has a pointer that is none; allowed: {example}, with ~0 for `~` and ~1 for `/`"));
+    scope.report(at, &format!("has a pointer that is none; allowed: {example}, with ~0 for `~` and ~1 for `/`"));
     None
 }
 
 /// A list of pointers, or one.
-pub(super) fn pointers(at: &At, key: &Key, node: Node, scope: &mut Scope<'_>) -> Vec<Pointer> {
+pub(super) fn pointers(
+    at: &At,
+    key: &KeyDescription,
+    node: YamlNode,
+    scope: &mut DescriptionScope<'_>,
+) -> Vec<Pointer> {
     if is_empty(&node) {
-        scope.complain(at, "names no pointer");
+        scope.report(at, "names no pointer");
         return Vec::new();
     }
-    let written = texts(at, key, node, Place::Plain, scope).unwrap_or_default();
+    let written = texts(at, key, node, TextContext::Plain, scope).unwrap_or_default();
     written.iter().filter_map(|written| pointer(at, written, true, scope)).collect()
 }
 
 /// Of a map from texts to lists of pointers.
-pub(super) fn overrides(fields: &mut Fields, key: &Key, scope: &mut Scope<'_>) -> Vec<(String, Vec<Pointer>)> {
+pub(super) fn overrides(
+    fields: &mut FieldReader,
+    key: &KeyDescription,
+    scope: &mut DescriptionScope<'_>,
+) -> Vec<(String, Vec<Pointer>)> {
     let entries = fields.entries(key, scope).into_iter();
-    entries.map(|(at, Entry { key: text, node, .. })| (text, pointers(&at, key, node, scope))).collect()
+    entries.map(|(at, MapEntry { key: text, node, .. })| (text, pointers(&at, key, node, scope))).collect()
 }
 
 const ONE: &[&str] = &["topic", "name"];
@@ -83,8 +96,13 @@ const ALL: &[&str] = &["topics", "topic_list", "names", "name_list"];
 const OTHER: &[&str] = &["channel", "id"];
 
 /// A frame with places for topics.
-pub(super) fn template(fields: &mut Fields, key: &Key, separator: &str, scope: &mut Scope<'_>) -> Option<Template> {
-    let (at, text) = fields.text(key, Place::Template, scope)?;
+pub(super) fn template(
+    fields: &mut FieldReader,
+    key: &KeyDescription,
+    separator: &str,
+    scope: &mut DescriptionScope<'_>,
+) -> Option<Template> {
+    let (at, text) = fields.text(key, TextContext::Template, scope)?;
     let mut places = Vec::new();
     for place in places_of(&text) {
         if ONE.iter().chain(ALL).chain(OTHER).any(|known| *known == place) {
@@ -92,19 +110,19 @@ pub(super) fn template(fields: &mut Fields, key: &Key, separator: &str, scope: &
         } else {
             let known = ONE.iter().chain(ALL).chain(OTHER).copied();
             let near = super::fields::suggestion(place, known);
-            scope.complain(&at, &format!("has an unknown place in braces{near}"));
+            scope.report(&at, &format!("has an unknown place in braces{near}"));
         }
     }
     let named = |names: &[&str]| places.iter().any(|place| names.contains(place));
     let kinds = ONE.iter().chain(ALL).filter(|name| named(&[name])).count();
     if kinds == 0 {
-        scope.complain(&at, "has no place for topics, such as {topic}, {topics} or {topic_list}");
+        scope.report(&at, "has no place for topics, such as {topic}, {topics} or {topic_list}");
     } else if kinds > 1 {
-        scope.complain(&at, "has places for topics of two kinds; one of them says how topics are told");
+        scope.report(&at, "has places for topics of two kinds; one of them says how topics are told");
     } else if named(&["channel"]) != named(&["name", "names", "name_list"]) {
-        scope.complain(&at, "needs {channel} together with {name}, {names} or {name_list}");
+        scope.report(&at, "needs {channel} together with {name}, {names} or {name_list}");
     } else if named(&["channel"]) && separator.is_empty() {
-        scope.complain(&at, "has {channel}, which needs a topic.separator");
+        scope.report(&at, "has {channel}, which needs a topic.separator");
     }
     Some(Template(text))
 }

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use super::{
     Budget, EndpointConfig, ProxyConfig, credential, endpoint,
-    expand::Place,
-    fields::{At, Entry, Fields, Scope, is_empty, texts},
+    expand::TextContext,
+    fields::{At, DescriptionScope, FieldReader, MapEntry, is_empty, texts},
     hub::checked_role,
     keys, off,
 };
 use crate::config::Secret;
 
 /// `None` when there is a problem.
-pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Option<ProxyConfig> {
+pub(super) fn proxy(id: String, mut fields: FieldReader, scope: &mut DescriptionScope<'_>) -> Option<ProxyConfig> {
     // Read already, by whoever chose the description.
     fields.take(&keys::PROXY_PROVIDER);
     if !fields.is_set(&keys::URL) {
-        scope.complain(&fields.at.clone(), "has no url");
+        scope.report(&fields.at.clone(), "has no url");
     }
     let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
     scope.has_credential = false;
@@ -26,7 +26,7 @@ pub(super) fn proxy(id: String, mut fields: Fields, scope: &mut Scope<'_>) -> Op
     let has_variable = scope.has_credential;
     let query_instead = query_instead(&mut fields, scope);
     let roles = roles(&mut fields, scope);
-    let allowed_types = fields.texts(&keys::ALLOWED_TYPES, Place::Plain, scope).map(|(_, types)| types);
+    let allowed_types = fields.texts(&keys::ALLOWED_TYPES, TextContext::Plain, scope).map(|(_, types)| types);
     // Many an upstream reads the same JSON out of a binary frame, where nobody looks at its type.
     let may_default = allowed_types.is_none() || fields.is_set(&keys::BINARY);
     let binary = fields.flag(&keys::BINARY, scope) && may_default;
@@ -74,13 +74,13 @@ fn nowhere() -> EndpointConfig {
     }
 }
 
-fn query(fields: &mut Fields, scope: &mut Scope<'_>) -> (Vec<String>, Vec<(String, String)>) {
-    let query = match fields.texts(&keys::QUERY, Place::Plain, scope) {
+fn query(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> (Vec<String>, Vec<(String, String)>) {
+    let query = match fields.texts(&keys::QUERY, TextContext::Plain, scope) {
         Some((at, names)) => {
             // These are ours: how a client proves who it is and comes back.
             for own in ["token", "session", "seq"] {
                 if names.iter().any(|name| name == own) {
-                    scope.complain(&at, &format!("has {own}, which this server takes for itself"));
+                    scope.report(&at, &format!("has {own}, which this server takes for itself"));
                 }
             }
             names
@@ -93,33 +93,33 @@ fn query(fields: &mut Fields, scope: &mut Scope<'_>) -> (Vec<String>, Vec<(Strin
         if query.contains(&name) || !scope.missing.is_empty() {
             defaults.push((name, value));
         } else {
-            scope.complain(&at, "has a name that query does not have");
+            scope.report(&at, "has a name that query does not have");
         }
     }
     (query, defaults)
 }
 
 /// The names need not be in `query`: a description that changes that keeps the rest of the shipped one.
-fn query_instead(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<(String, Vec<String>)> {
+fn query_instead(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<(String, Vec<String>)> {
     let entries = fields.entries(&keys::QUERY_INSTEAD, scope).into_iter();
-    let rule = |(at, entry): (At, Entry)| {
-        Some((entry.key, texts(&at, &keys::QUERY_INSTEAD, entry.node, Place::Plain, scope)?))
+    let rule = |(at, entry): (At, MapEntry)| {
+        Some((entry.key, texts(&at, &keys::QUERY_INSTEAD, entry.node, TextContext::Plain, scope)?))
     };
     entries.filter_map(rule).collect()
 }
 
-fn roles(fields: &mut Fields, scope: &mut Scope<'_>) -> Vec<String> {
+fn roles(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<String> {
     let Some((at, node)) = fields.take(&keys::ROLES) else { return vec![keys::ROLES.default.to_owned()] };
     if is_empty(&node) {
-        scope.complain(&at, "is empty; leave it out for the default");
+        scope.report(&at, "is empty; leave it out for the default");
     }
-    let roles = texts(&at, &keys::ROLES, node, Place::Plain, scope).unwrap_or_default();
+    let roles = texts(&at, &keys::ROLES, node, TextContext::Plain, scope).unwrap_or_default();
     roles.into_iter().filter(|role| checked_role(&at, role, scope)).collect()
 }
 
-fn budget(fields: &mut Fields, scope: &mut Scope<'_>) -> Budget {
+fn budget(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Budget {
     let at = fields.at.below(keys::BUDGET_MAP.name, None);
-    let mut map = fields.map(&keys::BUDGET_MAP, scope).unwrap_or_else(|| Fields::new(at, Vec::new(), scope));
+    let mut map = fields.map(&keys::BUDGET_MAP, scope).unwrap_or_else(|| FieldReader::new(at, Vec::new(), scope));
     let bound = |number: u64| Some(number).filter(|number| *number > 0);
     let budget = Budget {
         session: Some(map.time(&keys::SESSION_S, scope)).filter(|time| !time.is_zero()),

@@ -3,26 +3,26 @@
 
 use super::{
     HubConfig, ProxyConfig, UpstreamConfig,
-    expand::Place,
-    fields::{At, Entry, Fields, Scope, suggestion},
+    expand::TextContext,
+    fields::{At, DescriptionScope, FieldReader, MapEntry, suggestion},
     hub::{hub, merged},
     keys,
     proxy::proxy,
     shipped::{self, Shipped},
 };
 use crate::config::{
-    file::Described,
+    file::DescriptionMap,
     prefix,
     problem::shown,
-    reader::Reader,
+    reader::SettingReader,
     table,
-    yaml::{self, Node},
+    yaml::{self, YamlNode},
 };
 
 /// In place of a description: there is no such hub or proxy, although `HUBS` or this program says so.
 const NONE: &str = "none";
 
-pub(in crate::config) fn upstream(reader: &mut Reader<'_>) -> UpstreamConfig {
+pub(in crate::config) fn upstream(reader: &mut SettingReader<'_>) -> UpstreamConfig {
     UpstreamConfig {
         max_connections: reader.number(&table::MAX_UPSTREAM_CONNECTIONS),
         ca_file: reader.text(&table::UPSTREAM_CA_FILE).map(Into::into),
@@ -30,10 +30,14 @@ pub(in crate::config) fn upstream(reader: &mut Reader<'_>) -> UpstreamConfig {
 }
 
 /// In the order of their names.
-pub(in crate::config) fn hubs(reader: &mut Reader<'_>, file: Option<Described>) -> Vec<HubConfig> {
+pub(in crate::config) fn hubs(reader: &mut SettingReader<'_>, file: Option<DescriptionMap>) -> Vec<HubConfig> {
     let mut named = of_setting(reader);
-    let mut scope =
-        Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new(), has_credential: false };
+    let mut scope = DescriptionScope {
+        source: reader.source(),
+        problems: reader.problems(),
+        missing: Vec::new(),
+        has_credential: false,
+    };
     overlay(&mut named, "hubs", file, &keys::PROVIDER, &mut scope);
     let described = named.into_iter().filter_map(|named| {
         let (id, provider, fields) = named.described("hubs", shipped::HUBS, &mut scope)?;
@@ -44,11 +48,15 @@ pub(in crate::config) fn hubs(reader: &mut Reader<'_>, file: Option<Described>) 
 }
 
 /// In the order of their names.
-pub(in crate::config) fn proxies(reader: &mut Reader<'_>, file: Option<Described>) -> Vec<ProxyConfig> {
+pub(in crate::config) fn proxies(reader: &mut SettingReader<'_>, file: Option<DescriptionMap>) -> Vec<ProxyConfig> {
     let shipped = shipped::PROXIES.iter().map(|shipped| Named::of_program("proxies", shipped.name, shipped.name));
     let mut named: Vec<Named> = shipped.collect();
-    let mut scope =
-        Scope { source: reader.source(), problems: reader.problems(), missing: Vec::new(), has_credential: false };
+    let mut scope = DescriptionScope {
+        source: reader.source(),
+        problems: reader.problems(),
+        missing: Vec::new(),
+        has_credential: false,
+    };
     overlay(&mut named, "proxies", file, &keys::PROXY_PROVIDER, &mut scope);
     let described = named.into_iter().filter_map(|named| {
         let (id, _, fields) = named.described("proxies", shipped::PROXIES, &mut scope)?;
@@ -70,7 +78,7 @@ struct Named {
     /// `None`: custom, or a bus.
     provider: Option<String>,
     /// What config.yaml says of it.
-    entries: Vec<Entry>,
+    entries: Vec<MapEntry>,
 }
 
 impl Named {
@@ -84,8 +92,8 @@ impl Named {
         self,
         kind: &str,
         shipped: &[Shipped],
-        scope: &mut Scope<'_>,
-    ) -> Option<(String, Option<String>, Fields)> {
+        scope: &mut DescriptionScope<'_>,
+    ) -> Option<(String, Option<String>, FieldReader)> {
         let Self { id, at, provider, entries } = self;
         let description = match provider.as_deref() {
             None | Some(super::CUSTOM) => Vec::new(),
@@ -94,18 +102,18 @@ impl Named {
                 None => {
                     let names = shipped.iter().map(|shipped| shipped.name).chain([super::CUSTOM]);
                     let near = suggestion(name, names);
-                    scope.complain(&at, &format!("has a provider that {kind} do not have{near}"));
+                    scope.report(&at, &format!("has a provider that {kind} do not have{near}"));
                     return None;
                 }
             },
         };
-        let fields = Fields::new(at, merged(description, entries), scope);
+        let fields = FieldReader::new(at, merged(description, entries), scope);
         Some((id, provider, fields))
     }
 }
 
 /// `name=provider`, or a provider alone, which is then the hub's name as well.
-fn of_setting(reader: &mut Reader<'_>) -> Vec<Named> {
+fn of_setting(reader: &mut SettingReader<'_>) -> Vec<Named> {
     if reader.text(&table::HUBS).is_some_and(|text| text.eq_ignore_ascii_case(NONE)) {
         return Vec::new();
     }
@@ -129,14 +137,20 @@ fn of_setting(reader: &mut Reader<'_>) -> Vec<Named> {
 }
 
 /// Lays what config.yaml says over what is there already.
-fn overlay(named: &mut Vec<Named>, kind: &str, file: Option<Described>, provider: &keys::Key, scope: &mut Scope<'_>) {
-    let Some(Described { line, node }) = file else { return };
+fn overlay(
+    named: &mut Vec<Named>,
+    kind: &str,
+    file: Option<DescriptionMap>,
+    provider: &keys::KeyDescription,
+    scope: &mut DescriptionScope<'_>,
+) {
+    let Some(DescriptionMap { line, node }) = file else { return };
     let at = At { path: kind.to_owned(), line: Some(line) };
     let entries = match node {
-        Node::Map(entries) => entries,
-        Node::Text(text) if text.is_empty() => return,
+        YamlNode::Map(entries) => entries,
+        YamlNode::Text(text) if text.is_empty() => return,
         _ => {
-            scope.complain(&at, "must be a map from names to descriptions");
+            scope.report(&at, "must be a map from names to descriptions");
             return;
         }
     };
@@ -144,31 +158,31 @@ fn overlay(named: &mut Vec<Named>, kind: &str, file: Option<Described>, provider
     for (id, line, node) in entries {
         let at = At { line: Some(line), ..at.clone() };
         if let Err(wrong) = prefix::id(&id) {
-            scope.complain(&at, &format!("has a name that {wrong}: {}", shown(&id)));
+            scope.report(&at, &format!("has a name that {wrong}: {}", shown(&id)));
             continue;
         }
         if seen.contains(&id) {
-            scope.complain(&at, &format!("has {id} twice"));
+            scope.report(&at, &format!("has {id} twice"));
             continue;
         }
         seen.push(id.clone());
         let at = at.below(&id, Some(line));
         let entries = match node {
-            Node::Map(entries) => entries,
-            Node::Text(text) if text.is_empty() => Vec::new(),
-            Node::Text(text) if text == NONE => {
+            YamlNode::Map(entries) => entries,
+            YamlNode::Text(text) if text.is_empty() => Vec::new(),
+            YamlNode::Text(text) if text == NONE => {
                 named.retain(|known| known.id != id);
                 continue;
             }
             // `lobby: bus` for `lobby: { provider: bus }`.
-            Node::Text(text) => vec![(provider.name.to_owned(), line, Node::Text(text))],
-            Node::List(_) => {
-                scope.complain(&at, "must be a map, or the name of a description");
+            YamlNode::Text(text) => vec![(provider.name.to_owned(), line, YamlNode::Text(text))],
+            YamlNode::List(_) => {
+                scope.report(&at, "must be a map, or the name of a description");
                 continue;
             }
         };
-        let entries: Vec<Entry> =
-            entries.into_iter().map(|(key, line, node)| Entry { key, line: Some(line), node }).collect();
+        let entries: Vec<MapEntry> =
+            entries.into_iter().map(|(key, line, node)| MapEntry { key, line: Some(line), node }).collect();
         let known = named.iter().position(|known| known.id == id).map(|place| named.swap_remove(place));
         let provider = match provider_of(&at, &entries, provider, scope) {
             Ok(written) => written.or_else(|| known.and_then(|known| known.provider)),
@@ -181,27 +195,32 @@ fn overlay(named: &mut Vec<Named>, kind: &str, file: Option<Described>, provider
 /// The problem is told.
 struct Told;
 
-fn provider_of(at: &At, entries: &[Entry], key: &keys::Key, scope: &mut Scope<'_>) -> Result<Option<String>, Told> {
+fn provider_of(
+    at: &At,
+    entries: &[MapEntry],
+    key: &keys::KeyDescription,
+    scope: &mut DescriptionScope<'_>,
+) -> Result<Option<String>, Told> {
     let Some(entry) = entries.iter().find(|entry| entry.key == key.name) else { return Ok(None) };
     let at = at.below(key.name, entry.line);
-    let Node::Text(text) = &entry.node else {
-        scope.complain(&at, &format!("must be {}", key.kind));
+    let YamlNode::Text(text) = &entry.node else {
+        scope.report(&at, &format!("must be {}", key.kind));
         return Err(Told);
     };
     scope.missing.clear();
-    let text = scope.expand(&at, text, Place::Plain);
+    let text = scope.expand(&at, text, TextContext::Plain);
     if !scope.missing.is_empty() {
-        scope.complain(&at, "needs a variable that is unset; give it a default");
+        scope.report(&at, "needs a variable that is unset; give it a default");
     }
     let text = text.ok_or(Told)?;
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 /// What a description of this program says, as entries without a line.
-pub(super) fn parsed(text: &str) -> Result<Vec<Entry>, String> {
+pub(super) fn parsed(text: &str) -> Result<Vec<MapEntry>, String> {
     match yaml::read(text)? {
-        Some(Node::Map(entries)) => {
-            Ok(entries.into_iter().map(|(key, _, node)| Entry { key, line: None, node }).collect())
+        Some(YamlNode::Map(entries)) => {
+            Ok(entries.into_iter().map(|(key, _, node)| MapEntry { key, line: None, node }).collect())
         }
         None => Ok(Vec::new()),
         Some(_) => Err("is no map".to_owned()),

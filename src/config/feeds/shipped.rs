@@ -2,7 +2,7 @@
 //! Called by `read`, and by `docs`, which lists the variables.
 
 use super::{
-    fields::{Entry, Scope},
+    fields::{DescriptionScope, MapEntry},
     read::parsed,
 };
 
@@ -55,7 +55,7 @@ variables! {
     OPENAI_REALTIME_URL = "wss://api.openai.com/v1/realtime", "Where OpenAI's Realtime API is";
 }
 
-pub(super) fn entries(shipped: &Shipped, scope: &mut Scope<'_>) -> Vec<Entry> {
+pub(super) fn entries(shipped: &Shipped, scope: &mut DescriptionScope<'_>) -> Vec<MapEntry> {
     parsed(shipped.yaml).unwrap_or_else(|wrong| {
         // A test reads every one of them.
         scope.problems.add_once(shipped.name, &wrong);

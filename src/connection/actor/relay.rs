@@ -6,13 +6,13 @@ use std::time::Duration;
 use actix::AsyncContext as _;
 use actix_web_actors::ws::Message;
 
-use super::{Connection, Context, Credentials, Local, Place, Target, Terms};
+use super::{Connection, Context, Credentials, Joined, Local, Target, Terms};
 use crate::{
     clock::Now,
     gate::{Guest, address::limit_key, token::MAX_TOKEN_BYTES},
     observe::log::{SecurityFields, security},
     protocol::{Cause, error_code},
-    proxy::{Entered, Refused, Taken, Visit},
+    proxy::{Entered, EntryRefusal, Intake, VisitRequest},
     ws::{DecodeError, Errors, Pause},
 };
 
@@ -45,7 +45,7 @@ impl Connection {
     /// A bound is named as the one who can change it knows it.
     pub(super) fn words_of(&self, error: DecodeError) -> String {
         match (error, &self.place) {
-            (DecodeError::TooBig, Some(Place::Proxy(_))) => {
+            (DecodeError::TooBig, Some(Joined::Proxy(_))) => {
                 let max = self.traffic.max_message_bytes.get();
                 format!("a message over max_client_message_bytes, which is {max} at this proxy")
             }
@@ -61,7 +61,7 @@ impl Connection {
             self.outbox.refuse(Cause::NoSuchProxy, "there is no such proxy");
             return;
         };
-        let visit = Visit {
+        let visit = VisitRequest {
             connection: self.number,
             outbox: &self.outbox,
             name: guest.name.as_deref(),
@@ -75,7 +75,7 @@ impl Connection {
         match branch.enter(&visit) {
             Ok(Entered { handle, verdict }) => {
                 self.traffic.max_message_bytes.set(branch.max_message_bytes());
-                self.place = Some(Place::Proxy(Box::new(handle)));
+                self.place = Some(Joined::Proxy(Box::new(handle)));
                 self.machine.has_replaced();
                 self.established = true;
                 let fields = SecurityFields {
@@ -87,22 +87,22 @@ impl Connection {
                 security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
                 self.object();
             }
-            Err(Refused::Off(why)) => {
+            Err(EntryRefusal::Off(why)) => {
                 self.outbox.refuse(Cause::NoSuchProxy, &why);
             }
-            Err(Refused::NothingReplaced) => self.end(self.machine.refuse_over_limit()),
-            Err(Refused::Role) => {
+            Err(EntryRefusal::NothingReplaced) => self.end(self.machine.refuse_over_limit()),
+            Err(EntryRefusal::Role) => {
                 let message = format!("the role {:?} may not use this proxy", guest.role);
                 self.outbox.refuse_with(Cause::AuthFailed, error_code::FORBIDDEN, &message);
             }
-            Err(Refused::Budget(exceeded)) => {
+            Err(EntryRefusal::Budget(exceeded)) => {
                 self.outbox.refuse(Cause::BudgetExceeded, &exceeded.to_string());
             }
         }
     }
 
     pub(super) fn relay(&mut self, message: Message, context: &mut Context<Self>) {
-        let Some(Place::Proxy(relay)) = &self.place else { return };
+        let Some(Joined::Proxy(relay)) = &self.place else { return };
         if let Message::Close(reason) = message {
             relay.hang_up(self.number, reason.as_ref());
             let code = reason.map_or(1005, |reason| reason.code.into());
@@ -110,12 +110,12 @@ impl Connection {
             return;
         }
         match relay.take(self.number, message) {
-            Taken::Yes => {}
-            Taken::Refused(error) => {
-                let step = self.machine.complain(&error, Now::read());
+            Intake::Yes => {}
+            Intake::Refused(error) => {
+                let step = self.machine.bad_frame(&error, Now::read());
                 self.carry_out(step, context);
             }
-            Taken::Exceeded(exceeded) => {
+            Intake::Exceeded(exceeded) => {
                 self.outbox.refuse(Cause::BudgetExceeded, &exceeded.to_string());
             }
         }
@@ -125,7 +125,7 @@ impl Connection {
     /// own (S5).
     pub(super) fn acknowledge(&self, message: &Message) -> bool {
         match (message, &self.place) {
-            (Message::Pong(payload), Some(Place::Proxy(relay))) => relay.acknowledge(self.number, payload),
+            (Message::Pong(payload), Some(Joined::Proxy(relay))) => relay.acknowledge(self.number, payload),
             _ => false,
         }
     }
@@ -137,9 +137,9 @@ impl Connection {
     }
 
     /// While the upstream takes nothing, or its rate is used up, the client is not read; that must not count against it.
-    pub(super) fn excuse(&mut self, now: Now) {
+    pub(super) fn exempt(&mut self, now: Now) {
         if self.machine.target().is_raw() && self.outbox.take_pause(now.instant).is_some() {
-            self.machine.excuse();
+            self.machine.exempt();
         }
     }
 }

@@ -6,14 +6,14 @@ use std::time::Instant;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use send_wrapper::SendWrapper;
 
-use super::{Connection, Place, Target};
+use super::{Connection, Joined, Target};
 use crate::{
     gate::address::limit_key,
     observe::log::{SecurityFields, security},
     protocol::{Cause, PlayerId, Role, server::Verdict},
     registry::{NoRoom, Opener},
     room::{
-        BANNED, Entry, RoomHandle,
+        BANNED, Membership, RoomHandle,
         messages::{Join, JoinError},
     },
 };
@@ -86,10 +86,10 @@ impl Connection {
         match joined {
             Ok((room, verdict)) => {
                 let entry = match role {
-                    Role::Player => Entry::Player(player),
-                    Role::Spectator => Entry::Spectator,
+                    Role::Player => Membership::Player(player),
+                    Role::Spectator => Membership::Spectator,
                 };
-                self.place = Some(Place::Room(room, entry));
+                self.place = Some(Joined::Room(room, entry));
                 self.machine.has_replaced();
                 self.established = true;
                 let fields =

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{AUTH_HINT, Machine, Phase, Step};
+use super::{AUTH_HINT, ConnectionPhase, Machine, Step};
 use crate::{
     clock::{self, Now},
     protocol::{Cause, ServerFrame, error_code},
@@ -13,7 +13,7 @@ use crate::{
 impl Machine {
     /// Something may be due. Call until it returns `Step::Nothing`.
     pub fn tick(&mut self, now: Now) -> Step {
-        if let Phase::Waiting(waiting) = &self.phase
+        if let ConnectionPhase::Waiting(waiting) = &self.phase
             && waiting.deadline <= now.instant
         {
             if self.must_replace() {
@@ -22,7 +22,7 @@ impl Machine {
             let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
             return self.close(Cause::AuthTimeout, "auth_timeout", message);
         }
-        if let Phase::Waiting(waiting) = &mut self.phase
+        if let ConnectionPhase::Waiting(waiting) = &mut self.phase
             && waiting.hint_at.take_if(|at| *at <= now.instant).is_some()
         {
             return self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None);
@@ -60,7 +60,7 @@ impl Machine {
     /// When [`Machine::tick`] is needed next.
     pub fn next_deadline(&self, now: Now) -> Instant {
         let mut due = self.heartbeat.next_deadline(self.rhythm());
-        if let Phase::Waiting(waiting) = &self.phase {
+        if let ConnectionPhase::Waiting(waiting) = &self.phase {
             due = due.min(waiting.hint_at.unwrap_or(waiting.deadline)).min(waiting.deadline);
         }
         if let Some(expiry) = &self.expiry {

@@ -1,7 +1,9 @@
 //! Owns how a connection gets in: its token is judged, at once or when the issuer's keys have come, or replaced by another.
 //! Called by `machine` with what came with the handshake and with `auth` frames, and by the actor when keys have come.
 
-use super::{Credentials, EXPIRY_WARNING_MS, Expiry, Judged, Machine, Phase, Step, Waiting, claim};
+use super::{
+    ConnectionPhase, Credentials, EXPIRY_WARNING_MS, Judged, Machine, Step, TokenExpiry, Unauthenticated, claim,
+};
 use crate::{
     clock::Now,
     connection::pass::{BadToken, Pass, Standing, Target, Unverified},
@@ -36,14 +38,14 @@ impl Machine {
             };
         }
         let enters = match &mut self.phase {
-            Phase::Waiting(waiting) => {
+            ConnectionPhase::Waiting(waiting) => {
                 // With a token only its own name counts; a bad one in the frame is still a mistake to be told of.
                 self.objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
                 // A relay is where the secret in the query led this connection; one in the frame comes too late for that.
                 let session = session.filter(|_| !self.target.is_raw()).or_else(|| waiting.credentials.session.take());
                 Some((session, seq.or(waiting.credentials.seen)))
             }
-            Phase::Joined(_) => None,
+            ConnectionPhase::Joined(_) => None,
         };
         self.present(token.unwrap_or_default(), enters, now)
     }
@@ -94,8 +96,9 @@ impl Machine {
             Err(Unverified::Pending { round }) => {
                 let until = judged.until;
                 if judged.enters.is_some() {
-                    let waiting = Waiting { deadline: until, hint_at: None, credentials: Credentials::default() };
-                    self.phase = Phase::Waiting(Box::new(waiting));
+                    let waiting =
+                        Unauthenticated { deadline: until, hint_at: None, credentials: Credentials::default() };
+                    self.phase = ConnectionPhase::Waiting(Box::new(waiting));
                 }
                 self.judged = Some(judged);
                 Step::AwaitKeys { round, until }
@@ -106,7 +109,7 @@ impl Machine {
     /// A13: another token for the same standing.
     fn renew(&mut self, pass: &Pass, now: Now) -> Step {
         match &self.phase {
-            Phase::Joined(standing) if pass.standing == *standing => {
+            ConnectionPhase::Joined(standing) if pass.standing == *standing => {
                 self.expire(pass, now);
                 pass.name.clone().map_or(Step::Nothing, |name| Step::Act(Action::Rename(name)))
             }
@@ -121,7 +124,7 @@ impl Machine {
         seen: Option<u64>,
         authenticated: bool,
     ) -> Step {
-        self.phase = Phase::Joined(standing.clone());
+        self.phase = ConnectionPhase::Joined(standing.clone());
         match standing {
             Standing::Seated(role) => Step::Join { role, session, seen, authenticated },
             Standing::Guest(guest) if self.target.is_raw() => Step::Open { guest, session, seen },
@@ -134,7 +137,7 @@ impl Machine {
         self.expiry = pass.expiry.map(|expiry| {
             let at = expiry.at.saturating_mul(1000);
             let announce_at = if expiry.is_late { now.unix_ms } else { at.saturating_sub(EXPIRY_WARNING_MS) };
-            Expiry { at, announce_at: Some(announce_at).filter(|_| !self.target.is_raw()) }
+            TokenExpiry { at, announce_at: Some(announce_at).filter(|_| !self.target.is_raw()) }
         });
         self.renewed = true;
     }

@@ -19,7 +19,7 @@ const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07
 ///
 /// RSA here only verifies: RUSTSEC-2023-0071 is about the timing of operations with private keys, of which there are none.
 #[derive(Clone)]
-pub struct Key {
+pub struct VerificationKey {
     kid: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
@@ -27,28 +27,28 @@ pub struct Key {
 
 /// What is known of the issuers' keys at a moment.
 #[derive(Clone, Default)]
-struct Known {
+struct KnownKeys {
     /// One list for each URL; `None`: never fetched.
-    issuers: Vec<Option<Arc<Vec<Key>>>>,
+    issuers: Vec<Option<Arc<Vec<VerificationKey>>>>,
     /// Counts up whenever keys were fetched, or could not be.
     round: u64,
 }
 
 /// The keys that tokens are verified with: those of the settings, and those that are fetched.
-pub struct Keys {
-    fixed: Vec<Key>,
-    fetched: watch::Sender<Arc<Known>>,
+pub struct VerificationKeys {
+    fixed: Vec<VerificationKey>,
+    fetched: watch::Sender<Arc<KnownKeys>>,
     wanted: Notify,
 }
 
-impl Keys {
+impl VerificationKeys {
     /// `pems`: the texts of `JWT_PUBLIC_KEY`; `issuers`: how many URLs are fetched.
     ///
     /// # Errors
     /// What is wrong with a text, in words.
     pub fn new(pems: &[String], issuers: usize) -> Result<Self, String> {
-        let fixed = pems.iter().map(|pem| Key::from_pem(pem)).collect::<Result<_, _>>()?;
-        let known = Known { issuers: vec![None; issuers], round: 0 };
+        let fixed = pems.iter().map(|pem| VerificationKey::from_pem(pem)).collect::<Result<_, _>>()?;
+        let known = KnownKeys { issuers: vec![None; issuers], round: 0 };
         Ok(Self { fixed, fetched: watch::Sender::new(Arc::new(known)), wanted: Notify::new() })
     }
 
@@ -84,7 +84,7 @@ impl Keys {
     }
 
     /// The result of one round, an entry for each URL; `None`: not reached, its last keys stay.
-    pub fn store(&self, fetched: Vec<Option<Vec<Key>>>) {
+    pub fn store(&self, fetched: Vec<Option<Vec<VerificationKey>>>) {
         self.fetched.send_modify(|known| {
             let known = Arc::make_mut(known);
             for (old, new) in known.issuers.iter_mut().zip(fetched) {
@@ -98,7 +98,7 @@ impl Keys {
     pub(super) fn verify(&self, token: &str, algorithm: Algorithm, kid: Option<&str>) -> Result<Claims, TokenError> {
         let known = self.known();
         let keys = || self.fixed.iter().chain(known.issuers.iter().flatten().flat_map(|keys| keys.iter()));
-        let may_be = |key: &&Key| kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid;
+        let may_be = |key: &&VerificationKey| kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid;
         let mut error = None;
         for key in keys().filter(may_be) {
             if key.algorithm != algorithm {
@@ -119,7 +119,7 @@ impl Keys {
         Err(error.unwrap_or(TokenError::WrongAlgorithm))
     }
 
-    fn known(&self) -> Arc<Known> {
+    fn known(&self) -> Arc<KnownKeys> {
         self.fetched.borrow().clone()
     }
 }
@@ -134,7 +134,7 @@ pub(super) fn validation(algorithm: Algorithm) -> Validation {
     validation
 }
 
-impl Key {
+impl VerificationKey {
     /// The keys of a JWK set (RFC 7517) that can verify a token here. Others, symmetric ones among them, are passed over.
     pub fn from_jwks(text: &str) -> Result<Vec<Self>, String> {
         let set: Value = serde_json::from_str(text).map_err(|_| "it is no JSON".to_owned())?;

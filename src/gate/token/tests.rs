@@ -224,7 +224,7 @@ fn a11_x1_a_guest_may_be_anybody_and_goes_where_the_token_lets_it() {
     let guest = |name: Option<&str>, role: &str| {
         Ok((Guest { name: name.map(str::to_owned), role: role.to_owned() }, until(NOW + 60)))
     };
-    for place in [Place::Hub("options"), Place::Proxy("options")] {
+    for place in [Resource::Hub("options"), Resource::Proxy("options")] {
         assert_eq!(verify(json!({}), place), guest(Some("alice"), "player"));
         assert_eq!(verify(json!({"sub": null, "role": "desk_2-b", "game": "chess"}), place), guest(None, "desk_2-b"));
         for unknown in ["", "two words", "authenticated", &"x".repeat(33)] {
@@ -238,8 +238,8 @@ fn a11_x1_a_guest_may_be_anybody_and_goes_where_the_token_lets_it() {
         assert_eq!(verify(json!({"exp": NOW - 30}), place), Err(TokenError::Expired));
     }
     for (place, claim, other, wrong) in [
-        (Place::Hub("options"), "hub", "proxy", TokenError::WrongHub),
-        (Place::Proxy("options"), "proxy", "hub", TokenError::WrongProxy),
+        (Resource::Hub("options"), "hub", "proxy", TokenError::WrongHub),
+        (Resource::Proxy("options"), "proxy", "hub", TokenError::WrongProxy),
     ] {
         for admitted in [json!("options"), json!(["a", "options"]), json!("*")] {
             assert!(verify(json!({ claim: admitted, other: "elsewhere" }), place).is_ok(), "{claim} {admitted}");
@@ -259,7 +259,7 @@ fn a11c_roles_come_from_the_claim_that_the_settings_name_and_are_mapped() {
         ..settings(SECRET)
     });
     let token = |role: Value| token(json!({ "role": "spectator", "app_metadata": { "role": role } }));
-    let guest = |role: Value| tokens.verify_guest(&token(role), Place::Hub("h"), NOW).map(|(guest, _)| guest.role);
+    let guest = |role: Value| tokens.verify_guest(&token(role), Resource::Hub("h"), NOW).map(|(guest, _)| guest.role);
     for (role, expected) in [
         (json!("authenticated"), "referee"),
         (json!("guest"), "spectator"),

@@ -14,20 +14,20 @@ use tokio::time::timeout;
 
 use crate::{
     gate::{
-        OperatorError, Scope,
+        AdminScope, OperatorError,
         credentials::{find_token, query_value},
     },
     http::{
         answer::{error_body, fresh},
         door::peer_address,
-        flow::Flow,
+        flow::RequestFlow,
         headers,
         routes::Site,
     },
     protocol::{Cause, FrameError, GameId, HubId, error_code, ids::InvalidId, number::integer_in_query},
     registry::{
-        Local, Phase,
-        operate::{Refused, on_shard, owner},
+        Local, ServerPhase,
+        operate::{OperateRefusal, on_shard, owner},
     },
     room::{KeyHash, KeyMismatch},
 };
@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An answer that is an error, A8's body around it (E1).
 #[derive(Debug)]
-pub struct Problem {
+pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -47,7 +47,7 @@ pub struct Problem {
     retry_after: Option<u64>,
 }
 
-impl Problem {
+impl ApiError {
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
         Self { status, code, message: message.into(), retry_after }
@@ -88,13 +88,13 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl ResponseError for Problem {
+impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.status
     }
@@ -104,7 +104,7 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<OperatorError> for Problem {
+impl From<OperatorError> for ApiError {
     fn from(error: OperatorError) -> Self {
         let status = match error {
             OperatorError::Missing => StatusCode::UNAUTHORIZED,
@@ -120,20 +120,20 @@ impl From<OperatorError> for Problem {
     }
 }
 
-impl From<FrameError> for Problem {
+impl From<FrameError> for ApiError {
     fn from(error: FrameError) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error.code, error.message)
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<OperateRefusal> for ApiError {
+    fn from(refused: OperateRefusal) -> Self {
         match refused {
-            Refused::NoSuchGame => Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such game"),
-            Refused::NoSuchPlayer => {
+            OperateRefusal::NoSuchGame => Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such game"),
+            OperateRefusal::NoSuchPlayer => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", "this player has no seat in the game")
             }
-            Refused::Rejected(rejection) => {
+            OperateRefusal::Rejected(rejection) => {
                 let status = match rejection.code {
                     error_code::STATE_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE,
                     error_code::CONFLICT => StatusCode::CONFLICT,
@@ -142,11 +142,11 @@ impl From<Refused> for Problem {
                 };
                 Self::new(status, rejection.code, rejection.message)
             }
-            Refused::Full(limit) => {
+            OperateRefusal::Full(limit) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, Cause::Overloaded.name(), limit.to_string())
             }
-            Refused::Busy(Cause::Unavailable) => Self::unavailable(),
-            Refused::Busy(cause) => {
+            OperateRefusal::Busy(Cause::Unavailable) => Self::unavailable(),
+            OperateRefusal::Busy(cause) => {
                 let message = "the game's room keeps failing; ask again later";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, cause.name(), message)
             }
@@ -155,45 +155,45 @@ impl From<Refused> for Problem {
 }
 
 /// E1 for a call that is about no single game or hub, and nothing new while the server stops (A6).
-pub async fn guard(site: &Site, request: &HttpRequest) -> Result<(), Problem> {
+pub async fn guard(site: &Site, request: &HttpRequest) -> Result<(), ApiError> {
     let scope = operator(site, request).await?;
     if scope.is_everything() { Ok(()) } else { Err(out_of_scope()) }
 }
 
 /// E1 for the game in the path (P1, A11e).
-pub async fn guard_game(site: &Site, request: &HttpRequest) -> Result<GameId, Problem> {
+pub async fn guard_game(site: &Site, request: &HttpRequest) -> Result<GameId, ApiError> {
     let scope = operator(site, request).await?;
     let game = id(request, GameId::parse)?;
     if scope.admits_game(game.as_str()) { Ok(game) } else { Err(out_of_scope()) }
 }
 
 /// E1 for the hub in the path (P1, A11e).
-pub async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, Problem> {
+pub async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, ApiError> {
     let scope = operator(site, request).await?;
     let hub = id(request, HubId::parse)?;
     if scope.admits_hub(hub.as_str()) { Ok(hub) } else { Err(out_of_scope()) }
 }
 
-async fn operator(site: &Site, request: &HttpRequest) -> Result<Scope, Problem> {
+async fn operator(site: &Site, request: &HttpRequest) -> Result<AdminScope, ApiError> {
     let token = find_token(headers::last(request.headers(), "authorization").as_deref(), &[], None, false);
     let address = site.door.client_address(peer_address(request.peer_addr()), request.headers());
     let scope = site.door.admits_operator(token.as_deref(), address).await?;
-    if *site.phase.borrow() == Phase::Draining {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
+    if *site.phase.borrow() == ServerPhase::Draining {
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
     }
     Ok(scope)
 }
 
-fn out_of_scope() -> Problem {
+fn out_of_scope() -> ApiError {
     let message = "the token is for another game, hub or proxy alone";
-    Problem::new(StatusCode::FORBIDDEN, "forbidden", message)
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
 /// The id behind `/api/games/` or `/api/hubs/` (P1).
-fn id<I>(request: &HttpRequest, parse: impl FnOnce(&str) -> Result<I, InvalidId>) -> Result<I, Problem> {
+fn id<I>(request: &HttpRequest, parse: impl FnOnce(&str) -> Result<I, InvalidId>) -> Result<I, ApiError> {
     // As it came: `match_info` would decode what P1 does not allow.
     let name = request.uri().path().split('/').nth(3).unwrap_or_default();
-    parse(name).map_err(|InvalidId| Problem::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
+    parse(name).map_err(|InvalidId| ApiError::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
 }
 
 pub fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
@@ -201,12 +201,12 @@ pub fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
 }
 
 /// A number of the query within these bounds; an empty value is no value.
-pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<Option<u64>, Problem> {
+pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<Option<u64>, ApiError> {
     let Some(text) = query_text(request, name).filter(|text| !text.is_empty()) else { return Ok(None) };
     match integer_in_query(&text).filter(|number| (min..=max).contains(number)) {
         Some(number) => Ok(Some(number)),
-        None if max == u64::MAX => Err(Problem::field(&format!("{name} is a whole number"))),
-        None => Err(Problem::field(&format!("{name} is a whole number from {min} to {max}"))),
+        None if max == u64::MAX => Err(ApiError::field(&format!("{name} is a whole number"))),
+        None => Err(ApiError::field(&format!("{name} is a whole number from {min} to {max}"))),
     }
 }
 
@@ -216,9 +216,9 @@ pub async fn body(
     request: &HttpRequest,
     payload: web::Payload,
     max_bytes: usize,
-) -> Result<ByteString, Problem> {
-    let cut = || Problem::field("the body did not arrive");
-    let too_large = || Problem::too_large("body_too_large", "the body is longer than any event may be");
+) -> Result<ByteString, ApiError> {
+    let cut = || ApiError::field("the body did not arrive");
+    let too_large = || ApiError::too_large("body_too_large", "the body is longer than any event may be");
     let declared = headers::last(request.headers(), header::CONTENT_LENGTH.as_str());
     if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > max_bytes as u64) {
         return Err(too_large());
@@ -227,35 +227,35 @@ pub async fn body(
     let bytes = read.await.map_err(|_| cut())?;
     let bytes = bytes.map_err(|_| too_large())?;
     let bytes = bytes.map_err(|_| cut())?;
-    Flow::whole(request);
-    ByteString::try_from(bytes).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, error_code::BAD_JSON, "not UTF-8"))
+    RequestFlow::whole(request);
+    ByteString::try_from(bytes).map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, error_code::BAD_JSON, "not UTF-8"))
 }
 
 /// Asks the shard that owns this game.
-pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, Refused>> + 'static>(
+pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, OperateRefusal>> + 'static>(
     site: &Site,
     game: GameId,
     work: impl FnOnce(Rc<Local>, GameId) -> F + Send + 'static,
-) -> Result<R, Problem> {
+) -> Result<R, ApiError> {
     let shard = owner(&site.shards, &game);
-    within_patience(async { Ok(on_shard(shard, |local| work(local, game)).await.ok_or_else(Problem::unavailable)??) })
+    within_patience(async { Ok(on_shard(shard, |local| work(local, game)).await.ok_or_else(ApiError::unavailable)??) })
         .await
 }
 
 /// The key that makes a request repeatable, in this scope of its log. A header that is no key is an error, not its absence.
-pub fn idempotency_key(request: &HttpRequest, scope: &str) -> Result<Option<KeyHash>, Problem> {
+pub fn idempotency_key(request: &HttpRequest, scope: &str) -> Result<Option<KeyHash>, ApiError> {
     let mut values = request.headers().get_all("idempotency-key");
     let Some(key) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Problem::field("Idempotency-Key is given once"));
+        return Err(ApiError::field("Idempotency-Key is given once"));
     }
     let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
-    let key = key.ok_or_else(|| Problem::field("Idempotency-Key is 1 to 255 visible characters"))?;
+    let key = key.ok_or_else(|| ApiError::field("Idempotency-Key is 1 to 255 visible characters"))?;
     Ok(Some(if scope.is_empty() { KeyHash::of(key) } else { KeyHash::of(&format!("{scope}\n{key}")) }))
 }
 
-pub async fn within_patience<R>(work: impl Future<Output = Result<R, Problem>>) -> Result<R, Problem> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(Problem::unavailable()))
+pub async fn within_patience<R>(work: impl Future<Output = Result<R, ApiError>>) -> Result<R, ApiError> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(ApiError::unavailable()))
 }
 
 pub fn json(value: &impl Serialize) -> HttpResponse {

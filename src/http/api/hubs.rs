@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, http::StatusCode, web};
 use serde::Serialize;
 
 use super::{
-    Answer, ENVELOPE_BYTES,
-    ask::{self, Problem, body, guard, idempotency_key, within_patience},
+    ApiResult, ENVELOPE_BYTES,
+    ask::{self, ApiError, body, guard, idempotency_key, within_patience},
 };
 use crate::{
     clock::Now,
@@ -17,7 +17,7 @@ use crate::{
     hub::{HubHandle, PublishError, Publisher, TopicLine},
     observe::{metrics::HubMetrics, stats::HubStats},
     protocol::{HubId, Topic, api::parse_publish, error_code},
-    room::{BodyHash, Key},
+    room::{BodyHash, IdempotencyKey},
 };
 
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -57,14 +57,14 @@ fn line<'a>(site: &'a Site, id: String, metrics: &HubMetrics) -> HubLine<'a> {
     }
 }
 
-async fn list(site: web::Data<Site>, request: HttpRequest) -> Answer {
+async fn list(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     guard(&site, &request).await?;
     let hubs = site.door.metrics.hubs();
     let lines: Vec<_> = hubs.into_iter().map(|(id, metrics)| line(&site, id, &metrics)).collect();
     Ok(ask::json(&serde_json::json!({ "hubs": lines })))
 }
 
-async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
+async fn show(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let id = ask::guard_hub(&site, &request).await?;
     let metrics = site.door.metrics.hubs().remove(id.as_str()).ok_or_else(no_such_hub)?;
     let topic_list = match site.hubs.get(&id) {
@@ -76,17 +76,17 @@ async fn show(site: web::Data<Site>, request: HttpRequest) -> Answer {
     Ok(ask::json(&HubDetail { line: line(&site, id.as_str().to_owned(), &metrics), topic_list }))
 }
 
-async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> Answer {
+async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> ApiResult {
     let id = ask::guard_hub(&site, &request).await?;
     let (hub, topic) = (bus(&site, &id)?, topic(&request)?);
     let max_data = site.door.config.connection.max_message_bytes;
     // A topic is what a path names: the same key means another event there.
     let key = idempotency_key(&request, topic.as_str())?;
     let text = body(&site, &request, payload, max_data + ENVELOPE_BYTES).await?;
-    let key = key.map(|key| Key { key, body: BodyHash::of(text.as_bytes()) });
+    let key = key.map(|key| IdempotencyKey { key, body: BodyHash::of(text.as_bytes()) });
     let data = parse_publish(&text)?;
     if data.as_str().len() > max_data {
-        return Err(Problem::message_too_big());
+        return Err(ApiError::message_too_big());
     }
     let seq = within_patience(async {
         hub.publish(topic, data, Publisher::BackEnd { key }).await.map_err(refused)?.seq().await.map_err(refused)
@@ -96,11 +96,11 @@ async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payl
 }
 
 /// The topic in the path: everything behind `topics/`, percent-decoded.
-fn topic(request: &HttpRequest) -> Result<Topic, Problem> {
+fn topic(request: &HttpRequest) -> Result<Topic, ApiError> {
     let name = request.uri().path().splitn(6, '/').nth(5).unwrap_or_default();
     let topic = percent_decoded(name).and_then(|name| Topic::parse(&name));
     topic.ok_or_else(|| {
-        Problem::new(StatusCode::BAD_REQUEST, "bad_path", "a topic is a percent-encoded name of 1 to 128 bytes")
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_path", "a topic is a percent-encoded name of 1 to 128 bytes")
     })
 }
 
@@ -119,29 +119,29 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-fn bus<'a>(site: &'a Site, id: &HubId) -> Result<&'a HubHandle, Problem> {
+fn bus<'a>(site: &'a Site, id: &HubId) -> Result<&'a HubHandle, ApiError> {
     match site.hubs.get(id) {
         None => Err(no_such_hub()),
-        Some(Err(off)) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "hub_off", off)),
+        Some(Err(off)) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "hub_off", off)),
         Some(Ok(hub)) if !hub.is_bus() => {
             let message = "this hub's values come from its upstream; publish to a hub without one";
-            Err(Problem::new(StatusCode::CONFLICT, "has_upstream", message))
+            Err(ApiError::new(StatusCode::CONFLICT, "has_upstream", message))
         }
         Some(Ok(hub)) => Ok(hub),
     }
 }
 
-fn no_such_hub() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such hub")
+fn no_such_hub() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such hub")
 }
 
-fn refused(error: PublishError) -> Problem {
+fn refused(error: PublishError) -> ApiError {
     match error {
-        PublishError::Full => Problem::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::FULL),
-        PublishError::Share => Problem::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::SHARE),
-        PublishError::Mismatch => Problem::mismatch(),
+        PublishError::Full => ApiError::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::FULL),
+        PublishError::Share => ApiError::new(StatusCode::CONFLICT, error_code::TOO_MANY_TOPICS, PublishError::SHARE),
+        PublishError::Mismatch => ApiError::mismatch(),
         PublishError::Gone => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, PublishError::GONE)
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, PublishError::GONE)
         }
     }
 }

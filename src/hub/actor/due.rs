@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use actix::{AsyncContext as _, Context};
 
-use super::{Hub, Source};
+use super::{Hub, HubSource};
 use crate::clock::{self, Now};
 
 impl Hub {
     /// One timer for everything that falls due; a hub with nobody there has none running.
     pub(super) fn arm(&mut self, now: Now, context: &mut Context<Self>) {
         let uplink = match &self.source {
-            Source::Upstream(upstream) => upstream.uplink.next_deadline(),
-            Source::Polled(_) | Source::Bus(_) => None,
+            HubSource::Upstream(upstream) => upstream.uplink.next_deadline(),
+            HubSource::Polled(_) | HubSource::Bus(_) => None,
         };
         let lanes = self.lanes.values().filter_map(|(_, lane)| lane.next_deadline());
         let due = lanes.chain(uplink).chain(self.topics.next_deadline()).min();
@@ -39,7 +39,7 @@ impl Hub {
                 return;
             }
             hub.topics.tick(now.instant);
-            if let Source::Upstream(upstream) = &mut hub.source {
+            if let HubSource::Upstream(upstream) = &mut hub.source {
                 upstream.uplink.tick(now);
             }
             hub.settle(now, context);

@@ -14,8 +14,8 @@ use crate::{
         bus::{Publication, Written},
         handle::{PublishError, Receipt},
         messages::{Publish, Publisher},
-        source::Source,
-        update::Value,
+        source::HubSource,
+        update::TopicValue,
     },
     store::{Appended, Log, Outcome},
 };
@@ -26,8 +26,8 @@ const READ_RETRY: Duration = Duration::from_millis(200);
 impl Hub {
     /// A bus hears nobody before it knows what it knew.
     pub(super) fn open_bus(&mut self, context: &mut Context<Self>) {
-        let Source::Bus(bus) = &self.source else { return };
-        let (home, game, handle) = (bus.home().clone(), bus.game().clone(), self.handle.clone());
+        let HubSource::Bus(bus) = &self.source else { return };
+        let (home, game, handle) = (bus.appender().clone(), bus.game().clone(), self.handle.clone());
         let reading = async move {
             let mut is_told = false;
             loop {
@@ -47,7 +47,7 @@ impl Hub {
     }
 
     fn opened(&mut self, log: Option<&Log>, context: &mut Context<Self>) {
-        let Source::Bus(bus) = &mut self.source else { return };
+        let HubSource::Bus(bus) = &mut self.source else { return };
         if !bus.open(log, Now::read().unix_ms) {
             let id = self.handle.id();
             warn!(
@@ -56,7 +56,7 @@ impl Hub {
         }
         for (topic, seq, data) in bus.values() {
             // No shard has said yet what it wants.
-            let _ = self.topics.put(topic, seq, Value { live: data.clone(), whole: None });
+            let _ = self.topics.put(topic, seq, TopicValue { live: data.clone(), whole: None });
         }
         self.listen(context);
         self.settle(Now::read(), context);
@@ -64,8 +64,8 @@ impl Hub {
 
     /// Shows what has been stored, for as long as the hub lives.
     fn listen(&mut self, context: &mut Context<Self>) {
-        let Source::Bus(bus) = &self.source else { return };
-        let (home, bell) = (bus.home().clone(), bus.home().clone());
+        let HubSource::Bus(bus) = &self.source else { return };
+        let (home, bell) = (bus.appender().clone(), bus.appender().clone());
         let stored = async move { bell.settled().await }.into_actor(self);
         context.spawn(stored.map(move |(), hub, context| {
             while let Some((outcome, written)) = home.next() {
@@ -85,12 +85,12 @@ impl Hub {
         }
         let now = Now::read();
         self.make_room(now, context);
-        let (update, shards) = self.topics.put(&topic, seq, Value { live: data, whole: None });
+        let (update, shards) = self.topics.put(&topic, seq, TopicValue { live: data, whole: None });
         push(&mut self.lanes, &update, shards);
         self.handle.metrics().heard(1, now.unix_ms);
         // Whoever published may be gone.
         let _ = answer.send(seq);
-        if let Source::Bus(bus) = &mut self.source {
+        if let HubSource::Bus(bus) = &mut self.source {
             bus.stored(&topic, seq);
         }
     }
@@ -102,10 +102,10 @@ impl Handler<Publish> for Hub {
     fn handle(&mut self, Publish { topic, data, by }: Publish, context: &mut Self::Context) -> Self::Result {
         let unix_ms = Now::read().unix_ms;
         let key = if let Publisher::BackEnd { key } = by { key } else { None };
-        let Source::Bus(bus) = &mut self.source else { return Err(PublishError::Gone) };
+        let HubSource::Bus(bus) = &mut self.source else { return Err(PublishError::Gone) };
         let is_new = !bus.has(&topic);
         let maker = if is_new { maker(&self.made, by, self.handle.shares().most())? } else { None };
-        let (home, (answer, answered)) = (bus.home().clone(), oneshot::channel());
+        let (home, (answer, answered)) = (bus.appender().clone(), oneshot::channel());
         if let Some(seq) = key.map_or(Ok(None), |key| bus.known(&key, unix_ms))? {
             if self.topics.seq_of(&topic) >= Some(seq) {
                 let _ = answer.send(seq);

@@ -6,9 +6,9 @@ use std::{
     time::Instant,
 };
 
-use super::{Fanout, Listed, Refusal};
+use super::{Fanout, Listed, TopicRefusal};
 use crate::{
-    hub::shares::{Claim, fitting},
+    hub::shares::{TopicReservation, fitting},
     protocol::{ServerFrame, Topic, error_code},
     ws::json_frame,
 };
@@ -35,16 +35,16 @@ pub enum TooMany {
 
 /// What is known of topics that somebody wants to subscribe to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outlook {
+pub enum Availability {
     /// The hub has heard of all of them: what comes from now on comes here.
     Known,
     /// It has not heard of some yet.
     Unknown,
     /// It does not have this one.
-    Refused(Topic, Refusal),
+    Refused(Topic, TopicRefusal),
 }
 
-impl Refusal {
+impl TopicRefusal {
     /// The code and the reason of an `error`.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -75,7 +75,7 @@ impl Fanout {
     ///
     /// # Errors
     /// [`TooMany`]; nothing has changed.
-    pub fn expect(&mut self, connection: u64, topics: &[Topic]) -> Result<Claim, TooMany> {
+    pub fn reserve(&mut self, connection: u64, topics: &[Topic]) -> Result<TopicReservation, TooMany> {
         let topics: BTreeSet<_> = topics.iter().collect();
         let client = self.clients.get(&connection);
         if let Some(client) = client {
@@ -85,7 +85,7 @@ impl Fanout {
             }
         }
         let holder = client.and_then(|client| client.holder.as_ref());
-        let claim = Claim::new(holder, &topics).ok_or(TooMany::Address)?;
+        let claim = TopicReservation::new(holder, &topics).ok_or(TooMany::Address)?;
         for topic in topics {
             let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
             listed.expected += 1;
@@ -110,15 +110,15 @@ impl Fanout {
     }
 
     /// Of topics that are expected.
-    pub fn outlook(&self, topics: &[Topic]) -> Outlook {
-        let mut outlook = Outlook::Known;
+    pub fn outlook(&self, topics: &[Topic]) -> Availability {
+        let mut outlook = Availability::Known;
         for topic in topics {
-            let Some(listed) = self.topics.get(topic) else { return Outlook::Unknown };
+            let Some(listed) = self.topics.get(topic) else { return Availability::Unknown };
             if let Some(why) = listed.refused {
-                return Outlook::Refused(topic.clone(), why);
+                return Availability::Refused(topic.clone(), why);
             }
             if listed.forgotten || listed.asked.is_none_or(|asked| asked > self.heard) {
-                outlook = Outlook::Unknown;
+                outlook = Availability::Unknown;
             }
         }
         outlook
@@ -153,7 +153,7 @@ impl Fanout {
     }
 
     /// The hub has heard the wish of this number, and does not have some of the topics that were wanted in it.
-    pub fn heard(&mut self, number: u64, refused: Vec<(Topic, Refusal)>, now: Instant) {
+    pub fn heard(&mut self, number: u64, refused: Vec<(Topic, TopicRefusal)>, now: Instant) {
         self.heard = self.heard.max(number);
         for (topic, why) in refused {
             // Subscribers it has had in the life of a hub before this one.
@@ -164,7 +164,7 @@ impl Fanout {
     }
 
     /// The hub does not have the topic any more: its subscribers are told, and do not have it either.
-    pub(super) fn refuse(&mut self, topic: &Topic, why: Refusal, now: Instant) {
+    pub(super) fn refuse(&mut self, topic: &Topic, why: TopicRefusal, now: Instant) {
         let Some(listed) = self.topics.get_mut(topic) else { return };
         listed.refused = Some(why);
         let (code, reason) = why.words();

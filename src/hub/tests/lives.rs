@@ -16,8 +16,8 @@ use crate::{
         HubConfig,
         feeds::{TopicAccess, TopicPattern},
     },
-    hub::{Branch, Deliver, HubHandle, HubPlan, Origin, source::Polled},
-    protocol::{Cause, HubId, server::Heartbeat},
+    hub::{Deliver, HubHandle, HubPlan, LocalHub, SourceFactory, source::Polled},
+    protocol::{Cause, HubId, server::HeartbeatTerms},
 };
 
 /// How long an event may take that must come.
@@ -34,16 +34,16 @@ impl Polled for Fragile {
 
     fn unwatch(&mut self, _: &Topic) {}
 
-    fn poll(&mut self, _: Now) -> Vec<(Topic, Value)> {
+    fn poll(&mut self, _: Now) -> Vec<(Topic, TopicValue)> {
         let is_told = self.panics.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
         assert!(!is_told, "as the test wants it");
         let asked = self.asked.fetch_add(1, SeqCst) + 1;
-        vec![(topic("a"), Value { live: RawJson::from_serialize(&asked), whole: None })]
+        vec![(topic("a"), TopicValue { live: RawJson::from_serialize(&asked), whole: None })]
     }
 }
 
 /// What a shard is to a hub.
-struct Shard(Rc<Branch>);
+struct Shard(Rc<LocalHub>);
 
 impl Actor for Shard {
     type Context = Context<Self>;
@@ -63,7 +63,7 @@ const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOS
 struct Setting {
     panics: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
-    branch: Rc<Branch>,
+    branch: Rc<LocalHub>,
 }
 
 impl Setting {
@@ -89,15 +89,15 @@ impl Setting {
         let hub = HubHandle::start(HubPlan {
             id: HubId::parse("fragile").expect("an id"),
             config,
-            origin: Origin::Polled(Box::new(make)),
+            origin: SourceFactory::Polled(Box::new(make)),
             max_topics_per_address: 9,
             metrics: metrics.hub("fragile", "test", true),
             logger: Logger::root(Discard, slog::o!()),
         });
         let mut branch = None;
         Shard::create(|context| {
-            let heartbeat = Heartbeat { interval_ms: 1, timeout_ms: 1 };
-            let new = Branch::new(hub, 0, context.address().recipient(), heartbeat);
+            let heartbeat = HeartbeatTerms { interval_ms: 1, timeout_ms: 1 };
+            let new = LocalHub::new(hub, 0, context.address().recipient(), heartbeat);
             branch = Some(new.clone());
             Shard(new)
         });

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hub::{
-    lane::Lane,
-    topics::{Change, Rules, Topics, Wanted},
+    lane::ShardQueue,
+    topics::{SourceCommand, TopicLimits, Topics, WatchOutcome},
 };
 
 const SHARDS: usize = 2;
@@ -67,7 +67,7 @@ struct World {
     life: u64,
     topics: Topics,
     /// `None` before the hub has heard of the shard.
-    lanes: [Option<Lane>; SHARDS],
+    lanes: [Option<ShardQueue>; SHARDS],
     status: FeedStatus,
     fanouts: [Fanout; SHARDS],
     wishes: [Option<Wishes>; SHARDS],
@@ -76,7 +76,7 @@ struct World {
     /// Subscriptions that wait for the hub.
     expected: [Option<Topic>; CLIENTS],
     /// Each with the newest wish that was heard.
-    news: [VecDeque<(u64, Vec<News>)>; SHARDS],
+    news: [VecDeque<(u64, Vec<HubEvent>)>; SHARDS],
     clients: Vec<Client>,
     /// What the source has said of each topic so far, heard or not.
     said: BTreeMap<&'static str, Vec<u64>>,
@@ -88,7 +88,7 @@ struct World {
 }
 
 fn topics(life: u64) -> Topics {
-    Topics::new(Rules { linger: LINGER, max_topics: 10, keeps: false }, life << 40)
+    Topics::new(TopicLimits { linger: LINGER, max_topics: 10, keeps: false }, life << 40)
 }
 
 impl World {
@@ -118,7 +118,7 @@ impl World {
         world
     }
 
-    fn push(&mut self, shard: usize, news: News) {
+    fn push(&mut self, shard: usize, news: HubEvent) {
         self.lanes[shard].as_mut().expect("it asked").push(news);
     }
 
@@ -129,9 +129,9 @@ impl World {
         }
         let json = |value: Json| RawJson::from_serialize(&value);
         let value = match name {
-            "steps" if is_first => Value { live: json(json!(said)), whole: Some(json(json!(said))) },
-            "steps" => Value { live: json(json!([said.last()])), whole: Some(json(json!(said))) },
-            _ => Value { live: json(json!([self.era, said.len()])), whole: None },
+            "steps" if is_first => TopicValue { live: json(json!(said)), whole: Some(json(json!(said))) },
+            "steps" => TopicValue { live: json(json!([said.last()])), whole: Some(json(json!(said))) },
+            _ => TopicValue { live: json(json!([self.era, said.len()])), whole: None },
         };
         if name == "latest" && self.lost.is_some() {
             return;
@@ -139,7 +139,7 @@ impl World {
         let topic = topic(name);
         let Some((update, shards)) = self.topics.publish(&topic, value) else { return };
         for shard in shards {
-            self.lanes[shard].as_mut().expect("it asked").push(News::Update(update.clone()));
+            self.lanes[shard].as_mut().expect("it asked").push(HubEvent::Update(update.clone()));
         }
     }
 
@@ -147,14 +147,14 @@ impl World {
     fn changes(&mut self) {
         for change in self.topics.changes() {
             match change {
-                Change::Active(_) => {}
-                Change::Evict(..) => unreachable!("there is room for all names"),
-                Change::Watch(topic) => {
+                SourceCommand::Active(_) => {}
+                SourceCommand::Evict(..) => unreachable!("there is room for all names"),
+                SourceCommand::Watch(topic) => {
                     assert!(self.watched.insert(topic.clone()), "duplicates never reach the source");
                     let name = NAMES.into_iter().find(|name| *name == topic.as_str()).expect("a name");
                     self.publish(name, true);
                 }
-                Change::Unwatch(topic) => {
+                SourceCommand::Unwatch(topic) => {
                     assert!(self.watched.remove(&topic), "the source hears of an end once");
                     if let Some((_, missed)) = &mut self.lost {
                         missed.remove(&topic);
@@ -168,25 +168,25 @@ impl World {
         let Some(wishes) = self.wishes[shard].take() else { return };
         self.answers[shard] = Some(wishes.number);
         if self.lanes[shard].is_none() {
-            self.lanes[shard] = Some(Lane::new(INTERVAL));
-            self.push(shard, News::Feed(self.status));
+            self.lanes[shard] = Some(ShardQueue::new(INTERVAL));
+            self.push(shard, HubEvent::Feed(self.status));
         }
-        self.lanes[shard].as_mut().expect("it asked").hear(wishes.number, &wishes.unwanted);
+        self.lanes[shard].as_mut().expect("it asked").on_interest(wishes.number, &wishes.unwanted);
         self.topics.set_clients(shard, wishes.clients, self.now);
         for topic in &wishes.unwanted {
             self.topics.unwant(topic, shard, self.now);
         }
         for topic in &wishes.wanted {
-            if let Wanted::Known(Some(last), gap) = self.topics.want(topic, shard) {
-                self.push(shard, News::Last(last));
+            if let WatchOutcome::Known(Some(last), gap) = self.topics.want(topic, shard) {
+                self.push(shard, HubEvent::Last(last));
                 if let Some((from, to)) = gap {
-                    self.push(shard, News::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
+                    self.push(shard, HubEvent::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
                 }
             }
         }
     }
 
-    fn tell(&mut self, news: &News) {
+    fn tell(&mut self, news: &HubEvent) {
         self.lanes.iter_mut().flatten().for_each(|lane| lane.push(news.clone()));
     }
 
@@ -195,7 +195,7 @@ impl World {
             self.lost =
                 Some((self.unix_ms, self.watched.iter().filter(|topic| topic.as_str() == "latest").cloned().collect()));
             self.status = status(FeedState::Down, self.unix_ms);
-            self.tell(&News::Feed(self.status));
+            self.tell(&HubEvent::Feed(self.status));
         }
     }
 
@@ -203,10 +203,10 @@ impl World {
         let Some((from, topics)) = self.lost.take() else { return };
         self.era += 1;
         self.status = status(FeedState::Live, self.unix_ms);
-        self.tell(&News::Feed(self.status));
+        self.tell(&HubEvent::Feed(self.status));
         if !topics.is_empty() {
             self.topics.note_gap(topics.iter(), from, self.unix_ms);
-            self.tell(&News::Gap(Gap { topics: Arc::new(topics.into_iter().collect()), from, to: self.unix_ms }));
+            self.tell(&HubEvent::Gap(Gap { topics: Arc::new(topics.into_iter().collect()), from, to: self.unix_ms }));
         }
         self.publish("latest", true);
     }
@@ -221,7 +221,7 @@ impl World {
         self.lost = None;
         self.status = status(FeedState::Live, self.unix_ms);
         for news in &mut self.news {
-            news.push_back((0, vec![News::Restarted(self.unix_ms)]));
+            news.push_back((0, vec![HubEvent::Restarted(self.unix_ms)]));
         }
     }
 
@@ -236,7 +236,7 @@ impl World {
         for (number, expected) in self.expected.iter_mut().enumerate() {
             let Some(topic) = expected else { continue };
             let (fanout, topics) = (&mut self.fanouts[number % SHARDS], [topic.clone()]);
-            if fanout.outlook(&topics) == Outlook::Known {
+            if fanout.outlook(&topics) == Availability::Known {
                 fanout.subscribe(number as u64, &topics, subscribed(&topics), self.now);
                 fanout.expect_no_more(&topics);
                 self.clients[number].topics.extend(expected.take());
@@ -266,7 +266,7 @@ impl World {
             Happening::Subscribe(number, _) | Happening::Unsubscribe(number, _) if self.expected[number].is_some() => {}
             Happening::Subscribe(number, name) => {
                 let topic = topic(NAMES[name]);
-                let expected = self.fanouts[number % SHARDS].expect(number as u64, std::slice::from_ref(&topic));
+                let expected = self.fanouts[number % SHARDS].reserve(number as u64, std::slice::from_ref(&topic));
                 expected.expect("few topics");
                 self.expected[number] = Some(topic);
             }
@@ -293,7 +293,7 @@ impl World {
                     for news in news {
                         self.fanouts[shard].tell(news, heard, self.now, self.unix_ms);
                     }
-                    self.lanes[shard].iter_mut().for_each(Lane::arrived);
+                    self.lanes[shard].iter_mut().for_each(ShardQueue::arrived);
                 }
             }
             Happening::Take(number, bytes) => {
@@ -309,7 +309,7 @@ impl World {
 
     /// Everything that is on its way arrives.
     fn settle(&mut self) {
-        let is_waiting = |lane: &Lane| lane.next_deadline().is_some();
+        let is_waiting = |lane: &ShardQueue| lane.next_deadline().is_some();
         while self.wishes.iter().any(Option::is_some)
             || self.answers.iter().any(Option::is_some)
             || self.news.iter().any(|news| !news.is_empty())

@@ -3,7 +3,7 @@
 
 use serde_json::value::RawValue;
 
-use super::matcher::{Node, Path, Place, scalar};
+use super::matcher::{ItemPointer, JsonNode, Path, scalar};
 use crate::{
     config::feeds::{FeedConfig, TopicRule, Unwrap},
     protocol::json::{MAX_DEPTH, is_deeper},
@@ -20,15 +20,15 @@ pub struct Codec {
 }
 
 /// A frame, and the items in it unless it is the only one.
-pub struct Frame<'a> {
-    whole: Node<'a>,
-    items: Option<Vec<Node<'a>>>,
+pub struct UpstreamFrame<'a> {
+    whole: JsonNode<'a>,
+    items: Option<Vec<JsonNode<'a>>>,
 }
 
-impl<'a> Frame<'a> {
-    pub fn places(&self) -> impl Iterator<Item = Place<'a, '_>> {
+impl<'a> UpstreamFrame<'a> {
+    pub fn places(&self) -> impl Iterator<Item = ItemPointer<'a, '_>> {
         let items = self.items.as_deref().unwrap_or(std::slice::from_ref(&self.whole));
-        items.iter().map(|item| Place { item, frame: &self.whole })
+        items.iter().map(|item| ItemPointer { item, frame: &self.whole })
     }
 }
 
@@ -48,30 +48,30 @@ impl Codec {
 
     /// # Errors
     /// Why it cannot be read, for the log.
-    pub fn frame<'a>(&self, text: &'a str) -> Result<Frame<'a>, &'static str> {
+    pub fn frame<'a>(&self, text: &'a str) -> Result<UpstreamFrame<'a>, &'static str> {
         // One level is kept free: what is told to subscribers stands in a frame of ours.
         if is_deeper(text, MAX_DEPTH - 1) {
             return Err("nests too deep");
         }
-        let whole = Node::new(serde_json::from_str::<&RawValue>(text).map_err(|_| "is not JSON")?);
+        let whole = JsonNode::new(serde_json::from_str::<&RawValue>(text).map_err(|_| "is not JSON")?);
         let items = match self.items.read_in(&whole) {
             None => None,
             Some(holder) => match serde_json::from_str::<Vec<&RawValue>>(holder.get()) {
-                Ok(items) => Some(items.into_iter().map(Node::new).collect()),
+                Ok(items) => Some(items.into_iter().map(JsonNode::new).collect()),
                 // No array: one item, and where it is the whole frame, the node is there already.
                 Err(_) if std::ptr::eq(holder, whole.raw()) => None,
-                Err(_) => Some(vec![Node::new(holder)]),
+                Err(_) => Some(vec![JsonNode::new(holder)]),
             },
         };
-        Ok(Frame { whole, items })
+        Ok(UpstreamFrame { whole, items })
     }
 
     /// Writes the item's topic over `out`. `false`: it has none.
-    pub fn topic(&self, place: Place<'_, '_>, out: &mut String) -> bool {
+    pub fn topic(&self, place: ItemPointer<'_, '_>, out: &mut String) -> bool {
         self.write_topic(place, out).is_some()
     }
 
-    fn write_topic(&self, place: Place<'_, '_>, out: &mut String) -> Option<()> {
+    fn write_topic(&self, place: ItemPointer<'_, '_>, out: &mut String) -> Option<()> {
         out.clear();
         let kind = part(self.parts.first()?, place)?;
         let special = self.overrides.iter().find(|(name, _)| *name == kind).map(|(_, parts)| parts);
@@ -87,12 +87,12 @@ impl Codec {
     }
 
     /// What subscribers get of the item.
-    pub fn data<'a>(&self, place: Place<'a, '_>) -> Option<&'a RawValue> {
+    pub fn data<'a>(&self, place: ItemPointer<'a, '_>) -> Option<&'a RawValue> {
         self.data.read_in(place.item)
     }
 }
 
 /// A part of a topic: any scalar but `null`, which names nothing.
-fn part<'a>(path: &Path, place: Place<'a, '_>) -> Option<std::borrow::Cow<'a, str>> {
+fn part<'a>(path: &Path, place: ItemPointer<'a, '_>) -> Option<std::borrow::Cow<'a, str>> {
     path.read(place).filter(|raw| raw.get() != "null").and_then(scalar)
 }

@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 /// Invariant: `unanswered` is the first question since the last answer.
-pub struct Heartbeat {
+pub struct UpstreamHeartbeat {
     interval: Duration,
     timeout: Duration,
     next: Instant,
     unanswered: Option<Instant>,
 }
 
-impl Heartbeat {
+impl UpstreamHeartbeat {
     pub fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
         // Never zero: a deadline that has been met must lie behind.
         let interval = interval.max(Duration::from_millis(1));

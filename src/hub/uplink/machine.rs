@@ -12,14 +12,14 @@ use std::{
 
 use super::{
     backoff::Retry,
-    heartbeat::Heartbeat,
+    heartbeat::UpstreamHeartbeat,
     note::{Censor, Note, Throttle},
     outage::Outage,
     output::{Counts, FeedStatus, Output},
     pace::Pace,
-    rules::Rules,
+    rules::FrameRules,
     silence::Silence,
-    wanted::Wanted,
+    wanted::WantedTopics,
 };
 use crate::{
     clock::Now,
@@ -43,14 +43,14 @@ const GAP_DELAY: Duration = Duration::from_secs(1);
 
 pub struct Uplink {
     feed: Arc<FeedConfig>,
-    rules: Arc<Rules>,
+    rules: Arc<FrameRules>,
     censor: Censor,
-    phase: Phase,
+    phase: UplinkPhase,
     /// As it was last put out.
     state: FeedState,
     since: u64,
     told_attempt: u32,
-    wanted: Wanted,
+    wanted: WantedTopics,
     /// When the newest wish came.
     wished_at: Instant,
     pace: Pace,
@@ -73,7 +73,7 @@ pub struct Uplink {
     out: Vec<Output>,
 }
 
-enum Phase {
+enum UplinkPhase {
     /// Nobody is there.
     Idle,
     /// No connection before this moment.
@@ -87,7 +87,7 @@ enum Phase {
 }
 
 struct Live {
-    heartbeat: Option<Heartbeat>,
+    heartbeat: Option<UpstreamHeartbeat>,
     /// When silence began that may make it stale.
     quiet_since: Instant,
     /// Unix ms of the last frame, or of the beginning.
@@ -107,14 +107,14 @@ enum Fall {
 
 impl Uplink {
     pub fn new(feed: Arc<FeedConfig>, random: fastrand::Rng, now: Now) -> Self {
-        let rules = Rules::new(&feed);
+        let rules = FrameRules::new(&feed);
         Self {
             censor: Censor::new(&feed),
-            phase: Phase::Idle,
+            phase: UplinkPhase::Idle,
             state: FeedState::Disconnected,
             since: now.unix_ms,
             told_attempt: 0,
-            wanted: Wanted::new(rules.can_drop()),
+            wanted: WantedTopics::new(rules.can_drop()),
             wished_at: now.instant,
             pace: Pace::new(feed.messages_per_second),
             retry: Retry::new(feed.backoff, random),
@@ -159,7 +159,7 @@ impl Uplink {
     /// stay in force.
     pub fn set_active(&mut self, is_active: bool, now: Now) {
         match (&self.phase, is_active) {
-            (Phase::Idle, true) => {
+            (UplinkPhase::Idle, true) => {
                 self.retry.begin(now.instant);
                 match self.retry.not_before(now.instant) {
                     Some(until) => self.pause(until, now),
@@ -178,15 +178,15 @@ impl Uplink {
 
     fn leave(&mut self, code: u16, why: &'static str, now: Now) {
         match self.phase {
-            Phase::Idle => return,
-            Phase::Down(_) => {}
+            UplinkPhase::Idle => return,
+            UplinkPhase::Down(_) => {}
             _ => {
                 self.out.push(Output::Disconnect(code));
                 self.note(Note::Closed { why });
             }
         }
         self.retry.ended(now.instant);
-        self.phase = Phase::Idle;
+        self.phase = UplinkPhase::Idle;
         self.silence.forget();
         self.unanswered.clear();
         self.wanted.forget_asked();
@@ -196,20 +196,20 @@ impl Uplink {
 
     /// The endpoint answered.
     pub fn opened(&mut self, now: Now) {
-        if !matches!(self.phase, Phase::Connecting) {
+        if !matches!(self.phase, UplinkPhase::Connecting) {
             return;
         }
         self.opened = now.instant;
         if self.rules.ready.is_empty() {
             self.greeted(now);
         } else {
-            self.phase = Phase::Greeting(now.instant + self.feed.endpoint.connect_timeout);
+            self.phase = UplinkPhase::Greeting(now.instant + self.feed.endpoint.connect_timeout);
         }
     }
 
     /// The endpoint cannot be reached, or asks to be left alone for a while.
     pub fn failed(&mut self, why: &str, retry_after: Option<Duration>, now: Now) {
-        if matches!(self.phase, Phase::Connecting) {
+        if matches!(self.phase, UplinkPhase::Connecting) {
             self.note(Note::Failed { why: self.censor.said(why) });
             let fall = retry_after.map_or(Fall::Failure, |pause| Fall::Pause(pause.min(MAX_RETRY_AFTER)));
             self.fall(fall, now);
@@ -219,9 +219,9 @@ impl Uplink {
     /// The connection ended without this side's doing. `close_code`: of the upstream's close frame, if there was one.
     pub fn lost(&mut self, close_code: Option<u16>, why: &str, now: Now) {
         match self.phase {
-            Phase::Idle | Phase::Down(_) => return,
-            Phase::Connecting => return self.failed(why, None, now),
-            Phase::Greeting(_) | Phase::Authenticating(_) | Phase::Live(_) => {}
+            UplinkPhase::Idle | UplinkPhase::Down(_) => return,
+            UplinkPhase::Connecting => return self.failed(why, None, now),
+            UplinkPhase::Greeting(_) | UplinkPhase::Authenticating(_) | UplinkPhase::Live(_) => {}
         }
         let why = self.censor.said(why);
         let is_cool_down = close_code.is_some_and(|code| self.feed.cool_down.codes.contains(&code));
@@ -238,7 +238,7 @@ impl Uplink {
     }
 
     pub fn status(&self) -> FeedStatus {
-        let attempt = if matches!(self.phase, Phase::Idle) { 0 } else { self.retry.attempt() };
+        let attempt = if matches!(self.phase, UplinkPhase::Idle) { 0 } else { self.retry.attempt() };
         FeedStatus { state: self.state, since: self.since, attempt, fatal: self.retry.is_fatal() }
     }
 
@@ -279,7 +279,7 @@ impl Uplink {
     }
 
     fn connect(&mut self, now: Now) {
-        self.phase = Phase::Connecting;
+        self.phase = UplinkPhase::Connecting;
         self.dialled = now.instant;
         self.note(Note::Connecting { attempt: self.retry.attempt() });
         self.show(FeedState::Connecting, now);
@@ -287,7 +287,7 @@ impl Uplink {
     }
 
     fn pause(&mut self, until: Instant, now: Now) {
-        self.phase = Phase::Down(until);
+        self.phase = UplinkPhase::Down(until);
         let after = until.saturating_duration_since(now.instant);
         self.note(Note::Retry { after, attempt: self.retry.attempt() });
         self.show(FeedState::Down, now);
@@ -299,7 +299,7 @@ impl Uplink {
         self.out.extend(frames.cloned().map(Output::Send));
         match &self.feed.auth {
             Some(auth) if !self.rules.success.is_empty() => {
-                self.phase = Phase::Authenticating(now.instant + auth.timeout);
+                self.phase = UplinkPhase::Authenticating(now.instant + auth.timeout);
             }
             _ => self.go_live(now),
         }
@@ -307,8 +307,9 @@ impl Uplink {
 
     fn go_live(&mut self, now: Now) {
         let heartbeat = self.feed.heartbeat.as_ref();
-        let heartbeat = heartbeat.map(|it| Heartbeat::new(it.interval, it.timeout, now.instant));
-        self.phase = Phase::Live(Live { heartbeat, quiet_since: now.instant, heard: now.unix_ms, complete: None });
+        let heartbeat = heartbeat.map(|it| UpstreamHeartbeat::new(it.interval, it.timeout, now.instant));
+        self.phase =
+            UplinkPhase::Live(Live { heartbeat, quiet_since: now.instant, heard: now.unix_ms, complete: None });
         self.retry.live(now.instant);
         self.silence.broken(now.instant);
         self.note(Note::Live { after: now.instant.saturating_duration_since(self.dialled) });
@@ -344,7 +345,7 @@ impl Uplink {
     }
 
     fn forget_connection(&mut self) {
-        if let Phase::Live(live) = &self.phase {
+        if let UplinkPhase::Live(live) = &self.phase {
             self.outage.lost(self.wanted.topics(), live.heard);
         }
         self.wanted.forget_asked();

@@ -16,18 +16,18 @@ use crate::{
 };
 
 /// One JSON value of a frame. Its fields are found once, whatever the number of readings.
-pub struct Node<'a> {
+pub struct JsonNode<'a> {
     raw: &'a RawValue,
     parts: OnceCell<Parts<'a>>,
 }
 
 enum Parts<'a> {
-    Fields(Vec<(Text<'a>, &'a RawValue)>),
+    Fields(Vec<(JsonText<'a>, &'a RawValue)>),
     Items(Vec<&'a RawValue>),
     None,
 }
 
-impl<'a> Node<'a> {
+impl<'a> JsonNode<'a> {
     pub fn new(raw: &'a RawValue) -> Self {
         Self { raw, parts: OnceCell::new() }
     }
@@ -53,59 +53,59 @@ impl<'a> Node<'a> {
 fn parts(raw: &RawValue) -> Parts<'_> {
     // The text was read as JSON once, so what is left to go wrong is a name with half a surrogate pair.
     match raw.get().as_bytes().first() {
-        Some(b'{') => serde_json::from_str(raw.get()).map_or(Parts::None, |Fields(fields)| Parts::Fields(fields)),
+        Some(b'{') => serde_json::from_str(raw.get()).map_or(Parts::None, |ObjectFields(fields)| Parts::Fields(fields)),
         Some(b'[') => serde_json::from_str(raw.get()).map_or(Parts::None, Parts::Items),
         _ => Parts::None,
     }
 }
 
 /// A string, borrowed from the frame where nothing in it is escaped.
-pub struct Text<'a>(Cow<'a, str>);
+pub struct JsonText<'a>(Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Text<'de>;
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = JsonText<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
 
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(text.into()))
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<JsonText<'de>, E> {
+                Ok(JsonText(text.into()))
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(text.to_owned().into()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<JsonText<'de>, E> {
+                Ok(JsonText(text.to_owned().into()))
             }
         }
-        deserializer.deserialize_str(Reader)
+        deserializer.deserialize_str(TextVisitor)
     }
 }
 
 /// An object's fields in their order, values unread.
-struct Fields<'a>(Vec<(Text<'a>, &'a RawValue)>);
+struct ObjectFields<'a>(Vec<(JsonText<'a>, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ObjectFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Fields<'de>;
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = ObjectFields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ObjectFields<'de>, A::Error> {
                 let mut fields = Vec::with_capacity(16);
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Fields(fields))
+                Ok(ObjectFields(fields))
             }
         }
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 
@@ -120,9 +120,9 @@ pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
 
 /// An item, and the frame that it came in; the same node where the frame is the item.
 #[derive(Clone, Copy)]
-pub struct Place<'a, 'n> {
-    pub item: &'n Node<'a>,
-    pub frame: &'n Node<'a>,
+pub struct ItemPointer<'a, 'n> {
+    pub item: &'n JsonNode<'a>,
+    pub frame: &'n JsonNode<'a>,
 }
 
 /// A pointer taken apart.
@@ -151,13 +151,13 @@ impl Path {
         pointers.iter().map(Self::new).collect()
     }
 
-    pub fn read<'a>(&self, place: Place<'a, '_>) -> Option<&'a RawValue> {
+    pub fn read<'a>(&self, place: ItemPointer<'a, '_>) -> Option<&'a RawValue> {
         self.read_in(if self.in_frame { place.frame } else { place.item })
     }
 
-    pub fn read_in<'a>(&self, node: &Node<'a>) -> Option<&'a RawValue> {
+    pub fn read_in<'a>(&self, node: &JsonNode<'a>) -> Option<&'a RawValue> {
         let Some((first, rest)) = self.segments.as_ref()?.split_first() else { return Some(node.raw) };
-        rest.iter().try_fold(node.part(first)?, |raw, segment| Node::new(raw).part(segment))
+        rest.iter().try_fold(node.part(first)?, |raw, segment| JsonNode::new(raw).part(segment))
     }
 }
 
@@ -174,11 +174,11 @@ impl Test {
     }
 
     /// Whether one of these tests holds.
-    pub fn any(tests: &[Self], place: Place<'_, '_>) -> bool {
+    pub fn any(tests: &[Self], place: ItemPointer<'_, '_>) -> bool {
         tests.iter().any(|test| test.holds(place))
     }
 
-    fn holds(&self, place: Place<'_, '_>) -> bool {
+    fn holds(&self, place: ItemPointer<'_, '_>) -> bool {
         self.0.iter().all(|(path, expected)| {
             path.read(place).is_some_and(|raw| match expected {
                 Expected::Present => true,
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn pointers_find_what_rfc_6901_says_in_the_very_bytes() {
-        let node = Node::new(raw(r#" {"a/b":{"m~n":[10, {"x":1.50}]},"":0,"d":1,"d":2,"\u0065v":"T"} "#));
+        let node = JsonNode::new(raw(r#" {"a/b":{"m~n":[10, {"x":1.50}]},"":0,"d":1,"d":2,"\u0065v":"T"} "#));
         let find = |path: &str| Path::of(path).read_in(&node).map(RawValue::get);
         assert_eq!(find("/a~1b/m~0n/1/x"), Some("1.50"));
         assert_eq!(find("/a~1b/m~0n/1"), Some(r#"{"x":1.50}"#));
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn agrees_with_serde_json_on_every_pointer_into_an_odd_text() {
         let text = r#"{"a":[[],{},{"b":null,"c":[true,-0.5e3,"\u00e9\n"]}],"~":{"/":"x"}," ":[[["deep"]]]}"#;
-        let (node, value) = (Node::new(raw(text)), serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
+        let (node, value) = (JsonNode::new(raw(text)), serde_json::from_str::<serde_json::Value>(text).expect("JSON"));
         for path in
             ["", "/a", "/a/0", "/a/1/b", "/a/2/b", "/a/2/c/1", "/a/2/c/2", "/~0/~1", "/ /0/0/0", "/a/2/c/3", "/x"]
         {
@@ -245,7 +245,7 @@ mod tests {
         ]);
         let tests = Test::all(&[matcher]);
         let holds = |frame: &str, item: &str| {
-            Test::any(&tests, Place { item: &Node::new(raw(item)), frame: &Node::new(raw(frame)) })
+            Test::any(&tests, ItemPointer { item: &JsonNode::new(raw(item)), frame: &JsonNode::new(raw(frame)) })
         };
         assert!(holds(r#"{"channel":"status"}"#, r#"{"code":406,"msg":null}"#));
         assert!(holds(r#"{"channel":"status"}"#, r#"{"code":"406","msg":[]}"#));

@@ -2,13 +2,13 @@
 //! Called by `machine` for what comes while the connection is live.
 
 use super::{
-    matcher::{Path, Place, Test, scalar},
+    matcher::{ItemPointer, Path, Test, scalar},
     template::split,
 };
 use crate::{config::feeds, protocol::Topic};
 
 /// A [`feeds::Rejection`] made ready for use.
-pub struct Rejection {
+pub struct RejectionRule {
     when: Vec<Test>,
     id: Option<Path>,
     topic: Option<Path>,
@@ -18,7 +18,7 @@ pub struct Rejection {
     accepted: Vec<Test>,
 }
 
-impl Rejection {
+impl RejectionRule {
     pub fn new(rejection: &feeds::Rejection, separator: &str) -> Self {
         let feeds::Rejection { when, id, topic, name, unnamed, accepted } = rejection;
         let [id, topic, name] = [id, topic, name].map(|pointer| pointer.as_ref().map(Path::new));
@@ -27,12 +27,12 @@ impl Rejection {
     }
 
     /// Whether the item says no to a frame, and not to which.
-    pub fn is_unnamed(&self, place: Place<'_, '_>) -> bool {
+    pub fn is_unnamed(&self, place: ItemPointer<'_, '_>) -> bool {
         Test::any(&self.unnamed, place)
     }
 
     /// Whether the item says yes to the oldest frame that has no answer.
-    pub fn is_accepted(&self, place: Place<'_, '_>) -> bool {
+    pub fn is_accepted(&self, place: ItemPointer<'_, '_>) -> bool {
         Test::any(&self.accepted, place)
     }
 
@@ -42,7 +42,7 @@ impl Rejection {
     }
 
     /// Whether a topic that was asked for in the frame of this number is rejected by the item. `None`: the item is no rejection.
-    pub fn read<'a>(&self, place: Place<'a, '_>) -> Option<impl Fn(&Topic, u64) -> bool + use<'_, 'a>> {
+    pub fn read<'a>(&self, place: ItemPointer<'a, '_>) -> Option<impl Fn(&Topic, u64) -> bool + use<'_, 'a>> {
         // What should say it and is not there says no topic.
         let text =
             |path: &Option<Path>| path.as_ref().map(|path| path.read(place).and_then(scalar).unwrap_or_default());

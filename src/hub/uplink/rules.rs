@@ -1,17 +1,17 @@
 //! Owns a feed's description made ready for use: pointers and templates taken apart once.
 //! Called by `machine`.
 
-use super::{codec::Codec, matcher::Test, rejection::Rejection, template::Template};
+use super::{codec::Codec, matcher::Test, rejection::RejectionRule, template::Template};
 use crate::{config::feeds::FeedConfig, protocol::Topic};
 
-pub struct Rules {
+pub struct FrameRules {
     pub codec: Codec,
     pub ready: Vec<Test>,
     pub success: Vec<Test>,
     pub failure: Vec<Test>,
     /// What answers a heartbeat; empty: anything.
     pub expect: Vec<Test>,
-    pub rejected: Option<Rejection>,
+    pub rejected: Option<RejectionRule>,
     pub ignore: Vec<Test>,
     pub fatal: Vec<Test>,
     pub cool_down: Vec<Test>,
@@ -19,7 +19,7 @@ pub struct Rules {
     pub unsubscribe: Option<Template>,
 }
 
-impl Rules {
+impl FrameRules {
     pub fn new(feed: &FeedConfig) -> Self {
         let template = |template| Template::new(template, &feed.topic.separator);
         let auth = feed.auth.as_ref();
@@ -29,7 +29,7 @@ impl Rules {
             success: auth.map(|auth| Test::all(&auth.success)).unwrap_or_default(),
             failure: auth.map(|auth| Test::all(&auth.failure)).unwrap_or_default(),
             expect: feed.heartbeat.as_ref().map(|heartbeat| Test::all(&heartbeat.expect)).unwrap_or_default(),
-            rejected: feed.rejected.as_ref().map(|rejected| Rejection::new(rejected, &feed.topic.separator)),
+            rejected: feed.rejected.as_ref().map(|rejected| RejectionRule::new(rejected, &feed.topic.separator)),
             ignore: Test::all(&feed.ignore),
             fatal: Test::all(&feed.fatal),
             cool_down: Test::all(&feed.cool_down.when),

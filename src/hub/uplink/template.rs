@@ -17,11 +17,11 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    Place(Place),
+    Place(Placeholder),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Placeholder {
     Topic,
     Topics,
     TopicList,
@@ -32,15 +32,15 @@ enum Place {
     Id,
 }
 
-const PLACES: [(&str, Place); 8] = [
-    ("{topic}", Place::Topic),
-    ("{topics}", Place::Topics),
-    ("{topic_list}", Place::TopicList),
-    ("{channel}", Place::Channel),
-    ("{name}", Place::Name),
-    ("{names}", Place::Names),
-    ("{name_list}", Place::NameList),
-    ("{id}", Place::Id),
+const PLACES: [(&str, Placeholder); 8] = [
+    ("{topic}", Placeholder::Topic),
+    ("{topics}", Placeholder::Topics),
+    ("{topic_list}", Placeholder::TopicList),
+    ("{channel}", Placeholder::Channel),
+    ("{name}", Placeholder::Name),
+    ("{names}", Placeholder::Names),
+    ("{name_list}", Placeholder::NameList),
+    ("{id}", Placeholder::Id),
 ];
 
 impl Template {
@@ -67,25 +67,25 @@ impl Template {
         Self { pieces, separator: separator.to_owned() }
     }
 
-    fn has(&self, places: &[Place]) -> bool {
+    fn has(&self, places: &[Placeholder]) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Place(place) if places.contains(place)))
     }
 
     /// Whether each frame names one topic.
     pub fn is_single(&self) -> bool {
-        self.has(&[Place::Topic, Place::Name])
+        self.has(&[Placeholder::Topic, Placeholder::Name])
     }
 
     /// What the topics of one frame must have in common.
     pub fn group<'t>(&self, topic: &'t Topic) -> &'t str {
-        if self.has(&[Place::Channel]) { self.split(topic).0 } else { "" }
+        if self.has(&[Placeholder::Channel]) { self.split(topic).0 } else { "" }
     }
 
     /// Whether a frame with this topic says what it should. Between commas, a topic with a comma in it would be two: somebody's
     /// odd wish would subscribe, and later unsubscribe, what others have. Spaces, which some upstreams trim, likewise.
     pub fn can_say(&self, topic: &Topic) -> bool {
         let is_odd = |character: char| character == ',' || character.is_whitespace();
-        !(self.has(&[Place::Topics, Place::Names]) && topic.as_str().contains(is_odd))
+        !(self.has(&[Placeholder::Topics, Placeholder::Names]) && topic.as_str().contains(is_odd))
     }
 
     fn split<'t>(&self, topic: &'t Topic) -> (&'t str, &'t str) {
@@ -101,14 +101,14 @@ impl Template {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
-                Piece::Place(Place::Topic) => escape(&mut out, first.as_str()),
-                Piece::Place(Place::Topics) => joined(&mut out, wholes()),
-                Piece::Place(Place::TopicList) => list(&mut out, wholes()),
-                Piece::Place(Place::Channel) => escape(&mut out, self.split(first).0),
-                Piece::Place(Place::Name) => escape(&mut out, self.split(first).1),
-                Piece::Place(Place::Names) => joined(&mut out, names()),
-                Piece::Place(Place::NameList) => list(&mut out, names()),
-                Piece::Place(Place::Id) => {
+                Piece::Place(Placeholder::Topic) => escape(&mut out, first.as_str()),
+                Piece::Place(Placeholder::Topics) => joined(&mut out, wholes()),
+                Piece::Place(Placeholder::TopicList) => list(&mut out, wholes()),
+                Piece::Place(Placeholder::Channel) => escape(&mut out, self.split(first).0),
+                Piece::Place(Placeholder::Name) => escape(&mut out, self.split(first).1),
+                Piece::Place(Placeholder::Names) => joined(&mut out, names()),
+                Piece::Place(Placeholder::NameList) => list(&mut out, names()),
+                Piece::Place(Placeholder::Id) => {
                     let _ = write!(out, "{id}");
                 }
             }

@@ -8,8 +8,8 @@ use crate::protocol::Topic;
 /// Invariants: a topic has an entry when it is wanted or asked for; it has a turn when what is wanted and what is asked for
 /// differ and a frame can change that, unless the upstream has rejected it; each turn stands in the queue of what is to be done
 /// at it.
-pub struct Wanted {
-    topics: HashMap<Topic, Entry>,
+pub struct WantedTopics {
+    topics: HashMap<Topic, TopicRequest>,
     /// In the order of the wishes, so that none waits for ever behind newer ones.
     queues: [BTreeMap<u64, Topic>; 2],
     next_turn: u64,
@@ -20,7 +20,7 @@ pub struct Wanted {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Entry {
+struct TopicRequest {
     is_wanted: bool,
     /// The number of the frame that asked for it.
     asked: Option<u64>,
@@ -31,7 +31,7 @@ struct Entry {
     is_alone: bool,
 }
 
-impl Entry {
+impl TopicRequest {
     /// The upstream said no, on this connection and since somebody last began to want it.
     fn is_rejected(&self) -> bool {
         self.is_wanted && self.asked.is_none() && self.turn.is_none()
@@ -40,12 +40,12 @@ impl Entry {
 
 /// What a frame does with the topics in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub enum RequestKind {
     Ask,
     Drop,
 }
 
-impl Wanted {
+impl WantedTopics {
     pub fn new(can_drop: bool) -> Self {
         Self { topics: HashMap::new(), queues: Default::default(), next_turn: 0, wanted: 0, asked: 0, can_drop }
     }
@@ -54,20 +54,20 @@ impl Wanted {
     pub fn want(&mut self, topic: &Topic) -> bool {
         match self.topics.get(topic).copied() {
             Some(entry) if entry.is_rejected() => {
-                let turn = Some(self.queue(Change::Ask, topic));
-                self.put(topic, Entry { turn, ..entry });
+                let turn = Some(self.queue(RequestKind::Ask, topic));
+                self.put(topic, TopicRequest { turn, ..entry });
                 true
             }
-            _ => self.wish(topic, true),
+            _ => self.set_wanted(topic, true),
         }
     }
 
     /// `false`: it was not wanted.
     pub fn unwant(&mut self, topic: &Topic) -> bool {
-        self.wish(topic, false)
+        self.set_wanted(topic, false)
     }
 
-    fn wish(&mut self, topic: &Topic, is_wanted: bool) -> bool {
+    fn set_wanted(&mut self, topic: &Topic, is_wanted: bool) -> bool {
         let mut entry = self.topics.get(topic).copied().unwrap_or_default();
         if entry.is_wanted == is_wanted {
             return false;
@@ -81,9 +81,9 @@ impl Wanted {
         match entry.turn.take() {
             // The opposite wish was not sent yet: together they are nothing.
             Some(turn) => self.queues.iter_mut().for_each(|queue| drop(queue.remove(&turn))),
-            None if is_wanted && entry.asked.is_none() => entry.turn = Some(self.queue(Change::Ask, topic)),
+            None if is_wanted && entry.asked.is_none() => entry.turn = Some(self.queue(RequestKind::Ask, topic)),
             None if !is_wanted && entry.asked.is_some() && self.can_drop => {
-                entry.turn = Some(self.queue(Change::Drop, topic))
+                entry.turn = Some(self.queue(RequestKind::Drop, topic))
             }
             None => {}
         }
@@ -91,7 +91,7 @@ impl Wanted {
         true
     }
 
-    fn put(&mut self, topic: &Topic, entry: Entry) {
+    fn put(&mut self, topic: &Topic, entry: TopicRequest) {
         if entry.is_wanted || entry.asked.is_some() {
             self.topics.insert(topic.clone(), entry);
         } else {
@@ -99,7 +99,7 @@ impl Wanted {
         }
     }
 
-    fn queue(&mut self, change: Change, topic: &Topic) -> u64 {
+    fn queue(&mut self, change: RequestKind, topic: &Topic) -> u64 {
         self.next_turn += 1;
         self.queues[change as usize].insert(self.next_turn, topic.clone());
         self.next_turn
@@ -111,7 +111,7 @@ impl Wanted {
     }
 
     /// As [`Wanted::get`], and notes that a value of it came. That the upstream has rejected it is then not so.
-    pub fn hear(&mut self, name: &str) -> Option<Topic> {
+    pub fn on_value(&mut self, name: &str) -> Option<Topic> {
         let topic = self.get(name)?.clone();
         if let Some(entry) = self.topics.get_mut(name) {
             entry.is_heard = true;
@@ -145,18 +145,18 @@ impl Wanted {
     }
 
     /// What the longest waiting wish needs.
-    pub fn next(&self) -> Option<Change> {
-        let head = |change: Change| self.queues[change as usize].first_key_value().map(|(turn, _)| *turn);
-        match (head(Change::Ask), head(Change::Drop)) {
+    pub fn next(&self) -> Option<RequestKind> {
+        let head = |change: RequestKind| self.queues[change as usize].first_key_value().map(|(turn, _)| *turn);
+        match (head(RequestKind::Ask), head(RequestKind::Drop)) {
             (None, None) => None,
-            (Some(ask), Some(drop)) if drop < ask => Some(Change::Drop),
-            (Some(_), _) => Some(Change::Ask),
-            (None, Some(_)) => Some(Change::Drop),
+            (Some(ask), Some(drop)) if drop < ask => Some(RequestKind::Drop),
+            (Some(_), _) => Some(RequestKind::Ask),
+            (None, Some(_)) => Some(RequestKind::Drop),
         }
     }
 
     /// The longest waiting topics, at most `max`, all of the first one's group. They count as done, by the frame of this number.
-    pub fn take(&mut self, change: Change, max: usize, group: impl Fn(&Topic) -> &str, frame: u64) -> Vec<Topic> {
+    pub fn take(&mut self, change: RequestKind, max: usize, group: impl Fn(&Topic) -> &str, frame: u64) -> Vec<Topic> {
         let queue = &mut self.queues[change as usize];
         let Some((_, first)) = queue.first_key_value() else { return Vec::new() };
         let common = group(first).to_owned();
@@ -169,7 +169,7 @@ impl Wanted {
         for topic in &taken {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
             (entry.turn, entry.is_heard) = (None, false);
-            entry.asked = (change == Change::Ask).then_some(frame);
+            entry.asked = (change == RequestKind::Ask).then_some(frame);
             if entry.asked.is_some() {
                 self.asked += 1
             } else {
@@ -183,7 +183,7 @@ impl Wanted {
     /// The upstream says no to a frame that asked for several topics: each is asked for again by itself. `false`: it asked for one, or
     /// for none that is asked for still.
     pub fn ask_one_by_one(&mut self, frame: u64) -> bool {
-        let is_meant = |(_, entry): &(&Topic, &Entry)| entry.asked == Some(frame);
+        let is_meant = |(_, entry): &(&Topic, &TopicRequest)| entry.asked == Some(frame);
         let mut meant: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
         if meant.len() < 2 {
             return false;
@@ -193,12 +193,12 @@ impl Wanted {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
             // It need not be taken back any more.
             if let Some(turn) = entry.turn.take() {
-                self.queues[Change::Drop as usize].remove(&turn);
+                self.queues[RequestKind::Drop as usize].remove(&turn);
             }
             (entry.asked, entry.is_alone) = (None, true);
             self.asked -= 1;
             if entry.is_wanted {
-                entry.turn = Some(self.queue(Change::Ask, topic));
+                entry.turn = Some(self.queue(RequestKind::Ask, topic));
             }
             self.put(topic, entry);
         }
@@ -208,13 +208,14 @@ impl Wanted {
     /// The upstream says no to those of which this holds, by the number of the frame that asked for them: they are asked for
     /// again on the next connection, or when somebody begins to want them. Returns which these are.
     pub fn reject(&mut self, is_meant: impl Fn(&Topic, u64) -> bool) -> Vec<Topic> {
-        let is_meant = |(topic, entry): &(&Topic, &Entry)| entry.asked.is_some_and(|frame| is_meant(topic, frame));
+        let is_meant =
+            |(topic, entry): &(&Topic, &TopicRequest)| entry.asked.is_some_and(|frame| is_meant(topic, frame));
         let rejected: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
         for topic in &rejected {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
             // It need not be taken back any more.
             if let Some(turn) = entry.turn.take() {
-                self.queues[Change::Drop as usize].remove(&turn);
+                self.queues[RequestKind::Drop as usize].remove(&turn);
             }
             entry.asked = None;
             self.asked -= 1;
@@ -231,8 +232,8 @@ impl Wanted {
         let mut topics: Vec<Topic> = self.topics.keys().cloned().collect();
         topics.sort_unstable();
         for topic in topics {
-            let turn = Some(self.queue(Change::Ask, &topic));
-            let entry = Entry { is_wanted: true, turn, ..Entry::default() };
+            let turn = Some(self.queue(RequestKind::Ask, &topic));
+            let entry = TopicRequest { is_wanted: true, turn, ..TopicRequest::default() };
             self.topics.insert(topic, entry);
         }
     }
@@ -246,7 +247,7 @@ mod tests {
         Topic::parse(name).expect("a name")
     }
 
-    fn take(wanted: &mut Wanted, max: usize) -> Option<(Change, Vec<String>)> {
+    fn take(wanted: &mut WantedTopics, max: usize) -> Option<(RequestKind, Vec<String>)> {
         let change = wanted.next()?;
         let taken = wanted.take(change, max, |topic| topic.as_str().split('.').next().unwrap_or_default(), 7);
         Some((change, taken.iter().map(|topic| topic.as_str().to_owned()).collect()))
@@ -258,12 +259,12 @@ mod tests {
 
     #[test]
     fn h2_a_wish_and_its_opposite_cancel_out_before_they_are_sent() {
-        let mut wanted = Wanted::new(true);
+        let mut wanted = WantedTopics::new(true);
         assert!(wanted.want(&topic("a")) && !wanted.want(&topic("a")));
         assert!(wanted.unwant(&topic("a")) && !wanted.unwant(&topic("a")));
         assert_eq!(take(&mut wanted, 9), None);
         wanted.want(&topic("a"));
-        assert_eq!(take(&mut wanted, 9), Some((Change::Ask, names(&["a"]))));
+        assert_eq!(take(&mut wanted, 9), Some((RequestKind::Ask, names(&["a"]))));
         wanted.unwant(&topic("a"));
         wanted.want(&topic("a"));
         assert_eq!(take(&mut wanted, 9), None);
@@ -272,21 +273,25 @@ mod tests {
 
     #[test]
     fn h2_topics_go_in_the_order_of_the_wishes_as_many_of_a_group_as_fit() {
-        let mut wanted = Wanted::new(true);
+        let mut wanted = WantedTopics::new(true);
         for name in ["q.1", "t.1", "q.2", "q.3", "t.2"] {
             wanted.want(&topic(name));
         }
-        assert_eq!(take(&mut wanted, 2), Some((Change::Ask, names(&["q.1", "q.2"]))));
+        assert_eq!(take(&mut wanted, 2), Some((RequestKind::Ask, names(&["q.1", "q.2"]))));
         wanted.unwant(&topic("q.1"));
-        assert_eq!(take(&mut wanted, 2), Some((Change::Ask, names(&["t.1", "t.2"]))));
-        assert_eq!(take(&mut wanted, 2), Some((Change::Ask, names(&["q.3"]))), "it waited longer than the withdrawal");
-        assert_eq!(take(&mut wanted, 2), Some((Change::Drop, names(&["q.1"]))));
+        assert_eq!(take(&mut wanted, 2), Some((RequestKind::Ask, names(&["t.1", "t.2"]))));
+        assert_eq!(
+            take(&mut wanted, 2),
+            Some((RequestKind::Ask, names(&["q.3"]))),
+            "it waited longer than the withdrawal"
+        );
+        assert_eq!(take(&mut wanted, 2), Some((RequestKind::Drop, names(&["q.1"]))));
         assert_eq!((take(&mut wanted, 2), wanted.asked()), (None, 4));
     }
 
     #[test]
     fn h4_after_a_loss_everything_that_is_wanted_is_asked_for_again_and_nothing_else() {
-        let mut wanted = Wanted::new(true);
+        let mut wanted = WantedTopics::new(true);
         for name in ["b", "a", "c"] {
             wanted.want(&topic(name));
         }
@@ -296,7 +301,7 @@ mod tests {
         wanted.forget_asked();
         assert_eq!(wanted.asked(), 0);
         let mut all = Vec::new();
-        while let Some((Change::Ask, topics)) = take(&mut wanted, 1) {
+        while let Some((RequestKind::Ask, topics)) = take(&mut wanted, 1) {
             all.extend(topics);
         }
         assert_eq!(all, ["a", "b", "d"]);
@@ -305,7 +310,7 @@ mod tests {
 
     #[test]
     fn h2_what_cannot_be_taken_back_is_not_asked_for_twice() {
-        let mut wanted = Wanted::new(false);
+        let mut wanted = WantedTopics::new(false);
         wanted.want(&topic("a"));
         assert!(take(&mut wanted, 1).is_some());
         wanted.unwant(&topic("a"));
@@ -317,7 +322,7 @@ mod tests {
 
     #[test]
     fn h2_what_the_upstream_rejects_is_asked_for_again_when_somebody_begins_to_want_it_or_on_the_next_connection() {
-        let mut wanted = Wanted::new(true);
+        let mut wanted = WantedTopics::new(true);
         for name in ["a", "b", "c"] {
             wanted.want(&topic(name));
         }
@@ -329,11 +334,11 @@ mod tests {
         assert!(wanted.reject(|topic, _| topic.as_str() == "a").is_empty(), "it is not asked for");
         assert!(wanted.topics().eq([&topic("b")]) && wanted.get("a").is_some(), "a is wanted all the same");
         assert!(wanted.want(&topic("a")) && !wanted.want(&topic("a")));
-        assert_eq!((take(&mut wanted, 9), wanted.asked()), (Some((Change::Ask, names(&["a"]))), 2));
+        assert_eq!((take(&mut wanted, 9), wanted.asked()), (Some((RequestKind::Ask, names(&["a"]))), 2));
         wanted.reject(|topic, _| topic.as_str() == "a");
         assert!(wanted.unwant(&topic("a")) && take(&mut wanted, 9).is_none() && wanted.get("a").is_none());
         wanted.reject(|topic, _| topic.as_str() == "b");
         wanted.forget_asked();
-        assert_eq!(take(&mut wanted, 9), Some((Change::Ask, names(&["b"]))));
+        assert_eq!(take(&mut wanted, 9), Some((RequestKind::Ask, names(&["b"]))));
     }
 }

@@ -39,14 +39,15 @@ fn hot_frames_are_exactly_what_the_contract_shows() {
 #[test]
 fn h1_a_subscriber_is_welcomed_and_told_what_it_has_subscribed() {
     let topics = [Topic::parse("a").expect("a name")];
-    let heartbeat = Heartbeat { interval_ms: 1, timeout_ms: 2 };
+    let heartbeat = HeartbeatTerms { interval_ms: 1, timeout_ms: 2 };
     let welcome = ServerFrame::HubWelcome { protocol: 1, hub: &HubId::server(), topics: &["a"], heartbeat };
     assert_eq!(
         text(|out| welcome.write(out)),
         r#"{"type":"welcome","protocol":1,"hub":"_server","topics":["a"],"heartbeat":{"interval_ms":1,"timeout_ms":2}}"#
     );
     assert_eq!(
-        text(|out| ServerFrame::Subscribed { topics: &topics, feed: Feed { state: FeedState::Live } }.write(out)),
+        text(|out| ServerFrame::Subscribed { topics: &topics, feed: SubscribedFeed { state: FeedState::Live } }
+            .write(out)),
         r#"{"type":"subscribed","topics":["a"],"feed":{"state":"live"}}"#
     );
     let published = ServerFrame::Published { id: 7, topic: &topics[0], seq: 3 };
@@ -73,7 +74,7 @@ fn cold_frames_leave_out_what_they_do_not_have() {
     let frame = ServerFrame::Presence {
         seq: Some(4),
         player: Some(&player),
-        status: Some(Change::Left),
+        status: Some(PresenceChange::Left),
         reason: Some(LeftReason::Timeout),
         players: None,
         count: None,

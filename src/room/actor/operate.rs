@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-type Answer<T> = ResponseFuture<Result<T, OperateError>>;
+type OperatorReply<T> = ResponseFuture<Result<T, OperateError>>;
 
 impl Room {
     /// A change that is answered when it is stored.
@@ -24,8 +24,8 @@ impl Room {
         &mut self,
         context: &mut Context<Self>,
         change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>) -> Result<T, OperateError>,
-    ) -> Answer<T> {
-        if self.log.home().is_failing() {
+    ) -> OperatorReply<T> {
+        if self.log.appender().is_failing() {
             return Box::pin(async { Err(OperateError::Unavailable) });
         }
         let (done, stored) = oneshot::channel();
@@ -80,16 +80,16 @@ impl Handler<Describe> for Room {
 }
 
 impl Handler<Show> for Room {
-    type Result = Answer<RoomDetail>;
+    type Result = OperatorReply<RoomDetail>;
 
     /// The state may be ahead of the store, and nobody is told what is not stored.
     fn handle(&mut self, _: Show, _: &mut Self::Context) -> Self::Result {
-        if self.log.home().is_failing() && self.outlet.is_waiting() {
+        if self.log.appender().is_failing() && self.outlet.is_waiting() {
             return Box::pin(async { Err(OperateError::Unavailable) });
         }
         let detail = self.detail();
         let (done, stored) = oneshot::channel();
-        self.outlet.pass(None, std::iter::once(Effect::Stored(done)), self.log.home());
+        self.outlet.pass(None, std::iter::once(Effect::Stored(done)), self.log.appender());
         Box::pin(async move { stored.await.map(|()| detail).map_err(|_| OperateError::RoomGone) })
     }
 }
@@ -103,7 +103,7 @@ impl Handler<ListEvents> for Room {
 }
 
 impl Handler<Append> for Room {
-    type Result = Answer<u64>;
+    type Result = OperatorReply<u64>;
 
     fn handle(&mut self, Append { event, key }: Append, context: &mut Self::Context) -> Self::Result {
         self.operate(context, |state, now, effects| {
@@ -113,7 +113,7 @@ impl Handler<Append> for Room {
 }
 
 impl Handler<Kick> for Room {
-    type Result = Answer<Option<u64>>;
+    type Result = OperatorReply<Option<u64>>;
 
     fn handle(&mut self, Kick { player, ban_s }: Kick, context: &mut Self::Context) -> Self::Result {
         self.operate(context, |state, now, effects| match ban_s {
@@ -124,18 +124,18 @@ impl Handler<Kick> for Room {
 }
 
 impl Handler<CloseRoom> for Room {
-    type Result = Answer<()>;
+    type Result = OperatorReply<()>;
 
     /// The log goes first: were its members told before it is gone, a crash could bring the room back.
     fn handle(&mut self, _: CloseRoom, context: &mut Self::Context) -> Self::Result {
-        if self.log.home().is_failing() {
+        if self.log.appender().is_failing() {
             return Box::pin(async { Err(OperateError::Unavailable) });
         }
         let (done, stored) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let removed = self.log.remove();
         let effects = [Effect::Stored(done), Effect::CloseAll(Cause::NoSuchGame)];
-        self.outlet.pass(Some(removed), effects.into_iter(), self.log.home());
+        self.outlet.pass(Some(removed), effects.into_iter(), self.log.appender());
         // Until then nothing else is heard; it would belong to a log that is no more. Who waits finds the next room.
         context.wait(stored.into_actor(self).map(|stored, room, context| {
             room.end(context);

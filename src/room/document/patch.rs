@@ -16,13 +16,13 @@ pub struct Patch {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
     /// In the order of the keys, each once.
-    list: Vec<Change>,
+    list: Vec<PatchEdit>,
     /// Made from nothing: what the object had before goes. Only in several patches put together.
     is_fresh: bool,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Change {
+pub(super) struct PatchEdit {
     /// A JSON string as `serde_json` writes it, so that equal keys are equal texts.
     pub key: EcoString,
     pub to: To,
@@ -39,7 +39,7 @@ pub(super) enum To {
 impl Patch {
     /// `None` when it is no object.
     pub fn parse(text: RawJson) -> Option<Self> {
-        let changes = Reader { text: text.as_str(), at: 0, keeps_null: false }.only_object()?;
+        let changes = JsonReader { text: text.as_str(), at: 0, keeps_null: false }.only_object()?;
         Some(Self { text, changes })
     }
 
@@ -56,10 +56,10 @@ impl Patch {
 impl Changes {
     /// The fields of a whole document, where `null` is a value like any other. `None` when it is no object.
     pub fn of_document(text: &str) -> Option<Self> {
-        Reader { text, at: 0, keeps_null: true }.only_object()
+        JsonReader { text, at: 0, keeps_null: true }.only_object()
     }
 
-    pub fn list(&self) -> &[Change] {
+    pub fn list(&self) -> &[PatchEdit] {
         &self.list
     }
 
@@ -89,7 +89,7 @@ impl Changes {
         });
     }
 
-    fn of(mut list: Vec<Change>) -> Self {
+    fn of(mut list: Vec<PatchEdit>) -> Self {
         // A key that is there twice counts as its last value, as most parsers have it.
         list.reverse();
         list.sort_by(|a, b| a.key.cmp(&b.key));
@@ -99,13 +99,13 @@ impl Changes {
 }
 
 /// Reads text that is known to be JSON. Other text gives `None` or anything, but never a panic.
-struct Reader<'a> {
+struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     keeps_null: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     fn only_object(&mut self) -> Option<Changes> {
         if self.peek()? == b'{' { self.object() } else { None }
     }
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
                         return None;
                     }
                     self.at += 1;
-                    list.push(Change { key, to: self.value()? });
+                    list.push(PatchEdit { key, to: self.value()? });
                 }
                 _ => return None,
             }
@@ -214,7 +214,7 @@ fn compact(json: &str) -> EcoString {
         return json.into();
     }
     let (mut compact, mut from, mut at) = (EcoString::new(), 0, 0);
-    let mut reader = Reader { text: json, at: 0, keeps_null: true };
+    let mut reader = JsonReader { text: json, at: 0, keeps_null: true };
     while let Some(byte) = json.as_bytes().get(at) {
         match byte {
             b'"' => {

@@ -8,11 +8,11 @@ use crate::{
     clock::Now,
     protocol::{
         Cause, DisplayName, PlayerId, Role,
-        server::{Change, players_map},
+        server::{PresenceChange, players_map},
     },
     room::{
         effect::{Draft, Effect, Resume},
-        messages::{Entry, Join},
+        messages::{Join, Membership},
         seats::{Seat, SecretHash},
     },
 };
@@ -51,7 +51,7 @@ impl RoomState {
                 let resume = self.spectator_claim(session.as_deref(), seen);
                 self.spectators += 1;
                 (
-                    Entry::Spectator,
+                    Membership::Spectator,
                     session.filter(|_| resume.is_own()).map(|session| self.in_this_life(&session)),
                     0,
                     resume,
@@ -61,7 +61,7 @@ impl RoomState {
                 let (session, last_id, resume) = self
                     .take_seat(&player, name, (connection, address), session, seen, authenticated, now, effects)
                     .map_err(refused)?;
-                (Entry::Player(player.clone()), session, last_id, resume)
+                (Membership::Player(player.clone()), session, last_id, resume)
             }
         };
         // A known secret stays the secret: were it replaced and the welcome lost, the client could never come back.
@@ -133,7 +133,7 @@ impl RoomState {
             if let Some(name) = name.clone() {
                 self.rename(player, name, effects);
             }
-            self.presence(player, name, Change::Joined, None, now, effects);
+            self.presence(player, name, PresenceChange::Joined, None, now, effects);
             return Ok((None, 0, resume));
         };
         let known = session.filter(|session| same_epoch && seat.secret.matches(session));
@@ -153,7 +153,7 @@ impl RoomState {
             None => {
                 self.seats.occupy(player, connection, address);
                 let name = self.name_of(player);
-                self.presence(player, name, Change::Back, None, now, effects);
+                self.presence(player, name, PresenceChange::Back, None, now, effects);
             }
         }
         let resume = match &known {

@@ -7,8 +7,8 @@ use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{Cause, PlayerId, server::LeftReason},
-    room::{bans::Ban, effect::Effect, logic::Rejection, messages::ServerEvent, record::Record},
-    store::{AppliedKey, Key, KeyMismatch},
+    room::{bans::Ban, effect::Effect, logic::Rejection, messages::ServerEvent, record::RoomRecord},
+    store::{AppliedKey, IdempotencyKey, KeyMismatch},
 };
 
 impl RoomState {
@@ -20,7 +20,7 @@ impl RoomState {
     pub fn append(
         &mut self,
         event: ServerEvent,
-        key: Option<Key>,
+        key: Option<IdempotencyKey>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) -> Result<u64, Rejection> {
@@ -37,10 +37,10 @@ impl RoomState {
                 self.append_patch(None, &patch, now, effects)?;
             }
         }
-        if let Some(Key { key, body }) = key {
+        if let Some(IdempotencyKey { key, body }) = key {
             let applied = AppliedKey { key, seq: self.seq, made_ms: now.unix_ms };
             self.keys.note((applied, Some(body)));
-            effects.push(Effect::Keep(Record::KeyedBody(applied, body)));
+            effects.push(Effect::Keep(RoomRecord::KeyedBody(applied, body)));
         }
         // A back end that prepares a room is as good a reason to keep it as a player was (R6).
         self.empty_since = self.empty_since.map(|_| now.instant);
@@ -64,7 +64,7 @@ impl RoomState {
         if !self.bans.set(ban.clone(), now.unix_ms) {
             return Err(Rejection::new("too_many_bans", "the game has as many bans as it may; lift some of them"));
         }
-        effects.push(Effect::Keep(Record::Ban(ban)));
+        effects.push(Effect::Keep(RoomRecord::Ban(ban)));
         self.keep_for_bans(now);
         Ok(if seconds == 0 { None } else { self.throw_out(player, Cause::Banned, now, effects) })
     }

@@ -8,13 +8,13 @@ use crate::{
     clock::Now,
     protocol::{
         DisplayName, PlayerId, RawJson, ServerFrame,
-        server::{Change, LeftReason, named_players_map, players_map},
+        server::{LeftReason, PresenceChange, named_players_map, players_map},
     },
     room::{
         audience::Audience,
         effect::Effect,
         history::Event,
-        record::{Record, SeatName},
+        record::{RoomRecord, SeatName},
     },
     ws::{Frame, json_frame},
 };
@@ -29,7 +29,7 @@ impl RoomState {
         &mut self,
         player: &PlayerId,
         name: Option<DisplayName>,
-        change: Change,
+        change: PresenceChange,
         reason: Option<LeftReason>,
         now: Now,
         effects: &mut Vec<Effect>,
@@ -61,7 +61,7 @@ impl RoomState {
         self.is_crowd = false;
         self.count_due = None;
         self.crowd_over = self.seq;
-        effects.push(Effect::Keep(Record::CrowdOver(self.seq)));
+        effects.push(Effect::Keep(RoomRecord::CrowdOver(self.seq)));
         let named = self.has_been_asked_for_names.then(|| self.everybody(true));
         effects.push(Effect::Broadcast { frame: self.everybody(false), named });
     }
@@ -80,7 +80,7 @@ impl RoomState {
         let Some(seat) = self.seats.get_mut(player) else { return };
         if seat.name.as_ref() != Some(&name) {
             seat.name = Some(name.clone());
-            effects.push(Effect::Keep(Record::Name(SeatName { player: player.clone(), name })));
+            effects.push(Effect::Keep(RoomRecord::Name(SeatName { player: player.clone(), name })));
         }
     }
 

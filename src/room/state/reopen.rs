@@ -9,16 +9,16 @@ use std::{
 use super::RoomState;
 use crate::{
     clock::Now,
-    protocol::server::Change,
+    protocol::server::PresenceChange,
     room::{
         bans::Bans,
         document::Document,
         effect::Effect,
         lineage::Life,
-        record::{Image, More, Record},
+        record::{More, RoomImage, RoomRecord},
         recovery::Recovered,
     },
-    store::Keys,
+    store::IdempotencyKeys,
 };
 
 impl RoomState {
@@ -40,7 +40,7 @@ impl RoomState {
             ..
         } = recovered;
         self.document = Document::restore(document, changed_at, self.config.room.max_state_bytes);
-        self.keys = Keys::restore(keys);
+        self.keys = IdempotencyKeys::restore(keys);
         self.bans = Bans::restore(more.bans);
         self.keep_for_bans(now);
         self.crowd_over = more.crowd_over;
@@ -78,19 +78,19 @@ impl RoomState {
         if std::mem::take(&mut self.is_restored) {
             let life = Life { id: fastrand::u64(..), start: self.seq };
             self.lineage.begin(life);
-            effects.push(Effect::Keep(Record::Opened(life)));
+            effects.push(Effect::Keep(RoomRecord::Opened(life)));
         }
         for player in std::mem::take(&mut self.cut_off) {
             self.keep_seat(&player, now, effects);
             let name = self.name_of(&player);
-            self.presence(&player, name, Change::Away, None, now, effects);
+            self.presence(&player, name, PresenceChange::Away, None, now, effects);
         }
     }
 
     /// All there is to know of the room.
-    pub fn image(&self, now: Now) -> Image<'_> {
+    pub fn image(&self, now: Now) -> RoomImage<'_> {
         let (keys, bodies) = self.keys.current(now.unix_ms).into_iter().unzip();
-        Image {
+        RoomImage {
             epoch: Cow::Borrowed(&self.epoch),
             seq: self.seq,
             lives: Cow::Borrowed(self.lineage.lives()),

@@ -12,7 +12,7 @@ use crate::{
     protocol::{Cause, Role},
     room::{
         effect::Effect,
-        messages::{Entry, Join},
+        messages::{Join, Membership},
     },
     ws::{Outbox, valve::Valve},
 };
@@ -150,8 +150,8 @@ impl World {
         }
     }
 
-    pub(super) fn detach(&mut self, connection: u64, entry: &Entry) {
-        if let Entry::Player(player) = entry
+    pub(super) fn detach(&mut self, connection: u64, entry: &Membership) {
+        if let Membership::Player(player) = entry
             && let Some(seat) = self.seats.get_mut(player).filter(|seat| seat.connection == Some(connection))
         {
             (seat.connection, seat.away_since) = (None, Some(self.now.instant));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     protocol::PlayerId,
-    room::{audience::Audience, messages::Entry},
+    room::{audience::Audience, messages::Membership},
     ws::{Outbox, valve::Valve},
 };
 
@@ -27,7 +27,7 @@ fn next_frame(wire: &Valve) -> Option<(u8, Vec<u8>)> {
 /// One socket, seen from both ends.
 pub struct Line {
     pub connection: u64,
-    pub entry: Entry,
+    pub entry: Membership,
     pub outbox: Rc<Outbox>,
     pub wire: Rc<Valve>,
     /// What the welcome must say.

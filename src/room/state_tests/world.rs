@@ -29,7 +29,7 @@ use crate::{
         history::{Bounds, Event, History},
         log::RoomLog,
         logic::RoomLogic,
-        messages::{Act, Action, Entry},
+        messages::{Act, Action, Membership},
         outlet::Deferred,
         relay::Relay,
         state::RoomState,
@@ -83,10 +83,10 @@ pub struct World {
     pub(super) verdicts: Vec<&'static str>,
 }
 
-pub(super) fn entry(who: usize) -> Entry {
+pub(super) fn entry(who: usize) -> Membership {
     match who {
-        SPECTATOR => Entry::Spectator,
-        _ => Entry::Player(player(who)),
+        SPECTATOR => Membership::Spectator,
+        _ => Membership::Player(player(who)),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, ffi, wal::CheckpointMode};
 
-use super::{db::Result, file::Header};
+use super::{db::Result, file::FileHeader};
 
 const PAGE_BYTES: i64 = 4096;
 /// The thread sets to work when this much of the WAL is not in the database: pages that change often are moved once.
@@ -38,20 +38,20 @@ pub(super) struct Checkpoints {
     /// Dropped first: the thread ends when nobody can ask any more.
     ask: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    shared: Arc<Shared>,
+    shared: Arc<CheckpointShared>,
     transactions: u32,
 }
 
-struct Shared {
-    header: Arc<Header>,
+struct CheckpointShared {
+    header: Arc<FileHeader>,
     is_busy: AtomicBool,
     failure: Mutex<Option<String>>,
 }
 
 impl Checkpoints {
     /// `conn` is the thread's own.
-    pub(super) fn start(conn: Connection, header: Arc<Header>) -> Result<Self> {
-        let shared = Arc::new(Shared { header, is_busy: AtomicBool::new(false), failure: Mutex::default() });
+    pub(super) fn start(conn: Connection, header: Arc<FileHeader>) -> Result<Self> {
+        let shared = Arc::new(CheckpointShared { header, is_busy: AtomicBool::new(false), failure: Mutex::default() });
         let (ask, asked) = sync_channel(1);
         let work = shared.clone();
         let thread = std::thread::Builder::new()
@@ -99,7 +99,7 @@ impl Checkpoints {
     }
 }
 
-impl Shared {
+impl CheckpointShared {
     fn checkpoint(&self, conn: &Connection, mode: CheckpointMode) {
         match conn.wal_checkpoint_v2(Some(MAIN_DB), mode) {
             Ok(_) => self.header.refresh(),
@@ -122,7 +122,7 @@ impl Drop for Checkpoints {
     }
 }
 
-fn run(conn: &Connection, asked: &Receiver<()>, shared: &Shared) {
+fn run(conn: &Connection, asked: &Receiver<()>, shared: &CheckpointShared) {
     while asked.recv().is_ok() {
         // SQLite flushes the database only when it has moved all of the WAL, which the writer's last step does. What is on
         // the disk by then, the writer need not wait for. Each pass is shorter than the one before it, as less was written

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig, wal::CheckpointMode};
 
-use super::{checkpoint::Checkpoints, file::Header};
+use super::{checkpoint::Checkpoints, file::FileHeader};
 use crate::store::private;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
@@ -29,7 +29,7 @@ pub(super) const TABLES: &str = "
 pub(super) struct Db {
     checkpoints: Checkpoints,
     pub(super) conn: Connection,
-    pub(super) header: Arc<Header>,
+    pub(super) header: Arc<FileHeader>,
     is_synchronous: bool,
 }
 
@@ -43,7 +43,7 @@ impl Db {
         // Whether it can be read at all.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         conn.set_prepared_statement_cache_capacity(32);
-        let header = Header::open(path).map(Arc::new).map_err(|error| {
+        let header = FileHeader::open(path).map(Arc::new).map_err(|error| {
             let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
             Error::SqliteFailure(code, Some(error.to_string()))
         })?;

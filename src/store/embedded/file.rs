@@ -14,9 +14,9 @@ use std::{
 
 /// Tells whether a path still leads to the file that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity(Option<(u64, u64)>);
+pub(super) struct FileIdentity(Option<(u64, u64)>);
 
-impl Identity {
+impl FileIdentity {
     pub(super) fn of(file: &File) -> Self {
         Self(file.metadata().ok().and_then(|metadata| identity(&metadata)))
     }
@@ -68,7 +68,7 @@ pub(super) fn set_aside(path: &Path, seconds: u64) -> io::Result<PathBuf> {
 /// What the database file itself says, beside its WAL: which store it is part of, and how new its contents are.
 ///
 /// The file stays open as long as SQLite has it open: closing it would drop the locks SQLite holds on it (POSIX).
-pub(super) struct Header {
+pub(super) struct FileHeader {
     file: Mutex<File>,
     /// The same file, for flushing: that takes long, and nobody is to wait for it.
     flushed: File,
@@ -78,7 +78,7 @@ pub(super) struct Header {
 const VERSION_AT: u64 = 60;
 const TAG_AT: u64 = 68;
 
-impl Header {
+impl FileHeader {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let header = Self { flushed: file.try_clone()?, file: Mutex::new(file), version: AtomicU32::new(0) };
@@ -108,8 +108,8 @@ impl Header {
         self.field(TAG_AT).unwrap_or(0)
     }
 
-    pub(super) fn identity(&self) -> Identity {
-        Identity::of(&self.file.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn identity(&self) -> FileIdentity {
+        FileIdentity::of(&self.file.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn field(&self, at: u64) -> io::Result<u32> {

@@ -11,14 +11,14 @@ use crate::{
 
 /// A batch as a group holds it, one behind the other.
 #[derive(Serialize, Deserialize)]
-struct Entry<'a> {
+struct BatchEntry<'a> {
     game: &'a str,
     #[serde(borrow)]
-    change: Kind<'a>,
+    change: BatchKind<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
-enum Kind<'a> {
+enum BatchKind<'a> {
     Begin {
         #[serde(borrow)]
         snapshot: &'a Bytes,
@@ -37,20 +37,20 @@ enum Kind<'a> {
     },
 }
 
-impl Entry<'_> {
+impl BatchEntry<'_> {
     fn batch(&self) -> Option<Batch> {
         let change = match &self.change {
-            Kind::Begin { snapshot, records } => Change::Begin {
+            BatchKind::Begin { snapshot, records } => Change::Begin {
                 snapshot: snapshot.to_vec(),
                 records: Records::from_bytes(records.to_vec())?,
                 replace: true,
             },
-            Kind::Append { position, records, snapshot } => Change::Append {
+            BatchKind::Append { position, records, snapshot } => Change::Append {
                 position: *position,
                 records: Records::from_bytes(records.to_vec())?,
                 snapshot: snapshot.map(|(keep_from, body)| Snapshot { body: body.to_vec(), keep_from }),
             },
-            Kind::Remove { position } => Change::Remove { position: *position },
+            BatchKind::Remove { position } => Change::Remove { position: *position },
         };
         Some(Batch { game: GameId::from_store(self.game).ok()?, change })
     }
@@ -60,23 +60,23 @@ impl Entry<'_> {
 pub(super) fn encode(body: Vec<u8>, batch: &Batch) -> Result<Vec<u8>, postcard::Error> {
     let change = match &batch.change {
         Change::Begin { snapshot, records, .. } => {
-            Kind::Begin { snapshot: Bytes::new(snapshot), records: Bytes::new(records.as_bytes()) }
+            BatchKind::Begin { snapshot: Bytes::new(snapshot), records: Bytes::new(records.as_bytes()) }
         }
-        Change::Append { position, records, snapshot } => Kind::Append {
+        Change::Append { position, records, snapshot } => BatchKind::Append {
             position: *position,
             records: Bytes::new(records.as_bytes()),
             snapshot: snapshot.as_ref().map(|snapshot| (snapshot.keep_from, Bytes::new(&snapshot.body))),
         },
-        Change::Remove { position } => Kind::Remove { position: *position },
+        Change::Remove { position } => BatchKind::Remove { position: *position },
     };
-    postcard::to_extend(&Entry { game: batch.game.as_str(), change }, body)
+    postcard::to_extend(&BatchEntry { game: batch.game.as_str(), change }, body)
 }
 
 /// The batches of a group in their order, or `None` when the body is not what [`encode`] made.
 pub(super) fn decode(body: &[u8]) -> Option<Vec<Batch>> {
     let (mut rest, mut batches) = (body, Vec::new());
     while !rest.is_empty() {
-        let (entry, after) = postcard::take_from_bytes::<Entry<'_>>(rest).ok()?;
+        let (entry, after) = postcard::take_from_bytes::<BatchEntry<'_>>(rest).ok()?;
         batches.push(entry.batch()?);
         rest = after;
     }

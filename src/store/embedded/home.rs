@@ -12,7 +12,7 @@ use super::{
     db::{Db, Result, is_passing},
     group,
     head::Row,
-    mark::Seen,
+    mark::MarkState,
     meta::{Meta, Run, downtime},
     read::{read, row},
     settle::settle,
@@ -35,7 +35,7 @@ const TEND_TIME: Duration = Duration::from_millis(4);
 /// Logs whose end is remembered.
 const MAX_ENDS: usize = 16_384;
 
-pub(super) struct Home {
+pub(super) struct StoreHome {
     pub(super) db: Db,
     pub(super) meta: Meta,
     pub(super) runs: Vec<Run>,
@@ -43,18 +43,18 @@ pub(super) struct Home {
     pub(super) newest: u64,
     pub(super) tails: Tails,
     /// What is known of where logs end; nothing is lost when this is cleared.
-    pub(super) ends: HashMap<GameId, End>,
+    pub(super) ends: HashMap<GameId, LogEnd>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum LogEnd {
     NoLog,
     At(u64),
     /// There is a log, but its head is damaged: nothing fits but a new one in its place.
     Unknown,
 }
 
-impl Home {
+impl StoreHome {
     /// Carries out a group; the indices of the batches that do not fit.
     pub(super) fn append(&mut self, batches: &[Batch], flush: bool) -> Result<Vec<usize>> {
         if self.ends.len() > MAX_ENDS {
@@ -102,9 +102,11 @@ impl Home {
             None => self.end(game)?,
         };
         let (fits, after) = match change {
-            Change::Begin { records, replace, .. } => (*replace || end == End::NoLog, End::At(records.len())),
-            Change::Append { position, records, .. } => (end == End::At(*position), End::At(position + records.len())),
-            Change::Remove { position } => (end == End::At(*position), End::NoLog),
+            Change::Begin { records, replace, .. } => (*replace || end == LogEnd::NoLog, LogEnd::At(records.len())),
+            Change::Append { position, records, .. } => {
+                (end == LogEnd::At(*position), LogEnd::At(position + records.len()))
+            }
+            Change::Remove { position } => (end == LogEnd::At(*position), LogEnd::NoLog),
         };
         self.ends.insert(game.clone(), if fits { after } else { end });
         Ok(fits)
@@ -116,14 +118,14 @@ impl Home {
         }
     }
 
-    fn end(&self, game: &GameId) -> Result<End> {
+    fn end(&self, game: &GameId) -> Result<LogEnd> {
         if let Some(tail) = self.tails.get(game) {
-            return Ok(if tail.is_removed { End::NoLog } else { End::At(tail.end()) });
+            return Ok(if tail.is_removed { LogEnd::NoLog } else { LogEnd::At(tail.end()) });
         }
         Ok(match row(&self.db.conn, game)? {
-            None => End::NoLog,
-            Some(Row { head: Some(head), .. }) => End::At(head.end),
-            Some(_) => End::Unknown,
+            None => LogEnd::NoLog,
+            Some(Row { head: Some(head), .. }) => LogEnd::At(head.end),
+            Some(_) => LogEnd::Unknown,
         })
     }
 
@@ -204,11 +206,11 @@ impl Home {
         let (mut removals, mut damaged) = (Vec::new(), Vec::new());
         for game in &games {
             match self.end(game)? {
-                End::At(position) => {
+                LogEnd::At(position) => {
                     removals.push(Batch { game: game.clone(), change: Change::Remove { position } });
                 }
-                End::Unknown => damaged.push(game),
-                End::NoLog => {}
+                LogEnd::Unknown => damaged.push(game),
+                LogEnd::NoLog => {}
             }
         }
         if !removals.is_empty() {
@@ -251,8 +253,8 @@ impl Home {
     }
 
     /// What the mark has to say.
-    pub(super) fn seen(&self, alive_ms: u64) -> Seen {
-        Seen { store_id: self.meta.store_id, group: self.newest, alive_ms, version: self.db.header.version() }
+    pub(super) fn seen(&self, alive_ms: u64) -> MarkState {
+        MarkState { store_id: self.meta.store_id, group: self.newest, alive_ms, version: self.db.header.version() }
     }
 }
 

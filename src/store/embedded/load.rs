@@ -8,8 +8,8 @@ use rusqlite::{Connection, MAIN_DB, wal::CheckpointMode};
 use super::{
     db::{Db, Result, TABLES, is_full},
     group,
-    home::Home,
-    mark::Seen,
+    home::StoreHome,
+    mark::MarkState,
     meta::{FORMAT, Meta, Run},
     read::row,
     tail::Tails,
@@ -34,11 +34,11 @@ impl From<rusqlite::Error> for LoadError {
 /// Opens a run. `seen` is the mark; `is_older`: the file is known to be an older one.
 pub(super) fn load(
     mut db: Db,
-    seen: Option<Seen>,
+    seen: Option<MarkState>,
     is_older: bool,
     now_ms: u64,
     notes: &mut Vec<String>,
-) -> std::result::Result<Home, LoadError> {
+) -> std::result::Result<StoreHome, LoadError> {
     let tables = |name| "SELECT count(*) FROM sqlite_schema".to_owned() + name;
     let count = |sql: String| db.conn.query_row(&sql, [], |row| row.get::<_, i64>(0));
     if count(tables(""))? == 0 {
@@ -77,7 +77,7 @@ pub(super) fn load(
         }
         runs => runs?,
     };
-    Ok(Home { db, meta, runs, newest, tails, ends: HashMap::new() })
+    Ok(StoreHome { db, meta, runs, newest, tails, ends: HashMap::new() })
 }
 
 fn create(db: &mut Db) -> Result<()> {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::file::Identity;
+use super::file::FileIdentity;
 use crate::store::private;
 
 /// Between attempts to take the lock.
@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_millis(25);
 
 pub(super) struct Lock {
     _file: File,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Lock {
                 .map_err(LockError::Io)?;
             match file.try_lock() {
                 // Deleted meanwhile: what is locked is not what the next process would find.
-                Ok(()) if Identity::of(&file).is_at(path) => return Self::signed(file).map_err(LockError::Io),
+                Ok(()) if FileIdentity::of(&file).is_at(path) => return Self::signed(file).map_err(LockError::Io),
                 Ok(()) => continue,
                 Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(POLL),
                 Err(TryLockError::WouldBlock) => return Err(LockError::Held(holder(&mut file))),
@@ -53,7 +53,7 @@ impl Lock {
     fn signed(mut file: File) -> io::Result<Self> {
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self { identity: Identity::of(&file), _file: file })
+        Ok(Self { identity: FileIdentity::of(&file), _file: file })
     }
 
     /// Whether the file at `path` is still the one that is locked.

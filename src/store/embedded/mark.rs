@@ -7,14 +7,14 @@ use std::{
     path::Path,
 };
 
-use super::file::Identity;
+use super::file::FileIdentity;
 use crate::store::private;
 
 const BYTES: usize = 32;
 
 /// What the mark says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct MarkState {
     pub(super) store_id: u64,
     /// The newest group that was committed.
     pub(super) group: u64,
@@ -27,20 +27,20 @@ pub(super) struct Seen {
 /// Written without a flush: it has to outlive the process, and behind a crash of the machine an older mark is no harm.
 pub(super) struct Mark {
     file: File,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 impl Mark {
     /// Also what it says now: nothing when it is new, or was damaged.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Option<Seen>)> {
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Option<MarkState>)> {
         let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(BYTES);
         file.read_to_end(&mut bytes)?;
-        let seen = bytes.try_into().ok().and_then(|bytes| Seen::from_bytes(&bytes));
-        Ok((Self { identity: Identity::of(&file), file }, seen))
+        let seen = bytes.try_into().ok().and_then(|bytes| MarkState::from_bytes(&bytes));
+        Ok((Self { identity: FileIdentity::of(&file), file }, seen))
     }
 
-    pub(super) fn write(&mut self, seen: &Seen) -> io::Result<()> {
+    pub(super) fn write(&mut self, seen: &MarkState) -> io::Result<()> {
         self.file.rewind()?;
         self.file.write_all(&seen.to_bytes())
     }
@@ -50,7 +50,7 @@ impl Mark {
     }
 }
 
-impl Seen {
+impl MarkState {
     fn to_bytes(self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         bytes[..8].copy_from_slice(&self.store_id.to_le_bytes());

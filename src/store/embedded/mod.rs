@@ -33,7 +33,7 @@ pub use self::open::{OpenError, Opened};
 use self::{
     db::{is_damage, is_full, is_passing},
     file::beside,
-    home::Home,
+    home::StoreHome,
     lock::Lock,
     mark::Mark,
     open::Files,
@@ -49,7 +49,7 @@ pub struct EmbeddedStore {
     files: Files,
     lock: Lock,
     /// `None`: to be opened anew before the next call.
-    open: Option<(Home, Mark)>,
+    open: Option<(StoreHome, Mark)>,
     /// The first run of this process, by store: what was written since may be in use.
     since: (u64, u64),
     failures: u32,
@@ -119,7 +119,7 @@ impl EmbeddedStore {
     fn call<R>(
         &mut self,
         damage: Damage,
-        call: impl FnOnce(&mut Home, &mut Mark, u64) -> rusqlite::Result<R>,
+        call: impl FnOnce(&mut StoreHome, &mut Mark, u64) -> rusqlite::Result<R>,
     ) -> Result<R, StoreError> {
         if self.is_calling {
             // What a panic has left in memory is not known; what is on the disk is.
@@ -182,7 +182,7 @@ impl EmbeddedStore {
         }
     }
 
-    fn reopened(&mut self, now_ms: u64) -> Result<(Home, Mark), StoreError> {
+    fn reopened(&mut self, now_ms: u64) -> Result<(StoreHome, Mark), StoreError> {
         let told = |error: OpenError| StoreError(error.to_string());
         if !self.lock.is_at(&self.files.lock) {
             self.lock = self.files.lock(Duration::ZERO).map_err(told)?;

@@ -10,11 +10,11 @@ use std::{
 use super::{
     EmbeddedStore,
     db::{Db, is_damage},
-    file::{Header, beside, has_content, set_aside},
-    home::Home,
+    file::{FileHeader, beside, has_content, set_aside},
+    home::StoreHome,
     load::{LoadError, load},
     lock::{Lock, LockError},
-    mark::{Mark, Seen},
+    mark::{Mark, MarkState},
     meta::Meta,
 };
 use crate::store::private;
@@ -94,7 +94,7 @@ impl Files {
         may_repair: bool,
         now_ms: u64,
         notes: &mut Vec<String>,
-    ) -> Result<(Home, Mark), OpenError> {
+    ) -> Result<(StoreHome, Mark), OpenError> {
         self.close_to_others(notes);
         let (mut mark, seen) = Mark::open(&self.mark).map_err(|error| self.io(error))?;
         if !may_repair && self.has_foreign_wal(seen) {
@@ -121,7 +121,7 @@ impl Files {
         Ok((home, mark))
     }
 
-    fn load(&self, seen: Option<Seen>, now_ms: u64, notes: &mut Vec<String>) -> Result<Home, LoadError> {
+    fn load(&self, seen: Option<MarkState>, now_ms: u64, notes: &mut Vec<String>) -> Result<StoreHome, LoadError> {
         let is_older = self.has_older_file(seen);
         if self.has_foreign_wal(seen) {
             // SQLite would lay the pages of one database over another's.
@@ -148,15 +148,15 @@ impl Files {
         beside(&self.db, "-wal")
     }
 
-    fn has_foreign_wal(&self, seen: Option<Seen>) -> bool {
+    fn has_foreign_wal(&self, seen: Option<MarkState>) -> bool {
         has_content(&self.wal()) && (!has_content(&self.db) || self.has_older_file(seen))
     }
 
     /// Whether the file without its WAL is older than it was when the mark was written. A file of another store may be what it
     /// wants, unless there is a WAL that may not be its own.
-    fn has_older_file(&self, seen: Option<Seen>) -> bool {
+    fn has_older_file(&self, seen: Option<MarkState>) -> bool {
         let has_wal = has_content(&self.wal());
-        let (Some(seen), Ok(header)) = (seen, Header::open(&self.db)) else { return false };
+        let (Some(seen), Ok(header)) = (seen, FileHeader::open(&self.db)) else { return false };
         match header.tag() {
             0 => false,
             tag if tag == Meta::tag(seen.store_id) => (header.version().wrapping_sub(seen.version) as i32) < 0,

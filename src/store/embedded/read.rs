@@ -11,7 +11,7 @@ use super::{
 use crate::{protocol::GameId, store::Records};
 
 /// A log, and the run that wrote it last.
-pub(super) struct Found {
+pub(super) struct StoredLog {
     pub(super) snapshot: Vec<u8>,
     pub(super) snapshot_position: u64,
     pub(super) first: u64,
@@ -35,18 +35,18 @@ pub(super) fn read(
     tail: Option<&Tail>,
     from: u64,
     suspect_through: u64,
-) -> Result<Option<Found>> {
+) -> Result<Option<StoredLog>> {
     if tail.is_some_and(|tail| tail.is_removed) {
         return Ok(None);
     }
     let mut found = match tail {
-        Some(tail) if tail.replaces => Found::nothing(tail.oldest_run > suspect_through),
+        Some(tail) if tail.replaces => StoredLog::nothing(tail.oldest_run > suspect_through),
         _ => match row(conn, game)? {
             Some(Row { head: Some(head), .. }) => settled(conn, &head, from, suspect_through)?,
-            Some(_) => Found::nothing(false),
+            Some(_) => StoredLog::nothing(false),
             None if tail.is_none() => return Ok(None),
             // A tail without what it continues.
-            None => Found::nothing(false),
+            None => StoredLog::nothing(false),
         },
     };
     if let Some(tail) = tail {
@@ -57,8 +57,8 @@ pub(super) fn read(
 }
 
 /// What the tables hold.
-fn settled(conn: &Connection, head: &Head, from: u64, suspect_through: u64) -> Result<Found> {
-    let mut found = Found::nothing(!head.is_suspect && head.run > suspect_through);
+fn settled(conn: &Connection, head: &Head, from: u64, suspect_through: u64) -> Result<StoredLog> {
+    let mut found = StoredLog::nothing(!head.is_suspect && head.run > suspect_through);
     found.run = head.run;
     match head.snapshot {
         Some(part) => match load(conn, &part)? {
@@ -99,7 +99,7 @@ fn load(conn: &Connection, part: &Part) -> Result<Option<Vec<u8>>> {
     }
 }
 
-impl Found {
+impl StoredLog {
     fn nothing(is_intact: bool) -> Self {
         Self { snapshot: Vec::new(), snapshot_position: 0, first: 0, records: Records::default(), is_intact, run: 0 }
     }

@@ -24,7 +24,7 @@ impl Opcode {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Header {
+pub(super) struct FrameHeader {
     pub(super) fin: bool,
     pub(super) opcode: Opcode,
     pub(super) payload_bytes: usize,
@@ -36,7 +36,7 @@ pub(super) struct Header {
 ///
 /// # Errors
 /// Everything the header alone can break, `TooBig` included (S4): nothing of such a payload is ever kept.
-pub(super) fn parse(bytes: &[u8], in_message: bool, room: usize) -> Result<Option<(Header, usize)>, DecodeError> {
+pub(super) fn parse(bytes: &[u8], in_message: bool, room: usize) -> Result<Option<(FrameHeader, usize)>, DecodeError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     if first & 0x70 != 0 {
         return Err(Protocol("a reserved bit is set"));
@@ -85,6 +85,6 @@ pub(super) fn parse(bytes: &[u8], in_message: bool, room: usize) -> Result<Optio
     }
     let Some(mask) = after.first_chunk() else { return Ok(None) };
     // No truncation: a control frame is at most 125 bytes and a data frame at most `room`, a usize.
-    let header = Header { fin, opcode, payload_bytes: length as usize, mask: *mask };
+    let header = FrameHeader { fin, opcode, payload_bytes: length as usize, mask: *mask };
     Ok(Some((header, 2 + length_bytes + mask.len())))
 }

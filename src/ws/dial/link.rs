@@ -63,13 +63,13 @@ pub enum Outgoing {
     Close(u16, String),
 }
 
-type Socket = WebSocketStream<Transport>;
+type UpstreamSocket = WebSocketStream<Transport>;
 
 /// Both halves' socket. They live on one thread, and neither holds a borrow while it waits.
 #[derive(Clone)]
-struct Shared(Rc<RefCell<Socket>>);
+struct SharedSocket(Rc<RefCell<UpstreamSocket>>);
 
-impl Shared {
+impl SharedSocket {
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Message, Trouble>>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
     }
@@ -105,9 +105,9 @@ impl Shared {
     }
 }
 
-pub(super) fn split(socket: Socket) -> (LinkReader, LinkWriter) {
+pub(super) fn split(socket: UpstreamSocket) -> (LinkReader, LinkWriter) {
     let watch = socket.get_ref().watch().clone();
-    let shared = Shared(Rc::new(RefCell::new(socket)));
+    let shared = SharedSocket(Rc::new(RefCell::new(socket)));
     let taken = watch.written();
     let reader = LinkReader { socket: shared.clone(), watch, is_over: false, taken, unread_pings: 0, farewell: None };
     (reader, LinkWriter { socket: shared })
@@ -115,7 +115,7 @@ pub(super) fn split(socket: Socket) -> (LinkReader, LinkWriter) {
 
 /// Dropping both halves ends the connection.
 pub struct LinkReader {
-    socket: Shared,
+    socket: SharedSocket,
     watch: Rc<Watch>,
     is_over: bool,
     /// What the peer had taken when it last was seen to take something, and its pings since then.
@@ -200,7 +200,7 @@ impl LinkReader {
 }
 
 pub struct LinkWriter {
-    socket: Shared,
+    socket: SharedSocket,
 }
 
 impl LinkWriter {

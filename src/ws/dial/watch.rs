@@ -14,12 +14,12 @@ const MAX_CLOSE_BYTES: usize = 125;
 #[derive(Default)]
 pub struct Watch {
     written: Cell<u64>,
-    place: RefCell<Place>,
+    place: RefCell<BytePosition>,
     close: RefCell<Option<Vec<u8>>>,
 }
 
 /// Where in the peer's bytes the next one is.
-enum Place {
+enum BytePosition {
     /// Of the answer to the handshake; so many bytes of its end are there.
     Head(usize),
     /// In a frame's header, as far as it is there.
@@ -30,7 +30,7 @@ enum Place {
     End,
 }
 
-impl Default for Place {
+impl Default for BytePosition {
     fn default() -> Self {
         Self::Head(0)
     }
@@ -57,22 +57,26 @@ impl Watch {
     pub fn read(&self, mut bytes: &[u8]) {
         let mut place = self.place.borrow_mut();
         while let Some((&first, rest)) = bytes.split_first() {
-            *place = match std::mem::replace(&mut *place, Place::End) {
-                Place::End => return,
-                Place::Head(known) => {
+            *place = match std::mem::replace(&mut *place, BytePosition::End) {
+                BytePosition::End => return,
+                BytePosition::Head(known) => {
                     bytes = rest;
                     let known = if first == END_OF_HEAD[known] { known + 1 } else { usize::from(first == b'\r') };
-                    if known == END_OF_HEAD.len() { Place::Header(Vec::new()) } else { Place::Head(known) }
+                    if known == END_OF_HEAD.len() {
+                        BytePosition::Header(Vec::new())
+                    } else {
+                        BytePosition::Head(known)
+                    }
                 }
-                Place::Header(mut header) => {
+                BytePosition::Header(mut header) => {
                     bytes = rest;
                     header.push(first);
                     match payload_bytes(&header) {
-                        None => Place::Header(header),
+                        None => BytePosition::Header(header),
                         Some(length) => self.begin(header[0] & 0x0f == CLOSE, length),
                     }
                 }
-                Place::Payload(left, is_close) => {
+                BytePosition::Payload(left, is_close) => {
                     let taken = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                     if is_close {
                         let mut close = self.close.borrow_mut();
@@ -80,21 +84,21 @@ impl Watch {
                     }
                     bytes = &bytes[taken..];
                     match left - taken as u64 {
-                        0 if is_close => Place::End,
-                        0 => Place::Header(Vec::new()),
-                        left => Place::Payload(left, is_close),
+                        0 if is_close => BytePosition::End,
+                        0 => BytePosition::Header(Vec::new()),
+                        left => BytePosition::Payload(left, is_close),
                     }
                 }
             };
         }
     }
 
-    fn begin(&self, is_close: bool, length: u64) -> Place {
+    fn begin(&self, is_close: bool, length: u64) -> BytePosition {
         match length {
-            0 if is_close => Place::End,
-            0 => Place::Header(Vec::new()),
+            0 if is_close => BytePosition::End,
+            0 => BytePosition::Header(Vec::new()),
             // The library ends a connection with a longer one.
-            length => Place::Payload(length, is_close && length <= MAX_CLOSE_BYTES as u64),
+            length => BytePosition::Payload(length, is_close && length <= MAX_CLOSE_BYTES as u64),
         }
     }
 }

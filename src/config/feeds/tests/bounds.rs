@@ -2,7 +2,7 @@
 //! Run by `cargo test`.
 
 use super::*;
-use crate::config::kind::Kind;
+use crate::config::kind::SettingKind;
 
 /// config.yaml with this key set, in the hub or the proxy that has it, along with what it cannot be without.
 fn yaml(group: &keys::Group, key: &str, value: &str) -> String {
@@ -38,12 +38,12 @@ fn every_bound_of_a_key_fits_the_field_it_fills_and_the_next_value_is_a_problem(
     let mut seen = 0;
     for (group, key) in keys::GROUPS.iter().flat_map(|group| group.keys.iter().map(move |key| (group, key))) {
         let (good_ones, bad) = match key.kind {
-            Kind::Count { min, max } | Kind::Bytes { min, max } | Kind::Millis { min, max } => {
+            SettingKind::Count { min, max } | SettingKind::Bytes { min, max } | SettingKind::Millis { min, max } => {
                 let below = min.checked_sub(1).map(|n| n.to_string());
                 let bad = below.into_iter().chain([(max + 1).to_string()]).collect::<Vec<_>>();
                 (vec![min.to_string(), max.to_string()], bad)
             }
-            Kind::Seconds { min, max } | Kind::Decimal { min, max } => {
+            SettingKind::Seconds { min, max } | SettingKind::Decimal { min, max } => {
                 (vec![min.to_string(), max.to_string()], vec![(max + 0.5).to_string()])
             }
             _ => continue,
@@ -51,7 +51,7 @@ fn every_bound_of_a_key_fits_the_field_it_fills_and_the_next_value_is_a_problem(
         seen += 1;
         for text in good_ones {
             let config = good(&[], &yaml(group, key.name, &text));
-            if let Kind::Count { max, .. } | Kind::Bytes { max, .. } = key.kind
+            if let SettingKind::Count { max, .. } | SettingKind::Bytes { max, .. } = key.kind
                 && text == max.to_string()
             {
                 let shown = format!("{:?} {:?}", config.hubs, config.proxies);
@@ -92,7 +92,7 @@ fn a_missing_variable_is_no_mistake_whatever_the_key() {
                 "{ /x: '${UNSET}' }"
             }
             // Values are expanded, never what stands in the place of a map.
-            _ if matches!(key.kind, Kind::Text(allowed) if allowed == "a map") => continue,
+            _ if matches!(key.kind, SettingKind::Text(allowed) if allowed == "a map") => continue,
             _ => "'${UNSET}'",
         };
         let config = good(&[], &yaml(group, key.name, value));

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::{Fall, Live, Phase, Uplink};
+use super::{Fall, Live, Uplink, UplinkPhase};
 use crate::{
     clock::Now,
     hub::uplink::{
-        matcher::{Place, Test},
+        matcher::{ItemPointer, Test},
         note::Note,
         output::{Output, Rejected},
-        rules::Rules,
+        rules::FrameRules,
     },
     protocol::{FeedState, Topic},
 };
@@ -20,9 +20,9 @@ impl Uplink {
     pub fn heard(&mut self, text: &str, now: Now) {
         match &mut self.phase {
             // Of a connection that was given up.
-            Phase::Idle | Phase::Down(_) | Phase::Connecting => return,
-            Phase::Greeting(_) | Phase::Authenticating(_) => {}
-            Phase::Live(live) => {
+            UplinkPhase::Idle | UplinkPhase::Down(_) | UplinkPhase::Connecting => return,
+            UplinkPhase::Greeting(_) | UplinkPhase::Authenticating(_) => {}
+            UplinkPhase::Live(live) => {
                 live.quiet_since = now.instant;
                 live.heard = now.unix_ms;
             }
@@ -70,22 +70,22 @@ impl Uplink {
     /// Whether a heartbeat's frame waits for an answer: the next frame without a value is taken for it, and says nothing of the
     /// feed (H8).
     fn may_be_answer(&self) -> bool {
-        let Phase::Live(Live { heartbeat: Some(heartbeat), .. }) = &self.phase else { return false };
+        let UplinkPhase::Live(Live { heartbeat: Some(heartbeat), .. }) = &self.phase else { return false };
         heartbeat.is_unanswered() && self.feed.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.send.is_some())
     }
 
     fn answered(&mut self) {
-        if let Phase::Live(Live { heartbeat: Some(heartbeat), .. }) = &mut self.phase {
+        if let UplinkPhase::Live(Live { heartbeat: Some(heartbeat), .. }) = &mut self.phase {
             heartbeat.answered();
         }
     }
 
     /// `false`: the connection was given up, and what else is in the frame does not count.
-    fn item(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) -> bool {
+    fn item(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) -> bool {
         let (note, fall): (fn(String) -> Note, _) = match &self.phase {
             _ if Test::any(&rules.fatal, place) => (|said| Note::Refused { said }, Fall::Refusal),
             _ if Test::any(&rules.cool_down, place) => (|said| Note::CoolDown { said }, Fall::CoolDown),
-            Phase::Authenticating(_) if Test::any(&rules.failure, place) => {
+            UplinkPhase::Authenticating(_) if Test::any(&rules.failure, place) => {
                 (|said| Note::Refused { said }, Fall::Refusal)
             }
             _ => {
@@ -98,11 +98,11 @@ impl Uplink {
         false
     }
 
-    fn proceed(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) {
+    fn proceed(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) {
         match &self.phase {
-            Phase::Greeting(_) if Test::any(&rules.ready, place) => self.greeted(now),
-            Phase::Authenticating(_) if Test::any(&rules.success, place) => self.go_live(now),
-            Phase::Live(_) => {
+            UplinkPhase::Greeting(_) if Test::any(&rules.ready, place) => self.greeted(now),
+            UplinkPhase::Authenticating(_) if Test::any(&rules.success, place) => self.go_live(now),
+            UplinkPhase::Live(_) => {
                 let is_expected = Test::any(&rules.expect, place);
                 if is_expected {
                     self.answered();
@@ -114,14 +114,14 @@ impl Uplink {
     }
 
     /// `false`: the item says no to none of the topics that were asked for.
-    fn reject(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) -> bool {
+    fn reject(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) -> bool {
         let Some(is_meant) = rules.rejected.as_ref().and_then(|rejected| rejected.read(place)) else { return false };
         let topics = self.wanted.reject(is_meant);
         self.tell_rejected(topics, place, now)
     }
 
     /// The same for an item that does not say what it is about.
-    fn reject_unnamed(&mut self, rules: &Rules, place: Place<'_, '_>, now: Now) -> bool {
+    fn reject_unnamed(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) -> bool {
         let Some(rejected) = &rules.rejected else { return false };
         if rejected.is_accepted(place) {
             self.unanswered.pop_front();
@@ -141,7 +141,7 @@ impl Uplink {
         self.tell_rejected(topics, place, now)
     }
 
-    fn tell_rejected(&mut self, topics: Vec<Topic>, place: Place<'_, '_>, now: Now) -> bool {
+    fn tell_rejected(&mut self, topics: Vec<Topic>, place: ItemPointer<'_, '_>, now: Now) -> bool {
         if topics.is_empty() {
             return false;
         }
@@ -157,7 +157,7 @@ impl Uplink {
     }
 
     /// `is_expected`: it is known for the answer to a heartbeat, whatever else it is.
-    fn value(&mut self, rules: &Rules, place: Place<'_, '_>, is_expected: bool, now: Now) {
+    fn value(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, is_expected: bool, now: Now) {
         if self.reject(rules, place, now) || self.reject_unnamed(rules, place, now) || Test::any(&rules.ignore, place) {
             return;
         }
@@ -172,7 +172,7 @@ impl Uplink {
             }
             return;
         };
-        let Some(topic) = self.wanted.hear(&self.name) else { return };
+        let Some(topic) = self.wanted.on_value(&self.name) else { return };
         self.tell_gap(now);
         self.counts.values += 1;
         self.out.push(Output::Data(topic, data.into()));

@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use super::{Fall, GAP_DELAY, Live, Phase, Uplink};
+use super::{Fall, GAP_DELAY, Live, Uplink, UplinkPhase};
 use crate::{
     clock::Now,
-    hub::uplink::{note::Note, output::Output, rejection::Rejection, wanted::Change},
+    hub::uplink::{note::Note, output::Output, rejection::RejectionRule, wanted::RequestKind},
     protocol::FeedState,
 };
 
@@ -20,14 +20,14 @@ impl Uplink {
     /// Does what is due. Until [`Uplink::next_deadline`], which then lies ahead, there is nothing more to do.
     pub fn tick(&mut self, now: Now) {
         match &self.phase {
-            Phase::Down(until) if *until <= now.instant => self.connect(now),
-            Phase::Greeting(until) if *until <= now.instant => {
+            UplinkPhase::Down(until) if *until <= now.instant => self.connect(now),
+            UplinkPhase::Greeting(until) if *until <= now.instant => {
                 self.give_up(Note::Silent { awaited: "a greeting" }, Fall::Failure, now);
             }
-            Phase::Authenticating(until) if *until <= now.instant => {
+            UplinkPhase::Authenticating(until) if *until <= now.instant => {
                 self.give_up(Note::Silent { awaited: "an answer to the key" }, Fall::Failure, now);
             }
-            Phase::Live(_) => self.tick_live(now),
+            UplinkPhase::Live(_) => self.tick_live(now),
             _ => {}
         }
     }
@@ -35,9 +35,11 @@ impl Uplink {
     /// When [`Uplink::tick`] is to be called. It may lie in the past: then at once.
     pub fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Idle | Phase::Connecting => None,
-            Phase::Down(until) | Phase::Greeting(until) | Phase::Authenticating(until) => Some(*until),
-            Phase::Live(live) => {
+            UplinkPhase::Idle | UplinkPhase::Connecting => None,
+            UplinkPhase::Down(until) | UplinkPhase::Greeting(until) | UplinkPhase::Authenticating(until) => {
+                Some(*until)
+            }
+            UplinkPhase::Live(live) => {
                 let wish = self.wanted.next().map(|_| self.pace.next().unwrap_or(self.wished_at));
                 let heartbeat = live.heartbeat.as_ref().map(|heartbeat| heartbeat.deadline());
                 let (gap, stale, mute) = (self.gap_at(live), self.stale_at(live), self.mute_at());
@@ -74,7 +76,7 @@ impl Uplink {
             return self.renew(Note::Aged { age }, now);
         }
         if self.mute_at().is_some_and(|at| at <= now.instant) {
-            let Phase::Live(live) = &self.phase else { return };
+            let UplinkPhase::Live(live) = &self.phase else { return };
             let after = now.instant.saturating_duration_since(live.quiet_since);
             self.silence.left();
             return self.give_up(Note::Mute { after, times: self.silence.mute() }, Fall::Failure, now);
@@ -82,7 +84,7 @@ impl Uplink {
         if self.wanted.litter() > MAX_LITTER {
             return self.renew(Note::Littered { topics: self.wanted.litter() }, now);
         }
-        let Phase::Live(live) = &mut self.phase else { return };
+        let UplinkPhase::Live(live) = &mut self.phase else { return };
         if let Some(heartbeat) = &mut live.heartbeat {
             if heartbeat.is_dead(now.instant) {
                 return self.give_up(Note::Silent { awaited: "an answer to a heartbeat" }, Fall::Failure, now);
@@ -94,7 +96,7 @@ impl Uplink {
         }
         self.retry.notice_stable(now.instant);
         self.ask(now);
-        let Phase::Live(live) = &self.phase else { return };
+        let UplinkPhase::Live(live) = &self.phase else { return };
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
         let (is_gap_due, is_stale) = (is_due(self.gap_at(live)), is_due(self.stale_at(live)));
         let after = now.instant.saturating_duration_since(live.quiet_since);
@@ -109,12 +111,12 @@ impl Uplink {
 
     /// Brings what the upstream was asked for nearer to what is wanted, as fast as it may be asked.
     pub(super) fn ask(&mut self, now: Now) {
-        let Phase::Live(live) = &mut self.phase else { return };
+        let UplinkPhase::Live(live) = &mut self.phase else { return };
         let before = self.wanted.asked();
         while let Some(change) = self.wanted.next() {
             let template = match change {
-                Change::Ask => &self.rules.subscribe,
-                Change::Drop => &self.rules.unsubscribe,
+                RequestKind::Ask => &self.rules.subscribe,
+                RequestKind::Drop => &self.rules.unsubscribe,
             };
             let Some(template) = template else {
                 // The upstream sends everything unasked.
@@ -128,7 +130,7 @@ impl Uplink {
             self.last_frame_id += 1;
             let topics = self.wanted.take(change, batch, |topic| template.group(topic), self.last_frame_id);
             self.pace.sent(now.instant);
-            if self.rules.rejected.as_ref().is_some_and(Rejection::is_answered) {
+            if self.rules.rejected.as_ref().is_some_and(RejectionRule::is_answered) {
                 self.unanswered.push_back(self.last_frame_id);
                 if self.unanswered.len() > MAX_UNANSWERED {
                     self.unanswered.pop_front();
