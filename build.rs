@@ -1,5 +1,5 @@
-//! Owns the embedding of the built pages: every file below frontend-client/dist becomes part of the binary.
-//! Called by cargo before the library is compiled; `src/http/pages.rs` includes what it writes. Needs no Node.
+//! Owns the embedding of the built pages: every file below frontend-client/dist becomes part of the
+//! binary. `src/http/pages.rs` includes what it writes. Needs no Node.
 
 use std::{
     env, fs, io,

@@ -1,5 +1,5 @@
-//! Owns a game of one's own in a few lines: the first to count to the goal wins. Run: `cargo run --example counter`.
-//! Called by nobody; `tests/contract/logic.rs` runs it.
+//! Owns a game of one's own in a few lines: the first to count to the goal wins. Run: `cargo run
+//! --example counter`. `tests/contract/logic.rs` runs it.
 
 use innkeeper::{
     Innkeeper,

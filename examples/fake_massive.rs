@@ -1,8 +1,9 @@
-//! Owns a stand-in for Massive (formerly Polygon.io): it speaks as the provider does and makes prices up.
-//! Called by `cargo run --example fake_massive`, for whoever has no key; the README's tour uses it.
+//! Owns a stand-in for Massive (formerly Polygon.io): it speaks as the provider does and makes
+//! prices up. The README's tour uses it.
 //!
-//! `MASSIVE_API_KEY=any MASSIVE_WS_URL=ws://127.0.0.1:9443 scripts/start` is the server for it. Lines typed here: `stall`
-//! (silent, the socket open), `go`, `cut` (the connection is gone), `evict` (max_connections, then 1008), `who`.
+//! `MASSIVE_API_KEY=any MASSIVE_WS_URL=ws://127.0.0.1:9443 scripts/start` is the server for it.
+//! Lines typed here: `stall` (silent, the socket open), `go`, `cut` (the connection is gone),
+//! `evict` (max_connections, then 1008), `who`.
 
 #![allow(clippy::print_stdout)] // It talks to the person in front of it.
 

@@ -1,5 +1,6 @@
-//! Owns a room logic that breaks on purpose, to show what a panic costs: its own room, and nothing else.
-//! Called by nobody; `tests/contract/logic.rs` runs it. Run: `cargo run --example fragile`, then send `{"break":true}`.
+//! Owns a room logic that breaks on purpose, to show what a panic costs: its own room, and nothing
+//! else. `tests/contract/logic.rs` runs it. Run: `cargo run --example fragile`, then send
+//! `{"break":true}`.
 
 use innkeeper::{
     Innkeeper,

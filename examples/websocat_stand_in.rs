@@ -1,7 +1,8 @@
-//! Owns a stand-in for websocat 1.x, which the documents use: the options of its help, read as it reads them, and no others.
-//! Called by tests/contract/documents.rs, so that a command that websocat refuses fails there, too.
+//! Owns a stand-in for websocat 1.x, which the documents use: the options of its help, read as it
+//! reads them, and no others.
 //!
-//! It does what the documents need: lines of stdin go out, frames come to stdout, and the end of stdin closes.
+//! It does what the documents need: lines of stdin go out, frames come to stdout, and the end of
+//! stdin closes.
 
 #![allow(clippy::print_stdout)] // It is a command.
 

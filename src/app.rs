@@ -1,5 +1,5 @@
-//! Owns the composition: configuration to shards, registry, listeners; start, signals, drain, stop. It alone sees everything.
-//! Called by `main`, and by programs that bring their own room logic.
+//! Owns the composition: configuration to shards, registry, listeners; start, signals, drain, stop.
+//! It alone sees everything.
 
 mod durable;
 mod feeds;

@@ -1,5 +1,4 @@
 //! Owns how often something that failed may be replaced before the server stops trying for a while.
-//! Called by `registry::shard` for a game's rooms, and by `hub` for a hub.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Owns the command `innkeeper api`: one request to the running server, with the address and the key found as the server's
-//! own settings say. Called by `main`.
+//! Owns the command `innkeeper api`: one request to the running server, with the address and the
+//! key found as the server's own settings say.
 
 use std::{
     fs,

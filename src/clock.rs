@@ -1,5 +1,5 @@
-//! Owns `Now`: one reading of both clocks, taken once per event and passed down, so that pure code needs no clock.
-//! Called by actors at the top of a handler; tests make their own.
+//! Owns `Now`: one reading of both clocks, taken once per event and passed down, so that pure code
+//! needs no clock. Tests make their own.
 
 use std::{
     cell::Cell,

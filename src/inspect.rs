@@ -1,5 +1,4 @@
 //! Owns the command `innkeeper rooms`: what is in the data directory of a server that does not run.
-//! Called by `main`.
 
 use std::io::{self, Write};
 

@@ -1,7 +1,7 @@
-//! The code map of Innkeeper; see ARCHITECTURE.md for who may import whom, and why.
-//! Called by `main.rs`, by the integration tests, and by programs that bring their own room logic.
+//! Owns the code map of Innkeeper; see ARCHITECTURE.md for who may import whom, and why.
 //!
-//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`room::RoomLogic`]; `examples/counter.rs` shows all three.
+//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`room::RoomLogic`];
+//! `examples/counter.rs` shows all three.
 
 mod app;
 mod budget;

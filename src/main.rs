@@ -1,5 +1,4 @@
 //! Owns the command line; everything else is in the library.
-//! Called by whoever starts the server.
 
 use std::{
     io::{self, Write as _},

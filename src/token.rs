@@ -1,5 +1,4 @@
 //! Owns the command `innkeeper token`: a player's or an admin's token, signed with JWT_SECRET.
-//! Called by `main`, and by `call`, which needs a token of its own.
 
 use std::time::{Duration, SystemTime};
 

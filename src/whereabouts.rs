@@ -1,5 +1,5 @@
-//! Owns the file in the data directory that says where its server answers HTTP, so that commands find a server whose port the
-//! system chose. Called by `app`, which keeps it while it serves, and by `call`.
+//! Owns the file in the data directory that says where its server answers HTTP, so that commands
+//! find a server whose port the system chose.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

@@ -1,5 +1,5 @@
-//! Owns the messages of the measurements: what a publisher sends in bursts, prepared and masked, and what members see of them.
-//! Called by `load` and `recovery`.
+//! Owns the messages of the measurements: what a publisher sends in bursts, prepared and masked,
+//! and what members see of them.
 
 use tokio::net::tcp::OwnedWriteHalf;
 

@@ -1,5 +1,5 @@
-//! Owns the measurement of throughput and latency: rooms full of players on one thread, at an offered load or as fast as they go.
-//! Called by `main`, once for each case and round.
+//! Owns the measurement of throughput and latency: rooms full of players on one thread, at an
+//! offered load or as fast as they go.
 
 use std::{
     io,

@@ -1,6 +1,5 @@
-//! Owns the benchmark of durability: the cases, their order, and the tables. Figures of a machine, not a test.
-//! Called by `cargo bench --bench durability [-- part of a case's name]`; BENCH_QUICK=1, BENCH_ROUNDS=n and
-//! BENCH_DIR=where to keep the stores are heard.
+//! Owns the benchmark of durability: the cases, their order, and the tables. Figures of a machine,
+//! not a test. BENCH_QUICK=1, BENCH_ROUNDS=n and BENCH_DIR=where to keep the stores are heard.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 

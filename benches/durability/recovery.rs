@@ -1,5 +1,5 @@
-//! Owns the measurement of a start after `kill -9`: how soon an old room answers, and what memory unopened rooms cost.
-//! Called by `main`.
+//! Owns the measurement of a start after `kill -9`: how soon an old room answers, and what memory
+//! unopened rooms cost.
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Owns a relay that copies bytes between a client and an echo and reads none of them: what any proxy costs on this machine.
-//! Called by `proxy`.
+//! Owns a relay that copies bytes between a client and an echo and reads none of them: what any
+//! proxy costs on this machine.
 
 use std::{io, net::SocketAddr, sync::mpsc, thread};
 

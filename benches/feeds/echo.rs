@@ -1,5 +1,5 @@
-//! Owns an upstream that sends back whatever text it hears, as cheap as it can be, on a thread of its own.
-//! Called by `proxy`.
+//! Owns an upstream that sends back whatever text it hears, as cheap as it can be, on a thread of
+//! its own.
 
 use std::{io, net::SocketAddr, sync::mpsc, thread};
 

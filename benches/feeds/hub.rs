@@ -1,5 +1,5 @@
-//! Owns the measurement of a hub: a fake upstream of one topic, and subscribers of it on one thread.
-//! Called by `main`, once for each case and round.
+//! Owns the measurement of a hub: a fake upstream of one topic, and subscribers of it on one
+//! thread.
 
 use std::{
     cell::RefCell,

@@ -1,5 +1,5 @@
-//! Owns the benchmark of feeds and proxies: one hub fanned out to many subscribers, and what a proxy adds to an echo.
-//! Called by `cargo bench --bench feeds [-- hub|proxy]`; BENCH_QUICK=1 and BENCH_ROUNDS=n are heard.
+//! Owns the benchmark of feeds and proxies: one hub fanned out to many subscribers, and what a
+//! proxy adds to an echo. BENCH_QUICK=1 and BENCH_ROUNDS=n are heard.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 

@@ -1,5 +1,5 @@
-//! Owns the measurement of a proxy: sessions that send to an echo at a steady pace, straight, through a bare relay, or through the server.
-//! Called by `main`, once for each way, case and round.
+//! Owns the measurement of a proxy: sessions that send to an echo at a steady pace, straight,
+//! through a bare relay, or through the server.
 
 use std::{
     cell::RefCell,

@@ -1,5 +1,5 @@
-//! Owns the attacker's process: its listener for servers that dial it, when it begins and ends, and what it reports.
-//! Called by `main` in the child, and by `table` in the parent.
+//! Owns the attacker's process: its listener for servers that dial it, when it begins and ends, and
+//! what it reports.
 
 use std::{
     collections::BTreeMap,

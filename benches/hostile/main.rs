@@ -1,13 +1,14 @@
-//! Owns the benchmark of hostile load: what one address takes of the memory and time of others, at default settings.
-//! Called by `cargo bench --bench hostile [-- part of an attack's name]`; BENCH_QUICK=1, BENCH_ROUNDS=n and
-//! BENCH_DIR=where to keep the stores are heard.
+//! Owns the benchmark of hostile load: what one address takes of the memory and time of others, at
+//! default settings. BENCH_QUICK=1, BENCH_ROUNDS=n and BENCH_DIR=where to keep the stores are
+//! heard.
 //!
-//! Each row has a fresh server, a neighbour in eight rooms (so that every shard has some), and an attacker: a process of
-//! its own, with one thread, at one address. The controls send bytes to a socket that only reads: what they delay is
-//! the machine's part and not the server's.
+//! Each row has a fresh server, a neighbour in eight rooms (so that every shard has some), and an
+//! attacker: a process of its own, with one thread, at one address. The controls send bytes to a
+//! socket that only reads: what they delay is the machine's part and not the server's.
 //!
-//! Without a row, because no load makes them: a logic's patch past the bound, a presence list that is wrong, graces
-//! that a frozen process ends, and what concerns trust, tokens and clients that write differently. The tests have them.
+//! Without a row, because no load makes them: a logic's patch past the bound, a presence list that
+//! is wrong, graces that a frozen process ends, and what concerns trust, tokens and clients that
+//! write differently. The tests have them.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 

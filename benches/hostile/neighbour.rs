@@ -1,5 +1,5 @@
-//! Owns the neighbours: pairs in rooms of their own, from other addresses, whose messages' way is timed.
-//! Called by `table`, once for each row.
+//! Owns the neighbours: pairs in rooms of their own, from other addresses, whose messages' way is
+//! timed.
 
 use std::{
     cell::RefCell,

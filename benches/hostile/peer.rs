@@ -1,5 +1,4 @@
 //! Owns the attacker's sockets: one address for all, a WebSocket without patience, and raw bytes.
-//! Called by the attacks.
 
 use std::{
     io,

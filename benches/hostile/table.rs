@@ -1,5 +1,4 @@
 //! Owns the table: how one row is measured, its columns, and its verdict.
-//! Called by `main`, once for each attack and round.
 
 use std::{
     env, io,

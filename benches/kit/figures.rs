@@ -1,5 +1,4 @@
 //! Owns the arithmetic of samples, and what this machine was like while they were taken.
-//! Called by the measurements of every benchmark.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! Owns what the benchmarks share: their frame, the server under measurement, cheap sockets, the arithmetic of samples.
-//! Called by benches/durability, benches/feeds and benches/hostile; each uses a part of it.
+//! Owns what the benchmarks share: their frame, the server under measurement, cheap sockets, the
+//! arithmetic of samples. Each uses a part of it.
 
 #![allow(dead_code)]
 

@@ -1,5 +1,5 @@
-//! Owns one server process under measurement: its settings, its end, and what the system says of its CPU, memory and disk.
-//! Called by the measurements of every benchmark.
+//! Owns one server process under measurement: its settings, its end, and what the system says of
+//! its CPU, memory and disk.
 
 use std::{
     fs, io,

@@ -1,5 +1,5 @@
-//! Owns a client's socket as cheap as it can be: the handshake, a walk over the server's frames, and masked frames.
-//! Called by the measurements of every benchmark.
+//! Owns a client's socket as cheap as it can be: the handshake, a walk over the server's frames,
+//! and masked frames.
 
 use std::{
     future::poll_fn,

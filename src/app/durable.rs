@@ -1,5 +1,5 @@
-//! Owns the way from the settings to a journal: the data directory, who has it, what was found in it, what is swept out.
-//! Called by `app` at the start.
+//! Owns the way from the settings to a journal: the data directory, who has it, what was found in
+//! it, what is swept out.
 
 use std::{io, path::PathBuf, rc::Rc, sync::Arc, thread, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     observe::metrics::Metrics,
     registry::{
         Local, Opener, Shard,
-        operate::{on_shard, owner},
+        requests::{on_shard, owner},
     },
     room::has_ban,
     store::{EmbeddedStore, Journal, JournalSetting, OpenError, Opened, Store},

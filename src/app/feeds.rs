@@ -1,5 +1,5 @@
-//! Owns the way from the settings to running hubs: the server's own, event buses, and those with an upstream.
-//! Called by `app` at the start and at the end.
+//! Owns the way from the settings to running hubs: the server's own, event buses, and those with an
+//! upstream.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

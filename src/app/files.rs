@@ -1,5 +1,4 @@
 //! Owns how many files the process may open, and what of them plain HTTP gets.
-//! Called by `app` at the start.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Owns the fetching of issuers' keys (A11a): at the start, when a token names an unknown one, and once an hour.
-//! Called by `app`, which starts it; `gate` has the keys.
+//! Owns the fetching of issuers' keys (A11a): at the start, when a token names an unknown one, and
+//! once an hour. `gate` has the keys.
 
 use std::{io, sync::Arc, thread, time::Duration};
 

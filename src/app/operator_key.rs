@@ -1,5 +1,5 @@
-//! Owns the operator key of development mode (A10a): made once, kept in the data directory, told to whoever may read that.
-//! Called by `app` at the start.
+//! Owns the operator key of development mode (A10a): made once, kept in the data directory, told to
+//! whoever may read that.
 
 use std::{
     fs,

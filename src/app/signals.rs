@@ -1,5 +1,4 @@
-//! Owns the signals that end the server. Called by `app`, which listens for them from the very beginning and drains (D4).
-//! Elsewhere than on Unix there is CTRL-C alone.
+//! Owns the signals that end the server. Elsewhere than on Unix there is CTRL-C alone.
 
 use std::io;
 

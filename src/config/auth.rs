@@ -1,5 +1,5 @@
-//! Owns the settings of authentication: how players prove who they are, whose tokens count, and what operators show.
-//! Called by `gate`; the admission gate works by it.
+//! Owns the settings of authentication: how players prove who they are, whose tokens count, and
+//! what operators show. The admission gate works by it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns the documents made from the tables: README's settings, env.example, config.example.yaml, the keys of docs/feeds.md, and the
-//! names of docs/migrate.md. Called by `tests/settings_table.rs`, which keeps the files equal to these.
+//! Owns the documents made from the tables: README's settings, env.example, config.example.yaml,
+//! the keys of docs/feeds.md, and the names of docs/migrate.md.
 
 use super::{
     feeds::{VARIABLES, keys},

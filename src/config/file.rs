@@ -1,5 +1,5 @@
-//! Owns config.yaml: finding it, and one text per setting, read like a variable; hubs and proxies stay trees for `feeds`.
-//! Called by `Config::load` and `Config::from_source`.
+//! Owns config.yaml: finding it, and one text per setting, read like a variable; hubs and proxies
+//! stay trees for `feeds`.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

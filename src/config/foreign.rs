@@ -1,5 +1,5 @@
-//! Owns the names that other people's servers have for settings, as variables and as keys of config.yaml, and what is
-//! there in their place. Called by `unread`, which warns, and by `file`, which complains; docs/migrate.md has the same.
+//! Owns the names that other people's servers have for settings, as variables and as keys of
+//! config.yaml, and what is there in their place. Docs/migrate.md has the same.
 
 use super::{
     feeds::{self, suggestion},

@@ -1,5 +1,5 @@
-//! Owns the settings of admission: what switches the service off, and who may connect.
-//! Called by `Config::from_source`; the admission gate works by it.
+//! Owns the settings of admission: what switches the service off, and who may connect. The
+//! admission gate works by it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns the kinds of value a setting takes: how each is written, its bounds, and how its text is read.
-//! Called by `table`, which declares kinds, and by `reader`, which parses with them.
+//! Owns the kinds of value a setting takes: how each is written, its bounds, and how its text is
+//! read.
 
 use std::{fmt, time::Duration};
 

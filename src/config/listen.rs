@@ -1,5 +1,5 @@
-//! Owns where the server listens and where clients reach it from outside.
-//! Called by `Config::from_source`; the composition root binds by it, and `/api/client-config` tells the public address.
+//! Owns where the server listens and where clients reach it from outside. The composition root
+//! binds by it, and `/api/client-config` tells the public address.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,6 +1,5 @@
-//! Owns the settings: environment and config.yaml in, plain structs out, every problem collected and told at once.
-//! Called by `main`, which prints the problems and exits with 64, and by tests and library users, who may build a
-//! `Config` by hand from `Config::default()`. Imports nothing else of the project.
+//! Owns the settings: environment and config.yaml in, plain structs out, every problem collected
+//! and told at once. Imports nothing else of the project.
 
 mod auth;
 mod docs;

@@ -1,5 +1,4 @@
 //! Owns one entry of `ALLOWED_ORIGINS` and whether an `Origin` header matches it (A9).
-//! Called by `gate` here, which parses the list, and by the admission gate, which matches against it.
 
 use std::net::Ipv6Addr;
 

@@ -1,5 +1,5 @@
-//! Owns settings that say something for the games whose name begins with a prefix, such as `GAME_LOGICS`.
-//! Called by the modules that build the parts of `Config`.
+//! Owns settings that say something for the games whose name begins with a prefix, such as
+//! `GAME_LOGICS`.
 
 use super::{reader::SettingReader, table::Setting};
 

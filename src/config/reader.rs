@@ -1,5 +1,5 @@
-//! Owns how one setting is read: environment, then config.yaml, then the default; and how its problems are worded.
-//! Called by the modules that build the parts of `Config`.
+//! Owns how one setting is read: environment, then config.yaml, then the default; and how its
+//! problems are worded.
 
 use std::{collections::HashMap, time::Duration};
 

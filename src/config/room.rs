@@ -1,5 +1,5 @@
 //! Owns the settings of a socket's life inside (`ConnectionConfig`) and of rooms (`RoomConfig`).
-//! Called by `Config::from_source`; connections and rooms work by them.
+//! Connections and rooms work by them.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Owns `Secret`, a text that no formatter prints (A12).
-//! Called by `reader`, which makes them, and by whoever verifies or signs with one.
 
 use std::fmt;
 

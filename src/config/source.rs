@@ -1,5 +1,4 @@
 //! Owns where settings are looked up by name: the process's environment, or a map in tests.
-//! Called by `reader` and `file`.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! Owns the settings of the store (`StoreConfig`): how durable each game is, and where its log lives (D1, D2).
-//! Called by `Config::from_source`; the store and the rooms work by them.
+//! Owns the settings of the store (`StoreConfig`): how durable each game is, and where its log
+//! lives (D1, D2). The store and the rooms work by them.
 
 use std::{path::PathBuf, time::Duration};
 

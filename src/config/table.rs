@@ -1,5 +1,5 @@
-//! Owns the one table of settings: names, aliases, kinds with bounds, defaults and what each is for.
-//! Called by `reader` and the modules that build `Config`, and by `docs`, which prints it.
+//! Owns the one table of settings: names, aliases, kinds with bounds, defaults and what each is
+//! for.
 
 pub use super::docs::{env_example, feeds_reference, foreign_reference, readme_table, yaml_example};
 use super::kind::SettingKind;

@@ -1,5 +1,5 @@
-//! Owns what the operator is warned of: variables that are set and that nothing reads, and settings that are often
-//! mistaken for others. Called by `Config::build`; `app` logs each warning at the start.
+//! Owns what the operator is warned of: variables that are set and that nothing reads, and settings
+//! that are often mistaken for others. `app` logs each warning at the start.
 
 use std::{cell::RefCell, collections::HashSet};
 

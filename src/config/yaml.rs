@@ -1,5 +1,5 @@
-//! Owns the reading of YAML into texts, lists and maps, with values kept as they are written: a tree of typed values
-//! would turn a secret made of digits into a float, and `off` into a boolean. Called by `file`.
+//! Owns the reading of YAML into texts, lists and maps, with values kept as they are written: a
+//! tree of typed values would turn a secret made of digits into a float, and `off` into a boolean.
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 

@@ -1,5 +1,4 @@
 //! Owns the `Connection` actor: one socket, from adoption by its shard to its one cause of ending.
-//! Called by `http::upgrade`, which opens it on the shard's thread; it calls its room or its hub's branch, and its outbox is called by them.
 
 use std::{
     net::{IpAddr, TcpStream},

@@ -1,5 +1,5 @@
-//! Owns the heartbeat of one connection (B1): when to ping, and when silence means the peer is gone.
-//! Called by `connection::machine`.
+//! Owns the heartbeat of one connection (B1): when to ping, and when silence means the peer is
+//! gone.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Owns what a connection does with what it hears, as a pure machine: authentication, heartbeat, rates, bad frames.
-//! Called by the `Connection` actor, which passes in messages and the time, and carries out the steps it gets back.
+//! Owns what a connection does with what it hears, as a pure machine: authentication, heartbeat,
+//! rates, bad frames.
 
 mod claim;
 mod due;

@@ -1,5 +1,5 @@
-//! Owns connections: one actor per socket, around a pure machine that decides what each frame and each timeout means.
-//! Called by `http::upgrade` on the shard's thread.
+//! Owns connections: one actor per socket, around a pure machine that decides what each frame and
+//! each timeout means.
 
 mod actor;
 mod heartbeat;

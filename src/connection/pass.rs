@@ -1,5 +1,4 @@
 //! Owns whom a connection talks to, what its token must say for that, and what it is there; pure.
-//! Called by `machine` with tokens, by `http::upgrade` with targets, and by the `Connection` actor.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 

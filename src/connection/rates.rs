@@ -1,5 +1,4 @@
 //! Owns what one connection may send in a time (S5, S5a): frames and the bytes of their payloads.
-//! Called by `machine` with every frame, before anybody looks into it.
 
 use std::time::{Duration, Instant};
 

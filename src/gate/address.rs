@@ -1,5 +1,5 @@
-//! Owns the answer to "who is calling": the client's address from the socket or from the one header that is trusted.
-//! Called for each upgrade and API call; the answer goes to the rate limit, the permits and the log.
+//! Owns the answer to "who is calling": the client's address from the socket or from the one header
+//! that is trusted.
 
 use std::net::{IpAddr, SocketAddr};
 

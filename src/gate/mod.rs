@@ -1,5 +1,5 @@
-//! Owns the decisions of admission (section 2): origin, address, rate, permits, token; pure, with the clock passed in.
-//! Called by `http` and `ws` before an upgrade, by `registry` for its permits, by `connection` for tokens and frame rate.
+//! Owns the decisions of admission (section 2): origin, address, rate, permits, token; pure, with
+//! the clock passed in.
 
 pub mod address;
 pub mod credentials;

@@ -1,6 +1,5 @@
-//! Owns who may operate the server: whoever has `HTTP_API_SECRET`, the operator key of development mode (A10a), or a token
-//! with the role `admin` (E1). Nobody is an operator because of an address.
-//! Called by `http` for the operators' API, and for subscribers of the server's own hub.
+//! Owns who may operate the server: whoever has `HTTP_API_SECRET`, the operator key of development
+//! mode (A10a), or a token with the role `admin` (E1). Nobody is an operator because of an address.
 
 use std::{
     fmt,

@@ -1,5 +1,5 @@
-//! Owns the rule of A9: which pages may connect. It protects browsers' users only; anything else can forge an `Origin`.
-//! Called for each WebSocket upgrade, SSE stream and CORS check.
+//! Owns the rule of A9: which pages may connect. It protects browsers' users only; anything else
+//! can forge an `Origin`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

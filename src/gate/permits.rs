@@ -1,5 +1,4 @@
 //! Owns the count of open connections, per address and in total (A5).
-//! Called by the registry: once when a connection is admitted, once when it is gone.
 
 use std::{collections::HashMap, net::IpAddr};
 

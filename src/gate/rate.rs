@@ -1,5 +1,5 @@
-//! Owns the limits on how often: connection attempts per address (A3), frames and bytes per connection (S5, S5a).
-//! Called by admission with each attempt, and by each connection with each frame.
+//! Owns the limits on how often: connection attempts per address (A3), frames and bytes per
+//! connection (S5, S5a).
 
 use std::{
     collections::{HashMap, VecDeque},

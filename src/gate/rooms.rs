@@ -1,5 +1,5 @@
-//! Owns how many rooms the server has, in total and for each address that opened them, on all shards together (S14).
-//! Called by `registry::shard` when a room opens; the room's slot holds the place until the room is over.
+//! Owns how many rooms the server has, in total and for each address that opened them, on all
+//! shards together (S14). The room's slot holds the place until the room is over.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Owns the bound on sockets that are no player's connection yet: how many an address holds, and which one makes room.
-//! Called by `http` for each accepted socket, and with each change between waiting and working; pure.
+//! Owns the bound on sockets that are no player's connection yet: how many an address holds, and
+//! which one makes room. Pure.
 
 use std::{
     collections::{BTreeSet, HashMap},

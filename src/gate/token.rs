@@ -1,5 +1,5 @@
-//! Owns what a player's token must be: signed by a key that counts, current, and about this player and this game (A11 to A11e).
-//! Called for a token that came with the upgrade, in the first frame, or later to replace one (A13). Tokens are never shown (A12).
+//! Owns what a player's token must be: signed by a key that counts, current, and about this player
+//! and this game (A11 to A11e). Tokens are never shown (A12).
 
 mod claims;
 mod keys;

@@ -1,5 +1,4 @@
 //! Owns the shape of an HTTP error (A8, E1), and of answers that are true for a moment only.
-//! Called by `upgrade`, `routes`, `ws_health` and the operators' API.
 
 use actix_web::{
     HttpResponse, Resource, Route, guard,

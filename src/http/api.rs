@@ -1,5 +1,5 @@
-//! Owns the HTTP API for back ends and operators (section 8): rooms listed, shown, written to, and closed. E1.
-//! Called by `routes`. Every answer to a change comes after the change is stored.
+//! Owns the HTTP API for back ends and operators (section 8): rooms listed, shown, written to, and
+//! closed. E1. Every answer to a change comes after the change is stored.
 
 mod ask;
 mod hubs;
@@ -23,7 +23,7 @@ use crate::{
     registry::{
         Shard,
         messages::ListRooms,
-        operate::{RoomDescription, on_shard},
+        requests::{RoomDescription, on_shard},
     },
     room::{
         BodyHash, IdempotencyKey, RoomHandle,

@@ -1,5 +1,4 @@
 //! Owns the HTTP API's cross-origin answers: the same allow-list as for WebSocket (A9).
-//! Called by actix-web around every plain request.
 
 use actix_web::{
     Error, HttpResponse,

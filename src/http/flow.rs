@@ -1,5 +1,5 @@
-//! Owns what one HTTP connection is doing: waiting, sending a request, waiting for its answer. One request at a time.
-//! Called by the connection's stream (`stream`), which reads and waits by it, and by actix-web around every plain request.
+//! Owns what one HTTP connection is doing: waiting, sending a request, waiting for its answer. One
+//! request at a time.
 
 use std::{
     cell::Cell,

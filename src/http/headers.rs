@@ -1,5 +1,5 @@
-//! Owns how a header is looked at: by its presence. A value that is no text is still a value, and never the header's absence.
-//! Called by whoever reads a request's headers.
+//! Owns how a header is looked at: by its presence. A value that is no text is still a value, and
+//! never the header's absence.
 
 use std::borrow::Cow;
 

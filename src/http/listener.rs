@@ -1,5 +1,4 @@
 //! Owns listening sockets and the HTTP service behind each of them.
-//! Called by `app`.
 
 use std::{
     io,

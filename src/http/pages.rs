@@ -1,6 +1,6 @@
-//! Owns the pages in the browser: the demo at /, the dashboard at /dashboard, and their assets, as the build embedded them,
-//! and the client library at /client.js.
-//! Called by `routes`. Without embedded pages, both say how to build them.
+//! Owns the pages in the browser: the demo at /, the dashboard at /dashboard, and their assets, as
+//! the build embedded them, and the client library at /client.js. Without embedded pages, both say
+//! how to build them.
 
 use actix_web::{
     HttpRequest, HttpResponse,

@@ -1,5 +1,5 @@
-//! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs; everything else is a page or nothing.
-//! Called by actix-web on an HTTP worker's thread.
+//! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs; everything else
+//! is a page or nothing.
 
 use std::{
     sync::Arc,
@@ -16,10 +16,9 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
+    admission::{Admission, AdmissionRequest, TakeoverClaim, peer_address},
     answer::{fresh, read, refusal_body, resource, timestamp},
-    api,
-    door::{Admission, AdmissionRequest, TakeoverClaim, peer_address},
-    headers, pages,
+    api, headers, pages,
     upgrade::parse_target,
     ws_health::ws_health,
 };

@@ -1,9 +1,10 @@
-//! Owns an accepted socket until it is upgraded: what of it actix-http may read, how long its peer may take, and its place
-//! among all sockets. Called by actix-http as the stream of a connection, and by `listener`.
+//! Owns an accepted socket until it is upgraded: what of it actix-http may read, how long its peer
+//! may take, and its place among all sockets.
 //!
-//! actix-http reads up to 128 KiB and decodes every request in it before it writes, polls itself without end when requests
-//! wait behind an answer that nobody takes, and has no deadline behind the first head. So it gets the bytes in small slices,
-//! none while an answer is unwritten, and an error when a deadline has passed.
+//! actix-http reads up to 128 KiB and decodes every request in it before it writes, polls itself
+//! without end when requests wait behind an answer that nobody takes, and has no deadline behind
+//! the first head. So it gets the bytes in small slices, none while an answer is unwritten, and an
+//! error when a deadline has passed.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! Owns the upgrade: the handshake is checked, answered, and the socket sent to the shard that owns the game.
-//! Called by actix-http with every request that asks for WebSocket, on an HTTP worker's thread.
+//! Owns the upgrade: the handshake is checked, answered, and the socket sent to the shard that owns
+//! the game.
 
 use std::{
     borrow::Cow,
@@ -20,8 +20,8 @@ use ecow::EcoVec;
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use super::{
+    admission::{Admission, AdmissionRequest, TakeoverClaim, peer_address},
     answer::{error_body, refusal_body},
-    door::{Admission, AdmissionRequest, TakeoverClaim, peer_address},
     headers,
     stream::Stream,
 };
@@ -35,7 +35,7 @@ use crate::{
     registry::{
         Shard,
         messages::RunOnShard,
-        operate::{owner, shard_index},
+        requests::{owner, shard_index},
     },
 };
 

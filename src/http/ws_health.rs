@@ -1,5 +1,5 @@
-//! Owns `/api/ws-health` (H7): what the feed hubs are doing, and whether an operator should be woken.
-//! Called by `routes`.
+//! Owns `/api/ws-health` (H7): what the feed hubs are doing, and whether an operator should be
+//! woken.
 
 use std::collections::BTreeMap;
 

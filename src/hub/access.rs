@@ -1,5 +1,4 @@
 //! Owns the question who may subscribe to what, and who may publish, by the roles of tokens; pure.
-//! Called by `branch`, when a client enters, subscribes or publishes.
 
 use crate::{
     config::feeds::{TopicAccess, TopicPattern},

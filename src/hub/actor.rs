@@ -1,5 +1,5 @@
 //! Owns the `Hub` actor: it tells its source what is wanted, and the shards what the source says.
-//! Called by the branches of its shards and by `HubHandle`, which starts it; it runs on a thread that few share.
+//! It runs on a thread that few share.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,10 +17,10 @@ use slog::{debug, info, warn};
 
 use super::{
     bus::Bus,
+    event::{HubEvent, TopicRefusal},
     handle::HubHandle,
-    lane::ShardQueue,
     messages::{Deliver, Interest, ListTopics, Stop, TopicLine},
-    news::{HubEvent, TopicRefusal},
+    shard_queue::ShardQueue,
     source::{HubSource, SourceFactory},
     topics::{SourceCommand, TopicLimits, Topics, WatchOutcome},
     update::{TopicValue, Update},

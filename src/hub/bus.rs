@@ -1,5 +1,5 @@
-//! Owns what an event bus knows: the last value and number of each topic that was ever published, in a log of its own.
-//! Called by the `Hub` actor, which shows a value when it is stored (D1), as a room does with its events.
+//! Owns what an event bus knows: the last value and number of each topic that was ever published,
+//! in a log of its own.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! Owns the subscribers of a hub on one shard: who has which topics, their last values, and what each subscriber is told.
-//! Called by `branch`, on the shard's thread; knows outboxes and no actor. `asking` is what the hub is told.
+//! Owns the subscribers of a hub on one shard: who has which topics, their last values, and what
+//! each subscriber is told. Knows outboxes and no actor. `asking` is what the hub is told.
 
 mod asking;
 
@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    news::{HubEvent, TopicRefusal},
+    event::{HubEvent, TopicRefusal},
     shares::Holder,
     update::Update,
     uplink::{FeedStatus, Gap, Rejected},

@@ -1,5 +1,5 @@
-//! Owns `HubHandle`: a hub for whoever does not live on its thread, through all of its lives; it replaces one that failed.
-//! Called by `app`, which starts hubs, by branches, and by the back-end API.
+//! Owns `HubHandle`: a hub for whoever does not live on its thread, through all of its lives; it
+//! replaces one that failed.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 
 use super::{
     actor::Hub,
+    event::HubEvent,
     messages::{Deliver, ListTopics, Publish, Publisher, Stop, TopicLine},
-    news::HubEvent,
     shares::Shares,
     source::SourceFactory,
     uplink::FeedStatus,

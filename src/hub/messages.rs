@@ -1,5 +1,4 @@
 //! Owns the messages of the `Hub` actor and what it sends to shards.
-//! Called by branches, by `HubHandle`, and by the hub.
 
 use std::net::IpAddr;
 
@@ -7,9 +6,9 @@ use actix::{Message, Recipient};
 use serde::Serialize;
 
 use super::{
+    event::{HubEvent, TopicRefusal},
     fanout::Wishes,
     handle::{PublishError, Receipt},
-    news::{HubEvent, TopicRefusal},
 };
 use crate::{
     protocol::{HubId, RawJson, Topic},

@@ -1,21 +1,22 @@
-//! Owns feed hubs (section 6): topics with their last values, who wants them on which shard, and the way of a value to them.
-//! Called by `app`, which starts hubs, `registry`, whose shards have a branch of each, and `connection`, which subscribes.
+//! Owns feed hubs (section 6): topics with their last values, who wants them on which shard, and
+//! the way of a value to them.
 //!
-//! A hub is one actor; on each shard it has a [`Branch`] with that shard's subscribers. A value crosses to each shard once,
-//! whatever the number of subscribers there, and is made into a frame once on each. Between hub and branch at most one
-//! message is on its way in either direction; what changes meanwhile is combined, so neither queue grows.
+//! A hub is one actor; on each shard it has a [`Branch`] with that shard's subscribers. A value
+//! crosses to each shard once, whatever the number of subscribers there, and is made into a frame
+//! once on each. Between hub and branch at most one message is on its way in either direction; what
+//! changes meanwhile is combined, so neither queue grows.
 
 mod access;
 mod actor;
-mod answers;
-mod branch;
 mod bus;
+mod event;
 mod fanout;
 mod handle;
-mod lane;
+mod local_hub;
 mod messages;
-mod news;
+mod pending_replies;
 mod server_feed;
+mod shard_queue;
 mod shares;
 mod source;
 #[cfg(test)]
@@ -25,9 +26,9 @@ mod update;
 mod uplink;
 mod upstream;
 
-pub use branch::{LocalHub, Subscriber};
 pub use bus::{BusHome, is_whole};
 pub use handle::{HubHandle, HubPlan, PublishError};
+pub use local_hub::{LocalHub, Subscriber};
 pub use messages::{Deliver, Publisher, TopicLine};
 pub use server_feed::ServerFeed;
 pub use source::{SourceFactory, UpstreamPlan};

@@ -1,5 +1,4 @@
-//! Owns what the hub `_server` tells operators: the topics `stats` and `security`.
-//! Called by the `Hub` actor as its source; `app` makes it.
+//! Owns what the hub `_server` tells operators: the topics `stats` and `security`. `app` makes it.
 
 use std::{
     sync::Arc,

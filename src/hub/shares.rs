@@ -1,5 +1,4 @@
 //! Owns how many topics of a hub one address may have, over all of its connections on all shards.
-//! Called by `fanout`, which takes and gives back for its clients, and by the `Hub` actor for what they publish.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::Entry},

@@ -1,5 +1,4 @@
 //! Owns where a hub's values come from: the server itself, whoever publishes, or an upstream.
-//! Called by `app`, which says where, and by the `Hub` actor, which asks.
 
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@ use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Instant};
 use serde_json::{Value as Json, json};
 
 use super::{
+    event::{HubEvent, TopicRefusal},
     fanout::{Availability, Fanout, TooMany, Wishes},
-    news::{HubEvent, TopicRefusal},
     update::{TopicValue, Update},
     uplink::{FeedStatus, Gap, Rejected},
 };

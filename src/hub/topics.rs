@@ -1,5 +1,5 @@
-//! Owns the topics of a hub: which shards want each, its last value and its number, and what lingers when nobody does (H2); pure.
-//! Called by the `Hub` actor, which carries out what changes.
+//! Owns the topics of a hub: which shards want each, its last value and its number, and what
+//! lingers when nobody does (H2); pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -1,5 +1,4 @@
 //! Owns what a hub says of a topic: a value, its number, and the two frames it can be told in.
-//! Called by `topics`, which numbers values, and by `fanout`, which makes the frames.
 
 use crate::{
     protocol::{RawJson, Topic, server::write_data},

@@ -1,5 +1,5 @@
-//! Owns a hub's connection to its upstream: it carries out what the pure `Uplink` wants, and tells it what happens.
-//! Called by the `Hub` actor, on its thread.
+//! Owns a hub's connection to its upstream: it carries out what the pure `Uplink` wants, and tells
+//! it what happens.
 
 use std::{sync::Arc, time::Duration};
 

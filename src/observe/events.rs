@@ -1,5 +1,4 @@
 //! Owns the two kinds of lines that operators search for: security events and the heartbeat.
-//! Called by `gate` and `connection` (through `log::security`) and by `registry` (`log::heartbeat`).
 
 use std::fmt::Display;
 

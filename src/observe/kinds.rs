@@ -1,5 +1,5 @@
-//! Owns which error reports are sent: of each kind one a minute, and of all kinds a bounded number. Pure.
-//! Called by `report`.
+//! Owns which error reports are sent: of each kind one a minute, and of all kinds a bounded number.
+//! Pure.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},

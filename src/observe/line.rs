@@ -1,5 +1,5 @@
-//! Owns the shape of one log line, as a pure function; hostile text can neither break a line nor forge one.
-//! Called by the writer thread of `log`, and by `recent` for the operators' feed.
+//! Owns the shape of one log line, as a pure function; hostile text can neither break a line nor
+//! forge one.
 
 use std::{
     borrow::Cow,

@@ -1,5 +1,4 @@
 //! Owns the tests of `line` and `events`: both formats, hostile values, precedence of kvs.
-//! Called by `cargo test`.
 
 use std::{
     net::{IpAddr, Ipv4Addr},

@@ -1,5 +1,5 @@
-//! Owns the way of a log record: level filter, bounded queue, writer thread, stdout.
-//! Called by `app`, which starts it once and keeps the guard; every layer logs through the `slog::Logger` it is given.
+//! Owns the way of a log record: level filter, bounded queue, writer thread, stdout. Every layer
+//! logs through the `slog::Logger` it is given.
 
 use std::{
     io::{self, IsTerminal, Write},

@@ -1,5 +1,5 @@
-//! Owns the tests of `log`: flushing, the bounded queue, and a reader of stdout that has gone to sleep.
-//! Called by `cargo test`.
+//! Owns the tests of `log`: flushing, the bounded queue, and a reader of stdout that has gone to
+//! sleep.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender, sync_channel},

@@ -1,5 +1,5 @@
-//! Owns the metrics of `/metrics` in their own registry; no label ever holds text that a client chose (A12).
-//! Called by every layer that counts something; shard threads count in `ShardMetrics`, without touching shared memory.
+//! Owns the metrics of `/metrics` in their own registry; no label ever holds text that a client
+//! chose (A12). Shard threads count in `ShardMetrics`, without touching shared memory.
 
 use std::{cell::Cell, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 

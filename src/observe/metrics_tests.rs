@@ -1,5 +1,4 @@
 //! Owns the tests of `metrics`: what a scrape shows and when a shard's counts appear in it.
-//! Called by `cargo test`.
 
 use super::*;
 use crate::protocol::Refusal;

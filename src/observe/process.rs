@@ -1,5 +1,5 @@
-//! Owns the `process_*` metrics, read from /proc at each scrape; elsewhere than on Linux there are none.
-//! Called by `metrics` when it encodes, and by `stats`.
+//! Owns the `process_*` metrics, read from /proc at each scrape; elsewhere than on Linux there are
+//! none.
 
 use std::fs;
 

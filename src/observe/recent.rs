@@ -1,5 +1,5 @@
-//! Owns the newest security lines, kept in memory for the operators' feed; scrubbed and cut like those on stdout (A12).
-//! Called by `log`, whose drain notes each line, and by the hub `_server`, which reads what is new.
+//! Owns the newest security lines, kept in memory for the operators' feed; scrubbed and cut like
+//! those on stdout (A12).
 
 use std::{
     collections::VecDeque,

@@ -1,5 +1,5 @@
-//! Owns the sampling of refusals: of those of one kind from one address the first is logged at once, and then one line a second
-//! says how many more there were. Called by `log`, before its other drains.
+//! Owns the sampling of refusals: of those of one kind from one address the first is logged at
+//! once, and then one line a second says how many more there were.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Owns error reports: panics, and whatever is logged at `error`, sent to a Sentry-compatible collector, every string
-//! scrubbed (A12). Called by `app`, which starts it, and by `log`, whose drain hands every record over.
+//! Owns error reports: panics, and whatever is logged at `error`, sent to a Sentry-compatible
+//! collector, every string scrubbed (A12).
 
 use std::{
     cell::Cell,

@@ -1,5 +1,5 @@
-//! Owns the removal of secrets from text that leaves the process (A12): the last net, not a licence to log tokens.
-//! Called by `line` for every log line and by `report` for every string of an error report.
+//! Owns the removal of secrets from text that leaves the process (A12): the last net, not a licence
+//! to log tokens.
 
 use std::{borrow::Cow, ops::Range};
 

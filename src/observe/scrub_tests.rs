@@ -1,5 +1,4 @@
 //! Owns the tests of `scrub`: examples of every secret, and the property that no token survives.
-//! Called by `cargo test`.
 
 use proptest::prelude::*;
 

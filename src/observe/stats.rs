@@ -1,5 +1,5 @@
-//! Owns `Stats`: the metrics as one JSON object, the value of the topic `stats` of the hub `_server`.
-//! Called by that hub once a second while somebody looks.
+//! Owns `Stats`: the metrics as one JSON object, the value of the topic `stats` of the hub
+//! `_server`.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Owns what is counted of each feed hub and each proxy, by its configured name; never by anything a client chose (A12).
-//! Called by `hub` and `proxy`, which count, and by `stats` and the health of feeds, which show.
+//! Owns what is counted of each feed hub and each proxy, by its configured name; never by anything
+//! a client chose (A12).
 
 use std::{
     collections::BTreeMap,

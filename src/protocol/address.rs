@@ -1,5 +1,4 @@
 //! Owns what one client's address is, however it is written, and which addresses count as one.
-//! Called by `gate` for limits, and by `observe` for the sampling of refusals.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

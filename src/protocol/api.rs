@@ -1,5 +1,4 @@
 //! Owns the bodies of the back-end API (section 8), read field by field like players' frames.
-//! Called by `http::api`.
 
 use bytestring::ByteString;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
-//! Owns the list of reasons a connection can end for, each with its close code (section 4); a connection has exactly one.
-//! Called by whoever ends a connection (connection, room, registry) and by the log and the metrics that name it.
+//! Owns the list of reasons a connection can end for, each with its close code (section 4); a
+//! connection has exactly one.
 
 /// Why a connection ended. The first cause given to a connection's outbox wins; later ones are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

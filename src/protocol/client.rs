@@ -1,5 +1,5 @@
-//! Owns the frames a client may send (3.1, section 6): parsed, checked field by field, and never trusted further than that.
-//! Called by `connection` for every text message.
+//! Owns the frames a client may send (3.1, section 6): parsed, checked field by field, and never
+//! trusted further than that.
 
 use std::borrow::Cow;
 

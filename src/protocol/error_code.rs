@@ -1,5 +1,5 @@
-//! Owns the stable codes of `error` frames (3.2) that the server itself uses; a room logic may add its own.
-//! Called by whoever answers a request with an error; docs/protocol.md lists them.
+//! Owns the stable codes of `error` frames (3.2) that the server itself uses; a room logic may add
+//! its own. Docs/protocol.md lists them.
 
 /// The text is not one JSON object.
 pub const BAD_JSON: &str = "bad_json";

@@ -1,5 +1,5 @@
-//! Owns the names that come in a URL: games, players and hubs, checked once (P1) and cheap to clone afterwards.
-//! Called by `http` and `gate` to parse paths; every other layer only passes the values on.
+//! Owns the names that come in a URL: games, players and hubs, checked once (P1) and cheap to clone
+//! afterwards. Every other layer only passes the values on.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 

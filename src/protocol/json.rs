@@ -1,5 +1,5 @@
-//! Owns `RawJson`: text that is known to be one JSON value, shared without copying and written out as it came.
-//! Called by `client` (what players send), by room logics (what they emit) and by the frame writers in `server`.
+//! Owns `RawJson`: text that is known to be one JSON value, shared without copying and written out
+//! as it came.
 
 use std::{borrow::Cow, fmt};
 

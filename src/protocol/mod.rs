@@ -1,5 +1,5 @@
-//! Owns the wire types of contract version 1 (docs/protocol.md); it knows no socket, no actor and no clock.
-//! Called by every layer above it; it imports nothing of the crate, so it compiles alone.
+//! Owns the wire types of contract version 1 (docs/protocol.md); it knows no socket, no actor and
+//! no clock. It imports nothing of the crate, so it compiles alone.
 
 pub mod address;
 pub mod api;

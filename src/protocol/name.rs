@@ -1,5 +1,5 @@
-//! Owns the display names of players (S11): which texts can be one.
-//! Called by `http`, `gate` and `client` with what came from outside; `room` keeps the names and `server` writes them.
+//! Owns the display names of players (S11): which texts can be one. `room` keeps the names and
+//! `server` writes them.
 
 use std::{fmt, sync::Arc};
 

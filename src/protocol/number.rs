@@ -1,5 +1,5 @@
-//! Owns the reading of integers (N1): JSON knows one kind of number, and some clients write `1.0` for 1.
-//! Called for every integer of a frame, a query and an HTTP body.
+//! Owns the reading of integers (N1): JSON knows one kind of number, and some clients write `1.0`
+//! for 1.
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;

@@ -1,5 +1,5 @@
-//! Owns what is valid JSON and still must not reach other clients, because common parsers refuse it (N2).
-//! Called by `client` and `api` for every value that is passed on.
+//! Owns what is valid JSON and still must not reach other clients, because common parsers refuse it
+//! (N2).
 
 /// Why a value is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Owns the one frame of ours that opens a proxy connection which may be resumed; everything behind it is the upstream's.
-//! Called by `proxy`.
+//! Owns the one frame of ours that opens a proxy connection which may be resumed; everything behind
+//! it is the upstream's.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
-//! Owns `to`, the list of those who are to see a message (S1a): read name by name, never longer than its bound.
-//! Called by `client` for frames and by `api` for the bodies of back ends.
+//! Owns `to`, the list of those who are to see a message (S1a): read name by name, never longer
+//! than its bound.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 

@@ -1,5 +1,5 @@
-//! Owns the refusals of admission (section 2): one value per row of the table, with its status, code, log event and advice.
-//! Called by `gate` and `registry`, which decide, and by `ws` and `http`, which answer (A8).
+//! Owns the refusals of admission (section 2): one value per row of the table, with its status,
+//! code, log event and advice.
 
 use std::time::Duration;
 

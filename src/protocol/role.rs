@@ -1,5 +1,4 @@
 //! Owns `Role`: what a token or a query says a connection is to a room.
-//! Called by `gate`, which reads it from tokens, `connection` and `room`.
 
 /// What a connection may do in a room (A11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Owns the frames the server sends (3.2), as JSON text without the WebSocket header.
-//! Called by `room` (events, welcome, acknowledgements) and `connection` (heartbeat, errors); `ws` adds the header.
+//! Owns the frames the server sends (3.2), as JSON text without the WebSocket header. `ws` adds the
+//! header.
 
 use std::{io::Write as _, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Owns `Topic`: the name of one value of a feed hub (section 6), checked once and cheap to clone afterwards.
-//! Called by `client`, which reads it from frames, and by `hub`, which is keyed by it.
+//! Owns `Topic`: the name of one value of a feed hub (section 6), checked once and cheap to clone
+//! afterwards.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! Owns what a session may use (X3): bytes and messages are counted here; seconds and sessions are only named.
-//! Called by `line` with each message, by `places` and by `relay`.
+//! Owns what a session may use (X3): bytes and messages are counted here; seconds and sessions are
+//! only named.
 
 use std::fmt;
 

@@ -1,8 +1,9 @@
-//! Owns what a line knows of its client's connection: what was given to it, and what it was asked to have received.
-//! Called by `line`.
+//! Owns what a line knows of its client's connection: what was given to it, and what it was asked
+//! to have received.
 //!
-//! The question is a ping behind the data; its pong says that the client's WebSocket library has come that far (RFC 6455
-//! section 5.5.3). A client that answers none only costs the memory of what it might ask for again.
+//! The question is a ping behind the data; its pong says that the client's WebSocket library has
+//! come that far (RFC 6455 section 5.5.3). A client that answers none only costs the memory of what
+//! it might ask for again.
 
 use std::{net::IpAddr, rc::Rc, time::Instant};
 

@@ -1,5 +1,5 @@
-//! Owns the translation of close codes between the two legs of a relay (X4); some must not be sent (RFC 6455 section 7.4.1).
-//! Called by `relay` and `handle`, for both directions.
+//! Owns the translation of close codes between the two legs of a relay (X4); some must not be sent
+//! (RFC 6455 section 7.4.1).
 
 use crate::protocol::Cause;
 

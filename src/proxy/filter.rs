@@ -1,5 +1,4 @@
 //! Owns the judgement of a client's messages: which of them the proxy passes on (X3).
-//! Called by `line` with each message.
 
 use std::{borrow::Cow, fmt};
 

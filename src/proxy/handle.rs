@@ -1,5 +1,4 @@
 //! Owns `Handle`: a session as connections and its branch hold it.
-//! Called by `connection` with what the client says, and by `branch` when the server stops.
 
 use std::rc::Rc;
 
@@ -8,10 +7,10 @@ use actix_web_actors::ws::{CloseReason, Message};
 
 use super::{
     codes,
-    line::{Intake, ProxySession},
     messages::{ClientLeft, HangUp},
     places::SessionPermit,
-    relay::SessionActor,
+    session::{Intake, ProxySession},
+    session_actor::SessionActor,
 };
 use crate::protocol::Cause;
 

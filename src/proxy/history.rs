@@ -1,5 +1,5 @@
-//! Owns the frames that a client may have missed: those of the upstream, numbered from 1, as far back as there is room.
-//! Called by `line`; pure.
+//! Owns the frames that a client may have missed: those of the upstream, numbered from 1, as far
+//! back as there is room. Pure.
 
 use std::collections::VecDeque;
 

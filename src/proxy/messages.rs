@@ -1,5 +1,5 @@
-//! Owns the messages of the `Relay` actor: its two commands.
-//! Called by `handle`, which sends them. What is relayed takes no mailbox: it goes through the line.
+//! Owns the messages of the `Relay` actor: its two commands. What is relayed takes no mailbox: it
+//! goes through the line.
 
 use actix::Message;
 

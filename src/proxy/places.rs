@@ -1,5 +1,5 @@
 //! Owns how many sessions a proxy has, in total and for each player, on all shards together (X3).
-//! Called by `branch` when a session begins or its client is back; its relay holds the place until its upstream is closed.
+//! Its relay holds the place until its upstream is closed.
 
 use std::{
     cell::Cell,

@@ -1,12 +1,12 @@
-//! Owns the two pumps of a relay: from the upstream to the client, and from the client to the upstream.
-//! Called by `relay`, whose tasks they are. Neither waits for the other.
+//! Owns the two pumps of a relay: from the upstream to the client, and from the client to the
+//! upstream. Neither waits for the other.
 
 use std::{future::poll_fn, rc::Rc};
 
 use futures_core::Stream;
 use futures_util::stream::unfold;
 
-use super::line::ProxySession;
+use super::session::ProxySession;
 use crate::ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 
 /// What the upstream says, read only while there is room for it.

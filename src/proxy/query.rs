@@ -1,5 +1,4 @@
 //! Owns what a client may say in the upstream's URL: the parameters that its proxy lets it choose.
-//! Called by `branch` when a session begins.
 
 use form_urlencoded::{Serializer, parse};
 

@@ -1,5 +1,5 @@
-//! Owns what waits for the upstream: the client's messages in order, their bytes, and the close frame behind them; pure.
-//! Called by `line`.
+//! Owns what waits for the upstream: the client's messages in order, their bytes, and the close
+//! frame behind them; pure.
 
 use std::collections::VecDeque;
 

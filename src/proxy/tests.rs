@@ -11,7 +11,7 @@ use std::{
 use actix_web_actors::ws::Message;
 use bytestring::ByteString;
 
-use super::line::{Ending, Intake, ProxySession};
+use super::session::{Ending, Intake, ProxySession};
 use crate::{
     config::{
         ProxyConfig, Secret,

@@ -1,5 +1,4 @@
 //! Owns the global `Registry` actor: admission limits (A3, A5, A6), where rooms are, and the drain.
-//! Called by `http` for every upgrade, by permits and shards with what changed, and by `app`.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,4 @@
 //! Owns the messages of the global `Registry` and of the `Shard`s: commands and events.
-//! Called by `http` (admission), `app` (drain), and between registry and shards.
 
 use std::{
     net::IpAddr,

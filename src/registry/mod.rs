@@ -1,11 +1,11 @@
-//! Owns the server as a whole: the global registry actor, its permits, and the shards with their rooms.
-//! Called by `http` (admission), `connection` (its shard) and `app` (start and drain).
+//! Owns the server as a whole: the global registry actor, its permits, and the shards with their
+//! rooms.
 
 mod actor;
 pub mod messages;
 mod opening;
-pub mod operate;
 mod permit;
+pub mod requests;
 pub mod shard;
 
 pub use actor::{Registry, ServerPhase};

@@ -1,5 +1,5 @@
-//! Owns how a shard opens a room: once for all who come at the same time, within the bounds of S14, from its log if it has one.
-//! Called by `connection` for whoever joins, and by `operate` for the back end; a part of `Local`.
+//! Owns how a shard opens a room: once for all who come at the same time, within the bounds of S14,
+//! from its log if it has one. A part of `Local`.
 
 use std::{fmt, net::IpAddr, rc::Rc, time::Instant};
 

@@ -1,5 +1,5 @@
-//! Owns `Permit`: the right to hold one connection, given back when it is dropped, however that comes about.
-//! Called by `registry::actor`, which gives them out, and `connection`, which holds one.
+//! Owns `Permit`: the right to hold one connection, given back when it is dropped, however that
+//! comes about.
 
 use std::net::IpAddr;
 

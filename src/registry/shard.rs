@@ -1,6 +1,5 @@
-//! Owns one shard: a thread with its rooms, its connections and its flusher; opens rooms and replaces failed ones.
-//! Called by `http` (adoption of sockets), `connection` (to find its room or hub), `registry` (drain), hubs with news, and
-//! rooms that end.
+//! Owns one shard: a thread with its rooms, its connections and its flusher; opens rooms and
+//! replaces failed ones.
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,7 +16,7 @@ use slog::{Logger, error, warn};
 use super::{
     messages::{DrainShard, RoomClosed, RoomOpened, RunOnShard},
     opening::Slot,
-    operate::shard_index,
+    requests::shard_index,
 };
 use crate::{
     budget::RestartBudget,

@@ -1,5 +1,5 @@
 //! Owns the `Room` actor: one game, its mailbox, its one timer, and what happens when it ends.
-//! Called through `RoomHandle`; started by the shard that owns the game.
+//! Started by the shard that owns the game.
 
 mod operate;
 #[cfg(test)]

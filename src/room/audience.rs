@@ -1,5 +1,4 @@
 //! Owns who sees an event: everyone, or members by name.
-//! Called by `room::state`, which names them, and by `room::delivery`, which asks for each member.
 
 use serde::{Deserialize, Serialize};
 

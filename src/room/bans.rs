@@ -1,5 +1,4 @@
 //! Owns who may not come into a room for a while (S13).
-//! Called by `room::state`.
 
 use serde::{Deserialize, Serialize};
 

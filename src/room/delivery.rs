@@ -1,5 +1,5 @@
-//! Owns the way out of a room: the history, the members' outboxes, and the fan-out of what the state decided.
-//! Called by the `Room` actor with every effect, in order.
+//! Owns the way out of a room: the history, the members' outboxes, and the fan-out of what the
+//! state decided.
 
 use std::{
     rc::Rc,

@@ -1,5 +1,5 @@
-//! Owns what operators are told of a room: one line of a list, the whole room, a page of its events (section 8).
-//! Called by the `Room` actor with what it knows; the values leave the shard.
+//! Owns what operators are told of a room: one line of a list, the whole room, a page of its events
+//! (section 8). The values leave the shard.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Owns a room's shared state: one JSON document, changed by merge patches (RFC 7396), bounded in bytes.
-//! Called by `room::state`. Numbers keep the digits that a patch wrote.
+//! Owns a room's shared state: one JSON document, changed by merge patches (RFC 7396), bounded in
+//! bytes. Numbers keep the digits that a patch wrote.
 
 mod patch;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Owns what a change of a room's state asks for: events to log and deliver, replies, arrivals, departures, closes.
-//! Called by `room::state`, which makes effects, and `room::delivery`, which carries them out strictly in order.
+//! Owns what a change of a room's state asks for: events to log and deliver, replies, arrivals,
+//! departures, closes.
 
 use std::rc::Rc;
 

@@ -1,5 +1,4 @@
-//! Owns `RoomHandle`, all that the rest of the server knows of a room.
-//! Called by `connection`; made by `registry::shard`.
+//! Owns `RoomHandle`, all that the rest of the server knows of a room. Made by `registry::shard`.
 
 use actix::{Addr, dev::ToEnvelope, prelude::SendError};
 

@@ -1,5 +1,5 @@
-//! Owns the tail of a room's log in memory: events with their ready-made frames, bounded by count, bytes and age.
-//! Called by `room::delivery` to append, and to answer "what came after seq?" when a player resumes (R3).
+//! Owns the tail of a room's log in memory: events with their ready-made frames, bounded by count,
+//! bytes and age.
 
 use std::{
     collections::VecDeque,

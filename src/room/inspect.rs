@@ -1,5 +1,5 @@
-//! Owns what can be told about a room from its log alone, without opening it: a report, and its events as JSON lines.
-//! Called by the command `innkeeper rooms`.
+//! Owns what can be told about a room from its log alone, without opening it: a report, and its
+//! events as JSON lines.
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -1,5 +1,5 @@
-//! Owns what the histories of all rooms take together, and its bound (S14): past it, those that were quiet longest are cut.
-//! Called by `history` for each change; a room whose history is to be cut is told through its account.
+//! Owns what the histories of all rooms take together, and its bound (S14): past it, those that
+//! were quiet longest are cut. A room whose history is to be cut is told through its account.
 
 use std::{
     cell::Cell,

@@ -1,5 +1,5 @@
-//! Owns the lives of a room: each opening is one, and says from which `seq` on it could have gone another way than others.
-//! Called by `room::state`, to judge whether what a client claims to have seen belongs to this room's past (R3).
+//! Owns the lives of a room: each opening is one, and says from which `seq` on it could have gone
+//! another way than others.
 
 use serde::{Deserialize, Serialize};
 

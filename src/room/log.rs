@@ -1,5 +1,5 @@
-//! Owns a room's end of its log: turns what the state decided into records, numbers them, and takes snapshots in time.
-//! Called by the `Room` actor, once for each turn of its state.
+//! Owns a room's end of its log: turns what the state decided into records, numbers them, and takes
+//! snapshots in time.
 
 use std::{borrow::Cow, rc::Rc};
 

@@ -1,5 +1,6 @@
-//! Owns the contract between a room and the game played in it: a small trait, with clock and randomness passed in.
-//! Called by `room::state`; implemented by `relay`, `tic_tac_toe`, and by programs that depend on this library.
+//! Owns the contract between a room and the game played in it: a small trait, with clock and
+//! randomness passed in. Implemented by `relay`, `tic_tac_toe`, and by programs that depend on this
+//! library.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns which rules a game is played by: the logics there are, by name, and the prefixes that lead to them.
-//! Called by `app`, which fills it, and by the shard that opens a room.
+//! Owns which rules a game is played by: the logics there are, by name, and the prefixes that lead
+//! to them.
 
 use std::{collections::BTreeMap, sync::Arc};
 

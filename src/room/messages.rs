@@ -1,5 +1,4 @@
 //! Owns the messages of the `Room` actor: commands, queries, events.
-//! Called by `room::handle`, which sends the commands, and `registry`, which hears the events.
 
 use std::{net::IpAddr, rc::Rc};
 

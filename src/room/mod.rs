@@ -1,5 +1,4 @@
 //! Owns rooms: the log, seats, presence, the shared state and the game's rules; one actor per game.
-//! Called by `registry`, which opens rooms, and `connection`, which joins them through a `RoomHandle`.
 
 mod actor;
 mod audience;

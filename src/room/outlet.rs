@@ -1,5 +1,5 @@
-//! Owns what stands between a room and its members: what it decided is shown once it is stored, in the order it was decided.
-//! Called by the `Room` actor with effects, and by its shard when the store has settled some (S3).
+//! Owns what stands between a room and its members: what it decided is shown once it is stored, in
+//! the order it was decided.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,8 +1,9 @@
-//! Owns what a room writes into its log, and the image of a whole room that a snapshot is: their shapes and their bytes.
-//! Called by `room::log`, which writes them, and `room::recovery`, which reads them.
+//! Owns what a room writes into its log, and the image of a whole room that a snapshot is: their
+//! shapes and their bytes.
 //!
-//! The bytes are postcard's (its wire format is stable). They outlive the program that wrote them: variants of a record and
-//! their fields are never changed or taken out, new variants only join at the end; an image names its version.
+//! The bytes are postcard's (its wire format is stable). They outlive the program that wrote them:
+//! variants of a record and their fields are never changed or taken out, new variants only join at
+//! the end; an image names its version.
 
 use std::borrow::Cow;
 

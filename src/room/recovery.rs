@@ -1,5 +1,5 @@
-//! Owns the way back from a log to a room: the newest snapshot, and the records behind it folded into it.
-//! Called by `Room::open`, and by the command that inspects a stopped server's rooms.
+//! Owns the way back from a log to a room: the newest snapshot, and the records behind it folded
+//! into it.
 
 use std::{
     collections::BTreeMap,

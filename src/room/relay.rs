@@ -1,5 +1,4 @@
 //! Owns the default logic: every message and every patch is allowed, to whomever its sender chose.
-//! Called by `room::state` for each game whose name has no other logic.
 
 use super::{
     logic::{Rejection, Request, RoomLogic},

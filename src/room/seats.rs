@@ -1,5 +1,5 @@
-//! Owns who has a seat in a room: the session behind it, its last `id`, and since when its player is away.
-//! Called by `room::state`.
+//! Owns who has a seat in a room: the session behind it, its last `id`, and since when its player
+//! is away.
 
 use std::{
     collections::{BTreeMap, VecDeque},

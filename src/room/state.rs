@@ -1,5 +1,5 @@
-//! Owns a room's truth, without actors or sockets: seats, state document, logic, and the next `seq`.
-//! Called by the `Room` actor, which carries out the effects a call leaves behind, in order.
+//! Owns a room's truth, without actors or sockets: seats, state document, logic, and the next
+//! `seq`.
 
 mod join;
 mod operate;

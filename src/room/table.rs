@@ -1,5 +1,5 @@
-//! Owns the rules of the demo's room: a board that all draw on, the last lines of the chat, and tic-tac-toe beside them.
-//! Called by `room::state` for games whose name begins with `demo-table-` (`GAME_LOGICS`).
+//! Owns the rules of the demo's room: a board that all draw on, the last lines of the chat, and
+//! tic-tac-toe beside them.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

@@ -1,5 +1,5 @@
-//! Owns an authoritative game of tic-tac-toe: the board lives in the room's document, only legal moves get there.
-//! Called by `room::state` for games whose name begins with `tic-tac-toe-` (`GAME_LOGICS`).
+//! Owns an authoritative game of tic-tac-toe: the board lives in the room's document, only legal
+//! moves get there.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

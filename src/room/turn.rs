@@ -1,5 +1,5 @@
-//! Owns what a logic may see and do in one call: players, state, clock, randomness, and what it wants to happen.
-//! Called by room logics; made and carried out by `room::state`.
+//! Owns what a logic may see and do in one call: players, state, clock, randomness, and what it
+//! wants to happen. Made and carried out by `room::state`.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! Owns one thread's side of a journal: what was written there, in order, and what waits until that is stored.
-//! Called by the rooms of one shard, and by an event bus; `T` is whatever they want back when a batch is settled.
+//! Owns one thread's side of a journal: what was written there, in order, and what waits until that
+//! is stored. `T` is whatever they want back when a batch is settled.
 
 use std::{
     cell::RefCell,

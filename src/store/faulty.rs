@@ -1,5 +1,5 @@
-//! Owns a home for tests that fails, panics or keeps its caller waiting on command.
-//! Called by the tests of the journal; wraps any other home.
+//! Owns a home for tests that fails, panics or keeps its caller waiting on command. Wraps any other
+//! home.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
-//! Owns the journal: one thread that writes what all rooms and event buses have to say, in groups, and tells the shards what is stored.
-//! Called by `appender`, for the rooms of a shard, by the shard that opens a room, and by `app` to start and to close it.
+//! Owns the journal: one thread that writes what all rooms and event buses have to say, in groups,
+//! and tells the shards what is stored.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -1,5 +1,5 @@
-//! Owns what a log's owner remembers of a back end's idempotency keys: which event each has become, for a day (section 8).
-//! Called by `room::state` and `hub::bus`; a part of both logs' formats.
+//! Owns what a log's owner remembers of a back end's idempotency keys: which event each has become,
+//! for a day (section 8). A part of both logs' formats.
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -1,5 +1,4 @@
 //! Owns the writing end of one log: where the next record goes, and when a snapshot is due.
-//! Called by rooms and event buses, each for its own log.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! Owns the home in memory: logs that live as long as the process (D1, `DURABILITY=memory`).
-//! Called by the journal; a room whose logic failed comes back from here.
+//! Owns the home in memory: logs that live as long as the process (D1, `DURABILITY=memory`). A room
+//! whose logic failed comes back from here.
 
 use std::{collections::BTreeMap, time::Duration};
 

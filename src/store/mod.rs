@@ -1,9 +1,10 @@
-//! Owns the log's homes: one trait, the values it speaks of, and the journal that groups what all rooms write.
-//! Called by `room` and `hub`, which write logs and read them back, `app`, which opens a home, and the `rooms` command.
+//! Owns the log's homes: one trait, the values it speaks of, and the journal that groups what all
+//! rooms write.
 //!
-//! A log belongs to a game, or to an event bus. Its records are opaque here and have positions, 0, 1, 2 …, without a gap. A snapshot at
-//! position p stands for all records before p. Every write says at which position it belongs: a writer whose idea of a
-//! log is outdated is rejected, never merged (fencing).
+//! A log belongs to a game, or to an event bus. Its records are opaque here and have positions, 0,
+//! 1, 2 …, without a gap. A snapshot at position p stands for all records before p. Every write
+//! says at which position it belongs: a writer whose idea of a log is outdated is rejected, never
+//! merged (fencing).
 
 mod appender;
 mod embedded;

@@ -1,5 +1,5 @@
-//! Owns who else on the machine may read the data directory: nobody (directories 0700, files 0600, whatever the umask).
-//! Called by `embedded`, before it opens its files, and by `app` for the operator's key.
+//! Owns who else on the machine may read the data directory: nobody (directories 0700, files 0600,
+//! whatever the umask).
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},

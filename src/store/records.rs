@@ -1,5 +1,4 @@
 //! Owns `Records`: consecutive records of a log in one buffer, each behind its length.
-//! Called by `room`, which writes and reads records, and by the homes, which keep the buffer as it is.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
-//! Owns the values that wait for a client that does not keep up: the newest of each key, the least recently changed first.
-//! Called by `queue`, one for each outbox that has fallen behind.
+//! Owns the values that wait for a client that does not keep up: the newest of each key, the least
+//! recently changed first.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,5 +1,5 @@
-//! Owns the decoding of client frames (RFC 6455, masked) into messages: sizes, fragments, UTF-8, close codes; no I/O.
-//! Called by the socket loop with what one read returned, from the read buffer that a shard's connections share.
+//! Owns the decoding of client frames (RFC 6455, masked) into messages: sizes, fragments, UTF-8,
+//! close codes; no I/O.
 
 mod header;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Owns outgoing WebSocket connections: resolving, connecting, TLS and the handshake, all within one time limit.
-//! Called by `hub` and `proxy` for their upstreams.
+//! Owns outgoing WebSocket connections: resolving, connecting, TLS and the handshake, all within
+//! one time limit.
 
 mod error;
 mod link;

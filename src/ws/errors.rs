@@ -1,5 +1,5 @@
-//! Owns how `error` frames are written (3.2): plain, in the shape that clients of an upstream read (X6), or not at all.
-//! Called by whoever has something to say to a client; the outbox knows which shape is its client's.
+//! Owns how `error` frames are written (3.2): plain, in the shape that clients of an upstream read
+//! (X6), or not at all. The outbox knows which shape is its client's.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Owns what a proxy adds to an outbox: its upstream waits while the client is slow, and the client while the upstream is (X2)
-//! or while it is ahead of its rate (S5a).
-//! Called by `proxy`, which fills outboxes and pauses readers, by the `Reader`, and by the connection's heartbeat.
+//! Owns what a proxy adds to an outbox: its upstream waits while the client is slow, and the client
+//! while the upstream is (X2) or while it is ahead of its rate (S5a).
 //!
-//! The two directions never wait for each other: a paused reader still writes, a full outbox still lets read.
+//! The two directions never wait for each other: a paused reader still writes, a full outbox still
+//! lets read.
 
 use std::{
     cell::RefCell,

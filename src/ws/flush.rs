@@ -1,5 +1,5 @@
 //! Owns the end of an event-loop turn: every outbox that got a frame in this turn is written once.
-//! Called by `Outbox`, which adds itself; one `Flusher` runs per shard, started by `registry::shard`.
+//! One `Flusher` runs per shard, started by `registry::shard`.
 
 use std::{
     cell::RefCell,

@@ -1,5 +1,5 @@
-//! Owns the encoding of server frames (RFC 6455 section 5.2, unmasked, never fragmented), one exact allocation each.
-//! Called by outboxes, which encode an event once and share the bytes, and by the close handshake.
+//! Owns the encoding of server frames (RFC 6455 section 5.2, unmasked, never fragmented), one exact
+//! allocation each.
 
 use std::{cell::RefCell, rc::Rc};
 

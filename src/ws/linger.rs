@@ -1,5 +1,5 @@
-//! Owns the last seconds of a socket: the closing frames go out, the peer's bytes are thrown away, then the socket is shut.
-//! Called by `socket` when a `Reader` is dropped; `registry::shard` waits for the last one before the process ends.
+//! Owns the last seconds of a socket: the closing frames go out, the peer's bytes are thrown away,
+//! then the socket is shut. `registry::shard` waits for the last one before the process ends.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,5 +1,5 @@
-//! Owns bytes on sockets: frames, outboxes, flushing, lingering; the only folder that knows how bytes move.
-//! Called by `connection` (reads), `room` and `hub` (hold outboxes) and `registry` (opens sockets, runs the flusher).
+//! Owns bytes on sockets: frames, outboxes, flushing, lingering; the only folder that knows how
+//! bytes move.
 
 mod conflated;
 pub mod decoder;

@@ -1,5 +1,6 @@
-//! Owns one client's outgoing frames: the queue, its bound (S6), conflation of volatile values (S8), and the one cause of the end.
-//! Called by `room` and `connection`, which push and close; emptied by the shard's `Flusher` and the connection's `Reader`.
+//! Owns one client's outgoing frames: the queue, its bound (S6), conflation of volatile values
+//! (S8), and the one cause of the end. Emptied by the shard's `Flusher` and the connection's
+//! `Reader`.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},

@@ -1,5 +1,5 @@
-//! Owns the frames that wait in one outbox: order, byte counts by class, conflation of volatile values (S8); no I/O.
-//! Called by `outbox`; the flusher keeps emptied ones for the next.
+//! Owns the frames that wait in one outbox: order, byte counts by class, conflation of volatile
+//! values (S8); no I/O. The flusher keeps emptied ones for the next.
 
 use std::{collections::VecDeque, io::IoSlice, time::Instant};
 

@@ -1,5 +1,5 @@
-//! Owns one accepted TCP socket after the handshake: its two halves and the stream of messages read from it.
-//! Called by `connection`, whose actor handles the stream, and by `linger` when the connection is over.
+//! Owns one accepted TCP socket after the handshake: its two halves and the stream of messages read
+//! from it.
 
 use std::{
     cell::{Cell, RefCell},

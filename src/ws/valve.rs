@@ -1,5 +1,4 @@
 //! Owns `Valve`, the socket of unit tests: it takes as many bytes as it is told to.
-//! Called by the tests of outboxes, of hubs and of rooms.
 
 use std::{
     cell::{Cell, RefCell},

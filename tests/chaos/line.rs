@@ -1,5 +1,4 @@
 //! Owns one WebSocket connection of a chaos client (tungstenite), read with short waits.
-//! Called by `client`.
 
 use std::{
     io::ErrorKind,

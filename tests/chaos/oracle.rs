@@ -1,5 +1,5 @@
-//! Owns the judgement over a room when all is done: one log, complete for everybody, and a state that is its fold.
-//! Called by the test with what all of the room's clients have seen; each of them has checked itself before.
+//! Owns the judgement over a room when all is done: one log, complete for everybody, and a state
+//! that is its fold. Each of them has checked itself before.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! Owns what every player of the chaos test does: a pure function of the seed, the room, the seat and the `id`.
-//! Called by clients, to speak and to check what they hear, and by the oracle, which knows all that must have happened.
+//! Owns what every player of the chaos test does: a pure function of the seed, the room, the seat
+//! and the `id`.
 
 use fastrand::Rng;
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
 //! Owns the controls: what the machine does to the neighbours while the server is left alone.
-//! Called by `attacks`.
 
 use std::{
     io,

@@ -1,5 +1,4 @@
 //! Owns the attacks on hubs: subscribers that take topics, and upstreams that flood.
-//! Called by `attacks`.
 
 use std::{
     io,

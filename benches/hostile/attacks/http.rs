@@ -1,5 +1,4 @@
 //! Owns the attacks before a connection is a member: requests, sockets, bodies and handshakes.
-//! Called by `attacks`.
 
 use std::{
     io,

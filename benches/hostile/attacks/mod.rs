@@ -1,5 +1,4 @@
 //! Owns the list of attacks: the controls first, then by what they reach for.
-//! Called by `main` for the rows, and by `attacker` for the one it is.
 
 mod control;
 mod feeds;

@@ -1,5 +1,4 @@
 //! Owns the attacks of members: what ten connections of one address send at the default rates.
-//! Called by `attacks`.
 
 use std::{io, thread, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Owns which proxies spend a credential of the server's, and that such a one is off where nobody proves who they are (X5).
-//! Called by `fields` and `proxy` of this folder, and by `Config`.
+//! Owns which proxies spend a credential of the server's, and that such a one is off where nobody
+//! proves who they are (X5).
 
 use super::{EndpointConfig, ProxyConfig};
 use crate::config::auth::{AuthConfig, AuthMode};

@@ -1,5 +1,4 @@
 //! Owns the reading of where to connect: URL and headers, checked without being shown.
-//! Called by `hub` and `proxy` of this folder.
 
 use std::{
     net::{IpAddr, Ipv4Addr},

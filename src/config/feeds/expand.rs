@@ -1,5 +1,5 @@
-//! Owns `${NAME}` and `${NAME:-default}` in the values of hubs and proxies, and how what they stand for is written there.
-//! Called by `fields`, for every text that it hands out.
+//! Owns `${NAME}` and `${NAME:-default}` in the values of hubs and proxies, and how what they stand
+//! for is written there.
 
 use crate::config::{secret::is_quoted, source::VariableSource};
 

@@ -1,5 +1,4 @@
 //! Owns the reading of an upstream feed: everything of a hub that only one with a URL has.
-//! Called by `hub`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns the reading of one map of a description: keys of the table out of a YAML node, what is left over as a problem.
-//! Called by the readers of this folder. No problem shows a value: any of them may hold a secret (A12).
+//! Owns the reading of one map of a description: keys of the table out of a YAML node, what is left
+//! over as a problem. No problem shows a value: any of them may hold a secret (A12).
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Owns the reading of one hub: what every hub has, and whether it is a feed or an event bus.
-//! Called by this folder's `hubs`.
 
 use super::{
     HubConfig, TopicAccess, TopicPattern,

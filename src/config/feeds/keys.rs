@@ -1,5 +1,5 @@
-//! Owns the one table of keys that hubs and proxies are described by in YAML: names, kinds with bounds, defaults, meanings.
-//! Called by the readers of this folder, and by `docs`, which prints it; a key that is not here cannot be read.
+//! Owns the one table of keys that hubs and proxies are described by in YAML: names, kinds with
+//! bounds, defaults, meanings. A key that is not here cannot be read.
 
 use crate::config::kind::SettingKind;
 

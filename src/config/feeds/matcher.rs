@@ -1,5 +1,4 @@
 //! Owns the reading of pointers, matchers and templates: what a description says of frames.
-//! Called by `feed`.
 
 use super::{
     Expected, Matcher, Pointer, Template,

@@ -1,5 +1,4 @@
 //! Owns the reading of one proxy: which clients may send what, and how much of it.
-//! Called by this folder's `proxies`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns which hubs and proxies there are: what `HUBS` and config.yaml name, each laid over the description it starts from.
-//! Called by `Config::from_source`.
+//! Owns which hubs and proxies there are: what `HUBS` and config.yaml name, each laid over the
+//! description it starts from.
 
 use super::{
     HubConfig, ProxyConfig, UpstreamConfig,

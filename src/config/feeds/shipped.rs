@@ -1,5 +1,5 @@
-//! Owns the descriptions that this program ships: YAML like anybody's, embedded, and the variables they ask for.
-//! Called by `read`, and by `docs`, which lists the variables.
+//! Owns the descriptions that this program ships: YAML like anybody's, embedded, and the variables
+//! they ask for.
 
 use super::{
     fields::{DescriptionScope, MapEntry},

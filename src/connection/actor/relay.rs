@@ -1,5 +1,5 @@
-//! Owns what a `Connection` does when it leads to a proxy: it enters a relay and hands it the client's messages (section 7).
-//! Called by the `Connection` actor.
+//! Owns what a `Connection` does when it leads to a proxy: it enters a relay and hands it the
+//! client's messages (section 7).
 
 use std::time::Duration;
 

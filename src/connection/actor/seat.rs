@@ -1,5 +1,4 @@
 //! Owns how a `Connection` gets into its room, and what it says when it does not.
-//! Called by the `Connection` actor.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Owns what a connection over a limit of A5 must do to stay: take the place of another one of its address (A5a).
-//! Called by the `Connection` actor; a part of `Machine`.
+//! Owns what a connection over a limit of A5 must do to stay: take the place of another one of its
+//! address (A5a). A part of `Machine`.
 
 use std::time::Duration;
 

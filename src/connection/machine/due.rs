@@ -1,5 +1,5 @@
-//! Owns what falls due on a connection: the wait for a token, a token's end, the heartbeat.
-//! Called by the `Connection` actor's one timer; a part of `Machine`.
+//! Owns what falls due on a connection: the wait for a token, a token's end, the heartbeat. A part
+//! of `Machine`.
 
 use std::time::{Duration, Instant};
 

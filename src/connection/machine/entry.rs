@@ -1,5 +1,5 @@
-//! Owns how a connection gets in: its token is judged, at once or when the issuer's keys have come, or replaced by another.
-//! Called by `machine` with what came with the handshake and with `auth` frames, and by the actor when keys have come.
+//! Owns how a connection gets in: its token is judged, at once or when the issuer's keys have come,
+//! or replaced by another.
 
 use super::{
     ConnectionPhase, Credentials, EXPIRY_WARNING_MS, Judged, Machine, Step, TokenExpiry, Unauthenticated, claim,

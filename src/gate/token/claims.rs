@@ -1,5 +1,5 @@
-//! Owns the claims of a token: which are read, from which path, and what role they give (A11, A11c).
-//! Called by `token` with the claims of a token whose signature is right.
+//! Owns the claims of a token: which are read, from which path, and what role they give (A11,
+//! A11c).
 
 use std::collections::{HashMap, HashSet};
 

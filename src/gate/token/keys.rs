@@ -1,5 +1,5 @@
-//! Owns the keys of issuers: which there are, how one is found for a token, and when they are wanted again (A11a).
-//! Called by `token`, which verifies with them, and by `app`, which fetches them.
+//! Owns the keys of issuers: which there are, how one is found for a token, and when they are
+//! wanted again (A11a).
 
 use std::sync::Arc;
 

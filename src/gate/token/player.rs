@@ -1,5 +1,6 @@
-//! Owns how the value of a token's claim becomes a player's id (A11d): as it is where it is one, else escaped, else hashed.
-//! Called by `token`; tests/fixtures/player-ids.json has the vectors that the client library shares.
+//! Owns how the value of a token's claim becomes a player's id (A11d): as it is where it is one,
+//! else escaped, else hashed. Tests/fixtures/player-ids.json has the vectors that the client
+//! library shares.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,4 @@
 //! Owns the tests of tokens: one per rule of A11, and that nothing of a token is ever shown (A12).
-//! Called by `cargo test`.
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! Owns what all calls of the operators' API share: who may call (E1), how a request is read, how a game's shard is asked, and how
-//! problems are answered. Called by `http::api`.
+//! Owns what all calls of the operators' API share: who may call (E1), how a request is read, how a
+//! game's shard is asked, and how problems are answered.
 
 use std::{fmt, rc::Rc, time::Duration};
 
@@ -18,8 +18,8 @@ use crate::{
         credentials::{find_token, query_value},
     },
     http::{
+        admission::peer_address,
         answer::{error_body, fresh},
-        door::peer_address,
         flow::RequestFlow,
         headers,
         routes::Site,
@@ -27,7 +27,7 @@ use crate::{
     protocol::{Cause, FrameError, GameId, HubId, error_code, ids::InvalidId, number::integer_in_query},
     registry::{
         Local, ServerPhase,
-        operate::{OperateRefusal, on_shard, owner},
+        requests::{OperateRefusal, on_shard, owner},
     },
     room::{KeyHash, KeyMismatch},
 };

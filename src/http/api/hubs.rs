@@ -1,5 +1,5 @@
-//! Owns the back end's calls for feed hubs: all of them, one with its topics, and publishing to an event bus (sections 6 and 8).
-//! Called by `http::api`.
+//! Owns the back end's calls for feed hubs: all of them, one with its topics, and publishing to an
+//! event bus (sections 6 and 8).
 
 use actix_web::{HttpRequest, http::StatusCode, web};
 use serde::Serialize;

@@ -1,5 +1,4 @@
 //! Owns a hub's one timer: what falls due of its upstream, its topics and its lanes.
-//! Called by the `Hub` actor.
 
 use std::time::Instant;
 

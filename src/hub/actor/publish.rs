@@ -1,5 +1,5 @@
-//! Owns what a `Hub` does as an event bus: it opens its log, writes what is published, and shows it when it is stored.
-//! Called by the `Hub` actor's start and by publishers, through `HubHandle`.
+//! Owns what a `Hub` does as an event bus: it opens its log, writes what is published, and shows it
+//! when it is stored.
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Owns what a shard asks its hub for: which topics are wanted here, and what the hub is known to have heard.
-//! Called by `branch`, which sends the wishes and hears the answers.
+//! Owns what a shard asks its hub for: which topics are wanted here, and what the hub is known to
+//! have heard.
 
 use std::{
     collections::{BTreeSet, HashSet},

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::hub::{
-    lane::ShardQueue,
+    shard_queue::ShardQueue,
     topics::{SourceCommand, TopicLimits, Topics, WatchOutcome},
 };
 

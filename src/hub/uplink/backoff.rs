@@ -1,5 +1,5 @@
-//! Owns when the next connection may be tried (H5): full jitter, cool-downs, refusals, and the count of attempts.
-//! Called by `machine` whenever a connection is live or is none any more.
+//! Owns when the next connection may be tried (H5): full jitter, cool-downs, refusals, and the
+//! count of attempts.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Owns taking a frame of the upstream apart: its items, and of each the topic and the data, byte for byte as it was written.
-//! Called by `machine` for every frame.
+//! Owns taking a frame of the upstream apart: its items, and of each the topic and the data, byte
+//! for byte as it was written.
 
 use serde_json::value::RawValue;
 

@@ -1,5 +1,5 @@
-//! Owns the heartbeat toward one upstream connection: when to ask, and when silence means that it is dead.
-//! Called by `machine` while the connection is live.
+//! Owns the heartbeat toward one upstream connection: when to ask, and when silence means that it
+//! is dead.
 
 use std::time::{Duration, Instant};
 

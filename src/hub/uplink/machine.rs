@@ -1,5 +1,5 @@
 //! Owns `Uplink`: the phases of one feed's upstream connection, from nobody there to live and back.
-//! Called by the hub's actor; `hear` reads what the upstream says, `keep` minds the clock.
+//! `hear` reads what the upstream says, `keep` minds the clock.
 
 mod hear;
 mod keep;

@@ -1,5 +1,5 @@
-//! Owns reading one place of a JSON text (RFC 6901) without taking the rest apart, and the tests that are made of such readings.
-//! Called by `codec` for topics and data, and by `machine` for what the upstream says of itself.
+//! Owns reading one place of a JSON text (RFC 6901) without taking the rest apart, and the tests
+//! that are made of such readings.
 
 use std::{borrow::Cow, cell::OnceCell, fmt};
 

@@ -1,8 +1,9 @@
-//! Owns the dialogue with one upstream feed, as a description says it (section 6): a pure machine, with no socket and no clock.
-//! Called by the hub's actor, which tells it what happens and carries out what it wants.
+//! Owns the dialogue with one upstream feed, as a description says it (section 6): a pure machine,
+//! with no socket and no clock.
 //!
-//! After every call the actor carries out [`Uplink::drain`], in order, and sees to it that [`Uplink::tick`] comes at
-//! [`Uplink::next_deadline`]: also subscriptions wait for a tick (due at once), so that what is wanted together goes together.
+//! After every call the actor carries out [`Uplink::drain`], in order, and sees to it that
+//! [`Uplink::tick`] comes at [`Uplink::next_deadline`]: also subscriptions wait for a tick (due at
+//! once), so that what is wanted together goes together.
 
 mod backoff;
 mod codec;

@@ -1,5 +1,5 @@
-//! Owns what is remembered of lost connections until subscribers can be told (H4): which topics, and since when.
-//! Called by `machine` when a connection is lost, and when the next one has a value or has stood for a while.
+//! Owns what is remembered of lost connections until subscribers can be told (H4): which topics,
+//! and since when.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -1,5 +1,4 @@
 //! Owns the pace of subscription frames: never more in a second than the upstream puts up with.
-//! Called by `machine` before and after each of them.
 
 use std::{
     collections::VecDeque,

@@ -1,5 +1,4 @@
 //! Owns the reading of rejections: which of the topics that were asked for the upstream says no to.
-//! Called by `machine` for what comes while the connection is live.
 
 use super::{
     matcher::{ItemPointer, Path, Test, scalar},

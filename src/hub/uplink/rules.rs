@@ -1,5 +1,4 @@
 //! Owns a feed's description made ready for use: pointers and templates taken apart once.
-//! Called by `machine`.
 
 use super::{codec::Codec, matcher::Test, rejection::RejectionRule, template::Template};
 use crate::{config::feeds::FeedConfig, protocol::Topic};

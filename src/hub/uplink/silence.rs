@@ -1,5 +1,5 @@
-//! Owns what follows from a feed's silence while something is subscribed (H8): when its connection is to be left.
-//! Called by `machine`, over all of its connections.
+//! Owns what follows from a feed's silence while something is subscribed (H8): when its connection
+//! is to be left.
 
 use std::time::{Duration, Instant};
 

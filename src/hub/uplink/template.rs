@@ -1,5 +1,4 @@
 //! Owns the making of subscription frames: a template, and the topics that one frame names.
-//! Called by `machine` for every frame that `wanted` lets out.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,5 @@
-//! Owns the difference between what subscribers want and what was asked of the upstream on this connection (H2).
-//! Called by `machine`, which turns the difference into frames.
+//! Owns the difference between what subscribers want and what was asked of the upstream on this
+//! connection (H2).
 
 use std::collections::{BTreeMap, HashMap};
 

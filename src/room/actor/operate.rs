@@ -1,5 +1,6 @@
-//! Owns what the `Room` actor does for operators and back ends: it tells of itself, and is changed from outside (section 8).
-//! Called through `RoomHandle`. What changes the room is answered once it is stored (S3), as a join is.
+//! Owns what the `Room` actor does for operators and back ends: it tells of itself, and is changed
+//! from outside (section 8). What changes the room is answered once it is stored (S3), as a join
+//! is.
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, ResponseFuture, WrapFuture as _};
 use tokio::sync::oneshot;

@@ -1,5 +1,5 @@
-//! Owns a merge patch (RFC 7396) as the changes it makes, read from its text without losing a digit of it.
-//! Called by `document`, and by `turn` to see what several patches come to.
+//! Owns a merge patch (RFC 7396) as the changes it makes, read from its text without losing a digit
+//! of it.
 
 use ecow::EcoString;
 

@@ -1,5 +1,5 @@
-//! Owns the objects of a document: a tree whose memory is bounded by its text, whatever that text is made of.
-//! Called by `document`. What is no object has no parts for a merge patch (RFC 7396), so it is kept as text.
+//! Owns the objects of a document: a tree whose memory is bounded by its text, whatever that text
+//! is made of. What is no object has no parts for a merge patch (RFC 7396), so it is kept as text.
 
 use std::{borrow::Borrow, cmp::Ordering, collections::BTreeSet};
 

@@ -1,5 +1,5 @@
-//! Owns how a connection gets into a room: whose seat it may take, and what it may claim of its past (R1, R3, S7, S10).
-//! Called by the `Room` actor for every `Join`; a part of `RoomState`.
+//! Owns how a connection gets into a room: whose seat it may take, and what it may claim of its
+//! past (R1, R3, S7, S10). A part of `RoomState`.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,5 @@
-//! Owns what a back end does to a room: events as `@server`, and players thrown out (section 8). No logic is asked.
-//! Called by the `Room` actor; a part of `RoomState`.
+//! Owns what a back end does to a room: events as `@server`, and players thrown out (section 8). No
+//! logic is asked. A part of `RoomState`.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Owns the changes of a room's document: a player's, a back end's and a logic's patches, and what a logic is refused.
-//! Called by the rest of `RoomState`. The work of a patch depends on the patch and what it replaces, never on the document.
+//! Owns the changes of a room's document: a player's, a back end's and a logic's patches, and what
+//! a logic is refused. The work of a patch depends on the patch and what it replaces, never on the
+//! document.
 
 use super::{RoomState, event};
 use crate::{

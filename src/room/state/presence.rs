@@ -1,5 +1,5 @@
-//! Owns who is told of whom: each change of a seat in a small room, and in a crowd only how many there are (S9, S9a).
-//! Called by the rest of `RoomState`, whenever a seat changes, and by its timer.
+//! Owns who is told of whom: each change of a seat in a small room, and in a crowd only how many
+//! there are (S9, S9a).
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Owns how a room comes back from its log, and what its image is (R3, R4).
-//! Called by the `Room` actor when it opens, and when a snapshot is due.
 
 use std::{
     borrow::Cow,

@@ -1,5 +1,4 @@
 //! Owns how a room asks its game's logic, and how what the logic emits becomes events.
-//! Called by the rest of `RoomState`, whenever something happens that the rules have a say in.
 
 use super::{RoomState, audience, event};
 use crate::{

@@ -1,5 +1,4 @@
-//! Owns what a room's state tells of itself, to its actor and to operators.
-//! Called by the `Room` actor; a part of `RoomState`.
+//! Owns what a room's state tells of itself, to its actor and to operators. A part of `RoomState`.
 
 use std::time::Duration;
 

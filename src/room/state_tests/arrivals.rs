@@ -1,5 +1,4 @@
 //! Owns how the clients of a `World` come and go, and what each must be told when it comes.
-//! Called by the property tests in `state_tests`.
 
 use send_wrapper::SendWrapper;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Owns the model of a client: what it believes after each frame, and that it is never told anything untrue.
-//! Called by `world`, which carries the bytes.
+//! Owns the model of a client: what it believes after each frame, and that it is never told
+//! anything untrue.
 
 use std::{collections::HashMap, rc::Rc};
 

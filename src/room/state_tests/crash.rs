@@ -1,5 +1,5 @@
-//! Owns what happens when the process of a `World` is killed: only the log is left, and the room comes back from it.
-//! Called by the property tests in `state_tests`.
+//! Owns what happens when the process of a `World` is killed: only the log is left, and the room
+//! comes back from it.
 
 use std::{
     future::Future as _,

@@ -1,5 +1,4 @@
 //! Owns a room logic that does everything a logic may do, also what it is refused for.
-//! Called by `world`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns a room under test with its clients, a manual clock, and a second opinion on what the room must do.
-//! Called by the property tests in `state_tests`.
+//! Owns a room under test with its clients, a manual clock, and a second opinion on what the room
+//! must do.
 
 use std::{
     collections::BTreeMap,

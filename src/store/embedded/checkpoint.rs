@@ -1,5 +1,5 @@
-//! Owns checkpoints: a thread that moves what the WAL holds into the database, and the bound on the WAL.
-//! Called by `db` after transactions; writers never wait for the bulk of a checkpoint.
+//! Owns checkpoints: a thread that moves what the WAL holds into the database, and the bound on the
+//! WAL. Writers never wait for the bulk of a checkpoint.
 
 use std::{
     sync::{

@@ -1,5 +1,5 @@
-//! Owns the connection that writes: its tables, its settings, and transactions.
-//! Called by `load`, `home`, `settle`, `head` and `read`; nobody else speaks SQL but `checkpoint`.
+//! Owns the connection that writes: its tables, its settings, and transactions. Nobody else speaks
+//! SQL but `checkpoint`.
 
 use std::{path::Path, sync::Arc, time::Duration};
 

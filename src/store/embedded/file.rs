@@ -1,5 +1,5 @@
-//! Owns what is done with files beside SQLite: telling one from another, setting one aside, reading a database's header.
-//! Called by `open` and `mod`, when a file may have been deleted, replaced or damaged, and by `checkpoint`.
+//! Owns what is done with files beside SQLite: telling one from another, setting one aside, reading
+//! a database's header.
 
 use std::{
     ffi::OsString,

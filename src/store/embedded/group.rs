@@ -1,5 +1,4 @@
 //! Owns the form of a group: what a row of the table `groups` says, and the sum that guards it.
-//! Called by `home`, which writes a row per group, and by `load`, which reads those back that are not settled.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;

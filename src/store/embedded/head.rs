@@ -1,5 +1,4 @@
 //! Owns heads and parts: what the tables say of one log, each guarded by a sum.
-//! Called by `settle`, which writes them, by `read`, and by `home` for the end of a log.
 
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! Owns an open home: fencing, writing groups, settling, and the rest of the contract, as long as SQLite does its part.
-//! Called by `mod`, which deals with everything that fails.
+//! Owns an open home: fencing, writing groups, settling, and the rest of the contract, as long as
+//! SQLite does its part.
 
 use std::{
     collections::{BTreeSet, HashMap},

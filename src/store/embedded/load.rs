@@ -1,5 +1,4 @@
 //! Owns opening a run: what the file holds is read into memory, and an older file is found out.
-//! Called by `open`, at the start and whenever the file has to be opened anew.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! Owns the lock that keeps a second process out of a data directory.
-//! Called by `open`; held for the life of the store, given back by the system however the process ends.
+//! Owns the lock that keeps a second process out of a data directory. Held for the life of the
+//! store, given back by the system however the process ends.
 
 use std::{
     fs::{File, TryLockError},

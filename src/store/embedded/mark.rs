@@ -1,5 +1,4 @@
 //! Owns the mark: a small file beside the database that says how new the database must be.
-//! Called by `mod` after every group and once a second, and by `open`, which finds an older database out by it.
 
 use std::{
     fs::File,

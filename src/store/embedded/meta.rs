@@ -1,5 +1,5 @@
-//! Owns what the tables say of the store as a whole: who it is, what is settled, what is suspect, and when it ran.
-//! Called by `load`, which opens a run, and by `home`, which settles.
+//! Owns what the tables say of the store as a whole: who it is, what is settled, what is suspect,
+//! and when it ran.
 
 use std::time::Duration;
 

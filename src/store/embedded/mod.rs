@@ -1,5 +1,4 @@
 //! Owns the embedded home: logs in one SQLite file under `DATA_DIR` (D2), and what happens when that file fails.
-//! Called by the journal, which writes and reads through it; opened by `app` and the `rooms` command.
 //!
 //! A group is one row at the end of the table `groups`, however many rooms write. What those rows say of each log is its
 //! *tail*, in memory; when all tails weigh too much, the oldest are *settled*: written to the heads and parts of their logs.

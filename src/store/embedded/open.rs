@@ -1,5 +1,5 @@
-//! Owns opening a data directory: the lock, the mark, the database, and what is set aside because it cannot be used.
-//! Called by `app` and the `rooms` command through [`EmbeddedStore::open`], and by `mod` when the file has gone.
+//! Owns opening a data directory: the lock, the mark, the database, and what is set aside because
+//! it cannot be used.
 
 use std::{
     fmt, io,

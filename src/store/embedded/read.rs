@@ -1,5 +1,5 @@
-//! Owns reading: one log put together from its head, its parts and its tail, and whether all of it is there.
-//! Called by `home`.
+//! Owns reading: one log put together from its head, its parts and its tail, and whether all of it
+//! is there.
 
 use rusqlite::Connection;
 

@@ -1,5 +1,4 @@
 //! Owns settling: moving what a tail holds into the head and the parts of its log.
-//! Called by `home` when the groups weigh too much, a portion at a time.
 
 use rusqlite::Connection;
 

@@ -1,5 +1,5 @@
-//! Owns the tails: what was written to each log and is not in its head and parts yet, as the groups on disk hold it.
-//! Called by `load`, which replays groups, by `home` for every group, by `settle`, which takes tails, and by `read`.
+//! Owns the tails: what was written to each log and is not in its head and parts yet, as the groups
+//! on disk hold it.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

@@ -1,5 +1,5 @@
-//! Owns the rules of a client frame's header (RFC 6455 sections 5.2 to 5.5); each is applied as soon as its byte is there.
-//! Called by the decoder with whatever has arrived of a header.
+//! Owns the rules of a client frame's header (RFC 6455 sections 5.2 to 5.5); each is applied as
+//! soon as its byte is there.
 
 use super::DecodeError::{self, Protocol, TooBig};
 use crate::ws::frame::MAX_CONTROL_BYTES;

@@ -1,5 +1,5 @@
-//! Owns the tests of the decoder: one per rule of RFC 6455 and of S4, and properties against tungstenite's encoder.
-//! Called by `cargo test`.
+//! Owns the tests of the decoder: one per rule of RFC 6455 and of S4, and properties against
+//! tungstenite's encoder.
 
 use bytes::BytesMut;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! Owns what can go wrong with an outgoing connection, in words that show neither a URL nor a header (A12).
-//! Called by `dial`; whoever dials logs them.
+//! Owns what can go wrong with an outgoing connection, in words that show neither a URL nor a
+//! header (A12). Whoever dials logs them.
 
 use std::{fmt, io, time::Duration};
 

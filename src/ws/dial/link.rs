@@ -1,5 +1,4 @@
 //! Owns the two halves of an open outgoing connection: messages in, messages out.
-//! Called by `dial`, which opens them, and by hubs and proxies, which hold them.
 
 use std::{
     cell::RefCell,

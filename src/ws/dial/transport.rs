@@ -1,5 +1,5 @@
-//! Owns the bytes below an outgoing connection: TCP, or TLS over TCP, and what is noted of them on the way.
-//! Called by `dial`.
+//! Owns the bytes below an outgoing connection: TCP, or TLS over TCP, and what is noted of them on
+//! the way.
 
 use std::{
     io,

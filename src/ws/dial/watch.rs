@@ -1,6 +1,5 @@
-//! Owns what is to be known of an outgoing connection's bytes and the library does not tell: whether the peer takes any, and what
-//! its close frame said.
-//! Called by `transport`, which sees every byte, and by `link`, which asks.
+//! Owns what is to be known of an outgoing connection's bytes and the library does not tell:
+//! whether the peer takes any, and what its close frame said.
 
 use std::cell::{Cell, RefCell};
 

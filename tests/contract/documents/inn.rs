@@ -1,5 +1,5 @@
-//! Owns the place where a document's commands are run: a directory like a clone, with the programs that the document names.
-//! Called by `documents`.
+//! Owns the place where a document's commands are run: a directory like a clone, with the programs
+//! that the document names.
 
 use std::{
     fs,

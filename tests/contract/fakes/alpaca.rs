@@ -1,5 +1,5 @@
-//! Owns the fake of Alpaca's market data: arrays, a key with a secret, subscriptions by channel, told in full after each change.
-//! Called by the tests of shipped descriptions. Topics are `trades.AAPL`, `quotes.AAPL`, `bars.AAPL` here.
+//! Owns the fake of Alpaca's market data: arrays, a key with a secret, subscriptions by channel,
+//! told in full after each change. Topics are `trades.AAPL`, `quotes.AAPL`, `bars.AAPL` here.
 
 use std::collections::BTreeMap;
 

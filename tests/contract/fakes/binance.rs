@@ -1,5 +1,5 @@
-//! Owns the fake of Binance's combined streams: requests with an id, acknowledgements without a word.
-//! Called by the tests of shipped descriptions.
+//! Owns the fake of Binance's combined streams: requests with an id, acknowledgements without a
+//! word.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns what a fake knows and remembers: its provider, the connections it has, and all that was ever said to it.
-//! Called by `Fake`; read by tests.
+//! Owns what a fake knows and remembers: its provider, the connections it has, and all that was
+//! ever said to it. Read by tests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
-//! Owns the fake of Finnhub: the key in the URL, one symbol a request, no acknowledgements, trades in a list.
-//! Called by the tests of shipped descriptions.
+//! Owns the fake of Finnhub: the key in the URL, one symbol a request, no acknowledgements, trades
+//! in a list.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the fake of Kraken v2: a status first, one answer a symbol, a snapshot behind each subscription, pings in JSON.
-//! Called by the tests of shipped descriptions. Topics are `ticker:BTC/USD` here.
+//! Owns the fake of Kraken v2: a status first, one answer a symbol, a snapshot behind each
+//! subscription, pings in JSON. Topics are `ticker:BTC/USD` here.
 
 use serde_json::{Value, json};
 

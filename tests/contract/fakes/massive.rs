@@ -1,5 +1,5 @@
-//! Owns the fake of Massive (formerly Polygon.io): statuses in arrays, one connection per asset class, two ways of eviction.
-//! Called by the tests of H1 to H7.
+//! Owns the fake of Massive (formerly Polygon.io): statuses in arrays, one connection per asset
+//! class, two ways of eviction.
 
 use serde_json::{Value, json};
 

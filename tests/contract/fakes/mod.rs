@@ -1,5 +1,5 @@
-//! Owns the fake upstreams of feed hubs: real WebSocket servers on this machine that talk as each provider does, keep what
-//! it would keep, and do to their clients what a test tells them. Called by the modules of tests/contract/feeds.
+//! Owns the fake upstreams of feed hubs: real WebSocket servers on this machine that talk as each
+//! provider does, keep what it would keep, and do to their clients what a test tells them.
 
 mod alpaca;
 mod binance;

@@ -1,5 +1,4 @@
 //! Owns what a provider knows of one of its clients, and what it is about to tell it.
-//! Called by the providers and by `Fake`.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Owns a port of this machine that stays a fake's own while it is down, so that it can come up again at the same place.
-//! Called by `Fake`.
+//! Owns a port of this machine that stays a fake's own while it is down, so that it can come up
+//! again at the same place.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 

@@ -1,5 +1,5 @@
-//! Owns `Fake`: a provider on a port of this machine, its connections, and what a test does to them.
-//! Called by the modules of tests/contract/feeds.
+//! Owns `Fake`: a provider on a port of this machine, its connections, and what a test does to
+//! them.
 
 use std::{
     net::{Shutdown, TcpListener, TcpStream},

@@ -1,5 +1,5 @@
-//! Owns how frames reach a socket that one thread reads while others write, and how it falls silent.
-//! Called by `Fake`, for each connection.
+//! Owns how frames reach a socket that one thread reads while others write, and how it falls
+//! silent.
 
 use std::{
     io::{self, Read, Write},

@@ -1,5 +1,5 @@
-//! Owns `Crowd`: very many subscribers of one hub that come, go, and change their minds, driven by a handful of threads.
-//! Called by the churn test.
+//! Owns `Crowd`: very many subscribers of one hub that come, go, and change their minds, driven by
+//! a handful of threads.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,4 @@
 //! Owns a server whose hubs a config.yaml describes.
-//! Called by the tests of hubs.
 
 use std::{
     io::Write as _,

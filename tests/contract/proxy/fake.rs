@@ -1,5 +1,4 @@
 //! Owns `Upstream`: a realtime API like OpenAI's, whose every connection the test itself plays.
-//! Called by the tests of proxies.
 
 use std::{
     net::{TcpListener, TcpStream},

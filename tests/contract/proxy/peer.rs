@@ -1,5 +1,4 @@
 //! Owns `Peer`: a client of a proxy, for whom frames are the upstream's and mean nothing.
-//! Called by the tests of proxies.
 
 use std::net::{Shutdown, TcpStream};
 

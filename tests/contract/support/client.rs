@@ -1,5 +1,5 @@
-//! Owns the tests' clients: a WebSocket client from another library, and a raw socket that obeys no protocol.
-//! Called by integration tests through `Server::connect` and `Server::raw`.
+//! Owns the tests' clients: a WebSocket client from another library, and a raw socket that obeys no
+//! protocol.
 
 use std::{
     io::{Read as _, Write as _},

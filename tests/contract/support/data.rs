@@ -1,5 +1,5 @@
-//! Owns `DataDir`: a directory for the embedded store that tests may copy, replace, damage and remove while nobody uses it.
-//! Called by `Server`, which has one of its own unless the settings name one, and by the tests of restarts.
+//! Owns `DataDir`: a directory for the embedded store that tests may copy, replace, damage and
+//! remove while nobody uses it.
 
 use std::{fs, path::Path, process::Command};
 

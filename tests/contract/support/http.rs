@@ -1,5 +1,4 @@
 //! Owns the smallest HTTP client that tests need: one request per connection.
-//! Called by `Server::get` and `Server::request`.
 
 use std::{
     collections::HashMap,

@@ -1,5 +1,5 @@
-//! Owns an issuer of tokens as tests need one: keys made on the spot, and the endpoint that publishes them.
-//! Called by the tests of tokens that others sign.
+//! Owns an issuer of tokens as tests need one: keys made on the spot, and the endpoint that
+//! publishes them.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,5 +1,5 @@
-//! Owns what integration tests share: the real server on a free port, its log, and clients that are not its own code.
-//! Called by every module of tests/contract.
+//! Owns what integration tests share: the real server on a free port, its log, and clients that are
+//! not its own code.
 
 mod client;
 mod data;

@@ -1,5 +1,5 @@
-//! Owns `Rogue`: an upstream that opens a WebSocket as it should, and then writes whatever bytes a test wants.
-//! Called by the tests of hubs and proxies.
+//! Owns `Rogue`: an upstream that opens a WebSocket as it should, and then writes whatever bytes a
+//! test wants.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,5 +1,5 @@
-//! Owns one running server process: started on a free port, watched through its log, ended with the test.
-//! Called by integration tests through `Server`.
+//! Owns one running server process: started on a free port, watched through its log, ended with the
+//! test.
 
 use std::{
     collections::HashSet,

@@ -1,5 +1,4 @@
 //! Owns `Witness`: a client that remembers every event it saw of a room, over all its connections.
-//! Called by the tests of restarts, which compare what was seen before a kill with what comes after it.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the reading of what a client was told: that nothing is missing unsaid, nothing is old, and the newest is there.
-//! Called by `world`, at the end of what happened.
+//! Owns the reading of what a client was told: that nothing is missing unsaid, nothing is old, and
+//! the newest is there.
 
 use super::*;
 

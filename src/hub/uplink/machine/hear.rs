@@ -1,5 +1,5 @@
-//! Owns what the machine makes of what comes from the upstream: verdicts on the connection, signs of life, and values.
-//! Called by the hub's actor for every frame.
+//! Owns what the machine makes of what comes from the upstream: verdicts on the connection, signs
+//! of life, and values.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Owns what the machine does because time has passed or wishes have changed: timeouts, heartbeats, staleness, subscriptions.
-//! Called by the hub's actor at the machine's deadlines.
+//! Owns what the machine does because time has passed or wishes have changed: timeouts, heartbeats,
+//! staleness, subscriptions.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Owns the descriptions of the tests: those that are shipped, and a plain one that leaves nothing to be looked up.
-//! Called by the other tests of the machine.
+//! Owns the descriptions of the tests: those that are shipped, and a plain one that leaves nothing
+//! to be looked up.
 
 use std::{collections::HashMap, time::Duration};
 

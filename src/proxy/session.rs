@@ -1,6 +1,6 @@
-//! Owns what a client's connection and its relay share: the queue toward the upstream, the frames that the client may have
-//! missed, what was used of the budget, and who the client is at the moment.
-//! Called by connections (through `Handle`) and by `relay` with its pumps, all on one thread.
+//! Owns what a client's connection and its relay share: the queue toward the upstream, the frames
+//! that the client may have missed, what was used of the budget, and who the client is at the
+//! moment.
 
 use std::{
     cell::RefCell,

@@ -1,5 +1,4 @@
 //! Owns `Branch`: a proxy on one shard, with the sessions whose clients are there.
-//! Called by `connection`, which enters, and by the shard when it drains.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,10 +15,10 @@ use tokio::sync::Notify;
 use super::{
     budget::Exceeded,
     handle::ProxyHandle,
-    line::{ProxySession, Reception},
     places::{Owner, SessionPermits},
     query::path_and_query,
-    relay::SessionActor,
+    session::{ProxySession, Reception},
+    session_actor::SessionActor,
 };
 use crate::{
     config::ProxyConfig,

@@ -1,5 +1,5 @@
-//! Owns admission as a request meets it: the checks of section 2 in their order, logged and counted.
-//! Called by `upgrade` for handshakes and by `routes` for plain requests to WebSocket paths.
+//! Owns admission as a request meets it: the checks of section 2 in their order, logged and
+//! counted.
 
 use std::{
     io::Write as _,

@@ -1,5 +1,5 @@
-//! Owns the `Relay` actor: one session's upstream, from dialing to its end, with a pump for each direction.
-//! Called by `branch`, which starts it, and through `Handle`.
+//! Owns the `Relay` actor: one session's upstream, from dialing to its end, with a pump for each
+//! direction.
 
 use std::{
     future::poll_fn,
@@ -15,14 +15,14 @@ use slog::{info, warn};
 use tokio::task::JoinHandle;
 
 use super::{
-    branch::LocalProxy,
     budget::Exceeded,
     codes,
     handle::ProxyHandle,
-    line::{Ending, ProxySession},
+    local_proxy::LocalProxy,
     messages::{ClientLeft, HangUp},
     places::SessionPermit,
     pumps::{downward, upward},
+    session::{Ending, ProxySession},
 };
 use crate::{
     clock,

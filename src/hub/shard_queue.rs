@@ -1,5 +1,5 @@
-//! Owns what is on its way from a hub to one shard: one message at a time and at a pace, all news in order behind it; pure.
-//! Called by the `Hub` actor, one for each shard.
+//! Owns what is on its way from a hub to one shard: one message at a time and at a pace, all news
+//! in order behind it; pure.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{news::HubEvent, uplink::Gap};
+use super::{event::HubEvent, uplink::Gap};
 use crate::protocol::Topic;
 
 /// News that wait in order, all of them, by the memory they take; past it only the newest update of each topic is kept.

@@ -1,5 +1,5 @@
-//! Owns what a client is still to be answered that has published: in the order in which it did, when its values are stored.
-//! Called by `branch`, for one subscriber each.
+//! Owns what a client is still to be answered that has published: in the order in which it did,
+//! when its values are stored.
 
 use std::{
     cell::{Cell, RefCell},

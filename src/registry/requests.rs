@@ -1,5 +1,5 @@
-//! Owns what a shard does for operators and back ends: it finds the room that they mean and passes on what they want.
-//! Called by `http::api`, on the shard's thread.
+//! Owns what a shard does for operators and back ends: it finds the room that they mean and passes
+//! on what they want.
 
 use std::{
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},

@@ -1,5 +1,5 @@
-//! Owns what a hub tells a shard: one ordered list of values, of changes of the feed, and of gaps; pure.
-//! Called by `lane`, which queues news, and `fanout`, which tells subscribers.
+//! Owns what a hub tells a shard: one ordered list of values, of changes of the feed, and of gaps;
+//! pure.
 
 use super::{
     update::Update,

@@ -1,5 +1,5 @@
-//! Owns `Branch`: a hub as the connections of one shard see it, and its half of the talk with the hub.
-//! Called by `connection`, which enters and gets a `Subscriber`, and by the shard with what the hub delivers.
+//! Owns `Branch`: a hub as the connections of one shard see it, and its half of the talk with the
+//! hub.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -19,11 +19,11 @@ use tokio::{
 
 use super::{
     access,
-    answers::PendingReplies,
+    event::HubEvent,
     fanout::{Availability, Fanout, TooMany},
     handle::{HubHandle, PublishError},
     messages::{Deliver, Interest, Publisher},
-    news::HubEvent,
+    pending_replies::PendingReplies,
     shares::{Holder, TopicReservation},
 };
 use crate::{
