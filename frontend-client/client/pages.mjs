@@ -19,13 +19,18 @@ function reach(name, seen = new Map()) {
 export function bundleTypes() {
   const modules = reach("index");
   const index = modules.get("index");
-  const names = new Set([...index.matchAll(/export (?:type )?\{([^}]*)\} from/g)].flatMap(([, list]) => list.split(",").map((name) => name.trim().replace(/^type /, ""))));
+  const names = new Set(
+    [...index.matchAll(/export (?:type )?\{([^}]*)\} from/g)].flatMap(([, list]) =>
+      list.split(",").map((name) => name.trim().replace(/^type /, "")),
+    ),
+  );
   const isWhole = (module) => module === "index" || index.includes(`export type * from "./${module}.js"`);
   const parts = [...modules].reverse().map(([module, text]) =>
     text
       .replace(/^(?:import|export)\b[^;]*? from "\.\/[^"]*";\n/gm, "")
-      .replace(/^export (?:\{\};\n|(?=((?:declare )?(?:abstract )?(?:class|function|const|interface|type) (\w+))))/gm, (whole, _, name) =>
-        name === undefined ? "" : isWhole(module) || names.has(name) ? whole : "",
+      .replace(
+        /^export (?:\{\};\n|(?=((?:declare )?(?:abstract )?(?:class|function|const|interface|type) (\w+))))/gm,
+        (whole, _, name) => (name === undefined ? "" : isWhole(module) || names.has(name) ? whole : ""),
       )
       .replace(/^\/\/!.*\n/gm, "")
       .replace(/^(class|function|const) /gm, "declare $1 "),

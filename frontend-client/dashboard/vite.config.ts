@@ -13,7 +13,11 @@ export default defineConfig({
   base: "/",
   publicDir: false,
   build: {
-    outDir: process.env.PAGES_FOLDER ?? "dist", emptyOutDir: false, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false },
+    outDir: process.env.PAGES_FOLDER ?? "dist",
+    emptyOutDir: false,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
     rolldownOptions: { input: `${root}dashboard/index.html` },
   },
   server: { proxy: { "/api": server, "/ws": { target: server, ws: true } } },

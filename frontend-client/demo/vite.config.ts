@@ -7,7 +7,13 @@ const server = "http://127.0.0.1:8080";
 
 export default defineConfig({
   base: "/",
-  build: { outDir: `../${process.env.PAGES_FOLDER ?? "dist"}`, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  build: {
+    outDir: `../${process.env.PAGES_FOLDER ?? "dist"}`,
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
   server: { proxy: { "/api": server, "/ws": { target: server, ws: true } } },
   test: { include: ["test/**/*.test.ts"] },
 });

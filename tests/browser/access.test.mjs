@@ -7,8 +7,14 @@ import { draw, fact, joined, line, online, presence, say, status, strokes } from
 import { findings, open, PHONE, picture, startBrowser, startServer, until } from "./support.mjs";
 
 let server, browser, stop;
-before(async () => { server = await startServer(); ({ browser, stop } = await startBrowser()); });
-after(async () => { await stop?.(); await server?.stop(); });
+before(async () => {
+  server = await startServer();
+  ({ browser, stop } = await startBrowser());
+});
+after(async () => {
+  await stop?.();
+  await server?.stop();
+});
 const address = (path) => `http://127.0.0.1:${server.port}${path}`;
 
 /** Presses Tab until this has the focus, and sees that the focus can be seen. */
@@ -16,7 +22,8 @@ async function tabTo(page, selector, key = "Tab") {
   for (let presses = 0; presses < 60; presses += 1) {
     await page.keyboard.press(key);
     const found = await page.evaluate((wanted) => {
-      const { activeElement: active } = document, painted = active.matches("input[type=radio]") ? active.nextElementSibling : active;
+      const { activeElement: active } = document,
+        painted = active.matches("input[type=radio]") ? active.nextElementSibling : active;
       return active.matches(wanted) && { outline: getComputedStyle(painted).outlineStyle };
     }, selector);
     if (!found) continue;
@@ -75,20 +82,50 @@ test("the first Tab offers to skip to the content", async (t) => {
 
 /** A room in which something has happened. */
 async function lively(t, room) {
-  const alice = await joined(t, browser, server.port, room, "otter"), bob = await joined(t, browser, server.port, room, "finch");
+  const alice = await joined(t, browser, server.port, room, "otter"),
+    bob = await joined(t, browser, server.port, room, "finch");
   await bob.locator("#pens input[value='2']").check({ force: true });
-  await draw(alice, [[0.07, 0.62], [0.18, 0.3], [0.29, 0.55], [0.4, 0.2], [0.52, 0.5], [0.62, 0.34]]);
-  await draw(bob, [[0.55, 0.86], [0.55, 0.6], [0.7, 0.42], [0.85, 0.6], [0.85, 0.86], [0.52, 0.86]]);
-  await draw(bob, [[0.66, 0.86], [0.66, 0.7], [0.7, 0.66], [0.74, 0.7], [0.74, 0.86]]);
+  await draw(alice, [
+    [0.07, 0.62],
+    [0.18, 0.3],
+    [0.29, 0.55],
+    [0.4, 0.2],
+    [0.52, 0.5],
+    [0.62, 0.34],
+  ]);
+  await draw(bob, [
+    [0.55, 0.86],
+    [0.55, 0.6],
+    [0.7, 0.42],
+    [0.85, 0.6],
+    [0.85, 0.86],
+    [0.52, 0.86],
+  ]);
+  await draw(bob, [
+    [0.66, 0.86],
+    [0.66, 0.7],
+    [0.7, 0.66],
+    [0.74, 0.7],
+    [0.74, 0.86],
+  ]);
   await strokes(alice, 3);
-  for (const [page, text] of [[alice, "is that our inn?"], [bob, "it is. I draw, you cut my line"], [alice, "you will not even notice"], [bob, "X or O?"]]) {
+  for (const [page, text] of [
+    [alice, "is that our inn?"],
+    [bob, "it is. I draw, you cut my line"],
+    [alice, "you will not even notice"],
+    [bob, "X or O?"],
+  ]) {
     await say(page, text);
     await line(alice, text).waitFor();
   }
   await alice.locator("#sit").click();
   await alice.locator("#turn", { hasText: "Waiting" }).waitFor();
   await bob.locator("#sit").click();
-  for (const [page, n] of [[alice, 4], [bob, 0], [alice, 2]]) {
+  for (const [page, n] of [
+    [alice, 4],
+    [bob, 0],
+    [alice, 2],
+  ]) {
     await page.locator("#turn", { hasText: "Your turn." }).waitFor();
     await page.locator(`#cells [data-cell="${n}"]`).click();
   }
@@ -96,7 +133,12 @@ async function lively(t, room) {
   return { alice, bob };
 }
 
-for (const [name, options] of [["desktop-light", {}], ["desktop-dark", { colorScheme: "dark" }], ["phone-light", PHONE], ["phone-dark", { ...PHONE, colorScheme: "dark" }]]) {
+for (const [name, options] of [
+  ["desktop-light", {}],
+  ["desktop-dark", { colorScheme: "dark" }],
+  ["phone-light", PHONE],
+  ["phone-dark", { ...PHONE, colorScheme: "dark" }],
+]) {
   test(`the demo on ${name}: axe finds nothing serious, nothing scrolls sideways`, async (t) => {
     const { alice, bob } = await lively(t, `tavern-${name}`);
     const check = async (page, what) => {

@@ -7,17 +7,33 @@ import { fakeOperator, manyFeeds, manyRooms } from "./operator.mjs";
 import { findings, open, PHONE, picture, startBrowser, startServer, until } from "./support.mjs";
 
 let server, browser, stop;
-before(async () => { server = await startServer(); ({ browser, stop } = await startBrowser()); });
-after(async () => { await stop?.(); await server?.stop(); });
+before(async () => {
+  server = await startServer();
+  ({ browser, stop } = await startBrowser());
+});
+after(async () => {
+  await stop?.();
+  await server?.stop();
+});
 
 async function dashboard(t, fake = {}, options = {}) {
   let operator;
-  const page = await open(t, browser, `http://127.0.0.1:${server.port}/dashboard`, { ...options, before: async (page) => { operator = await fakeOperator(page, fake); } });
+  const page = await open(t, browser, `http://127.0.0.1:${server.port}/dashboard`, {
+    ...options,
+    before: async (page) => {
+      operator = await fakeOperator(page, fake);
+    },
+  });
   return { page, operator };
 }
 const rows = (page) => page.locator(".body .tr");
 const first = async (page, count = 1) => {
-  const found = await rows(page).evaluateAll((nodes) => nodes.map((node) => [Number(node.dataset.at), node.dataset.key]).sort(([a], [b]) => a - b).map(([, key]) => key));
+  const found = await rows(page).evaluateAll((nodes) =>
+    nodes
+      .map((node) => [Number(node.dataset.at), node.dataset.key])
+      .sort(([a], [b]) => a - b)
+      .map(([, key]) => key),
+  );
   return found.slice(0, count);
 };
 
@@ -49,7 +65,13 @@ test("figures: what only grows becomes rates, buckets become percentiles", async
   assert.match(await value("p99"), /^\d\.\d ms$/);
   assert.match(await value("cpu"), /^\d\d %$/);
   assert.equal(await page.locator("#charts canvas").count(), 6);
-  assert.deepEqual(await page.locator("#refusals .name").allTextContents(), ["connection limit", "auth failed", "rate limit", "invalid origin", "auth timeout"]);
+  assert.deepEqual(await page.locator("#refusals .name").allTextContents(), [
+    "connection limit",
+    "auth failed",
+    "rate limit",
+    "invalid origin",
+    "auth timeout",
+  ]);
   await page.locator("#disconnects li[data-name=outbox_full]").waitFor();
 });
 
@@ -65,7 +87,9 @@ test("10,000 rooms: few rows exist, the last is one key away, sorting and filter
   await page.keyboard.press("Home");
   await page.locator('.body .tr[aria-rowindex="2"]:focus').waitFor();
   await page.locator("[data-column=seq] button").click();
-  const expected = manyRooms(10_000).sort((a, b) => b.seq - a.seq).map(({ game }) => game);
+  const expected = manyRooms(10_000)
+    .sort((a, b) => b.seq - a.seq)
+    .map(({ game }) => game);
   assert.deepEqual(await first(page, 5), expected.slice(0, 5));
   assert.equal(await page.locator(".head [data-column=seq]").getAttribute("aria-sort"), "descending");
   await page.locator("[data-column=seq] button").click();
@@ -77,19 +101,21 @@ test("10,000 rooms: few rows exist, the last is one key away, sorting and filter
   await page.locator("#grid .none", { hasText: "No room fits" }).waitFor();
   await page.locator("#rooms-filter").fill("");
   // Work per scrolled frame, against that of a list of some hundred rooms: whatever the machine is like, it is as slow there.
-  const frame = () => page.evaluate(async () => {
-    const body = document.querySelector(".body"), times = [];
-    for (let at = 0; at < 60; at += 1) {
-      body.scrollTop = (at * 5000) % body.scrollHeight;
-      await new Promise((done) => requestAnimationFrame(done));
-      const began = performance.now();
-      body.dispatchEvent(new Event("scroll"));
-      await new Promise((done) => requestAnimationFrame(done));
-      void body.offsetHeight;
-      times.push(performance.now() - began);
-    }
-    return times.sort((a, b) => a - b)[30];
-  });
+  const frame = () =>
+    page.evaluate(async () => {
+      const body = document.querySelector(".body"),
+        times = [];
+      for (let at = 0; at < 60; at += 1) {
+        body.scrollTop = (at * 5000) % body.scrollHeight;
+        await new Promise((done) => requestAnimationFrame(done));
+        const began = performance.now();
+        body.dispatchEvent(new Event("scroll"));
+        await new Promise((done) => requestAnimationFrame(done));
+        void body.offsetHeight;
+        times.push(performance.now() - began);
+      }
+      return times.sort((a, b) => a - b)[30];
+    });
   const ofAll = await frame();
   await page.locator("#rooms-filter").fill("77");
   await page.locator("#rooms-count", { hasText: /^\d{3} of 10,000$/ }).waitFor();
@@ -104,7 +130,13 @@ test("a room opens: players with queue and latency, state as a tree, the log; ac
   await rows(page).first().click();
   const finch = page.locator('#players tr[data-player="finch"]');
   await finch.waitFor();
-  assert.deepEqual((await finch.locator("th, td").allTextContents()).slice(0, 5), ["finch", "here", "31, 20.5 kB", "148 ms", "17"]);
+  assert.deepEqual((await finch.locator("th, td").allTextContents()).slice(0, 5), [
+    "finch",
+    "here",
+    "31, 20.5 kB",
+    "148 ms",
+    "17",
+  ]);
   await page.locator("#state summary", { hasText: "marks" }).click();
   await page.locator("#state .leaf", { hasText: '"otter"' }).waitFor();
   await page.locator("#state summary", { hasText: "long" }).click();
@@ -118,7 +150,11 @@ test("a room opens: players with queue and latency, state as a tree, the log; ac
   await page.locator("#confirm-yes").click();
   await until("the kick", () => operator.calls.length === 1);
   await page.locator("[aria-label='Kick finch']").click();
-  assert.equal(await page.locator("#confirm-choice").inputValue(), "0", "a choice of the last time is none of this one");
+  assert.equal(
+    await page.locator("#confirm-choice").inputValue(),
+    "0",
+    "a choice of the last time is none of this one",
+  );
   await page.locator("#confirm-choice").selectOption({ label: "in an hour" });
   await page.locator("#confirm-yes").click();
   await until("the ban", () => operator.calls.length === 2);
@@ -136,17 +172,25 @@ test("a room opens: players with queue and latency, state as a tree, the log; ac
   await page.locator("#confirm-yes").click();
   await page.locator("#room").waitFor({ state: "hidden" });
   await until("it is gone from the list", async () => !(await first(page, 40)).includes(game));
-  assert.deepEqual(operator.calls.map(({ method, path, body }) => ({ method, path, body })), [
-    { method: "POST", path: [game, "kick"], body: { player: "finch" } }, { method: "POST", path: [game, "kick"], body: { player: "finch", ban_s: 3600 } },
-    { method: "POST", path: [game, "events"], body: { data: { news: 1 } } }, { method: "DELETE", path: [game], body: null },
-  ]);
+  assert.deepEqual(
+    operator.calls.map(({ method, path, body }) => ({ method, path, body })),
+    [
+      { method: "POST", path: [game, "kick"], body: { player: "finch" } },
+      { method: "POST", path: [game, "kick"], body: { player: "finch", ban_s: 3600 } },
+      { method: "POST", path: [game, "events"], body: { data: { news: 1 } } },
+      { method: "DELETE", path: [game], body: null },
+    ],
+  );
   assert.ok(operator.calls[2].key, "a send carries an Idempotency-Key");
 });
 
 test("the security log: newest first, filtered by event, level and text; paused it stands still", async (t) => {
   const { page, operator } = await dashboard(t, { rooms: manyRooms(3) });
   await page.locator("#security-count", { hasText: "200 of 200 lines" }).waitFor();
-  const push = (player, event = "WS_CONNECTION_CLOSED", level = "info") => operator.push("security", { lines: [{ time: Date.now(), level, event, game: "g", player, address: "198.51.100.7" }] });
+  const push = (player, event = "WS_CONNECTION_CLOSED", level = "info") =>
+    operator.push("security", {
+      lines: [{ time: Date.now(), level, event, game: "g", player, address: "198.51.100.7" }],
+    });
   push("newcomer");
   await page.locator("#lines .entry").first().filter({ hasText: "newcomer in g" }).waitFor();
   await page.locator("#log-text").fill("198.51.100.7");
@@ -156,7 +200,11 @@ test("the security log: newest first, filtered by event, level and text; paused 
   await until("warnings alone", async () => (await page.locator("#lines .entry:not([data-level=warn])").count()) === 0);
   await page.locator("#log-level").selectOption("");
   await page.locator("#log-event").selectOption("WS_CONNECTION_BLOCKED_RATE_LIMIT");
-  await until("that event alone", async () => (await page.locator('#lines .entry:not([data-event="WS_CONNECTION_BLOCKED_RATE_LIMIT"])').count()) === 0);
+  await until(
+    "that event alone",
+    async () =>
+      (await page.locator('#lines .entry:not([data-event="WS_CONNECTION_BLOCKED_RATE_LIMIT"])').count()) === 0,
+  );
   await page.locator("#log-event").selectOption("");
   await page.locator("#log-pause").click();
   push("unseen");
@@ -171,7 +219,12 @@ test("with the keyboard alone one filters, walks the rooms, opens one and gets b
   const { page } = await dashboard(t, { rooms: manyRooms(50) });
   await rows(page).first().waitFor();
   await page.locator("#rooms-filter").focus();
-  for (let presses = 0; presses < 12 && !(await page.evaluate(() => document.activeElement.matches(".body .tr"))); presses += 1) await page.keyboard.press("Tab");
+  for (
+    let presses = 0;
+    presses < 12 && !(await page.evaluate(() => document.activeElement.matches(".body .tr")));
+    presses += 1
+  )
+    await page.keyboard.press("Tab");
   for (let n = 0; n < 3; n += 1) await page.keyboard.press("ArrowDown");
   const key = await page.evaluate(() => document.activeElement.dataset.key);
   assert.deepEqual([key], (await first(page, 4)).slice(3));
@@ -183,7 +236,12 @@ test("with the keyboard alone one filters, walks the rooms, opens one and gets b
   assert.equal(await page.evaluate(() => document.activeElement.dataset.key), key);
 });
 
-for (const [name, options] of [["desktop-light", { viewport: { width: 1280, height: 900 } }], ["desktop-dark", { viewport: { width: 1280, height: 900 }, colorScheme: "dark" }], ["phone-light", PHONE], ["phone-dark", { ...PHONE, colorScheme: "dark" }]]) {
+for (const [name, options] of [
+  ["desktop-light", { viewport: { width: 1280, height: 900 } }],
+  ["desktop-dark", { viewport: { width: 1280, height: 900 }, colorScheme: "dark" }],
+  ["phone-light", PHONE],
+  ["phone-dark", { ...PHONE, colorScheme: "dark" }],
+]) {
   test(`the dashboard on ${name}: axe finds nothing serious, nothing scrolls sideways`, async (t) => {
     const { page } = await dashboard(t, { feeds: manyFeeds }, options);
     await page.locator("#rooms-count", { hasText: "10,000 open" }).waitFor();

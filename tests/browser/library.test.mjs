@@ -21,7 +21,11 @@ before(async () => {
   const { build } = await import(pathToFileURL(vite).href);
   // React's development build: StrictMode does nothing in the other one.
   await build({
-    root: source, base: "./", configFile: false, logLevel: "warn", define: { "process.env.NODE_ENV": '"development"' },
+    root: source,
+    base: "./",
+    configFile: false,
+    logLevel: "warn",
+    define: { "process.env.NODE_ENV": '"development"' },
     build: { outDir: folder, emptyOutDir: true, minify: false, modulePreload: { polyfill: false } },
   });
   site = createServer(async (request, response) => {
@@ -40,14 +44,22 @@ before(async () => {
     try {
       const body = await readFile(join(folder, path));
       const policy = searchParams.get("policy");
-      response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "application/octet-stream", ...(policy ? { "content-security-policy": policy } : {}) });
+      response.writeHead(200, {
+        "content-type": TYPES[extname(path)] ?? "application/octet-stream",
+        ...(policy ? { "content-security-policy": policy } : {}),
+      });
       response.end(body);
-    } catch { response.writeHead(404).end(); }
+    } catch {
+      response.writeHead(404).end();
+    }
   });
   await new Promise((done) => site.listen(0, "127.0.0.1", done));
   origin = `http://127.0.0.1:${site.address().port}`;
 });
-after(async () => { site?.close(); await stop?.(); });
+after(async () => {
+  site?.close();
+  await stop?.();
+});
 
 const address = (port, player, more = "") => `${origin}/?server=http://127.0.0.1:${port}&player=${player}${more}`;
 const status = (page, text) => page.locator("#status", { hasText: new RegExp(`^${text}$`) }).waitFor();
@@ -61,7 +73,11 @@ const sockets = (page) => {
 test("in StrictMode two components share one connection, hear everything once, and give the seat up when they go", async (t) => {
   const { port } = await serverFor(t);
   let opened;
-  const alice = await open(t, browser, address(port, "alice"), { before: (page) => { opened = sockets(page); } });
+  const alice = await open(t, browser, address(port, "alice"), {
+    before: (page) => {
+      opened = sockets(page);
+    },
+  });
   await status(alice, "online");
   const bob = await open(t, browser, address(port, "bob"));
   await players(alice, "alice:joined bob:joined");
@@ -72,8 +88,14 @@ test("in StrictMode two components share one connection, hear everything once, a
     await page.locator("#add").click();
   }
   await alice.locator("#lines li").nth(2).waitFor();
-  await until("three lines each", async () => (await alice.locator("#lines li").count()) === 3 && (await bob.locator("#lines li").count()) === 3);
-  assert.deepEqual(await alice.locator("#lines li").allTextContents(), await bob.locator("#lines li").allTextContents());
+  await until(
+    "three lines each",
+    async () => (await alice.locator("#lines li").count()) === 3 && (await bob.locator("#lines li").count()) === 3,
+  );
+  assert.deepEqual(
+    await alice.locator("#lines li").allTextContents(),
+    await bob.locator("#lines li").allTextContents(),
+  );
   await alice.locator("#count", { hasText: /^[123]$/ }).waitFor();
   assert.equal(opened.length, 1, "one connection");
   await bob.locator("#toggle").click();
@@ -93,11 +115,14 @@ test("taken away and put back again at once, over and over, it is never told tha
     const page = await open(t, browser, address(port, `carol${more.length}`, more));
     for (let n = 0; n < 15; n += 1) {
       // In and out in turns of their own, most of them before the first welcome.
-      await page.evaluate(async (pause) => {
-        document.getElementById("toggle").click();
-        await new Promise((done) => setTimeout(done, pause));
-        document.getElementById("toggle").click();
-      }, n % 3 ? n : 0);
+      await page.evaluate(
+        async (pause) => {
+          document.getElementById("toggle").click();
+          await new Promise((done) => setTimeout(done, pause));
+          document.getElementById("toggle").click();
+        },
+        n % 3 ? n : 0,
+      );
       if (n % 5 === 0) await status(page, "online");
     }
     await status(page, "online");
@@ -117,8 +142,12 @@ test("a page whose policy forbids the address is told so, and does not wait for 
 });
 
 test("a page of another origin imports the library from the server, without a build, and is in a room", async (t) => {
-  const { port } = await serverFor(t), server = `http://127.0.0.1:${port}`;
-  if (!(await fetch(`${server}/client.js`)).ok) { t.skip("this server was built without pages"); return; }
+  const { port } = await serverFor(t),
+    server = `http://127.0.0.1:${port}`;
+  if (!(await fetch(`${server}/client.js`)).ok) {
+    t.skip("this server was built without pages");
+    return;
+  }
   const page = await open(t, browser, `${origin}/plain.html?server=${server}`);
   await page.locator("#said", { hasText: /^eve says hello$/ }).waitFor();
 });

@@ -7,12 +7,16 @@ import { draw, fact, isTrue, joined, line, lines, presence, say, settled, status
 import { serverFor, startBrowser, startRelay, startServer, until } from "./support.mjs";
 
 let browser, stop;
-before(async () => { ({ browser, stop } = await startBrowser()); });
+before(async () => {
+  ({ browser, stop } = await startBrowser());
+});
 after(() => stop?.());
 
 test("r5 a page that is cut for 5 s resumes: what both wrote and drew meanwhile is there once, in one order", async (t) => {
-  const { port } = await serverFor(t), relay = await startRelay(t, port);
-  const alice = await joined(t, browser, port, "cut", "alice"), bob = await joined(t, browser, relay.port, "cut", "bob");
+  const { port } = await serverFor(t),
+    relay = await startRelay(t, port);
+  const alice = await joined(t, browser, port, "cut", "alice"),
+    bob = await joined(t, browser, relay.port, "cut", "bob");
   await say(alice, "before");
   await line(bob, "before").waitFor();
   for (const round of [1, 2]) {
@@ -22,14 +26,23 @@ test("r5 a page that is cut for 5 s resumes: what both wrote and drew meanwhile 
     await bob.locator("#cut").click();
     await presence(alice, "bob", "away");
     for (const word of ["one", "two", "three"]) await say(alice, `${word} ${round}`);
-    await draw(alice, [[0.1 * round, 0.2], [0.1 * round, 0.7]]);
+    await draw(alice, [
+      [0.1 * round, 0.2],
+      [0.1 * round, 0.7],
+    ]);
     await line(alice, `three ${round}`).waitFor();
     await say(bob, `written offline ${round}`);
-    await draw(bob, [[0.5 + 0.1 * round, 0.2], [0.5 + 0.1 * round, 0.7]]);
+    await draw(bob, [
+      [0.5 + 0.1 * round, 0.2],
+      [0.5 + 0.1 * round, 0.7],
+    ]);
     assert.equal(await bob.locator("#sheet").getAttribute("data-pending"), "1");
     assert.equal(await bob.locator("#log .pending .body").textContent(), `written offline ${round}`);
     relay.open();
-    await bob.locator("#log .resume.continuous").nth(round - 1).waitFor();
+    await bob
+      .locator("#log .resume.continuous")
+      .nth(round - 1)
+      .waitFor();
     assert.ok(Date.now() - began >= 5000, "nothing gets through for 5 s");
     await presence(alice, "bob", "joined");
     for (const page of [alice, bob]) {
@@ -47,7 +60,9 @@ test("r5 a page that is cut for 5 s resumes: what both wrote and drew meanwhile 
 });
 
 test("s2 a message whose confirmation was lost is sent again under its id and applied once", async (t) => {
-  const { port } = await serverFor(t), alice = await joined(t, browser, port, "unsure", "alice"), bob = await joined(t, browser, port, "unsure", "bob");
+  const { port } = await serverFor(t),
+    alice = await joined(t, browser, port, "unsure", "alice"),
+    bob = await joined(t, browser, port, "unsure", "bob");
   await presence(alice, "bob", "joined");
   // Sent and cut in one turn of the page: it leaves, and no answer can come back.
   await bob.evaluate(() => {
@@ -66,15 +81,20 @@ test("s2 a message whose confirmation was lost is sent again under its id and ap
 });
 
 test("r5 a page without a network (offline, its packets swallowed) catches up by itself when there is one again", async (t) => {
-  const { port } = await serverFor(t), relay = await startRelay(t, port);
-  const alice = await joined(t, browser, port, "offline", "alice"), bob = await joined(t, browser, relay.port, "offline", "bob");
+  const { port } = await serverFor(t),
+    relay = await startRelay(t, port);
+  const alice = await joined(t, browser, port, "offline", "alice"),
+    bob = await joined(t, browser, relay.port, "offline", "bob");
   await presence(alice, "bob", "joined");
   // Chromium's offline mode leaves open sockets alone: what they carry is swallowed on the way.
   await bob.context().setOffline(true);
   relay.freeze();
   await say(alice, "you cannot hear me");
   await say(bob, "nor you me");
-  await draw(alice, [[0.2, 0.2], [0.4, 0.7]]);
+  await draw(alice, [
+    [0.2, 0.2],
+    [0.4, 0.7],
+  ]);
   await line(alice, "you cannot hear me").waitFor();
   // No close, no error: only silence says that the line is dead.
   await status(bob, "reconnecting");
@@ -91,15 +111,20 @@ test("r5 a page without a network (offline, its packets swallowed) catches up by
 });
 
 test("r5 a server killed with -9 and started again on the same data: every line, stroke and move is there once", async (t) => {
-  const first = await serverFor(t), { port, data } = first;
-  const alice = await joined(t, browser, port, "killed", "alice"), bob = await joined(t, browser, port, "killed", "bob");
+  const first = await serverFor(t),
+    { port, data } = first;
+  const alice = await joined(t, browser, port, "killed", "alice"),
+    bob = await joined(t, browser, port, "killed", "bob");
   await alice.locator("#sit").click();
   await alice.locator("#turn", { hasText: "Waiting" }).waitFor();
   await bob.locator("#sit").click();
   await alice.locator("#turn", { hasText: "Your turn." }).waitFor();
   await alice.locator('#cells [data-cell="4"]').click();
   await bob.locator('#cells [data-cell="4"][data-mark=X]').waitFor();
-  await draw(alice, [[0.2, 0.2], [0.4, 0.7]]);
+  await draw(alice, [
+    [0.2, 0.2],
+    [0.4, 0.7],
+  ]);
   await say(alice, "seen by both");
   await line(bob, "seen by both").waitFor();
   // In flight when it dies: whether it was stored nobody knows, and it must be there once.
@@ -107,7 +132,10 @@ test("r5 a server killed with -9 and started again on the same data: every line,
   await first.kill();
   for (const page of [alice, bob]) await status(page, "reconnecting");
   await say(alice, "written while it was dead");
-  await draw(bob, [[0.6, 0.2], [0.8, 0.7]]);
+  await draw(bob, [
+    [0.6, 0.2],
+    [0.8, 0.7],
+  ]);
   await serverFor(t, { port, DATA_DIR: data });
   for (const page of [alice, bob]) {
     await status(page, "online");
@@ -117,8 +145,19 @@ test("r5 a server killed with -9 and started again on the same data: every line,
   }
   const of = await lines(alice);
   assert.deepEqual(await lines(bob), of);
-  assert.deepEqual([...of].sort(), ["around the end 1", "around the end 2", "around the end 3", "around the end 4", "around the end 5", "seen by both", "written while it was dead"]);
-  assert.deepEqual(of.filter((text) => text.startsWith("around")), [1, 2, 3, 4, 5].map((n) => `around the end ${n}`));
+  assert.deepEqual([...of].sort(), [
+    "around the end 1",
+    "around the end 2",
+    "around the end 3",
+    "around the end 4",
+    "around the end 5",
+    "seen by both",
+    "written while it was dead",
+  ]);
+  assert.deepEqual(
+    of.filter((text) => text.startsWith("around")),
+    [1, 2, 3, 4, 5].map((n) => `around the end ${n}`),
+  );
   await bob.locator("#turn", { hasText: "Your turn." }).waitFor();
   await bob.locator('#cells [data-cell="0"]').click();
   await alice.locator('#cells [data-cell="0"][data-mark=O]').waitFor();
@@ -130,7 +169,8 @@ test("r5 a server killed with -9 and started again on the same data: every line,
 });
 
 test("d4 a deploy: the page is told that the server restarts, and comes back to the next one with nothing lost", async (t) => {
-  const first = await startServer(), alice = await joined(t, browser, first.port, "deploy", "alice");
+  const first = await startServer(),
+    alice = await joined(t, browser, first.port, "deploy", "alice");
   await say(alice, "before the deploy");
   await line(alice, "before the deploy").waitFor();
   // Each reason the person is given, in order: the next attempt, which fails, brings another one.
@@ -142,7 +182,10 @@ test("d4 a deploy: the page is told that the server restarts, and comes back to 
   assert.equal(await first.stop(), 0);
   await status(alice, "reconnecting");
   const whys = await alice.evaluate(() => window.whys);
-  assert.ok(whys.some((why) => /restarting.*\((1012|draining)\)/.test(why)), `the server's own reason is among ${JSON.stringify(whys)}`);
+  assert.ok(
+    whys.some((why) => /restarting.*\((1012|draining)\)/.test(why)),
+    `the server's own reason is among ${JSON.stringify(whys)}`,
+  );
   await say(alice, "during the deploy");
   await serverFor(t, { port: first.port, DATA_DIR: first.data });
   await status(alice, "online");
@@ -152,8 +195,12 @@ test("d4 a deploy: the page is told that the server restarts, and comes back to 
 });
 
 test("r3 a room that began anew is said to have, and goes on", async (t) => {
-  const first = await startServer({ DURABILITY: "memory" }), alice = await joined(t, browser, first.port, "anew", "alice");
-  await draw(alice, [[0.2, 0.2], [0.4, 0.7]]);
+  const first = await startServer({ DURABILITY: "memory" }),
+    alice = await joined(t, browser, first.port, "anew", "alice");
+  await draw(alice, [
+    [0.2, 0.2],
+    [0.4, 0.7],
+  ]);
   await strokes(alice, 1);
   await first.kill();
   await status(alice, "reconnecting");

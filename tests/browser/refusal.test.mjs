@@ -13,7 +13,9 @@ const tokenOf = (player, seconds) => jwt(SECRET, { sub: player, exp: now() + sec
 const SOON = 12;
 
 let browser, stop;
-before(async () => { ({ browser, stop } = await startBrowser()); });
+before(async () => {
+  ({ browser, stop } = await startBrowser());
+});
 after(() => stop?.());
 
 /** A page that knocks and is told something. */
@@ -25,7 +27,12 @@ async function refused(t, port, player, words, hash = "") {
 
 test("a2 a page of a refused origin says so, names the setting, and stops knocking", async (t) => {
   const { port } = await serverFor(t, { ALLOWED_ORIGINS: "https://elsewhere.example" });
-  const page = await refused(t, port, "alice", /does not take connections from this page's address.*ALLOWED_ORIGINS.*\(invalid_origin\)/);
+  const page = await refused(
+    t,
+    port,
+    "alice",
+    /does not take connections from this page's address.*ALLOWED_ORIGINS.*\(invalid_origin\)/,
+  );
   assert.ok(await page.locator("#table").isHidden());
   assert.ok(await page.locator("#go").isEnabled());
 });
@@ -45,7 +52,12 @@ test("a5 past the connection limit a page says which limit, in the server's word
   const { port } = await serverFor(t, { MAX_CONNECTIONS_PER_IP: "1" });
   const alice = await joined(t, browser, port, "door", "alice");
   await alice.locator("#turn", { hasText: "Two seats are free." }).waitFor();
-  const bob = await refused(t, port, "bob", /no more connections.*The server says:.*already holds 1 connection.*\(MAX_CONNECTIONS_PER_IP\).*\(connection_limit\)/);
+  const bob = await refused(
+    t,
+    port,
+    "bob",
+    /no more connections.*The server says:.*already holds 1 connection.*\(MAX_CONNECTIONS_PER_IP\).*\(connection_limit\)/,
+  );
   await alice.close();
   await online(bob);
 });

@@ -9,20 +9,33 @@ const SECRET = "a secret of at least thirty-two bytes";
 const OURS = "innkeeper.v1.json";
 
 let browser, stop;
-before(async () => { ({ browser, stop } = await startBrowser()); });
+before(async () => {
+  ({ browser, stop } = await startBrowser());
+});
 after(() => stop?.());
 
 /** What the page's own WebSocket makes of these offers: the first frame's type and the protocol, or the close code. */
-const knock = (page, path, offers) => page.evaluate(([path, offers]) => new Promise((done) => {
-  const socket = new WebSocket(`ws://${location.host}${path}`, offers);
-  socket.onmessage = ({ data }) => { done([JSON.parse(data).type, socket.protocol]); socket.close(); };
-  socket.onclose = ({ code }) => done([code]);
-}), [path, offers]);
+const knock = (page, path, offers) =>
+  page.evaluate(
+    ([path, offers]) =>
+      new Promise((done) => {
+        const socket = new WebSocket(`ws://${location.host}${path}`, offers);
+        socket.onmessage = ({ data }) => {
+          done([JSON.parse(data).type, socket.protocol]);
+          socket.close();
+        };
+        socket.onclose = ({ code }) => done([code]);
+      }),
+    [path, offers],
+  );
 
 test("a14 a browser gets in with a token as subprotocol where it offers a name besides, and not with the token alone", async (t) => {
   const { port } = await serverFor(t, {
     // Nobody is there: the relay's welcome comes all the same.
-    JWT_SECRET: SECRET, OPENAI_API_KEY: "k", OPENAI_REALTIME_URL: "ws://127.0.0.1:9/", HUBS: "lobby=bus",
+    JWT_SECRET: SECRET,
+    OPENAI_API_KEY: "k",
+    OPENAI_REALTIME_URL: "ws://127.0.0.1:9/",
+    HUBS: "lobby=bus",
   });
   const page = await open(t, browser, `http://127.0.0.1:${port}/health`);
   const token = jwt(SECRET, { sub: "alice", exp: Math.floor(Date.now() / 1000) + 600 });
@@ -37,7 +50,11 @@ test("a14 a browser gets in with a token as subprotocol where it offers a name b
     assert.deepEqual(await knock(page, path, [OURS, bearer]), ["welcome", OURS], path);
     assert.deepEqual(await knock(page, path, ["realtime", bearer]), ["welcome", "realtime"], path);
     // As OpenAI's SDK does it.
-    assert.deepEqual(await knock(page, path, ["realtime", openai, "openai-beta.realtime-v1"]), ["welcome", "realtime"], path);
+    assert.deepEqual(
+      await knock(page, path, ["realtime", openai, "openai-beta.realtime-v1"]),
+      ["welcome", "realtime"],
+      path,
+    );
     assert.deepEqual(await knock(page, path, [openai]), [1006], path);
   }
 });

@@ -42,9 +42,18 @@ export async function directory(name) {
 
 /** The server on a free port (or a given one), ready, with a DATA_DIR of its own unless one is given. */
 export async function startServer({ port = 0, ...settings } = {}) {
-  const data = settings.DATA_DIR ?? await directory("data");
+  const data = settings.DATA_DIR ?? (await directory("data"));
   const child = spawn(binary, [], {
-    env: { DATA_DIR: data, HOST: "127.0.0.1", PORT: String(port), LOG_FORMAT: "json", MAX_CONNECTIONS_PER_IP: "200", RATE_LIMIT_MAX_REQUESTS: "10000", DRAIN_SPREAD_MS: "200", ...settings },
+    env: {
+      DATA_DIR: data,
+      HOST: "127.0.0.1",
+      PORT: String(port),
+      LOG_FORMAT: "json",
+      MAX_CONNECTIONS_PER_IP: "200",
+      RATE_LIMIT_MAX_REQUESTS: "10000",
+      DRAIN_SPREAD_MS: "200",
+      ...settings,
+    },
     stdio: ["ignore", "pipe", "inherit"],
   });
   servers.add(child);
@@ -59,8 +68,17 @@ export async function startServer({ port = 0, ...settings } = {}) {
   });
   const bound = await listening;
   // The operator key, unless a secret takes its place.
-  const key = await readFile(join(data, "operator.key"), "utf8").then((text) => text.trim(), () => undefined);
-  return { port: bound, data, key, stop: () => (child.kill("SIGTERM"), gone), kill: () => (child.kill("SIGKILL"), gone) };
+  const key = await readFile(join(data, "operator.key"), "utf8").then(
+    (text) => text.trim(),
+    () => undefined,
+  );
+  return {
+    port: bound,
+    data,
+    key,
+    stop: () => (child.kill("SIGTERM"), gone),
+    kill: () => (child.kill("SIGKILL"), gone),
+  };
 }
 
 /** A server for one test. */
@@ -76,22 +94,50 @@ export async function serverFor(t, settings) {
  */
 export async function startRelay(t, port) {
   const pairs = new Set();
-  let isFrozen = false, isShut = false;
+  let isFrozen = false,
+    isShut = false;
   const relay = createServer((near) => {
-    if (isFrozen || isShut) { near.destroy(); return; }
-    const far = connect(port, "127.0.0.1"), pair = [near, far];
+    if (isFrozen || isShut) {
+      near.destroy();
+      return;
+    }
+    const far = connect(port, "127.0.0.1"),
+      pair = [near, far];
     pairs.add(pair);
-    for (const [from, to] of [[near, far], [far, near]]) {
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ]) {
       from.on("data", (bytes) => isFrozen || to.write(bytes));
-      from.on("error", () => {}).on("close", () => { pairs.delete(pair); if (!isFrozen) to.destroy(); });
+      from
+        .on("error", () => {})
+        .on("close", () => {
+          pairs.delete(pair);
+          if (!isFrozen) to.destroy();
+        });
     }
   });
   await new Promise((done) => relay.listen(0, "127.0.0.1", done));
   const cut = () => pairs.forEach((pair) => pair.forEach((socket) => socket.destroy()));
-  t.after(() => { cut(); relay.close(); });
+  t.after(() => {
+    cut();
+    relay.close();
+  });
   return {
-    port: relay.address().port, freeze: () => { isFrozen = true; }, thaw: () => { cut(); isFrozen = false; },
-    shut: () => { isShut = true; }, open: () => { isShut = false; },
+    port: relay.address().port,
+    freeze: () => {
+      isFrozen = true;
+    },
+    thaw: () => {
+      cut();
+      isFrozen = false;
+    },
+    shut: () => {
+      isShut = true;
+    },
+    open: () => {
+      isShut = false;
+    },
   };
 }
 
@@ -100,34 +146,56 @@ export async function startBrowser() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
     args: [
-      "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
       // A page that did not come over the network may not connect to this machine.
       ...(pages ? ["--disable-features=LocalNetworkAccessChecks"] : []),
     ],
     // A home of its own: whatever the browser leaves behind goes with it.
     env: { ...process.env, HOME: profile, XDG_CONFIG_HOME: profile, XDG_CACHE_HOME: profile },
   });
-  return { browser, stop: async () => { await browser.close(); await rm(profile, { recursive: true, force: true, maxRetries: 5 }); } };
+  return {
+    browser,
+    stop: async () => {
+      await browser.close();
+      await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
 }
 
 const TYPES = { html: "text/html; charset=utf-8", js: "text/javascript", css: "text/css" };
 /** As strict as the server's own. */
-const POLICY = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+const POLICY =
+  "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
 
 async function fromFolder(route) {
   const { pathname } = new URL(route.request().url());
-  const file = pathname === "/" ? "/index.html" : pathname.startsWith("/dashboard") ? "/dashboard/index.html" : pathname;
+  const file =
+    pathname === "/" ? "/index.html" : pathname.startsWith("/dashboard") ? "/dashboard/index.html" : pathname;
   const body = await readFile(join(pages, file), "utf8");
   const type = TYPES[file.split(".").pop()];
-  await route.fulfill({ body, headers: { "content-type": type, ...(type === TYPES.html ? { "content-security-policy": POLICY } : {}) } });
+  await route.fulfill({
+    body,
+    headers: { "content-type": type, ...(type === TYPES.html ? { "content-security-policy": POLICY } : {}) },
+  });
 }
 
-const isPage = ({ pathname }) => pathname === "/" || /^\/dashboard\/?$/.test(pathname) || pathname.startsWith("/assets/");
+const isPage = ({ pathname }) =>
+  pathname === "/" || /^\/dashboard\/?$/.test(pathname) || pathname.startsWith("/assets/");
 
 /** A page in a browser of its own (its own storage). What it complains of fails the test that opened it. */
 export async function open(t, browser, address, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce", ...options });
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    reducedMotion: "reduce",
+    ...options,
+  });
   t.after(() => context.close());
   const page = await context.newPage();
   watch(t, page);
@@ -143,7 +211,8 @@ export function watch(t, page) {
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
     // The browser itself reports every failed connection and every refusal; that is what some tests are about.
-    if (message.type() === "error" && !/WebSocket connection|Failed to load resource/.test(message.text())) complaints.push(message.text());
+    if (message.type() === "error" && !/WebSocket connection|Failed to load resource/.test(message.text()))
+      complaints.push(message.text());
   });
   t.after(() => assert.deepEqual(complaints, []));
 }
@@ -159,8 +228,12 @@ export async function findings(page) {
   // Through the debugger: the pages' own policy lets no script in.
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 150)} ${failureSummary}`).join(" | ")}`);
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html, failureSummary }) => `${html.slice(0, 150)} ${failureSummary}`).join(" | ")}`,
+    );
 }
 
 /** A token as a back end would make it (HS256). */

@@ -47,7 +47,10 @@ before(async () => {
         say({ type: "response.output_text.delta", ...part, delta: "Hel" });
         say({ type: "response.output_text.delta", ...part, delta: "lo" });
         say({ type: "response.output_audio.delta", ...part, delta: AUDIO });
-        say({ type: "response.done", response: { id: "resp_1", object: "realtime.response", status: "completed", output: [] } });
+        say({
+          type: "response.done",
+          response: { id: "resp_1", object: "realtime.response", status: "completed", output: [] },
+        });
       }
     });
   });
@@ -57,8 +60,15 @@ before(async () => {
   writeFileSync(config, "proxies:\n  openai:\n    allowed_types: [session.update, response.create]\n");
   server = spawn(binary, [], {
     env: {
-      HOST: "127.0.0.1", PORT: "0", LOG_FORMAT: "json", DATA_DIR: join(directory, "data"), CONFIG_FILE: config, HUBS: "none",
-      JWT_SECRET: SECRET, OPENAI_API_KEY: KEY, OPENAI_REALTIME_URL: `ws://127.0.0.1:${openai.address().port}/v1/realtime`,
+      HOST: "127.0.0.1",
+      PORT: "0",
+      LOG_FORMAT: "json",
+      DATA_DIR: join(directory, "data"),
+      CONFIG_FILE: config,
+      HUBS: "none",
+      JWT_SECRET: SECRET,
+      OPENAI_API_KEY: KEY,
+      OPENAI_REALTIME_URL: `ws://127.0.0.1:${openai.address().port}/v1/realtime`,
     },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -72,8 +82,12 @@ before(async () => {
 
   // The JavaScript client knows wss alone, whatever its baseURL says: TLS ends before the server, as it does where it is deployed.
   const pair = await generate([{ name: "commonName", value: "localhost" }], {
-    keySize: 2048, algorithm: "sha256",
-    extensions: [{ name: "basicConstraints", cA: true }, { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] }],
+    keySize: 2048,
+    algorithm: "sha256",
+    extensions: [
+      { name: "basicConstraints", cA: true },
+      { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] },
+    ],
   });
   ca = pair.cert;
   front = createTlsServer({ key: pair.private, cert: pair.cert }, (near) => {
@@ -100,14 +114,20 @@ function token(player) {
   return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
 }
 
-const clientOf = (player) => new OpenAI({ baseURL: `https://localhost:${tlsPort}/proxy/openai`, apiKey: token(player), dangerouslyAllowBrowser: true });
+const clientOf = (player) =>
+  new OpenAI({
+    baseURL: `https://localhost:${tlsPort}/proxy/openai`,
+    apiKey: token(player),
+    dangerouslyAllowBrowser: true,
+  });
 
 /** The next event of this type; an error of the client's own fails. */
-const next = (realtime, type) => new Promise((done, failed) => {
-  realtime.on(type, done);
-  if (type !== "error") realtime.on("error", failed);
-  realtime.socket.addEventListener("close", ({ code, reason }) => failed(new Error(`closed with ${code} ${reason}`)));
-});
+const next = (realtime, type) =>
+  new Promise((done, failed) => {
+    realtime.on(type, done);
+    if (type !== "error") realtime.on("error", failed);
+    realtime.socket.addEventListener("close", ({ code, reason }) => failed(new Error(`closed with ${code} ${reason}`)));
+  });
 
 async function converse(realtime) {
   const deltas = [];
@@ -115,7 +135,8 @@ async function converse(realtime) {
   realtime.on("response.output_audio.delta", ({ delta }) => deltas.push(delta));
   const { session } = await next(realtime, "session.created");
   assert.equal(session.id, "sess_1");
-  const updated = next(realtime, "session.updated"), done = next(realtime, "response.done");
+  const updated = next(realtime, "session.updated"),
+    done = next(realtime, "response.done");
   realtime.send({ type: "session.update", session: { type: "realtime", instructions: "be brief" } });
   realtime.send({ type: "response.create" });
   assert.equal((await updated).session.instructions, "be brief");
@@ -135,7 +156,11 @@ async function mistake(realtime) {
 }
 
 function checked(visit) {
-  assert.deepEqual(visit, { url: "/v1/realtime?model=gpt-realtime", authorization: `Bearer ${KEY}`, types: ["session.update", "response.create"] });
+  assert.deepEqual(visit, {
+    url: "/v1/realtime?model=gpt-realtime",
+    authorization: `Bearer ${KEY}`,
+    types: ["session.update", "response.create"],
+  });
 }
 
 /** As `EventEmitter.off`, for all handlers of errors: those of the calls before. */
@@ -144,7 +169,10 @@ function quiet(realtime) {
   const { on } = realtime;
   realtime.on = (type, handler) => (type === "error" && handlers.add(handler), on.call(realtime, type, handler));
   const { off } = realtime;
-  realtime.off = (type) => { handlers.forEach((handler) => off.call(realtime, type, handler)); handlers.clear(); };
+  realtime.off = (type) => {
+    handlers.forEach((handler) => off.call(realtime, type, handler));
+    handlers.clear();
+  };
   return realtime;
 }
 
@@ -160,10 +188,14 @@ test("x6 a14 OpenAI's JavaScript client for browsers, whose key is a subprotocol
   // Node 20 has no WebSocket of its own; this one, like a browser's, ends a connection of whose subprotocols none comes back.
   const own = globalThis.WebSocket;
   globalThis.WebSocket = class extends WebSocket {
-    constructor(url, protocols) { super(url, protocols, { ca }); }
+    constructor(url, protocols) {
+      super(url, protocols, { ca });
+    }
   };
   try {
-    const realtime = quiet(new OpenAIRealtimeWebSocket({ model: "gpt-realtime", dangerouslyAllowBrowser: true }, clientOf("browser")));
+    const realtime = quiet(
+      new OpenAIRealtimeWebSocket({ model: "gpt-realtime", dangerouslyAllowBrowser: true }, clientOf("browser")),
+    );
     await converse(realtime);
     assert.equal(realtime.socket.protocol, "realtime");
     await mistake(realtime);
@@ -183,9 +215,13 @@ test("x6 a token that is no good is an error event of OpenAI's JavaScript client
 
 test("x6 OpenAI's Python client", async () => {
   const script = fileURLToPath(new URL("openai_client.py", import.meta.url));
-  const child = spawn(python, [script, `ws://127.0.0.1:${port}/proxy/openai`, token("python")], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(python, [script, `ws://127.0.0.1:${port}/proxy/openai`, token("python")], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   let text = "";
-  child.stdout.setEncoding("utf8").on("data", (part) => { text += part; });
+  child.stdout.setEncoding("utf8").on("data", (part) => {
+    text += part;
+  });
   assert.equal(await new Promise((done) => child.once("close", done)), 0);
   const { session, instructions, deltas, error } = JSON.parse(text);
   assert.deepEqual([session, instructions, deltas], ["sess_1", "be brief", ["Hel", "lo", AUDIO]]);

@@ -12,7 +12,9 @@ function refuse(name: string, what: string, value: unknown): never {
 
 /** A count, an `id` or a `seq`. */
 export function whole(name: string, value: number, least = 0): number {
-  return Number.isSafeInteger(value) && value >= least ? value : refuse(name, `an integer from ${least} to 2^53-1`, value);
+  return Number.isSafeInteger(value) && value >= least
+    ? value
+    : refuse(name, `an integer from ${least} to 2^53-1`, value);
 }
 
 /** Milliseconds. */
@@ -29,7 +31,9 @@ const NAME_BYTES = 64;
 
 export function volatileName(name: string): string {
   const bytes = typeof name === "string" ? new TextEncoder().encode(name).length : 0;
-  return bytes > 0 && bytes <= NAME_BYTES ? name : refuse("a volatile value's name", `a text of 1 to ${NAME_BYTES} bytes`, name);
+  return bytes > 0 && bytes <= NAME_BYTES
+    ? name
+    : refuse("a volatile value's name", `a text of 1 to ${NAME_BYTES} bytes`, name);
 }
 
 /** How deep a frame's brackets may nest (P2), its own included. */

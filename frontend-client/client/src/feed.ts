@@ -114,7 +114,8 @@ export function createFeed(base: string, hub: string, rate: number, linkOptions:
     if (status !== "online") {
       clearTimeout(timer);
       for (const [id, { isOut, reject }] of publications) {
-        if (isOut) refuse(id, "unconfirmed", "the connection was lost before the answer came; it may have been published");
+        if (isOut)
+          refuse(id, "unconfirmed", "the connection was lost before the answer came; it may have been published");
         else if (status === "closed") {
           publications.delete(id);
           reject(reason);
@@ -155,8 +156,14 @@ export function createFeed(base: string, hub: string, rate: number, linkOptions:
       for (let at = 0; at < names.length; at += BATCH) link.send({ type, topics: names.slice(at, at + BATCH) });
     };
     if (link.status !== "online") return;
-    say("unsubscribe", [...asked].filter((name) => !topics.has(name)));
-    say("subscribe", [...topics.keys()].filter((name) => !asked.has(name)));
+    say(
+      "unsubscribe",
+      [...asked].filter((name) => !topics.has(name)),
+    );
+    say(
+      "subscribe",
+      [...topics.keys()].filter((name) => !asked.has(name)),
+    );
     asked = new Set(topics.keys());
   }
 
@@ -195,7 +202,8 @@ export function createFeed(base: string, hub: string, rate: number, linkOptions:
     publish: (topic, data) =>
       new Promise((resolve, reject) => {
         if (link.status === "closed") throw link.reason;
-        if (publications.size >= PUBLISHING) throw new InnkeeperError("overflow", `${PUBLISHING} values are unconfirmed`);
+        if (publications.size >= PUBLISHING)
+          throw new InnkeeperError("overflow", `${PUBLISHING} values are unconfirmed`);
         // As it is now: what the caller changes later is another value.
         const text = JSON.stringify({ type: "publish", id: lastId + 1, topic, data: data ?? null });
         passable(text);

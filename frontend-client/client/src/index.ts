@@ -98,7 +98,16 @@ export function connect<S = Json, M = Json, V = Json>(url: string, options: Conn
   const room = () =>
     (made ??= createRoom(
       base,
-      { game: checked(game, NAME), player: checked(player, PLAYER), spectate, name, names, storage, queueLimit, messageRate },
+      {
+        game: checked(game, NAME),
+        player: checked(player, PLAYER),
+        spectate,
+        name,
+        names,
+        storage,
+        queueLimit,
+        messageRate,
+      },
       linkOptions,
     ));
   const client: Client = {

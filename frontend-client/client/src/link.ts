@@ -170,7 +170,8 @@ export function createLink(options: LinkOptions, host: Host): Link {
       beat = setTimeout(ping, options.pingIntervalMs);
     }
     lastError = frame.type === "error" && frame.id === undefined ? frame : undefined;
-    if (frame.type === "error" && (frame.retry_after_ms ?? 0) > 0) asked = Math.min(frame.retry_after_ms as number, DAY_MS);
+    if (frame.type === "error" && (frame.retry_after_ms ?? 0) > 0)
+      asked = Math.min(frame.retry_after_ms as number, DAY_MS);
     switch (frame.type) {
       case "ping":
         write({ type: "pong" });
@@ -207,7 +208,11 @@ export function createLink(options: LinkOptions, host: Host): Link {
   }
 
   /** Asks the server for a sign of life; without one in time the connection is dead, whatever the socket says. */
-  function ping(within = options.pingTimeoutMs, code = "heartbeat_timeout", message = "the server does not answer"): void {
+  function ping(
+    within = options.pingTimeoutMs,
+    code = "heartbeat_timeout",
+    message = "the server does not answer",
+  ): void {
     clearTimeout(beat);
     heard = false;
     pingedAt = now();
@@ -271,8 +276,9 @@ export function createLink(options: LinkOptions, host: Host): Link {
   /** The page may have a network again, or be looked at again. */
   function probe(): void {
     // A relay takes no pings of ours; only its server can ask.
-    if (status === "online") host.relayed || ping();
-    else if (patient) return;
+    if (status === "online") {
+      if (!host.relayed) ping();
+    } else if (patient) return;
     else if (retryInMs !== undefined) {
       failures = 0;
       void connect();

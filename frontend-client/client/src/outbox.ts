@@ -47,7 +47,8 @@ interface Entry {
 }
 
 /** A UTF-16 unit takes at most three bytes. */
-const bytesOf = (text: string, enough: number) => (text.length * 3 <= enough ? text.length * 3 : new TextEncoder().encode(text).length);
+const bytesOf = (text: string, enough: number) =>
+  text.length * 3 <= enough ? text.length * 3 : new TextEncoder().encode(text).length;
 
 export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => void): Outbox {
   const entries: Entry[] = [];
@@ -58,12 +59,14 @@ export function createOutbox({ limit, rate, write }: OutboxOptions, sent: () => 
   let afterwards: (() => void) | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  const reject = (entry: Entry, code: string, message: string) => entry.settle(undefined, new InnkeeperError(code, message));
+  const reject = (entry: Entry, code: string, message: string) =>
+    entry.settle(undefined, new InnkeeperError(code, message));
 
   function check(text: string): void {
     passable(text);
     // Sent, it would end the session with 1009 (S4).
-    if (bytesOf(text, maxBytes) > maxBytes) throw new InnkeeperError("message_too_big", `a message may have ${maxBytes} bytes`);
+    if (bytesOf(text, maxBytes) > maxBytes)
+      throw new InnkeeperError("message_too_big", `a message may have ${maxBytes} bytes`);
   }
 
   function pump(): void {

@@ -49,7 +49,12 @@ interface Kept {
   size: number;
 }
 
-export function createProxy(base: string, name: string, { query = {} }: ProxyOptions = {}, linkOptions: LinkOptions): Proxy {
+export function createProxy(
+  base: string,
+  name: string,
+  { query = {} }: ProxyOptions = {},
+  linkOptions: LinkOptions,
+): Proxy {
   const { on, emit } = createEmitter<ProxyEvents>();
   let session: string | undefined;
   // Frames of the upstream that arrived, and the last of ours that was numbered and that was written.
@@ -118,7 +123,10 @@ export function createProxy(base: string, name: string, { query = {} }: ProxyOpt
       emit("resumed", resumed);
       const first = kept[0]?.number ?? numbered + 1;
       if (first > lastId + 1) {
-        emit("error", new InnkeeperError("unsent", `${first - lastId - 1} frames were lost on their way to the upstream`));
+        emit(
+          "error",
+          new InnkeeperError("unsent", `${first - lastId - 1} frames were lost on their way to the upstream`),
+        );
       }
     }
     flush();
@@ -172,7 +180,8 @@ export function createProxy(base: string, name: string, { query = {} }: ProxyOpt
       const size = typeof data === "string" ? data.length : data.byteLength;
       // What was written may be forgotten for it, what was not may not.
       while (bytes + size > KEPT_BYTES && kept[0] && kept[0].number <= written) drop(kept[0].number);
-      if (bytes > 0 && bytes + size > KEPT_BYTES) throw new InnkeeperError("overflow", "too much waits for a connection");
+      if (bytes > 0 && bytes + size > KEPT_BYTES)
+        throw new InnkeeperError("overflow", "too much waits for a connection");
       keep(data, size);
       flush();
     },
@@ -191,7 +200,8 @@ function ownFrame(text: string, isFirst: boolean): RelayFrame | undefined {
   try {
     const frame = JSON.parse(text);
     const { type, code, error } = frame;
-    if (type === "welcome") return isFirst && typeof frame.proxy === "string" && frame.protocol === 1 ? frame : undefined;
+    if (type === "welcome")
+      return isFirst && typeof frame.proxy === "string" && frame.protocol === 1 ? frame : undefined;
     if (type === "going_away") return typeof frame.reconnect_after_ms === "number" ? frame : undefined;
     // X6; a server before it sends no `error` at all, which is where upstreams that have such frames put theirs.
     return typeof code === "string" && (error === undefined || error.type === "innkeeper") ? frame : undefined;

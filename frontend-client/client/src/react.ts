@@ -50,7 +50,10 @@ const NOTHING: RoomView = {
  * `url` is the server's, or `null` while there is nothing to join yet. Another `game`, `player`, `spectate`, `name` or
  * `names`, or a token where there was none, is another room; of the other options the first ones count.
  */
-export function useRoom<S = Json, M = Json, V = Json>(url: string | null | undefined, options: UseRoomOptions): RoomView<S, M, V> {
+export function useRoom<S = Json, M = Json, V = Json>(
+  url: string | null | undefined,
+  options: UseRoomOptions,
+): RoomView<S, M, V> {
   const latest = useRef(options);
   useEffect(() => {
     latest.current = options;

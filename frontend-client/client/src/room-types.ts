@@ -97,4 +97,6 @@ export interface RoomOptions {
   messageRate: number;
 }
 
-export type Join<S = Json, M = Json, V = Json> = (options?: { signal?: AbortSignal | undefined }) => Promise<Room<S, M, V>>;
+export type Join<S = Json, M = Json, V = Json> = (options?: {
+  signal?: AbortSignal | undefined;
+}) => Promise<Room<S, M, V>>;

@@ -161,7 +161,9 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
   }
 
   function list(entries: { [player: string]: T.PlayerEntry }): void {
-    const all = Object.entries(entries).map(([who, entry]) => [who, typeof entry === "string" ? { status: entry } : entry] as const);
+    const all = Object.entries(entries).map(
+      ([who, entry]) => [who, typeof entry === "string" ? { status: entry } : entry] as const,
+    );
     players = new Map(all.map(([who, { status }]) => [who, status]));
     names = new Map(all.flatMap(([who, { name }]) => (name === undefined ? [] : [[who, name]])));
   }
@@ -334,7 +336,10 @@ export function createRoom(base: string, options: RoomOptions, linkOptions: Link
         // Not begun, or waiting for another attempt.
         if (!link.isBusy) return abandon();
         // The server may have the seat for us already: it is told as soon as there is a connection.
-        depart(address, new Promise<void>((over) => on("status", ({ status }) => status === "closed" && over(link.gone))));
+        depart(
+          address,
+          new Promise<void>((over) => on("status", ({ status }) => status === "closed" && over(link.gone))),
+        );
         patience = setTimeout(abandon, LEAVE_FIRST_MS);
         if (link.status === "online") sayGoodbye();
       }),

@@ -81,7 +81,8 @@ export function webSockets(WebSocket: WebSocketConstructor): Transport {
         document?.removeEventListener("securitypolicyviolation", violated);
         if (!end) return;
         socket.onclose = null;
-        if (isForbidden) failed(new InnkeeperError("blocked", `the page's Content-Security-Policy does not allow ${host}`), true);
+        if (isForbidden)
+          failed(new InnkeeperError("blocked", `the page's Content-Security-Policy does not allow ${host}`), true);
         else end();
       };
       document?.addEventListener("securitypolicyviolation", violated);

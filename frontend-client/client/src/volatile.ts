@@ -16,7 +16,10 @@ export interface Volatiles {
   clear(): void;
 }
 
-export function createVolatiles(outbox: Pick<Outbox, "spare">, line: { readonly buffered: number; send(text: string): boolean }): Volatiles {
+export function createVolatiles(
+  outbox: Pick<Outbox, "spare">,
+  line: { readonly buffered: number; send(text: string): boolean },
+): Volatiles {
   const waiting = new Map<string, string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
 

@@ -3,7 +3,14 @@
 
 import { afterEach, beforeEach, vi } from "vitest";
 import { forgetDepartures } from "../src/departures.js";
-import { connect, type ConnectOptions, type Room, type RoomEvents, type ServerFrame, type Welcome } from "../src/index.js";
+import {
+  connect,
+  type ConnectOptions,
+  type Room,
+  type RoomEvents,
+  type ServerFrame,
+  type Welcome,
+} from "../src/index.js";
 import { forgetPassed } from "../src/memory.js";
 
 type Loose = { [key: string]: unknown };
@@ -27,7 +34,10 @@ export class FakeSocket {
   onerror: (() => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
 
-  constructor(readonly url: string, readonly protocol?: string) {
+  constructor(
+    readonly url: string,
+    readonly protocol?: string,
+  ) {
     FakeSocket.all.push(this);
   }
 

@@ -7,7 +7,13 @@ useFakes();
 
 const wait = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
 const WELCOME = { type: "welcome", protocol: 1, hub: "options" };
-const data = (topic: string, value: unknown, snapshot?: boolean) => ({ type: "data", topic, seq: 1, snapshot, data: value });
+const data = (topic: string, value: unknown, snapshot?: boolean) => ({
+  type: "data",
+  topic,
+  seq: 1,
+  snapshot,
+  data: value,
+});
 
 async function online() {
   const feed = client().feed("options");
@@ -145,7 +151,9 @@ describe("publishing", () => {
       { type: "publish", id: 1, topic: "price", data: { eur: 3 } },
       { type: "publish", id: 2, topic: "price", data: null },
     ]);
-    socket.say({ type: "published", id: 1, topic: "price", seq: 9 }).say({ type: "error", code: "forbidden", message: "no", id: 2 });
+    socket
+      .say({ type: "published", id: 1, topic: "price", seq: 9 })
+      .say({ type: "error", code: "forbidden", message: "no", id: 2 });
     expect(await both[0]).toEqual({ seq: 9 });
     expect(await codeOf(both[1])).toBe("forbidden");
   });
@@ -159,7 +167,9 @@ describe("publishing", () => {
     FakeSocket.last.open().say(WELCOME);
     expect(FakeSocket.last.said.length, "more at once would be closed with 4029").toBeLessThan(200);
     await wait(3_000);
-    expect(FakeSocket.last.said.filter(({ type }) => type === "publish").map(({ data }) => data)).toEqual([...Array(256).keys()]);
+    expect(FakeSocket.last.said.filter(({ type }) => type === "publish").map(({ data }) => data)).toEqual([
+      ...Array(256).keys(),
+    ]);
     FakeSocket.last.say({ type: "published", id: 1, topic: "a", seq: 1 });
     expect(await waiting[0]).toEqual({ seq: 1 });
     for (const other of waiting) other.catch(() => undefined);
@@ -167,7 +177,11 @@ describe("publishing", () => {
 
   it("is paced: a loop does not go over the server's rate, and what breaks off goes on with the next connection", async () => {
     const { feed, socket } = await online();
-    const published = () => FakeSocket.all.flatMap(({ said }) => said).filter(({ type }) => type === "publish").map(({ data }) => data);
+    const published = () =>
+      FakeSocket.all
+        .flatMap(({ said }) => said)
+        .filter(({ type }) => type === "publish")
+        .map(({ data }) => data);
     const all = Array.from({ length: 150 }, (_, n) => feed.publish("a", n));
     for (const each of all) each.catch(() => undefined);
     expect(published()).toHaveLength(100);

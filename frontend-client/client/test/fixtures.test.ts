@@ -28,8 +28,14 @@ const count: Is = (value) => Number.isSafeInteger(value) && (value as number) >=
 const object: Is = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const any: Is = () => true;
 const texts: Is = (value) => Array.isArray(value) && value.every(text);
-const either = (...values: Json[]): Is => (value) => values.includes(value);
-const or = (a: Is, b: Is): Is => (value) => a(value) || b(value);
+const either =
+  (...values: Json[]): Is =>
+  (value) =>
+    values.includes(value);
+const or =
+  (a: Is, b: Is): Is =>
+  (value) =>
+    a(value) || b(value);
 
 // The compiler checks that each type has its entry and each field of each its check, so these tables are the types.
 type Keys<T> = T extends unknown ? keyof T : never;
@@ -155,17 +161,18 @@ describe("what the library says", () => {
 });
 
 describe("what the library hears", () => {
-  it.each(fixtures.filter(({ direction, on }) => direction === "server" && on !== "hub").map((f) => [f.name, f.frame ?? {}] as const))(
-    "%s is taken without harm",
-    async (_, frame) => {
-      const { room, socket } = await joined();
-      socket.say(frame);
-      await vi.advanceTimersByTimeAsync(0);
-      expect(room.status).toBe("online");
-      // What has a place in the log moved the room there; a `continuous` welcome moves nothing by itself.
-      const moves = typeof frame.seq === "number" && frame.type !== "ack" && frame.resume !== "continuous";
-      if (moves) expect(room.seq).toBe(frame.resume === "snapshot" ? 20 : frame.seq);
-      else expect(room.seq).toBe(1);
-    },
-  );
+  it.each(
+    fixtures
+      .filter(({ direction, on }) => direction === "server" && on !== "hub")
+      .map((f) => [f.name, f.frame ?? {}] as const),
+  )("%s is taken without harm", async (_, frame) => {
+    const { room, socket } = await joined();
+    socket.say(frame);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(room.status).toBe("online");
+    // What has a place in the log moved the room there; a `continuous` welcome moves nothing by itself.
+    const moves = typeof frame.seq === "number" && frame.type !== "ack" && frame.resume !== "continuous";
+    if (moves) expect(room.seq).toBe(frame.resume === "snapshot" ? 20 : frame.seq);
+    else expect(room.seq).toBe(1);
+  });
 });

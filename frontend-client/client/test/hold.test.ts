@@ -20,7 +20,11 @@ async function bare() {
 
 it("frames are held until the first `message` handler, and reach the handlers of its turn in order", async () => {
   const { room, socket } = await bare();
-  socket.say(message(2)).say(patch(3)).say({ type: "presence", seq: 4, player: "bob", status: "joined" }).say(message(5));
+  socket
+    .say(message(2))
+    .say(patch(3))
+    .say({ type: "presence", seq: 4, player: "bob", status: "joined" })
+    .say(message(5));
   await wait(5_000);
   expect(room.state, "what can be read is up to date").toEqual({ n: 3 });
   expect([...room.players.keys()]).toEqual(["alice", "bob"]);
@@ -59,14 +63,17 @@ it("once there was a `message` handler nothing is held for others", async () => 
 it.each([
   ["events", 600, "x"],
   ["bytes", 20, "x".repeat(60_000)],
-])("what is held is bounded in %s: past that all of it is let go, and what follows is told at once", async (_, count, data) => {
-  const { room, socket } = await bare();
-  for (let seq = 2; seq < 2 + count; seq++) socket.say(message(seq, data));
-  const told: number[] = [];
-  room.on("message", ({ seq }) => told.push(seq));
-  await wait(0);
-  expect(told).toEqual([]);
-  socket.say(message(1_000, data));
-  expect(told).toEqual([1_000]);
-  expect(room.seq).toBe(1_000);
-});
+])(
+  "what is held is bounded in %s: past that all of it is let go, and what follows is told at once",
+  async (_, count, data) => {
+    const { room, socket } = await bare();
+    for (let seq = 2; seq < 2 + count; seq++) socket.say(message(seq, data));
+    const told: number[] = [];
+    room.on("message", ({ seq }) => told.push(seq));
+    await wait(0);
+    expect(told).toEqual([]);
+    socket.say(message(1_000, data));
+    expect(told).toEqual([1_000]);
+    expect(room.seq).toBe(1_000);
+  },
+);

@@ -26,15 +26,18 @@ describe("close codes (contract section 4)", () => {
     expect(attempts()).toBe(1);
   });
 
-  it.each([1001, 1002, 1005, 1006, 1011, 1012, 3000, 4001, 4008, 4009, 4300, 4499])("resumes after %i", async (code) => {
-    const { room, socket } = await joined({ token: "t" });
-    socket.end(code);
-    expect(room.status).toBe("reconnecting");
-    await wait(250);
-    expect(attempts()).toBe(2);
-    expect(FakeSocket.last.query.get("session")).toBe("e1.secret");
-    expect(FakeSocket.last.query.get("seq")).toBe("1");
-  });
+  it.each([1001, 1002, 1005, 1006, 1011, 1012, 3000, 4001, 4008, 4009, 4300, 4499])(
+    "resumes after %i",
+    async (code) => {
+      const { room, socket } = await joined({ token: "t" });
+      socket.end(code);
+      expect(room.status).toBe("reconnecting");
+      await wait(250);
+      expect(attempts()).toBe(2);
+      expect(FakeSocket.last.query.get("session")).toBe("e1.secret");
+      expect(FakeSocket.last.query.get("seq")).toBe("1");
+    },
+  );
 
   it.each([1013, 4029])("resumes later after %i, and waking up does not cut that short", async (code) => {
     const { room, socket } = await joined();
@@ -128,7 +131,11 @@ describe("a first join", () => {
   it("is rejected with the server's words when it says stop", async () => {
     const joining = client().join();
     FakeSocket.last.open().say({ type: "error", code: "already_connected", message: "alice is here" }).end(4002);
-    await expect(joining).rejects.toMatchObject({ code: "already_connected", message: "alice is here", closeCode: 4002 });
+    await expect(joining).rejects.toMatchObject({
+      code: "already_connected",
+      message: "alice is here",
+      closeCode: 4002,
+    });
     await expect(joining).rejects.toBeInstanceOf(InnkeeperError);
   });
 
@@ -187,7 +194,10 @@ describe("a first join", () => {
 
   it("learns why its upgrade was refused, and stops where that will not change", async () => {
     const answer = (status: number, code: string) =>
-      vi.stubGlobal("fetch", vi.fn(async () => Response.json({ error: { code, message: "words" } }, { status })));
+      vi.stubGlobal(
+        "fetch",
+        vi.fn(async () => Response.json({ error: { code, message: "words" } }, { status })),
+      );
     answer(503, "disabled");
     const me = client();
     const joining = me.join();
@@ -281,7 +291,10 @@ describe("an error without a close", () => {
     const mute = FakeSocket.last;
     mute.onerror?.();
     await wait(1_000);
-    expect(me.room.reason).toMatchObject({ code: "connection_lost", message: expect.stringContaining("without a word") });
+    expect(me.room.reason).toMatchObject({
+      code: "connection_lost",
+      message: expect.stringContaining("without a word"),
+    });
     mute.end(1006);
     await wait(250);
     expect(attempts(), "what it says later is not heard").toBe(2);
@@ -289,19 +302,27 @@ describe("an error without a close", () => {
     expect((await joining).status).toBe("online");
   });
 
-  it.each(["wss://server", "wss://server/ws/g/alice"])("is the end where the page's policy forbids the address (%s)", async (blockedURI) => {
-    const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
-    vi.stubGlobal("document", document);
-    const joining = connect("wss://server", { game: "g", player: "alice", WebSocket: FakeSocket }).join();
-    const report = (uri: string) =>
-      document.dispatchEvent(Object.assign(new Event("securitypolicyviolation"), { effectiveDirective: "connect-src", blockedURI: uri }));
-    report("wss://elsewhere");
-    FakeSocket.last.onerror?.();
-    report(blockedURI);
-    await Promise.all([expect(joining).rejects.toMatchObject({ code: "blocked", message: expect.stringContaining("server") }), wait(1_000)]);
-    await wait(60_000);
-    expect(attempts()).toBe(1);
-  });
+  it.each(["wss://server", "wss://server/ws/g/alice"])(
+    "is the end where the page's policy forbids the address (%s)",
+    async (blockedURI) => {
+      const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+      vi.stubGlobal("document", document);
+      const joining = connect("wss://server", { game: "g", player: "alice", WebSocket: FakeSocket }).join();
+      const report = (uri: string) =>
+        document.dispatchEvent(
+          Object.assign(new Event("securitypolicyviolation"), { effectiveDirective: "connect-src", blockedURI: uri }),
+        );
+      report("wss://elsewhere");
+      FakeSocket.last.onerror?.();
+      report(blockedURI);
+      await Promise.all([
+        expect(joining).rejects.toMatchObject({ code: "blocked", message: expect.stringContaining("server") }),
+        wait(1_000),
+      ]);
+      await wait(60_000);
+      expect(attempts()).toBe(1);
+    },
+  );
 
   it("a close that follows the error is what counts", async () => {
     const me = client();

@@ -35,7 +35,9 @@ describe("answers", () => {
 
   it("an error that answers no message is told", async () => {
     const { socket, heard } = await joined();
-    socket.say({ type: "error", code: "unsupported", message: "" }).say({ type: "error", code: "conflict", message: "", id: 9 });
+    socket
+      .say({ type: "error", code: "unsupported", message: "" })
+      .say({ type: "error", code: "conflict", message: "", id: 9 });
     expect(heard.filter(([event]) => event === "error").map(([, error]) => (error as { code: string }).code)).toEqual([
       "unsupported",
       "conflict",
@@ -82,7 +84,7 @@ describe("answers", () => {
     const nested = (depth: number): unknown => (depth === 0 ? '[{"\\' : [nested(depth - 1)]);
     expect(await codeOf(room.send(nested(127)))).toBe("too_deep");
     void room.send(nested(126));
-    void room.send(["[".repeat(300), "\"[{", ...Array(200).fill([])]);
+    void room.send(["[".repeat(300), '"[{', ...Array(200).fill([])]);
     expect(socket.said).toHaveLength(2);
   });
 
@@ -95,8 +97,18 @@ describe("answers", () => {
       expect(await codeOf(room.send(1, { ttl })), String(ttl)).toBe("invalid_argument");
     }
     expect(socket.said).toEqual([]);
-    for (const [option, value] of [["queueLimit", -1], ["queueLimit", 1.5], ["messageRate", 0], ["messageRate", NaN], ["pingIntervalMs", NaN], ["backoffCapMs", -5], ["welcomeTimeoutMs", 2 ** 31]] as const) {
-      expect(() => client({ [option]: value }), `${option} ${value}`).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+    for (const [option, value] of [
+      ["queueLimit", -1],
+      ["queueLimit", 1.5],
+      ["messageRate", 0],
+      ["messageRate", NaN],
+      ["pingIntervalMs", NaN],
+      ["backoffCapMs", -5],
+      ["welcomeTimeoutMs", 2 ** 31],
+    ] as const) {
+      expect(() => client({ [option]: value }), `${option} ${value}`).toThrow(
+        expect.objectContaining({ code: "invalid_argument" }),
+      );
     }
   });
 
@@ -229,9 +241,15 @@ describe("through a loss", () => {
     const last = await resumed({ last_id: lastId, seq: seqOf() });
     for (const frame of last.said) log.push({ id: frame.id as number, data: frame.data, seq: seqOf() + 1 });
     for (const event of log) if (event.seq > room.seq) last.say(echo(event.id, event.seq));
-    expect(log.map(({ data }) => data), `seed ${seed}`).toEqual(sends.map((_, n) => n));
+    expect(
+      log.map(({ data }) => data),
+      `seed ${seed}`,
+    ).toEqual(sends.map((_, n) => n));
     const places = (await Promise.all(sends)) as { seq: number }[];
-    expect(places.map(({ seq }) => seq), `seed ${seed}`).toEqual(log.map(({ seq }) => seq));
+    expect(
+      places.map(({ seq }) => seq),
+      `seed ${seed}`,
+    ).toEqual(log.map(({ seq }) => seq));
     expect(room.counters.doubled).toBe(0);
   });
 });
@@ -340,6 +358,10 @@ describe("bounds", () => {
     expect(inOneSecond).toBeLessThanOrEqual(81);
     next.say({ type: "ping", time: 1 });
     await wait(1_500);
-    expect(written(next).filter(([id]) => id !== undefined).map(([, data]) => data)).toEqual([...Array(256).keys()]);
+    expect(
+      written(next)
+        .filter(([id]) => id !== undefined)
+        .map(([, data]) => data),
+    ).toEqual([...Array(256).keys()]);
   });
 });

@@ -1,7 +1,17 @@
 //! Owns the proofs of what is handed out: the package as `npm pack` makes it, and the library's types in one file.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -20,9 +30,19 @@ function folder(): string {
 
 function run(cwd: string, command: string, ...args: string[]): string {
   // Of npm's own settings none is passed on: this test is run by npm itself.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_(config_(?!userconfig|cache|registry)|package|lifecycle)/i.test(name)));
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => !/^npm_(config_(?!userconfig|cache|registry)|package|lifecycle)/i.test(name),
+    ),
+  );
   try {
-    return execFileSync(command, args, { cwd, env, encoding: "utf8", stdio: "pipe", shell: process.platform === "win32" });
+    return execFileSync(command, args, {
+      cwd,
+      env,
+      encoding: "utf8",
+      stdio: "pipe",
+      shell: process.platform === "win32",
+    });
   } catch (error) {
     const { stdout, stderr } = error as { stdout: string; stderr: string };
     throw new Error(`${command} ${args.join(" ")}:\n${stdout}\n${stderr}`);
@@ -42,7 +62,10 @@ it("the package is built before it is packed, complete, and works where it is in
   // Without what was built: packing must see to that itself.
   const copy = join(made, "frontend-client/client");
   mkdirSync(copy, { recursive: true });
-  cpSync(home, copy, { recursive: true, filter: (path) => !/client\/(dist|node_modules)(\/|$)/.test(path.replaceAll("\\", "/").slice(workspace.length - 1)) });
+  cpSync(home, copy, {
+    recursive: true,
+    filter: (path) => !/client\/(dist|node_modules)(\/|$)/.test(path.replaceAll("\\", "/").slice(workspace.length - 1)),
+  });
   expect(existsSync(join(copy, "dist"))).toBe(false);
   cpSync(join(workspace, "tsconfig.base.json"), join(made, "frontend-client/tsconfig.base.json"));
   symlinkSync(join(workspace, "node_modules"), join(made, "frontend-client/node_modules"));
@@ -65,16 +88,28 @@ it("the package is built before it is packed, complete, and works where it is in
   expect(readFileSync(join(installed, "package.json"), "utf8")).not.toMatch(/example\b/);
 
   writeFileSync(join(app, "use.ts"), USE);
-  const react = 'import { useRoom } from "@innkeeper/client/react";\nimport type { Json } from "@innkeeper/client";\nexport const useIt = (): Json | undefined => useRoom("", { game: "g", player: "p" }).state;\n';
+  const react =
+    'import { useRoom } from "@innkeeper/client/react";\nimport type { Json } from "@innkeeper/client";\nexport const useIt = (): Json | undefined => useRoom("", { game: "g", player: "p" }).state;\n';
   writeFileSync(join(app, "react.ts"), react);
   mkdirSync(join(app, "node_modules/@types"));
-  for (const name of ["react", "@types/react", "csstype"]) symlinkSync(join(workspace, "node_modules", name), join(app, "node_modules", name));
-  const compilerOptions = { target: "es2022", module: "nodenext", strict: true, outDir: "out", types: [], lib: ["es2022", "dom"] };
+  for (const name of ["react", "@types/react", "csstype"])
+    symlinkSync(join(workspace, "node_modules", name), join(app, "node_modules", name));
+  const compilerOptions = {
+    target: "es2022",
+    module: "nodenext",
+    strict: true,
+    outDir: "out",
+    types: [],
+    lib: ["es2022", "dom"],
+  };
   writeFileSync(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts", "react.ts"] }));
   run(app, process.execPath, tsc, "-p", ".");
   expect(run(app, process.execPath, "out/use.js")).toBe("connecting code\n");
-  const names = 'import * as react from "@innkeeper/client/react"; import own from "@innkeeper/client/package.json" with { type: "json" }; console.log(Object.keys(react).join(), own.version);';
-  expect(run(app, process.execPath, "--no-warnings", "--input-type=module", "-e", names)).toBe(`useRoom,useRoomEvent ${description.version}\n`);
+  const names =
+    'import * as react from "@innkeeper/client/react"; import own from "@innkeeper/client/package.json" with { type: "json" }; console.log(Object.keys(react).join(), own.version);';
+  expect(run(app, process.execPath, "--no-warnings", "--input-type=module", "-e", names)).toBe(
+    `useRoom,useRoomEvent ${description.version}\n`,
+  );
 });
 
 it("the library that the server serves has its types in one file, which hides what is not exported", async () => {
@@ -82,9 +117,32 @@ it("the library that the server serves has its types in one file, which hides wh
   const { bundleTypes } = (await import(new URL("../pages.mjs", import.meta.url).href)) as { bundleTypes(): string };
   writeFileSync(join(made, "client.d.ts"), bundleTypes());
   writeFileSync(join(made, "use.ts"), USE.replace("@innkeeper/client", "./client.js"));
-  writeFileSync(join(made, "hidden.ts"), 'import { createLink } from "./client.js";\nexport const link = createLink;\n');
-  const check = (file: string, ...more: string[]) => () =>
-    run(made, process.execPath, tsc, "--noEmit", "--strict", "--module", "esnext", "--moduleResolution", "bundler", "--target", "es2022", "--lib", "es2022,dom", "--types", "", ...more, file);
+  writeFileSync(
+    join(made, "hidden.ts"),
+    'import { createLink } from "./client.js";\nexport const link = createLink;\n',
+  );
+  const check =
+    (file: string, ...more: string[]) =>
+    () =>
+      run(
+        made,
+        process.execPath,
+        tsc,
+        "--noEmit",
+        "--strict",
+        "--module",
+        "esnext",
+        "--moduleResolution",
+        "bundler",
+        "--target",
+        "es2022",
+        "--lib",
+        "es2022,dom",
+        "--types",
+        "",
+        ...more,
+        file,
+      );
   expect(check("use.ts")()).toBe("");
   expect(check("hidden.ts")).toThrow(/createLink/);
 });

@@ -4,7 +4,9 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { playerId } from "../src/index.js";
 
-const vectors: [string, string][] = JSON.parse(readFileSync(new URL("../../../tests/fixtures/player-ids.json", import.meta.url), "utf8"));
+const vectors: [string, string][] = JSON.parse(
+  readFileSync(new URL("../../../tests/fixtures/player-ids.json", import.meta.url), "utf8"),
+);
 
 it("a11d an issuer's name becomes the id that the server makes of it", async () => {
   expect(vectors.length).toBeGreaterThan(10);

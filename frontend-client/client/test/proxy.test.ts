@@ -64,8 +64,14 @@ it("hands on every frame of the upstream as it is, and none of the server's own"
   const { heard } = await resumable();
   const socket = FakeSocket.last;
   const binary = new ArrayBuffer(3);
-  socket.text('{"type":"welcome","to":"the upstream"}').text("no json").text('{"type":"error","error":{"code":"x"}}').bytes(binary);
-  socket.text('{"type":"ping","time":1}').text('{"type":"error","code":"forbidden","message":"m","error":{"type":"innkeeper"}}');
+  socket
+    .text('{"type":"welcome","to":"the upstream"}')
+    .text("no json")
+    .text('{"type":"error","error":{"code":"x"}}')
+    .bytes(binary);
+  socket
+    .text('{"type":"ping","time":1}')
+    .text('{"type":"error","code":"forbidden","message":"m","error":{"type":"innkeeper"}}');
   expect(heard).toEqual([
     '{"type":"welcome","to":"the upstream"}',
     "no json",
@@ -176,13 +182,24 @@ it("takes an upstream's end for its own, with its code and reason", async () => 
 
 it("says the server's words when a budget is used up", async () => {
   const { proxy } = await resumable();
-  FakeSocket.last.text('{"type":"error","code":"budget_exceeded","message":"max_session_seconds is used up"}').end(1008, "budget_exceeded");
-  expect(proxy.reason).toMatchObject({ code: "budget_exceeded", message: "max_session_seconds is used up", closeCode: 1008 });
+  FakeSocket.last
+    .text('{"type":"error","code":"budget_exceeded","message":"max_session_seconds is used up"}')
+    .end(1008, "budget_exceeded");
+  expect(proxy.reason).toMatchObject({
+    code: "budget_exceeded",
+    message: "max_session_seconds is used up",
+    closeCode: 1008,
+  });
 });
 
 it("leaves an upstream alone for as long as it asks", async () => {
   const { proxy } = open();
-  FakeSocket.last.open().text('{"type":"error","code":"upstream_failed","message":"refused","retry_after_ms":30000,"error":{"type":"innkeeper"}}').end(1011, "upstream_failed");
+  FakeSocket.last
+    .open()
+    .text(
+      '{"type":"error","code":"upstream_failed","message":"refused","retry_after_ms":30000,"error":{"type":"innkeeper"}}',
+    )
+    .end(1011, "upstream_failed");
   expect(proxy.status).not.toBe("closed");
   const before = FakeSocket.all.length;
   await wait(29_900);

@@ -37,7 +37,10 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     expect(bob.state).toEqual({ turn: "bob" });
     await expect(bob.patch({ turn: "alice" }, { ifSeq: (seq ?? 0) - 1 })).rejects.toMatchObject({ code: "conflict" });
     await bob.patch({ turn: "alice" }, seq === null ? {} : { ifSeq: seq });
-    expect([...alice.players]).toEqual([["alice", "joined"], ["bob", "joined"]]);
+    expect([...alice.players]).toEqual([
+      ["alice", "joined"],
+      ["bob", "joined"],
+    ]);
     // As deep as the server allows; one more and the client would not send it.
     const deep: unknown = JSON.parse("[".repeat(126) + "]".repeat(126));
     await bob.send(deep);
@@ -60,7 +63,10 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     const plain = await enter(server.url, "plain");
     const bob = await enter(server.url, "bob", { name: "Bob 🐺" });
     await until(() => alice.players.size === 3);
-    expect([...alice.names].sort()).toEqual([["alice", "Alice"], ["bob", "Bob 🐺"]]);
+    expect([...alice.names].sort()).toEqual([
+      ["alice", "Alice"],
+      ["bob", "Bob 🐺"],
+    ]);
     expect([plain.names.size, bob.names.size]).toEqual([0, 0]);
     await bob.leave();
     await until(() => alice.players.size === 2);
@@ -78,7 +84,9 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
     const code = await new Promise((resolve) => child.once("exit", resolve));
-    expect(output).toMatch(/^alice says hello\nit is event \d+; the turn is bob's; here are \[ 'alice' \]\nclosed left\n$/);
+    expect(output).toMatch(
+      /^alice says hello\nit is event \d+; the turn is bob's; here are \[ 'alice' \]\nclosed left\n$/,
+    );
     expect(code).toBe(0);
   });
 
@@ -126,7 +134,9 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     expect(new Set(tags).size).toBe(300);
     for (const who of [0, 1, 2]) {
       const own = tags.filter((tag) => tag?.startsWith(`${who} `));
-      expect(own, "each in the order it was sent").toEqual([0, 1, 2, 3].flatMap((round) => [...Array(25).keys()].map((n) => `${who} ${round} ${n}`)));
+      expect(own, "each in the order it was sent").toEqual(
+        [0, 1, 2, 3].flatMap((round) => [...Array(25).keys()].map((n) => `${who} ${round} ${n}`)),
+      );
     }
     expect(new Set(places.map(({ seq }) => seq)).size).toBe(300);
     await Promise.all(rooms.map((room) => room.leave()));
@@ -141,7 +151,8 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     const logs = rooms.map(log);
     const sends: Promise<{ seq: number | null }>[] = [];
     for (let round = 0; round < 60; round++) {
-      for (const [who, room] of rooms.entries()) sends.push(room.send(`${who} ${round}`, { to: [] }), room.send({ who, round }));
+      for (const [who, room] of rooms.entries())
+        sends.push(room.send(`${who} ${round}`, { to: [] }), room.send({ who, round }));
       const network = networks[roll(2)] as Network;
       switch (roll(8)) {
         case 0:
@@ -176,7 +187,10 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
       expect(own, `seed ${seed}`).toEqual(all);
       expect(rooms[who]?.counters, `seed ${seed}`).toMatchObject({ lost: 0, doubled: 0, confirmed: 120 });
     }
-    expect(rooms.some((room) => room.counters.resumed > 0), `seed ${seed}`).toBe(true);
+    expect(
+      rooms.some((room) => room.counters.resumed > 0),
+      `seed ${seed}`,
+    ).toBe(true);
     await Promise.all(rooms.map((room) => room.leave()));
   }, 120_000);
 
@@ -301,20 +315,29 @@ describe.skipIf(!binary && !process.env.CI)("the real server", () => {
     const heard = listen(after);
     await bob.send("three");
     await until(() => after.seq === bob.seq);
-    expect(heard.filter(([event]) => event === "message").map(([, value]) => (value as { data: unknown }).data)).toEqual(["two", "three"]);
+    expect(
+      heard.filter(([event]) => event === "message").map(([, value]) => (value as { data: unknown }).data),
+    ).toEqual(["two", "three"]);
     expect(heard).toContainEqual(["resumed", { verdict: "continuous", reason: undefined, lost: undefined }]);
     await Promise.all([after.leave(), bob.leave()]);
   });
 
   it("without a token at a locked server it ends with the server's words, not with a time-out of its own", async () => {
     const server = await Server.start({ JWT_SECRET: SECRET, AUTH_TIMEOUT_MS: "10000" });
-    await expect(enter(server.url, "alice", { token: null })).rejects.toMatchObject({ code: "auth_timeout", closeCode: 4001 });
+    await expect(enter(server.url, "alice", { token: null })).rejects.toMatchObject({
+      code: "auth_timeout",
+      closeCode: 4001,
+    });
   });
 
   it("a network that is silent is noticed, and left", async () => {
     const server = await Server.start();
     const network = await Network.before(server);
-    const alice = await enter(network.url, "alice", { pingIntervalMs: 200, pingTimeoutMs: 2_000, connectTimeoutMs: 5_000 });
+    const alice = await enter(network.url, "alice", {
+      pingIntervalMs: 200,
+      pingTimeoutMs: 2_000,
+      connectTimeoutMs: 5_000,
+    });
     network.clog(true);
     await until(() => alice.status === "reconnecting");
     expect(alice.reason?.code).toBe("heartbeat_timeout");

@@ -8,7 +8,9 @@ useFakes();
 
 const message = (seq: number, from = "bob", data: unknown = seq) => ({ type: "message", seq, from, data });
 const seqs = (heard: [string, unknown][]) =>
-  heard.filter(([event]) => event === "message" || event === "patch").map(([, value]) => (value as { seq: number }).seq);
+  heard
+    .filter(([event]) => event === "message" || event === "patch")
+    .map(([, value]) => (value as { seq: number }).seq);
 
 describe("what is heard", () => {
   it("messages, patches and presence arrive in order, and the state is there before its patch is told", async () => {
@@ -48,8 +50,16 @@ describe("what is heard", () => {
     socket.say({ type: "presence", count: 501 });
     expect([room.players.size, room.playerCount]).toEqual([0, 501]);
     socket.say({ type: "presence", count: 499 });
-    socket.say({ type: "presence", players: { alice: "joined", bob: "joined", carol: { status: "away", name: "Carol" } }, count: 3 });
-    expect([...room.players]).toEqual([["alice", "joined"], ["bob", "joined"], ["carol", "away"]]);
+    socket.say({
+      type: "presence",
+      players: { alice: "joined", bob: "joined", carol: { status: "away", name: "Carol" } },
+      count: 3,
+    });
+    expect([...room.players]).toEqual([
+      ["alice", "joined"],
+      ["bob", "joined"],
+      ["carol", "away"],
+    ]);
     expect([...room.names]).toEqual([["carol", "Carol"]]);
     socket.say({ type: "presence", seq: 9, player: "bob", status: "left", reason: "leave" });
     expect(room.playerCount).toBe(2);
@@ -76,7 +86,10 @@ describe("what is heard", () => {
     const { room, socket } = await joined({ name: "Alice 🐺", names: true }, { players });
     expect(socket.query.get("names")).toBe("1");
     expect(socket.query.get("name")).toBe("Alice 🐺");
-    expect([...room.players]).toEqual([["alice", "joined"], ["bob", "away"]]);
+    expect([...room.players]).toEqual([
+      ["alice", "joined"],
+      ["bob", "away"],
+    ]);
     expect([...room.names]).toEqual([["alice", "Alice"]]);
     socket.say({ type: "presence", seq: 2, player: "bob", status: "back", name: "Bob" });
     expect(room.names.get("bob")).toBe("Bob");
@@ -140,7 +153,10 @@ describe("resumes", () => {
     heard.length = 0;
     const next = await resumed({ seq: 5 });
     expect(next.query.get("seq")).toBe("2");
-    next.say(message(3)).say({ type: "patch", seq: 5, from: "bob", patch: { a: 1 } }).say(message(6));
+    next
+      .say(message(3))
+      .say({ type: "patch", seq: 5, from: "bob", patch: { a: 1 } })
+      .say(message(6));
     expect(heard.filter(([event]) => event !== "status")).toEqual([
       ["resumed", { verdict: "continuous", reason: undefined, lost: undefined }],
       ["message", expect.objectContaining({ seq: 3 })],
@@ -161,10 +177,18 @@ describe("resumes", () => {
 
   it("snapshot: what is lost is named, the rest follows, and is not folded into the newer state again", async () => {
     const { room, heard } = await joined({}, { state: { n: 0 } });
-    const next = await resumed({ resume: "snapshot", reason: "history_too_short", lost: [2, 5], seq: 8, state: { n: 8 } });
+    const next = await resumed({
+      resume: "snapshot",
+      reason: "history_too_short",
+      lost: [2, 5],
+      seq: 8,
+      state: { n: 8 },
+    });
     const told: unknown[] = [];
     room.on("patch", () => told.push(room.state));
-    next.say({ type: "patch", seq: 7, from: "bob", patch: { n: 7 } }).say({ type: "patch", seq: 9, from: "bob", patch: { n: 9 } });
+    next
+      .say({ type: "patch", seq: 7, from: "bob", patch: { n: 7 } })
+      .say({ type: "patch", seq: 9, from: "bob", patch: { n: 9 } });
     expect(told).toEqual([{ n: 8 }, { n: 9 }]);
     expect(heard).toContainEqual(["resumed", { verdict: "snapshot", reason: "history_too_short", lost: [2, 5] }]);
     expect(room.counters.lost).toBe(4);
@@ -179,7 +203,14 @@ describe("resumes", () => {
   it("reset: everything is the new room's", async () => {
     const { room, socket, heard } = await joined({}, { seq: 50, state: { old: true } });
     socket.say(message(51));
-    await resumed({ resume: "reset", reason: "room_restarted", epoch: "e2", session: "e2.s", seq: 3, state: { fresh: true } });
+    await resumed({
+      resume: "reset",
+      reason: "room_restarted",
+      epoch: "e2",
+      session: "e2.s",
+      seq: 3,
+      state: { fresh: true },
+    });
     expect(room.seq).toBe(3);
     expect(room.state).toEqual({ fresh: true });
     expect(heard).toContainEqual(["resumed", { verdict: "reset", reason: "room_restarted", lost: undefined }]);
@@ -258,7 +289,9 @@ describe("a page that is loaded again", () => {
     const joining = client({ storage: store }).join();
     expect(FakeSocket.last.query.get("session")).toBe("e1.secret");
     expect(FakeSocket.last.query.get("seq")).toBe("2");
-    FakeSocket.last.welcome({ resume: "continuous", seq: 3 }).say({ type: "patch", seq: 3, from: "bob", patch: { a: null } });
+    FakeSocket.last
+      .welcome({ resume: "continuous", seq: 3 })
+      .say({ type: "patch", seq: 3, from: "bob", patch: { a: null } });
     const room = await joining;
     const heard = listen(room);
     expect(room.state).toEqual({ a: 1, b: 2 });
@@ -275,11 +308,20 @@ describe("a page that is loaded again", () => {
     const { socket } = await joined({ storage: store });
     socket.say(message(2));
     page.dispatchEvent(new Event("pagehide"));
-    expect(JSON.parse([...store.kept.values()][0] ?? "")).toEqual({ session: "e1.secret", epoch: "e1", seq: 2, state: {} });
+    expect(JSON.parse([...store.kept.values()][0] ?? "")).toEqual({
+      session: "e1.secret",
+      epoch: "e1",
+      seq: 2,
+      state: {},
+    });
   });
 
   it("forgets a seat that was given up, and keeps one that another tab took", async () => {
-    for (const [code, size] of [[1000, 0], [4010, 0], [4000, 1]] as const) {
+    for (const [code, size] of [
+      [1000, 0],
+      [4010, 0],
+      [4000, 1],
+    ] as const) {
       const store = storage();
       const { socket } = await joined({ storage: store });
       await vi.advanceTimersByTimeAsync(1_000);

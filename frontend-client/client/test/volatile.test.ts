@@ -7,7 +7,8 @@ import { FakeSocket, joined, resumed, useFakes } from "./fake.js";
 useFakes();
 
 const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
-const values = (socket: FakeSocket, name: string) => socket.said.filter((frame) => frame.volatile === name).map(({ data }) => data);
+const values = (socket: FakeSocket, name: string) =>
+  socket.said.filter((frame) => frame.volatile === name).map(({ data }) => data);
 
 it("they are paced within the server's rate, and of each name the newest is sent", async () => {
   const { room, socket } = await joined();

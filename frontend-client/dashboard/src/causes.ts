@@ -23,7 +23,9 @@ export function showCauses(stats: Stats): void {
 }
 
 function bars(list: HTMLElement, totals: Record<string, number>, none: string): void {
-  const rows = Object.entries(totals).filter(([, total]) => total > 0).sort(([, a], [, b]) => b - a);
+  const rows = Object.entries(totals)
+    .filter(([, total]) => total > 0)
+    .sort(([, a], [, b]) => b - a);
   if (rows.length === 0) {
     if (list.dataset.rows !== "0") list.replaceChildren(h("li", { class: "none" }, none));
     list.dataset.rows = "0";
@@ -31,16 +33,25 @@ function bars(list: HTMLElement, totals: Record<string, number>, none: string): 
   }
   const most = rows[0]![1];
   list.dataset.rows = String(rows.length);
-  list.replaceChildren(...rows.map(([name, total]) => {
-    const bar = h("span", { class: "fill", "aria-hidden": "true" });
-    bar.style.width = `${Math.max(1, (total / most) * 100)}%`;
-    return h("li", { data: { name } }, h("span", { class: "name" }, words(name)), h("span", { class: "track", "aria-hidden": "true" }, bar), h("span", { class: "num" }, count(total)));
-  }));
+  list.replaceChildren(
+    ...rows.map(([name, total]) => {
+      const bar = h("span", { class: "fill", "aria-hidden": "true" });
+      bar.style.width = `${Math.max(1, (total / most) * 100)}%`;
+      return h(
+        "li",
+        { data: { name } },
+        h("span", { class: "name" }, words(name)),
+        h("span", { class: "track", "aria-hidden": "true" }, bar),
+        h("span", { class: "num" }, count(total)),
+      );
+    }),
+  );
 }
 
 /** Pairs of a name and a value; only what differs is touched. */
 export function facts(list: HTMLElement, rows: [name: string, value: string][]): void {
-  if (list.childElementCount !== rows.length) list.replaceChildren(...rows.map(([name]) => h("div", null, h("dt", null, name), h("dd", { class: "num" }))));
+  if (list.childElementCount !== rows.length)
+    list.replaceChildren(...rows.map(([name]) => h("div", null, h("dt", null, name), h("dd", { class: "num" }))));
   rows.forEach(([name, value], at) => {
     const row = list.children[at]!;
     say(row.firstElementChild!, name);

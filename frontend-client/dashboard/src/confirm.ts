@@ -4,10 +4,17 @@
 import { $, h, say } from "../../shared/dom";
 
 /** Resolves to whether the person agreed; Escape and Cancel are no. */
-export const confirmed = async (title: string, text: string, yes: string): Promise<boolean> => await ask(title, text, yes) !== undefined;
+export const confirmed = async (title: string, text: string, yes: string): Promise<boolean> =>
+  (await ask(title, text, yes)) !== undefined;
 
 /** As `confirmed`, with a choice to be made: resolves to the value of what was chosen, or `undefined` for no. */
-export function chosen(title: string, text: string, yes: string, asks: string, choices: readonly (readonly [value: string, words: string])[]): Promise<string | undefined> {
+export function chosen(
+  title: string,
+  text: string,
+  yes: string,
+  asks: string,
+  choices: readonly (readonly [value: string, words: string])[],
+): Promise<string | undefined> {
   say($("confirm-asks"), asks);
   $("confirm-choice").replaceChildren(...choices.map(([value, words]) => h("option", { value }, words)));
   return ask(title, text, yes, true);
@@ -21,5 +28,11 @@ function ask(title: string, text: string, yes: string, hasChoice = false): Promi
   $("confirm-how").hidden = !hasChoice;
   dialog.returnValue = "no";
   dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes" ? $<HTMLSelectElement>("confirm-choice").value : undefined), { once: true }));
+  return new Promise((resolve) =>
+    dialog.addEventListener(
+      "close",
+      () => resolve(dialog.returnValue === "yes" ? $<HTMLSelectElement>("confirm-choice").value : undefined),
+      { once: true },
+    ),
+  );
 }

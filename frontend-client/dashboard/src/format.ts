@@ -5,7 +5,10 @@ const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 export function bytes(value: number): string {
   let unit = 0;
-  while (value >= 1000 && unit < UNITS.length - 1) { value /= 1000; unit += 1; }
+  while (value >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
@@ -35,7 +38,8 @@ export function age(ms: number): string {
 export const rate = (value: number): string => (value > 0 && value < 9.95 ? value.toFixed(1) : count(value));
 
 /** Of a latency in ms; below a millisecond in µs. */
-export const millis = (value: number): string => value < 1 ? `${Math.round(value * 1000)} µs` : value < 100 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
+export const millis = (value: number): string =>
+  value < 1 ? `${Math.round(value * 1000)} µs` : value < 100 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const clock = (unixMs: number): string => CLOCK.format(unixMs);

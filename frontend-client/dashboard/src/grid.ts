@@ -3,9 +3,16 @@
 
 import { h, say } from "../../shared/dom";
 
-export interface Column<T> { id: string; title: string; number?: boolean; shown(row: T): string; by(row: T): string | number }
+export interface Column<T> {
+  id: string;
+  title: string;
+  number?: boolean;
+  shown(row: T): string;
+  by(row: T): string | number;
+}
 
-const ROW = 38, SPARE = 6;
+const ROW = 38,
+  SPARE = 6;
 
 export class Grid<T> {
   #rows: T[] = [];
@@ -18,12 +25,34 @@ export class Grid<T> {
   #none = h("p", { class: "none", hidden: true });
   #due = false;
 
-  constructor(box: HTMLElement, label: string, private readonly columns: Column<T>[], private readonly keyOf: (row: T) => string, private readonly chosen: (row: T) => void,
-    private readonly resorted: () => void) {
-    this.#heads = columns.map(({ id, title, number }) => h("div", { role: "columnheader", class: number ? "number" : "", data: { column: id }, "aria-sort": "none" },
-      h("button", { type: "button", class: "quiet", onclick: () => this.#sort(id) }, title)));
-    box.append(h("div", { class: "table", role: "grid", "aria-label": label, "aria-rowcount": 1 },
-      h("div", { class: "head", role: "rowgroup" }, h("div", { class: "tr", role: "row", "aria-rowindex": 1 }, ...this.#heads)), this.#body), this.#none);
+  constructor(
+    box: HTMLElement,
+    label: string,
+    private readonly columns: Column<T>[],
+    private readonly keyOf: (row: T) => string,
+    private readonly chosen: (row: T) => void,
+    private readonly resorted: () => void,
+  ) {
+    this.#heads = columns.map(({ id, title, number }) =>
+      h(
+        "div",
+        { role: "columnheader", class: number ? "number" : "", data: { column: id }, "aria-sort": "none" },
+        h("button", { type: "button", class: "quiet", onclick: () => this.#sort(id) }, title),
+      ),
+    );
+    box.append(
+      h(
+        "div",
+        { class: "table", role: "grid", "aria-label": label, "aria-rowcount": 1 },
+        h(
+          "div",
+          { class: "head", role: "rowgroup" },
+          h("div", { class: "tr", role: "row", "aria-rowindex": 1 }, ...this.#heads),
+        ),
+        this.#body,
+      ),
+      this.#none,
+    );
     this.#body.append(this.#inner);
     this.#body.addEventListener("scroll", () => this.#later(), { passive: true });
     this.#body.addEventListener("keydown", (event) => this.#key(event));
@@ -32,7 +61,8 @@ export class Grid<T> {
 
   /** Puts rows in the chosen order; the caller filters them before. */
   show(rows: T[], none: string): void {
-    const column = this.columns.find(({ id }) => id === this.#sorted.id), key = this.#rows[this.#active] && this.keyOf(this.#rows[this.#active]!);
+    const column = this.columns.find(({ id }) => id === this.#sorted.id),
+      key = this.#rows[this.#active] && this.keyOf(this.#rows[this.#active]!);
     this.#rows = column ? sorted(rows, column.by, this.#sorted.down) : rows;
     // The row under the keys stays the same one, wherever it went.
     const same = key === undefined ? -1 : this.#rows.findIndex((row) => this.keyOf(row) === key);
@@ -47,7 +77,12 @@ export class Grid<T> {
   #sort(id: string): void {
     const number = this.columns.find((column) => column.id === id)?.number ?? false;
     this.#sorted = { id, down: this.#sorted.id === id ? !this.#sorted.down : number };
-    this.#heads.forEach((head) => head.setAttribute("aria-sort", head.dataset.column !== id ? "none" : this.#sorted.down ? "descending" : "ascending"));
+    this.#heads.forEach((head) =>
+      head.setAttribute(
+        "aria-sort",
+        head.dataset.column !== id ? "none" : this.#sorted.down ? "descending" : "ascending",
+      ),
+    );
     this.#body.scrollTop = 0;
     this.#active = 0;
     this.#rows = [];
@@ -57,12 +92,16 @@ export class Grid<T> {
   #later(): void {
     if (this.#due) return;
     this.#due = true;
-    requestAnimationFrame(() => { this.#due = false; this.#draw(); });
+    requestAnimationFrame(() => {
+      this.#due = false;
+      this.#draw();
+    });
   }
 
   #draw(): void {
     const { scrollTop, clientHeight } = this.#body;
-    const first = Math.max(0, Math.floor(scrollTop / ROW) - SPARE), last = Math.min(this.#rows.length, Math.ceil((scrollTop + clientHeight) / ROW) + SPARE);
+    const first = Math.max(0, Math.floor(scrollTop / ROW) - SPARE),
+      last = Math.min(this.#rows.length, Math.ceil((scrollTop + clientHeight) / ROW) + SPARE);
     const free: HTMLElement[] = [];
     for (const [at, node] of this.#nodes) {
       if (at >= first && at < last) continue;
@@ -83,8 +122,18 @@ export class Grid<T> {
   }
 
   #row(): HTMLElement {
-    const node = h("div", { class: "tr", role: "row" }, ...this.columns.map(({ id, number }) => h("div", { role: "gridcell", class: number ? "number num" : "", data: { column: id } })));
-    node.addEventListener("click", () => { this.#active = Number(node.dataset.at); this.#draw(); this.#open(); });
+    const node = h(
+      "div",
+      { class: "tr", role: "row" },
+      ...this.columns.map(({ id, number }) =>
+        h("div", { role: "gridcell", class: number ? "number num" : "", data: { column: id } }),
+      ),
+    );
+    node.addEventListener("click", () => {
+      this.#active = Number(node.dataset.at);
+      this.#draw();
+      this.#open();
+    });
     this.#inner.append(node);
     return node;
   }
@@ -105,8 +154,16 @@ export class Grid<T> {
   }
 
   #key(event: KeyboardEvent): void {
-    const page = Math.max(1, Math.floor(this.#body.clientHeight / ROW) - 1), last = this.#rows.length - 1;
-    const to = { ArrowDown: this.#active + 1, ArrowUp: this.#active - 1, PageDown: this.#active + page, PageUp: this.#active - page, Home: 0, End: last }[event.key];
+    const page = Math.max(1, Math.floor(this.#body.clientHeight / ROW) - 1),
+      last = this.#rows.length - 1;
+    const to = {
+      ArrowDown: this.#active + 1,
+      ArrowUp: this.#active - 1,
+      PageDown: this.#active + page,
+      PageUp: this.#active - page,
+      Home: 0,
+      End: last,
+    }[event.key];
     if (event.key === "Enter" || event.key === " ") this.#open();
     else if (to === undefined) return;
     else this.#go(Math.min(last, Math.max(0, to)));
@@ -115,7 +172,8 @@ export class Grid<T> {
 
   #go(at: number): void {
     this.#active = at;
-    const top = at * ROW, { scrollTop, clientHeight } = this.#body;
+    const top = at * ROW,
+      { scrollTop, clientHeight } = this.#body;
     if (top < scrollTop) this.#body.scrollTop = top;
     else if (top + ROW > scrollTop + clientHeight) this.#body.scrollTop = top + ROW - clientHeight;
     this.#draw();
@@ -126,5 +184,8 @@ export class Grid<T> {
 /** Each key is computed once, not once per comparison. */
 function sorted<T>(rows: T[], by: (row: T) => string | number, down: boolean): T[] {
   const sign = down ? -1 : 1;
-  return rows.map((row) => ({ row, key: by(row) })).sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : 0)).map(({ row }) => row);
+  return rows
+    .map((row) => ({ row, key: by(row) }))
+    .sort((a, b) => (a.key < b.key ? -sign : a.key > b.key ? sign : 0))
+    .map(({ row }) => row);
 }

@@ -4,9 +4,18 @@
 import { $, h, isObject, say } from "../../shared/dom";
 import { clock } from "./format";
 
-export interface Line { time: number; level: string; event: string; game?: string; player?: string; address?: string; [more: string]: unknown }
+export interface Line {
+  time: number;
+  level: string;
+  event: string;
+  game?: string;
+  player?: string;
+  address?: string;
+  [more: string]: unknown;
+}
 
-const KEPT = 2000, SHOWN = 250;
+const KEPT = 2000,
+  SHOWN = 250;
 const NAMED = new Set(["time", "level", "event", "game", "player", "address", "message", "target", "n"]);
 
 export class SecurityLog {
@@ -33,21 +42,28 @@ export class SecurityLog {
     for (const { event } of lines) this.#offer(event);
     if (this.#paused || this.#due) return;
     this.#due = true;
-    requestAnimationFrame(() => { this.#due = false; if (!this.#paused) this.#show(); });
+    requestAnimationFrame(() => {
+      this.#due = false;
+      if (!this.#paused) this.#show();
+    });
   }
 
   #offer(event: string): void {
     if (this.#events.has(event) || this.#events.size > 200) return;
     this.#events.add(event);
-    const select = $<HTMLSelectElement>("log-event"), option = h("option", { value: event }, short(event));
+    const select = $<HTMLSelectElement>("log-event"),
+      option = h("option", { value: event }, short(event));
     select.insertBefore(option, [...select.options].slice(1).find((other) => other.value > event) ?? null);
   }
 
   #show(): void {
-    const event = $<HTMLSelectElement>("log-event").value, level = $<HTMLSelectElement>("log-level").value;
+    const event = $<HTMLSelectElement>("log-event").value,
+      level = $<HTMLSelectElement>("log-level").value;
     const text = $<HTMLInputElement>("log-text").value.trim().toLowerCase();
-    const fits = (line: Line) => (!event || line.event === event) && (!level || line.level === level)
-      && (!text || [line.player, line.game, line.address].some((part) => part?.toLowerCase().includes(text)));
+    const fits = (line: Line) =>
+      (!event || line.event === event) &&
+      (!level || line.level === level) &&
+      (!text || [line.player, line.game, line.address].some((part) => part?.toLowerCase().includes(text)));
     const found = this.#lines.filter(fits);
     say($("security-count"), `${found.length} of ${this.#lines.length} lines${this.#paused ? ", paused" : ""}`);
     $("lines").replaceChildren(...found.slice(-SHOWN).reverse().map(row));
@@ -61,10 +77,17 @@ function isLine(value: unknown): value is Line {
 const short = (event: string) => event.replace(/^WS_/, "").replaceAll("_", " ").toLowerCase();
 
 function row(line: Line): HTMLElement {
-  const more = Object.entries(line).filter(([key, value]) => !NAMED.has(key) && value !== null && value !== undefined)
-    .map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : String(value)}`).join("  ");
-  return h("div", { class: "entry", data: { level: line.level, event: line.event } },
+  const more = Object.entries(line)
+    .filter(([key, value]) => !NAMED.has(key) && value !== null && value !== undefined)
+    .map(([key, value]) => `${key} ${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+    .join("  ");
+  return h(
+    "div",
+    { class: "entry", data: { level: line.level, event: line.event } },
     h("time", { class: "num", datetime: new Date(line.time).toISOString() }, clock(line.time)),
-    h("span", { class: "level" }, line.level), h("span", { class: "event" }, short(line.event)),
-    h("span", { class: "who" }, [line.player, line.game].filter(Boolean).join(" in ")), h("span", { class: "more" }, [line.address, more].filter(Boolean).join("  ")));
+    h("span", { class: "level" }, line.level),
+    h("span", { class: "event" }, short(line.event)),
+    h("span", { class: "who" }, [line.player, line.game].filter(Boolean).join(" in ")),
+    h("span", { class: "more" }, [line.address, more].filter(Boolean).join("  ")),
+  );
 }

@@ -17,7 +17,12 @@ import { Room } from "./room";
 import { Rooms } from "./rooms";
 import { Series, type Stats } from "./series";
 
-const WORDS: Record<string, string> = { connecting: "connecting", online: "live", reconnecting: "reconnecting", closed: "closed" };
+const WORDS: Record<string, string> = {
+  connecting: "connecting",
+  online: "live",
+  reconnecting: "reconnecting",
+  closed: "closed",
+};
 /** What says that the token is missing or wrong, as a close code. */
 const NEEDS_TOKEN = [4001, 4003, 4005];
 
@@ -25,23 +30,31 @@ const series = new Series();
 const feeds = new Feeds();
 const log = new SecurityLog();
 const room = new Room(() => void rooms.refresh());
-const rooms = new Rooms((game) => room.open(game), (error) => knock(error.status === 401 ? "" : `The server did not accept the token: ${error.message}.`));
+const rooms = new Rooms(
+  (game) => room.open(game),
+  (error) => knock(error.status === 401 ? "" : `The server did not accept the token: ${error.message}.`),
+);
 let charts: Charts | undefined;
 let feed: Feed | undefined;
 
 function enter(): void {
   const secret = token.get();
   feed?.close();
-  const mine = feed = connect(location.origin, secret ? { token: secret } : {}).feed("_server");
+  const mine = (feed = connect(location.origin, secret ? { token: secret } : {}).feed("_server"));
   if (!secret) void ask();
   mine.on("status", ({ status, reason }) => {
     if (mine !== feed) return;
     show(status, reason);
     if (status === "online") arrive();
-    if (status === "closed") knock(reason && NEEDS_TOKEN.includes(reason.closeCode ?? 0) ? whyNot(reason, secret) : reason?.message ?? "");
+    if (status === "closed")
+      knock(reason && NEEDS_TOKEN.includes(reason.closeCode ?? 0) ? whyNot(reason, secret) : (reason?.message ?? ""));
   });
-  mine.subscribe("stats", (value) => { if (mine === feed) take(value as unknown as Stats); });
-  mine.subscribe("security", (value, { snapshot }) => { if (mine === feed) log.add(value, snapshot ?? false); });
+  mine.subscribe("stats", (value) => {
+    if (mine === feed) take(value as unknown as Stats);
+  });
+  mine.subscribe("security", (value, { snapshot }) => {
+    if (mine === feed) log.add(value, snapshot ?? false);
+  });
 }
 
 /** The API answers at once what the socket would only say after AUTH_TIMEOUT_MS: that a token is needed. */
@@ -52,7 +65,9 @@ async function ask(): Promise<void> {
 
 function whyNot(reason: InnkeeperError, secret: string | undefined): string {
   if (!secret) return "";
-  return reason.closeCode === 4005 ? "The token has expired." : `The server did not accept the token: ${reason.message}.`;
+  return reason.closeCode === 4005
+    ? "The token has expired."
+    : `The server did not accept the token: ${reason.message}.`;
 }
 
 function arrive(): void {
@@ -105,6 +120,11 @@ $("knock-form").addEventListener("submit", (event) => {
 });
 $("forget").addEventListener("click", () => knock(""));
 // A link with another key that is opened in a tab of this page loads nothing.
-addEventListener("hashchange", () => { if (location.hash.startsWith("#key=")) { token.fromFragment(); enter(); } });
+addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#key=")) {
+    token.fromFragment();
+    enter();
+  }
+});
 token.fromFragment();
 enter();

@@ -3,18 +3,33 @@
 
 /** The topic `stats`, once a second; totals only grow while one process lives. */
 export interface Stats {
-  time: number; uptime_ms: number; version: string; connections: number; sessions: number; rooms: number; addresses: number;
-  events_in: number; events_out: number; bytes_in: number; bytes_out: number;
+  time: number;
+  uptime_ms: number;
+  version: string;
+  connections: number;
+  sessions: number;
+  rooms: number;
+  addresses: number;
+  events_in: number;
+  events_out: number;
+  bytes_in: number;
+  bytes_out: number;
   latency: { count: number; buckets: [upper_seconds: number | null, cumulative: number][] };
-  memory_bytes: number; cpu_seconds: number; open_files: number; outbox_bytes: number; outbox_frames: number;
+  memory_bytes: number;
+  cpu_seconds: number;
+  open_files: number;
+  outbox_bytes: number;
+  outbox_frames: number;
   store: { failing: boolean; groups: number; batches: number; bytes: number } | null;
-  refusals: Record<string, number>; disconnects: Record<string, number>;
+  refusals: Record<string, number>;
+  disconnects: Record<string, number>;
   /** Read by flows.ts; a server may send neither. */
-  hubs?: unknown; proxies?: unknown;
+  hubs?: unknown;
+  proxies?: unknown;
 }
 
 export const COLUMNS = ["connections", "sessions", "rooms", "in", "out", "p50", "p99", "memory", "cpu"] as const;
-export type Column = typeof COLUMNS[number];
+export type Column = (typeof COLUMNS)[number];
 
 const KEPT = 300;
 
@@ -27,10 +42,12 @@ export function percentile(before: Stats["latency"] | undefined, now: Stats["lat
   const total = now.count - (before?.count ?? 0);
   if (total <= 0) return null;
   const wanted = total * share;
-  let lower = 0, below = 0;
+  let lower = 0,
+    below = 0;
   for (const [upper, cumulative] of now.buckets) {
     const here = cumulative - (earlier.get(upper) ?? 0);
-    if (here >= wanted) return upper === null ? lower : lower + (upper - lower) * (here > below ? (wanted - below) / (here - below) : 1);
+    if (here >= wanted)
+      return upper === null ? lower : lower + (upper - lower) * (here > below ? (wanted - below) / (here - below) : 1);
     [lower, below] = [upper ?? lower, here];
   }
   return lower;
@@ -38,7 +55,10 @@ export function percentile(before: Stats["latency"] | undefined, now: Stats["lat
 
 export class Series {
   readonly time: number[] = [];
-  readonly columns = Object.fromEntries(COLUMNS.map((name) => [name, []])) as unknown as Record<Column, (number | null)[]>;
+  readonly columns = Object.fromEntries(COLUMNS.map((name) => [name, []])) as unknown as Record<
+    Column,
+    (number | null)[]
+  >;
   #before: Stats | undefined;
 
   add(now: Stats): void {
@@ -46,21 +66,30 @@ export class Series {
     const before = this.#before && now.uptime_ms > this.#before.uptime_ms ? this.#before : undefined;
     const seconds = before ? (now.time - before.time) / 1000 : 0;
     if (before && seconds <= 0) return;
-    const rate = (total: (stats: Stats) => number) => before ? (total(now) - total(before)) / seconds : null;
+    const rate = (total: (stats: Stats) => number) => (before ? (total(now) - total(before)) / seconds : null);
     const part = (share: number) => {
       const value = before ? percentile(before.latency, now.latency, share) : null;
       return value === null ? null : value * 1000;
     };
     const cpu = rate((stats) => stats.cpu_seconds);
     this.#push(now.time / 1000, {
-      connections: now.connections, sessions: now.sessions, rooms: now.rooms, in: rate((stats) => stats.events_in), out: rate((stats) => stats.events_out),
-      p50: part(0.5), p99: part(0.99), memory: now.memory_bytes, cpu: cpu === null ? null : cpu * 100,
+      connections: now.connections,
+      sessions: now.sessions,
+      rooms: now.rooms,
+      in: rate((stats) => stats.events_in),
+      out: rate((stats) => stats.events_out),
+      p50: part(0.5),
+      p99: part(0.99),
+      memory: now.memory_bytes,
+      cpu: cpu === null ? null : cpu * 100,
     });
     this.#before = now;
   }
 
   /** The newest value, and `null` while there is none. */
-  last(name: Column): number | null { return this.columns[name].at(-1) ?? null; }
+  last(name: Column): number | null {
+    return this.columns[name].at(-1) ?? null;
+  }
 
   /** A second without a value is a gap in the line, not a straight line over it. */
   #push(at: number, row: Record<Column, number | null>): void {

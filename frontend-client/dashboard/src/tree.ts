@@ -32,24 +32,66 @@ export class Tree {
   #draw(): void {
     const focused = (document.activeElement as HTMLElement | null)?.closest<HTMLElement>("[data-path]")?.dataset.path;
     this.box.replaceChildren(this.#node("$", "state", this.#value));
-    if (focused !== undefined) [...this.box.querySelectorAll<HTMLElement>("[data-path]")].find((node) => node.dataset.path === focused)?.querySelector("summary")?.focus();
+    if (focused !== undefined)
+      [...this.box.querySelectorAll<HTMLElement>("[data-path]")]
+        .find((node) => node.dataset.path === focused)
+        ?.querySelector("summary")
+        ?.focus();
   }
 
   #node(path: string, name: string, value: unknown): HTMLElement {
-    const entries = Array.isArray(value) ? value.map((each, at) => [String(at), each] as const) : isObject(value) ? Object.entries(value) : undefined;
-    if (!entries) return h("div", { class: "leaf" }, h("span", { class: "key" }, name), ": ", h("span", { class: `value ${value === null ? "null" : typeof value}` }, JSON.stringify(value) ?? "undefined"));
+    const entries = Array.isArray(value)
+      ? value.map((each, at) => [String(at), each] as const)
+      : isObject(value)
+        ? Object.entries(value)
+        : undefined;
+    if (!entries)
+      return h(
+        "div",
+        { class: "leaf" },
+        h("span", { class: "key" }, name),
+        ": ",
+        h("span", { class: `value ${value === null ? "null" : typeof value}` }, JSON.stringify(value) ?? "undefined"),
+      );
     const size = Array.isArray(value) ? `[${entries.length}]` : `{${entries.length}}`;
-    const details = h("details", { data: { path } }, h("summary", null, h("span", { class: "key" }, name), " ", h("span", { class: "size" }, size)));
+    const details = h(
+      "details",
+      { data: { path } },
+      h("summary", null, h("span", { class: "key" }, name), " ", h("span", { class: "size" }, size)),
+    );
     const fill = () => {
       const shown = this.#more.get(path) ?? STEP;
       details.append(...entries.slice(0, shown).map(([key, each]) => this.#node(`${path}/${key}`, key, each)));
-      if (entries.length > shown) details.append(h("button", { type: "button", class: "quiet", onclick: () => { this.#more.set(path, shown + STEP); this.#draw(); } }, `${entries.length - shown} more`));
+      if (entries.length > shown)
+        details.append(
+          h(
+            "button",
+            {
+              type: "button",
+              class: "quiet",
+              onclick: () => {
+                this.#more.set(path, shown + STEP);
+                this.#draw();
+              },
+            },
+            `${entries.length - shown} more`,
+          ),
+        );
     };
     // Filled when it is opened: a big state costs what is looked at.
-    if (this.#open.has(path)) { details.open = true; fill(); }
+    if (this.#open.has(path)) {
+      details.open = true;
+      fill();
+    }
     details.addEventListener("toggle", () => {
       if (details.open === this.#open.has(path)) return;
-      if (details.open) { this.#open.add(path); fill(); } else { this.#open.delete(path); [...details.children].slice(1).forEach((child) => child.remove()); }
+      if (details.open) {
+        this.#open.add(path);
+        fill();
+      } else {
+        this.#open.delete(path);
+        [...details.children].slice(1).forEach((child) => child.remove());
+      }
     });
     return details;
   }

@@ -5,9 +5,35 @@ import { expect, test } from "vitest";
 import { percentile, Series, type Stats } from "../src/series";
 
 const stats = (second: number, more: Partial<Stats> = {}): Stats => ({
-  time: 1_000_000 + second * 1000, uptime_ms: second * 1000, version: "0", connections: 1, sessions: 1, rooms: 1, addresses: 1, events_in: second * 10, events_out: second * 40, bytes_in: 0, bytes_out: 0,
-  latency: { count: second * 100, buckets: [[0.001, second * 50], [0.002, second * 98], [0.004, second * 100], [null, second * 100]] },
-  memory_bytes: 5, cpu_seconds: second * 0.25, open_files: 0, outbox_bytes: 0, outbox_frames: 0, store: null, refusals: {}, disconnects: {}, ...more,
+  time: 1_000_000 + second * 1000,
+  uptime_ms: second * 1000,
+  version: "0",
+  connections: 1,
+  sessions: 1,
+  rooms: 1,
+  addresses: 1,
+  events_in: second * 10,
+  events_out: second * 40,
+  bytes_in: 0,
+  bytes_out: 0,
+  latency: {
+    count: second * 100,
+    buckets: [
+      [0.001, second * 50],
+      [0.002, second * 98],
+      [0.004, second * 100],
+      [null, second * 100],
+    ],
+  },
+  memory_bytes: 5,
+  cpu_seconds: second * 0.25,
+  open_files: 0,
+  outbox_bytes: 0,
+  outbox_frames: 0,
+  store: null,
+  refusals: {},
+  disconnects: {},
+  ...more,
 });
 
 test("percentiles lie within their bucket, by how far into it the share falls", () => {
@@ -16,7 +42,19 @@ test("percentiles lie within their bucket, by how far into it the share falls", 
   expect(percentile(undefined, now, 0.5)).toBeCloseTo(0.001);
   expect(percentile(undefined, now, 0.99)).toBeCloseTo(0.003);
   expect(percentile(now, now, 0.5)).toBeNull();
-  expect(percentile(undefined, { count: 2, buckets: [[0.001, 0], [null, 2]] }, 0.99)).toBe(0.001);
+  expect(
+    percentile(
+      undefined,
+      {
+        count: 2,
+        buckets: [
+          [0.001, 0],
+          [null, 2],
+        ],
+      },
+      0.99,
+    ),
+  ).toBe(0.001);
 });
 
 test("rates come from two values, per second of the server's own clock", () => {

@@ -35,12 +35,29 @@ export class Beside {
   }
 
   #open(): void {
-    const player = randomName(), address = link(this.#room, player);
+    const player = randomName(),
+      address = link(this.#room, player);
     // Without an opener the tab has a storage of its own, and so a seat of its own.
-    if (!matchMedia(WIDE).matches) { window.open(address, "_blank", "noopener"); return; }
-    const shut = h("button", { type: "button", class: "quiet", onclick: () => { this.close(); $("second").focus(); } }, "Close");
-    $("beside").replaceChildren(h("div", { class: "label" }, h("span", null, `A second player, ${player}, with a connection of its own`), shut),
-      h("iframe", { src: address, title: `The room as ${player} sees it` }));
+    if (!matchMedia(WIDE).matches) {
+      window.open(address, "_blank", "noopener");
+      return;
+    }
+    const shut = h(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        onclick: () => {
+          this.close();
+          $("second").focus();
+        },
+      },
+      "Close",
+    );
+    $("beside").replaceChildren(
+      h("div", { class: "label" }, h("span", null, `A second player, ${player}, with a connection of its own`), shut),
+      h("iframe", { src: address, title: `The room as ${player} sees it` }),
+    );
     $("beside").hidden = false;
     document.body.classList.add("split");
     say($("second"), "Close the second");

@@ -7,7 +7,20 @@ import { penOf } from "./names";
 import { type Line, Sheet } from "./paint";
 import { listen } from "./pen";
 import type { Session } from "./session";
-import { PENS, PIECE, WIDTHS, authorOf, decode, encode, evict, nextKey, read, simplify, type Drawn, type Stroke } from "./strokes";
+import {
+  PENS,
+  PIECE,
+  WIDTHS,
+  authorOf,
+  decode,
+  encode,
+  evict,
+  nextKey,
+  read,
+  simplify,
+  type Drawn,
+  type Stroke,
+} from "./strokes";
 
 const PEN_NAMES = ["ink", "red", "orange", "green", "teal", "blue", "violet", "pink"];
 const WIDTH_NAMES = ["thin", "middle", "thick"];
@@ -16,7 +29,11 @@ const TICK_MS = 33;
 const PREVIEW_MS = 4000;
 const OFFLINE_ALPHA = 0.4;
 
-interface Piece { key: string; group: string; points: number[] }
+interface Piece {
+  key: string;
+  group: string;
+  points: number[];
+}
 
 export class Board {
   #session: Session | undefined;
@@ -38,7 +55,10 @@ export class Board {
       moved: (x, y) => this.#moved(x, y),
       down: (x, y) => this.#down(x, y),
       up: () => this.#up(),
-      away: () => { this.#hand = null; this.#told = false; },
+      away: () => {
+        this.#hand = null;
+        this.#told = false;
+      },
       said: (text) => say($("board-said"), text),
     });
     this.#tools();
@@ -52,14 +72,20 @@ export class Board {
     this.#previews.clear();
     this.#cursors.clear();
     this.#piece = undefined;
-    this.#choose("pens", this.#pen = penOf(session.player, PENS));
+    this.#choose("pens", (this.#pen = penOf(session.player, PENS)));
     session.on("state", () => this.#changed());
-    session.on("presence", ({ player, status }) => { if (status === "away" || status === "left") this.#goneHand(player); });
-    session.on("volatile", ({ from, name, data }) => { if (name === "hand" && from !== session.player) this.#heard(from, data); });
+    session.on("presence", ({ player, status }) => {
+      if (status === "away" || status === "left") this.#goneHand(player);
+    });
+    session.on("volatile", ({ from, name, data }) => {
+      if (name === "hand" && from !== session.player) this.#heard(from, data);
+    });
     this.#changed();
   }
 
-  leave(): void { this.#session = undefined; }
+  leave(): void {
+    this.#session = undefined;
+  }
 
   #changed(): void {
     this.#drawn = read(this.#session?.state, this.#known);
@@ -134,21 +160,30 @@ export class Board {
     const value = decode(stroke);
     if (value) this.#pending.set(key, { key, bytes, ...value });
     this.#repaint();
-    session.patchMarked((mark) => ({ strokes: { ...strokes, [key]: { ...stroke, i: mark } } })).catch((error: unknown) => {
-      this.#pending.delete(key);
-      this.#repaint();
-      this.#complain(error);
-    });
+    session
+      .patchMarked((mark) => ({ strokes: { ...strokes, [key]: { ...stroke, i: mark } } }))
+      .catch((error: unknown) => {
+        this.#pending.delete(key);
+        this.#repaint();
+        this.#complain(error);
+      });
   }
 
   #undo(): void {
     const session = this.#session;
     if (!session) return;
-    const mine = [...this.#known.keys(), ...this.#pending.keys()].sort().filter((key) => authorOf(key) === session.player);
+    const mine = [...this.#known.keys(), ...this.#pending.keys()]
+      .sort()
+      .filter((key) => authorOf(key) === session.player);
     const last = mine.at(-1);
-    if (!last) { say($("board-said"), "There is nothing of yours to undo."); return; }
+    if (!last) {
+      say($("board-said"), "There is nothing of yours to undo.");
+      return;
+    }
     const group = this.#groupOf(last);
-    const strokes = Object.fromEntries(mine.filter((key) => key === last || (group && this.#groupOf(key) === group)).map((key) => [key, null]));
+    const strokes = Object.fromEntries(
+      mine.filter((key) => key === last || (group && this.#groupOf(key) === group)).map((key) => [key, null]),
+    );
     session.patch({ strokes }).catch((error: unknown) => this.#complain(error));
   }
 
@@ -161,47 +196,82 @@ export class Board {
   #tick(): void {
     const now = performance.now();
     for (const [who, { at }] of this.#previews) {
-      if (now - at > PREVIEW_MS) { this.#previews.delete(who); this.#sheet.repaintLive(); }
+      if (now - at > PREVIEW_MS) {
+        this.#previews.delete(who);
+        this.#sheet.repaintLive();
+      }
     }
     if (this.#told || !this.#session?.online) return;
     this.#told = true;
     const piece = this.#piece && { k: this.#piece.key, c: this.#pen, w: this.#width, p: encode(this.#piece.points) };
-    this.#session.volatile("hand", this.#hand ? { x: Math.round(this.#hand[0]), y: Math.round(this.#hand[1]), s: piece } : {});
+    this.#session.volatile(
+      "hand",
+      this.#hand ? { x: Math.round(this.#hand[0]), y: Math.round(this.#hand[1]), s: piece } : {},
+    );
   }
 
   #heard(from: string, data: unknown): void {
-    if (!isObject(data) || !Number.isFinite(data.x) || !Number.isFinite(data.y)) { this.#goneHand(from); return; }
+    if (!isObject(data) || !Number.isFinite(data.x) || !Number.isFinite(data.y)) {
+      this.#goneHand(from);
+      return;
+    }
     this.#cursors.move(from, this.#session?.called(from) ?? from, data.x as number, data.y as number);
     const value = decode(data.s);
     if (value && isObject(data.s) && typeof data.s.k === "string") {
-      if (!this.#known.has(data.s.k)) this.#previews.set(from, { key: data.s.k, line: { ...value.stroke, points: value.points, alpha: 1 }, at: performance.now() });
+      if (!this.#known.has(data.s.k))
+        this.#previews.set(from, {
+          key: data.s.k,
+          line: { ...value.stroke, points: value.points, alpha: 1 },
+          at: performance.now(),
+        });
       this.#sheet.repaintLive();
     }
   }
 
   /** The preview stays a little: its patch may still be under way. */
-  #goneHand(who: string): void { this.#cursors.remove(who); }
+  #goneHand(who: string): void {
+    this.#cursors.remove(who);
+  }
 
-  #complain(error: unknown): void { say($("board-said"), this.#session?.explain(error) ?? ""); $("board-said").classList.remove("unseen"); }
+  #complain(error: unknown): void {
+    say($("board-said"), this.#session?.explain(error) ?? "");
+    $("board-said").classList.remove("unseen");
+  }
 
   #tools(): void {
     const radios = (id: string, names: readonly string[], choose: (index: number) => void) => {
-      $(id).append(...names.map((name, value) => h("label", { title: name },
-        h("input", { type: "radio", name: id, value, "aria-label": name, onchange: () => choose(value) }), h("span", { class: `${id}-${value}`, "aria-hidden": "true" }))));
+      $(id).append(
+        ...names.map((name, value) =>
+          h(
+            "label",
+            { title: name },
+            h("input", { type: "radio", name: id, value, "aria-label": name, onchange: () => choose(value) }),
+            h("span", { class: `${id}-${value}`, "aria-hidden": "true" }),
+          ),
+        ),
+      );
     };
-    radios("pens", PEN_NAMES, (pen) => { this.#pen = pen; });
-    radios("widths", WIDTH_NAMES.slice(0, WIDTHS.length), (width) => { this.#width = width; });
+    radios("pens", PEN_NAMES, (pen) => {
+      this.#pen = pen;
+    });
+    radios("widths", WIDTH_NAMES.slice(0, WIDTHS.length), (width) => {
+      this.#width = width;
+    });
     this.#choose("widths", this.#width);
     $("undo").addEventListener("click", () => this.#undo());
     const dialog = $<HTMLDialogElement>("ask-clear");
     $("clear").addEventListener("click", () => {
-      if (this.#drawn.length + this.#pending.size === 0) { say($("board-said"), "The board is empty."); return; }
+      if (this.#drawn.length + this.#pending.size === 0) {
+        say($("board-said"), "The board is empty.");
+        return;
+      }
       dialog.returnValue = "";
       dialog.showModal();
     });
     // It takes away what others have drawn, too, and nothing brings that back.
     dialog.addEventListener("close", () => {
-      if (dialog.returnValue === "clear") this.#session?.patch({ strokes: null }).catch((error: unknown) => this.#complain(error));
+      if (dialog.returnValue === "clear")
+        this.#session?.patch({ strokes: null }).catch((error: unknown) => this.#complain(error));
     });
   }
 

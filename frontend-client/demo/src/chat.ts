@@ -6,19 +6,40 @@ import { face } from "./people";
 import type { Session } from "./session";
 
 const ROWS = 300;
-const COMINGS: Record<string, string> = { joined: "joined", away: "lost the line; the seat is kept", back: "is back", left: "left" };
-const MINE: Record<string, string> = { joined: "You are in.", away: "You lost the line; your seat was kept.", back: "You are back." };
-const LEAVINGS: Record<string, string> = { leave: "left", timeout: "did not come back in time", kicked: "was asked to leave" };
+const COMINGS: Record<string, string> = {
+  joined: "joined",
+  away: "lost the line; the seat is kept",
+  back: "is back",
+  left: "left",
+};
+const MINE: Record<string, string> = {
+  joined: "You are in.",
+  away: "You lost the line; your seat was kept.",
+  back: "You are back.",
+};
+const LEAVINGS: Record<string, string> = {
+  leave: "left",
+  timeout: "did not come back in time",
+  kicked: "was asked to leave",
+};
 
-interface Line { key: string; from: string; text: string }
+interface Line {
+  key: string;
+  from: string;
+  text: string;
+}
 
 /** The lines of a state document in their order; what is none, is left out. */
 function read(state: unknown): Line[] {
   const chat = isObject(state) && isObject(state.chat) ? state.chat : {};
-  return Object.keys(chat).sort().flatMap((key) => {
-    const line = chat[key];
-    return isObject(line) && typeof line.from === "string" && typeof line.text === "string" ? [{ key, from: line.from, text: line.text }] : [];
-  });
+  return Object.keys(chat)
+    .sort()
+    .flatMap((key) => {
+      const line = chat[key];
+      return isObject(line) && typeof line.from === "string" && typeof line.text === "string"
+        ? [{ key, from: line.from, text: line.text }]
+        : [];
+    });
 }
 
 export class Chat {
@@ -29,11 +50,20 @@ export class Chat {
 
   constructor() {
     const log = $("log");
-    log.addEventListener("scroll", () => { this.#follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60; }, { passive: true });
-    new ResizeObserver(() => { if (this.#follows) log.scrollTop = log.scrollHeight; }).observe(log);
+    log.addEventListener(
+      "scroll",
+      () => {
+        this.#follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+      },
+      { passive: true },
+    );
+    new ResizeObserver(() => {
+      if (this.#follows) log.scrollTop = log.scrollHeight;
+    }).observe(log);
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
-      const input = $<HTMLInputElement>("text"), text = input.value.trim();
+      const input = $<HTMLInputElement>("text"),
+        text = input.value.trim();
       if (!text || !this.#session) return;
       input.value = "";
       this.#say(this.#session, text);
@@ -47,20 +77,28 @@ export class Chat {
     this.#catchUp(session);
     session.on("state", () => this.#catchUp(session));
     // Another room under the same name counts its lines anew.
-    session.on("resumed", ({ verdict }) => { if (verdict === "reset") this.#last = ""; });
+    session.on("resumed", ({ verdict }) => {
+      if (verdict === "reset") this.#last = "";
+    });
     // The rules keep what people say; what a back end says, and all of it where there are no rules, is only a message.
     session.on("message", ({ from, data }) => {
-      if ((from === "@server" || !session.hasRules) && isObject(data) && typeof data.chat === "string") this.#add(this.#row(from, data.chat));
+      if ((from === "@server" || !session.hasRules) && isObject(data) && typeof data.chat === "string")
+        this.#add(this.#row(from, data.chat));
     });
     session.on("presence", ({ player, status, reason, name }) => {
-      const words = (reason && LEAVINGS[reason]) || COMINGS[status] || status, mine = player === session.player ? MINE[status] : undefined;
+      const words = (reason && LEAVINGS[reason]) || COMINGS[status] || status,
+        mine = player === session.player ? MINE[status] : undefined;
       this.note(mine ?? `${name ?? session.called(player)} ${words}`, "presence");
     });
   }
 
-  leave(): void { this.#session = undefined; }
+  leave(): void {
+    this.#session = undefined;
+  }
 
-  note(text: string, kind: string): void { this.#add(h("div", { class: `note ${kind}`, data: { kind } }, text)); }
+  note(text: string, kind: string): void {
+    this.#add(h("div", { class: `note ${kind}`, data: { kind } }, text));
+  }
 
   #say(session: Session, text: string): void {
     const row = this.#row(session.player, text);
@@ -69,16 +107,27 @@ export class Chat {
     this.#add(row);
     $("log").scrollTop = $("log").scrollHeight;
     // The room's copy is the line; what was written while it was on its way only holds its place.
-    session.sendMarked((mark) => ({ chat: text, i: mark })).then(() => row.remove(), (error: unknown) => {
-      row.classList.replace("pending", "refused");
-      row.append(h("span", { class: "why" }, session.explain(error)));
-    });
+    session
+      .sendMarked((mark) => ({ chat: text, i: mark }))
+      .then(
+        () => row.remove(),
+        (error: unknown) => {
+          row.classList.replace("pending", "refused");
+          row.append(h("span", { class: "why" }, session.explain(error)));
+        },
+      );
   }
 
   #row(from: string, text: string): HTMLElement {
-    const you = from === this.#session?.player, name = this.#session?.called(from) ?? from;
-    return h("div", { class: you ? "line you" : "line" }, face(from, name),
-      h("span", { class: "who" }, you ? "you" : from === "@server" ? "the house" : name), h("span", { class: "body" }, text));
+    const you = from === this.#session?.player,
+      name = this.#session?.called(from) ?? from;
+    return h(
+      "div",
+      { class: you ? "line you" : "line" },
+      face(from, name),
+      h("span", { class: "who" }, you ? "you" : from === "@server" ? "the house" : name),
+      h("span", { class: "body" }, text),
+    );
   }
 
   #catchUp(session: Session): void {

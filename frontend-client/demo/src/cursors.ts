@@ -12,7 +12,13 @@ export class Cursors {
   #hands = new Map<string, { node: HTMLElement; at: number }>();
 
   constructor(private readonly layer: HTMLElement) {
-    setInterval(() => this.#hands.forEach(({ at }, who) => { if (performance.now() - at > STALE_MS) this.remove(who); }), 5000);
+    setInterval(
+      () =>
+        this.#hands.forEach(({ at }, who) => {
+          if (performance.now() - at > STALE_MS) this.remove(who);
+        }),
+      5000,
+    );
   }
 
   move(who: string, name: string, x: number, y: number): void {
@@ -28,10 +34,17 @@ export class Cursors {
     this.#hands.delete(who);
   }
 
-  clear(): void { for (const who of this.#hands.keys()) this.remove(who); }
+  clear(): void {
+    for (const who of this.#hands.keys()) this.remove(who);
+  }
 
   #add(who: string, name: string): { node: HTMLElement; at: number } {
-    const node = h("div", { class: "cursor", data: { player: who } }, icon("M0 0l5 19 5-7 8-3z"), h("span", null, name));
+    const node = h(
+      "div",
+      { class: "cursor", data: { player: who } },
+      icon("M0 0l5 19 5-7 8-3z"),
+      h("span", null, name),
+    );
     node.style.setProperty("--hue", String(hueOf(who)));
     this.layer.append(node);
     const hand = { node, at: 0 };

@@ -26,12 +26,23 @@ export class Ledger {
   }
 
   event(seq: number, from: string, mark?: unknown): void {
-    if (seq <= this.seq) { this.doubled += 1; return; }
+    if (seq <= this.seq) {
+      this.doubled += 1;
+      return;
+    }
     this.seq = seq;
     if (!isMark(mark)) return;
-    const key = `${from}\n${mark[0]}`, before = this.#places.get(key), place = mark[1];
-    if (before === undefined) { this.#remember(key, place); return; }
-    if (place <= before) { this.doubled += 1; return; }
+    const key = `${from}\n${mark[0]}`,
+      before = this.#places.get(key),
+      place = mark[1];
+    if (before === undefined) {
+      this.#remember(key, place);
+      return;
+    }
+    if (place <= before) {
+      this.doubled += 1;
+      return;
+    }
     this.lost += place - before - 1;
     this.#remember(key, place);
   }

@@ -27,7 +27,10 @@ const VERDICTS: Record<string, string> = {
 };
 
 const wire = new Wire();
-const board = new Board(), chat = new Chat(), game = new Game(), beside = new Beside();
+const board = new Board(),
+  chat = new Chat(),
+  game = new Game(),
+  beside = new Beside();
 const strip = new Strip(() => wire.cutFor);
 const asked = wanted();
 const door = new Door(asked, (name, room, token) => void enter(idOf(name), name, room, token));
@@ -38,14 +41,25 @@ async function enter(player: string, name: string, room: string, token: string):
   $<HTMLButtonElement>("go").disabled = true;
   say($("go"), "Knocking…");
   const base = await serverAddress();
-  if (!base) { back("The server takes no connections at the moment: its operator has switched them off. (disabled)"); return; }
+  if (!base) {
+    back("The server takes no connections at the moment: its operator has switched them off. (disabled)");
+    return;
+  }
   const way: Way = { base, room, player, name, wire, tokens: new Tokens(token, () => leave()) };
-  const mine = session = new Session(way);
+  const mine = (session = new Session(way));
   let isIn = false;
-  mine.on("trouble", (why) => { if (mine === session && !isIn) door.refuse(why); });
-  mine.on("closed", (why) => { if (mine === session) back(why); });
+  mine.on("trouble", (why) => {
+    if (mine === session && !isIn) door.refuse(why);
+  });
+  mine.on("closed", (why) => {
+    if (mine === session) back(why);
+  });
   strip.enter(mine);
-  try { await mine.join(); } catch { return; }
+  try {
+    await mine.join();
+  } catch {
+    return;
+  }
   if (mine !== session) return;
   isIn = true;
   arrive(mine, name, token);
@@ -63,12 +77,19 @@ function arrive(mine: Session, name: string, token: string): void {
   board.enter(mine);
   game.enter(mine);
   beside.enter(room);
-  for (const event of ["presence", "status", "state"] as const) mine.on(event, () => { if (mine === session) showPeople(mine); });
+  for (const event of ["presence", "status", "state"] as const)
+    mine.on(event, () => {
+      if (mine === session) showPeople(mine);
+    });
   mine.on("resumed", ({ verdict }) => chat.note(VERDICTS[verdict] ?? verdict, `resume ${verdict}`));
   mine.on("complaint", (why) => chat.note(why, "line-note"));
-  mine.on("lost", () => chat.note("The line is lost. Draw and write on: it is sent when the line is back.", "line-note"));
+  mine.on("lost", () =>
+    chat.note("The line is lost. Draw and write on: it is sent when the line is back.", "line-note"),
+  );
   chat.note(mine.resumed ? "Back in your seat." : "You are in. Copy the link to bring somebody.", "presence");
-  mine.on("status", (status) => { $("app").dataset.status = status; });
+  mine.on("status", (status) => {
+    $("app").dataset.status = status;
+  });
   $("app").dataset.status = mine.status;
   showPeople(mine);
   strip.show(mine, 0);
@@ -108,12 +129,17 @@ $("share").addEventListener("click", async () => {
     // Not over plain HTTP, and not where it was forbidden: then the person copies it.
     window.prompt("The link to this room:", address);
   }
-  setTimeout(() => { say(shared, "Copy the link"); delete $("share").dataset.done; }, 2000);
+  setTimeout(() => {
+    say(shared, "Copy the link");
+    delete $("share").dataset.done;
+  }, 2000);
 });
 $("cut").addEventListener("click", () => {
   wire.cut(CUT_MS);
   // What waits out a long pause between attempts is told that there may be a network again.
-  setTimeout(() => { if (wire.cutFor === 0) window.dispatchEvent(new Event("online")); }, CUT_MS + 20);
+  setTimeout(() => {
+    if (wire.cutFor === 0) window.dispatchEvent(new Event("online"));
+  }, CUT_MS + 20);
 });
 
 // A link to a seat, or this very page reloaded, leads straight in.

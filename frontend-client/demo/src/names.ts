@@ -1,7 +1,20 @@
 //! Owns names: what the server takes as an id, friendly random ones, and the colour that belongs to a name.
 //! Called by door.ts, people.ts, chat.ts and the board.
 
-const FIRST = ["quiet", "merry", "early", "late", "brave", "sleepy", "sunny", "misty", "lucky", "gentle", "swift", "amber"];
+const FIRST = [
+  "quiet",
+  "merry",
+  "early",
+  "late",
+  "brave",
+  "sleepy",
+  "sunny",
+  "misty",
+  "lucky",
+  "gentle",
+  "swift",
+  "amber",
+];
 const LAST = ["otter", "heron", "badger", "finch", "hare", "fox", "wren", "lynx", "marten", "robin", "beaver", "owl"];
 const PLACES = ["table", "corner", "hearth", "cellar", "attic", "garden", "stable", "bench", "window", "porch"];
 
@@ -14,7 +27,8 @@ export const randomRoom = () => `${pick(FIRST)}-${pick(PLACES)}-${Math.floor(Mat
 /** Rooms with this prefix have the demo's rules on the server (src/room/table.rs): one room, and one connection, for everything. */
 export const RULES = "demo-table-";
 /** P1. A room leaves some of the 64 characters to `RULES`. */
-export const isName = (text: string, longest = 64) => text.length <= longest && /^[A-Za-z0-9][A-Za-z0-9._~-]*$/.test(text);
+export const isName = (text: string, longest = 64) =>
+  text.length <= longest && /^[A-Za-z0-9][A-Za-z0-9._~-]*$/.test(text);
 export const ROOM_LENGTH = 52;
 
 /** What no name may have (S11): control characters, and those that turn the direction of text. */
@@ -25,10 +39,14 @@ export const nameOf = (text: string) => [...text.normalize("NFC").replace(UNSEEN
 export function idOf(name: string): string {
   if (isName(name)) return name;
   const bytes = [...new TextEncoder().encode(name)];
-  const id = bytes.map((byte, at) => {
-    const char = String.fromCharCode(byte);
-    return (at === 0 ? /[A-Za-z0-9]/ : /[A-Za-z0-9._-]/).test(char) ? char : `~${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }).join("");
+  const id = bytes
+    .map((byte, at) => {
+      const char = String.fromCharCode(byte);
+      return (at === 0 ? /[A-Za-z0-9]/ : /[A-Za-z0-9._-]/).test(char)
+        ? char
+        : `~${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    })
+    .join("");
   // An id begins with a letter or digit, and is not longer than 64.
   return `p${id}`.slice(0, 64).replace(/~[0-9A-F]?$/, "");
 }

@@ -3,7 +3,12 @@
 
 import { HEIGHT, PENS, WIDTH, WIDTHS } from "./strokes";
 
-export interface Line { c: number; w: number; points: ArrayLike<number>; alpha: number }
+export interface Line {
+  c: number;
+  w: number;
+  points: ArrayLike<number>;
+  alpha: number;
+}
 
 export class Sheet {
   #colours: string[] = [];
@@ -12,7 +17,11 @@ export class Sheet {
   #dirty = new Set<CanvasRenderingContext2D>();
   #lines = new Map<CanvasRenderingContext2D, () => Iterable<Line>>();
 
-  constructor(ink: HTMLCanvasElement, live: HTMLCanvasElement, lines: { ink(): Iterable<Line>; live(): Iterable<Line> }) {
+  constructor(
+    ink: HTMLCanvasElement,
+    live: HTMLCanvasElement,
+    lines: { ink(): Iterable<Line>; live(): Iterable<Line> },
+  ) {
     this.#ink = ink.getContext("2d")!;
     this.#live = live.getContext("2d")!;
     this.#lines.set(this.#ink, lines.ink).set(this.#live, lines.live);
@@ -21,15 +30,20 @@ export class Sheet {
     this.#fit();
   }
 
-  repaintInk(): void { this.#repaint(this.#ink); }
-  repaintLive(): void { this.#repaint(this.#live); }
+  repaintInk(): void {
+    this.#repaint(this.#ink);
+  }
+  repaintLive(): void {
+    this.#repaint(this.#live);
+  }
 
   /** The colours are the style sheet's, light and dark, so that a stroke keeps its pen and not its colour. */
   #fit(): void {
     const style = getComputedStyle(this.#live.canvas);
     this.#colours = Array.from({ length: PENS }, (_, pen) => style.getPropertyValue(`--pen-${pen}`).trim());
     for (const { canvas } of [this.#ink, this.#live]) {
-      const width = Math.round(canvas.clientWidth * devicePixelRatio), height = Math.round(canvas.clientHeight * devicePixelRatio);
+      const width = Math.round(canvas.clientWidth * devicePixelRatio),
+        height = Math.round(canvas.clientHeight * devicePixelRatio);
       if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     }
     this.repaintInk();
@@ -68,7 +82,8 @@ function trace(context: CanvasRenderingContext2D, points: ArrayLike<number>): vo
   context.moveTo(points[0]!, points[1]!);
   if (last === 0) context.lineTo(points[0]! + 0.1, points[1]!);
   for (let at = 2; at < last; at += 2) {
-    const x = points[at]!, y = points[at + 1]!;
+    const x = points[at]!,
+      y = points[at + 1]!;
     context.quadraticCurveTo(x, y, (x + points[at + 2]!) / 2, (y + points[at + 3]!) / 2);
   }
   if (last > 0) context.lineTo(points[last]!, points[last + 1]!);

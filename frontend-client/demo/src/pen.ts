@@ -11,8 +11,14 @@ export interface Hand {
   said(text: string): void;
 }
 
-const STEP = 20, FAR = 100;
-const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const STEP = 20,
+  FAR = 100;
+const ARROWS: Record<string, [number, number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
 const within = (value: number, size: number) => Math.min(size, Math.max(0, value));
 
 export function listen(canvas: HTMLCanvasElement, hand: Hand): void {
@@ -24,7 +30,10 @@ function pointer(canvas: HTMLCanvasElement, hand: Hand): void {
   let drawing: number | undefined;
   const at = (event: PointerEvent): [number, number] => {
     const box = canvas.getBoundingClientRect();
-    return [within(((event.clientX - box.left) / box.width) * WIDTH, WIDTH), within(((event.clientY - box.top) / box.height) * HEIGHT, HEIGHT)];
+    return [
+      within(((event.clientX - box.left) / box.width) * WIDTH, WIDTH),
+      within(((event.clientY - box.top) / box.height) * HEIGHT, HEIGHT),
+    ];
   };
   canvas.addEventListener("pointerdown", (event) => {
     if (drawing !== undefined || event.button !== 0) return;
@@ -35,7 +44,7 @@ function pointer(canvas: HTMLCanvasElement, hand: Hand): void {
   canvas.addEventListener("pointermove", (event) => {
     if (drawing !== undefined && event.pointerId !== drawing) return;
     // A fast hand makes more points than the screen has frames.
-    const events = drawing === undefined ? [event] : event.getCoalescedEvents?.() ?? [event];
+    const events = drawing === undefined ? [event] : (event.getCoalescedEvents?.() ?? [event]);
     for (const each of events.length ? events : [event]) hand.moved(...at(each));
   });
   const end = (event: PointerEvent) => {
@@ -46,11 +55,15 @@ function pointer(canvas: HTMLCanvasElement, hand: Hand): void {
   };
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
-  canvas.addEventListener("pointerleave", () => { if (drawing === undefined) hand.away(); });
+  canvas.addEventListener("pointerleave", () => {
+    if (drawing === undefined) hand.away();
+  });
 }
 
 function keyboard(canvas: HTMLCanvasElement, hand: Hand): void {
-  let x = WIDTH / 2, y = HEIGHT / 2, down = false;
+  let x = WIDTH / 2,
+    y = HEIGHT / 2,
+    down = false;
   const lift = () => {
     if (!down) return;
     down = false;
@@ -74,5 +87,8 @@ function keyboard(canvas: HTMLCanvasElement, hand: Hand): void {
     else return;
     event.preventDefault();
   });
-  canvas.addEventListener("blur", () => { lift(); hand.away(); });
+  canvas.addEventListener("blur", () => {
+    lift();
+    hand.away();
+  });
 }

@@ -16,12 +16,21 @@ export function face(player: string, name = player): HTMLElement {
 }
 
 export function showPeople(session: Session): void {
-  const everyone = [...session.players].sort(([a], [b]) => Number(b === session.player) - Number(a === session.player) || a.localeCompare(b));
+  const everyone = [...session.players].sort(
+    ([a], [b]) => Number(b === session.player) - Number(a === session.player) || a.localeCompare(b),
+  );
   const items = everyone.slice(0, SHOWN).map(([player, status]) => {
     const name = session.called(player);
-    const words = [name, player === session.player && "you", status === "away" && "away, the seat is kept"].filter(Boolean).join(", ");
-    return h("li", { data: { player, status }, title: words }, face(player, name), h("span", { class: "unseen" }, words),
-      h("span", { class: "name", "aria-hidden": "true" }, name));
+    const words = [name, player === session.player && "you", status === "away" && "away, the seat is kept"]
+      .filter(Boolean)
+      .join(", ");
+    return h(
+      "li",
+      { data: { player, status }, title: words },
+      face(player, name),
+      h("span", { class: "unseen" }, words),
+      h("span", { class: "name", "aria-hidden": "true" }, name),
+    );
   });
   const more = Math.max(session.count - items.length, 0);
   if (more > 0) items.push(h("li", { class: "more" }, `and ${more} more`));

@@ -10,7 +10,14 @@ import type { Tokens } from "./tokens";
 import type { Wire } from "./wire";
 
 /** How to get in. `base` is the server's WebSocket origin. */
-export interface Way { base: string; room: string; player: string; name: string; tokens: Tokens; wire: Wire }
+export interface Way {
+  base: string;
+  room: string;
+  player: string;
+  name: string;
+  tokens: Tokens;
+  wire: Wire;
+}
 
 interface Heard {
   message: { from: string; data: unknown; seq: number };
@@ -44,8 +51,17 @@ export class Session {
   constructor(private readonly way: Way) {
     this.#newRun();
     const client = connect(way.base, {
-      game: RULES + way.room, player: way.player, name: way.name, names: true, WebSocket: way.wire.Socket,
-      pingIntervalMs: 5000, pingTimeoutMs: 5000, backoffBaseMs: 400, backoffCapMs: 10_000, ...storage(), ...way.tokens.option,
+      game: RULES + way.room,
+      player: way.player,
+      name: way.name,
+      names: true,
+      WebSocket: way.wire.Socket,
+      pingIntervalMs: 5000,
+      pingTimeoutMs: 5000,
+      backoffBaseMs: 400,
+      backoffCapMs: 10_000,
+      ...storage(),
+      ...way.tokens.option,
     });
     this.#room = client.room;
     this.#listen(this.#room);
@@ -61,12 +77,22 @@ export class Session {
   /** Resolves with the first welcome; rejects once `closed` has said why. */
   readonly join: () => Promise<void>;
 
-  get room() { return this.way.room; }
-  get player() { return this.way.player; }
+  get room() {
+    return this.way.room;
+  }
+  get player() {
+    return this.way.player;
+  }
   /** Whether the server has the rules of this page for the room: GAME_LOGICS may leave them out. */
-  get hasRules() { return isObject(this.state) && Array.isArray(this.state.board); }
-  get state(): unknown { return this.#room.state; }
-  get players() { return this.#room.players; }
+  get hasRules() {
+    return isObject(this.state) && Array.isArray(this.state.board);
+  }
+  get state(): unknown {
+    return this.#room.state;
+  }
+  get players() {
+    return this.#room.players;
+  }
   /** What a seat is called. */
   called(player: string): string {
     const name = this.#room.names.get(player);
@@ -77,27 +103,55 @@ export class Session {
     if (this.#names.size > 500) this.#names.delete(this.#names.keys().next().value!);
     return name;
   }
-  get count() { return this.#room.playerCount; }
-  get latency() { return this.#room.latency ?? null; }
-  get status() { return this.#room.status; }
-  get online() { return this.#room.status === "online"; }
-  get confirmed() { return this.#room.counters.confirmed; }
+  get count() {
+    return this.#room.playerCount;
+  }
+  get latency() {
+    return this.#room.latency ?? null;
+  }
+  get status() {
+    return this.#room.status;
+  }
+  get online() {
+    return this.#room.status === "online";
+  }
+  get confirmed() {
+    return this.#room.counters.confirmed;
+  }
   /** Handed over, confirmed or not: what waits for the line counts, too. */
-  get sent() { return this.confirmed + this.#room.pending; }
-  get resumed() { return this.#room.counters.resumed; }
-  get doubled() { return this.ledger.doubled + this.#room.counters.doubled; }
-  get lost() { return this.ledger.lost; }
+  get sent() {
+    return this.confirmed + this.#room.pending;
+  }
+  get resumed() {
+    return this.#room.counters.resumed;
+  }
+  get doubled() {
+    return this.ledger.doubled + this.#room.counters.doubled;
+  }
+  get lost() {
+    return this.ledger.lost;
+  }
 
   on<K extends keyof Heard>(event: K, listener: (value: Heard[K]) => void): void {
     this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener as (value: never) => void]);
   }
 
-  send(data: unknown): Promise<unknown> { return this.#room.send(data as Json); }
-  patch(patch: Record<string, unknown>): Promise<unknown> { return this.#room.patch(patch as { [key: string]: Json }); }
+  send(data: unknown): Promise<unknown> {
+    return this.#room.send(data as Json);
+  }
+  patch(patch: Record<string, unknown>): Promise<unknown> {
+    return this.#room.patch(patch as { [key: string]: Json });
+  }
   /** The same with a mark in it, by which everybody's ledger sees whether it arrives, and once. */
-  sendMarked(make: (mark: Mark) => Record<string, unknown>): Promise<unknown> { return this.#marked((mark) => this.send(make(mark))); }
-  patchMarked(make: (mark: Mark) => Record<string, unknown>): Promise<unknown> { return this.#marked((mark) => this.patch(make(mark))); }
-  volatile(name: string, data: unknown): void { this.#room.volatile(name, data as Json); }
+  sendMarked(make: (mark: Mark) => Record<string, unknown>): Promise<unknown> {
+    return this.#marked((mark) => this.send(make(mark)));
+  }
+  patchMarked(make: (mark: Mark) => Record<string, unknown>): Promise<unknown> {
+    return this.#marked((mark) => this.patch(make(mark)));
+  }
+  volatile(name: string, data: unknown): void {
+    this.#room.volatile(name, data as Json);
+  }
 
   leave(): void {
     this.#over = true;
@@ -140,7 +194,10 @@ export class Session {
     });
     room.on("patch", ({ seq, from, patch }) => this.ledger.event(seq, from, markOf(patch)));
     room.on("presence", (frame: Presence) => {
-      if ("count" in frame) { this.#tell("status", this.status); return; }
+      if ("count" in frame) {
+        this.#tell("status", this.status);
+        return;
+      }
       this.ledger.event(frame.seq, "");
       this.#tell("presence", frame);
     });
@@ -171,10 +228,14 @@ export class Session {
 /** The mark of the stroke in a patch. */
 function markOf(patch: unknown): unknown {
   const strokes = isObject(patch) && isObject(patch.strokes) ? Object.values(patch.strokes) : [];
-  return strokes.map((stroke) => isObject(stroke) ? stroke.i : undefined).find((mark) => mark !== undefined);
+  return strokes.map((stroke) => (isObject(stroke) ? stroke.i : undefined)).find((mark) => mark !== undefined);
 }
 
 /** Reading it throws where a page may not store anything: then a reload begins anew. */
 function storage(): { storage?: Storage } {
-  try { return { storage: sessionStorage }; } catch { return {}; }
+  try {
+    return { storage: sessionStorage };
+  } catch {
+    return {};
+  }
 }

@@ -18,15 +18,20 @@ export class Strip {
     session.on("status", () => this.show(session, 0));
   }
 
-  leave(): void { this.#session = undefined; }
+  leave(): void {
+    this.#session = undefined;
+  }
 
   show(session: Session, cutFor: number): void {
     const { status, ledger } = session;
     $("status").dataset.status = cutFor > 0 ? "cut" : status;
-    say($("status-words"), cutFor > 0 ? `cut for ${Math.ceil(cutFor / 1000)} s` : WORDS[status] ?? status);
+    say($("status-words"), cutFor > 0 ? `cut for ${Math.ceil(cutFor / 1000)} s` : (WORDS[status] ?? status));
     $("status").title = session.why;
     $("status").dataset.why = session.why;
-    say($("latency"), status === "online" && session.latency !== null ? `${Math.max(1, Math.round(session.latency))} ms` : "–");
+    say(
+      $("latency"),
+      status === "online" && session.latency !== null ? `${Math.max(1, Math.round(session.latency))} ms` : "–",
+    );
     say($("seq"), String(ledger.seq));
     say($("sent"), String(session.sent));
     say($("confirmed"), String(session.confirmed));
@@ -40,4 +45,9 @@ export class Strip {
   }
 }
 
-const WORDS: Record<string, string> = { connecting: "connecting", online: "online", reconnecting: "reconnecting", closed: "closed" };
+const WORDS: Record<string, string> = {
+  connecting: "connecting",
+  online: "online",
+  reconnecting: "reconnecting",
+  closed: "closed",
+};

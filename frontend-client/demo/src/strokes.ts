@@ -5,17 +5,29 @@ import { isObject } from "../../shared/dom";
 import type { Mark } from "./ledger";
 
 /** The board's own units; every page scales them to its size. */
-export const WIDTH = 1600, HEIGHT = 1000;
+export const WIDTH = 1600,
+  HEIGHT = 1000;
 export const PENS = 8;
 export const WIDTHS = [5, 10, 22] as const;
 /** A stroke is cut into pieces of at most this many points: the live preview of a piece stays below 1.5 kB. */
 export const PIECE = 110;
 /** Of 256 kB (MAX_STATE_BYTES), of which the chat has up to 48 kB: several people drawing at once may each go a little over before they see one another. */
-const MAX_BYTES = 160_000, MAX_STROKES = 600;
+const MAX_BYTES = 160_000,
+  MAX_STROKES = 600;
 
 /** `p` is [x, y, dx, dy, …] in whole units, `c` a pen, `w` an index into WIDTHS. */
-export interface Stroke { c: number; w: number; p: number[]; i?: Mark }
-export interface Drawn { key: string; stroke: Stroke; bytes: number; points: Float32Array }
+export interface Stroke {
+  c: number;
+  w: number;
+  p: number[];
+  i?: Mark;
+}
+export interface Drawn {
+  key: string;
+  stroke: Stroke;
+  bytes: number;
+  points: Float32Array;
+}
 
 export function decode(value: unknown): { stroke: Stroke; points: Float32Array } | undefined {
   if (!isObject(value) || !Array.isArray(value.p)) return undefined;
@@ -26,7 +38,8 @@ export function decode(value: unknown): { stroke: Stroke; points: Float32Array }
   return { stroke: { c: index(c, PENS), w: index(w, WIDTHS.length), p }, points };
 }
 
-const index = (value: unknown, size: number) => Number.isInteger(value) && (value as number) >= 0 ? (value as number) % size : 0;
+const index = (value: unknown, size: number) =>
+  Number.isInteger(value) && (value as number) >= 0 ? (value as number) % size : 0;
 
 export function encode(points: readonly number[]): number[] {
   return points.map((value, at) => Math.round(value) - (at < 2 ? 0 : Math.round(points[at - 2]!)));
@@ -36,22 +49,34 @@ export function encode(points: readonly number[]): number[] {
 export function simplify(points: readonly number[], tolerance = 0.9): number[] {
   const last = points.length / 2 - 1;
   if (last < 2) return [...points];
-  const keep = new Uint8Array(last + 1), spans: [number, number][] = [[0, last]];
+  const keep = new Uint8Array(last + 1),
+    spans: [number, number][] = [[0, last]];
   keep[0] = keep[last] = 1;
   for (let span = spans.pop(); span; span = spans.pop()) {
     const [from, to] = span;
-    let farthest = 0, at = 0;
+    let farthest = 0,
+      at = 0;
     for (let middle = from + 1; middle < to; middle += 1) {
       const far = distance(points, from, to, middle);
       if (far > farthest) [farthest, at] = [far, middle];
     }
-    if (farthest > tolerance) { keep[at] = 1; spans.push([from, at], [at, to]); }
+    if (farthest > tolerance) {
+      keep[at] = 1;
+      spans.push([from, at], [at, to]);
+    }
   }
   return points.filter((_, at) => keep[at >> 1]);
 }
 
 function distance(points: readonly number[], from: number, to: number, middle: number): number {
-  const [ax, ay, bx, by, x, y] = [points[2 * from]!, points[2 * from + 1]!, points[2 * to]!, points[2 * to + 1]!, points[2 * middle]!, points[2 * middle + 1]!];
+  const [ax, ay, bx, by, x, y] = [
+    points[2 * from]!,
+    points[2 * from + 1]!,
+    points[2 * to]!,
+    points[2 * to + 1]!,
+    points[2 * middle]!,
+    points[2 * middle + 1]!,
+  ];
   const length = Math.hypot(bx - ax, by - ay);
   return length === 0 ? Math.hypot(x - ax, y - ay) : Math.abs((bx - ax) * (ay - y) - (ax - x) * (by - ay)) / length;
 }
@@ -62,7 +87,10 @@ export function read(state: unknown, known: ReadonlyMap<string, Drawn>): Drawn[]
   const drawn: Drawn[] = [];
   for (const key of Object.keys(strokes).sort()) {
     const before = known.get(key);
-    if (before) { drawn.push(before); continue; }
+    if (before) {
+      drawn.push(before);
+      continue;
+    }
     const value = decode(strokes[key]);
     if (value) drawn.push({ key, bytes: JSON.stringify(strokes[key]).length + key.length + 6, ...value });
   }
@@ -88,7 +116,8 @@ export const authorOf = (key: string) => key.slice(key.indexOf(".") + 1);
 
 /** The oldest keys that must go before `bytes` more fit. */
 export function evict(drawn: readonly Drawn[], bytes: number): string[] {
-  let total = bytes + drawn.reduce((sum, each) => sum + each.bytes, 0), count = drawn.length + 1;
+  let total = bytes + drawn.reduce((sum, each) => sum + each.bytes, 0),
+    count = drawn.length + 1;
   const gone: string[] = [];
   for (const each of drawn) {
     if (total <= MAX_BYTES && count <= MAX_STROKES) break;

@@ -10,7 +10,10 @@ export class Tokens {
   #used = false;
   #asking: Promise<string> | undefined;
 
-  constructor(private token: string, private readonly leave: () => void) {}
+  constructor(
+    private token: string,
+    private readonly leave: () => void,
+  ) {}
 
   /** Without a token there is nothing to refresh: the server's answer then ends it, and the door asks for one. */
   get option(): { token: () => string | Promise<string> } | Record<string, never> {
@@ -26,17 +29,31 @@ export class Tokens {
   /** One question at a time, for both rooms. */
   #ask(): Promise<string> {
     this.#asking ??= new Promise<string>((resolve) => {
-      const dialog = $<HTMLDialogElement>("ask-token"), input = $<HTMLInputElement>("fresh"), left = expiry(this.token) - Date.now();
-      say($("ask-why"), left > 0 ? `Yours expires in ${Math.ceil(left / 1000)} s. With a new one you stay in the room.` : "Yours has expired. Your seat is kept for a minute; with a new token nothing is lost.");
+      const dialog = $<HTMLDialogElement>("ask-token"),
+        input = $<HTMLInputElement>("fresh"),
+        left = expiry(this.token) - Date.now();
+      say(
+        $("ask-why"),
+        left > 0
+          ? `Yours expires in ${Math.ceil(left / 1000)} s. With a new one you stay in the room.`
+          : "Yours has expired. Your seat is kept for a minute; with a new token nothing is lost.",
+      );
       input.value = "";
       dialog.returnValue = "";
       dialog.showModal();
-      dialog.addEventListener("close", () => {
-        this.#asking = undefined;
-        if (dialog.returnValue !== "go" || !input.value.trim()) { this.leave(); return; }
-        this.token = input.value.trim();
-        resolve(this.token);
-      }, { once: true });
+      dialog.addEventListener(
+        "close",
+        () => {
+          this.#asking = undefined;
+          if (dialog.returnValue !== "go" || !input.value.trim()) {
+            this.leave();
+            return;
+          }
+          this.token = input.value.trim();
+          resolve(this.token);
+        },
+        { once: true },
+      );
     });
     return this.#asking;
   }
@@ -45,7 +62,11 @@ export class Tokens {
 /** When a JWT ends, in Unix ms; what cannot be read is left to the server to judge. */
 export function expiry(token: string): number {
   try {
-    const claims = JSON.parse(atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/"))) as { exp?: unknown };
+    const claims = JSON.parse(atob(token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/"))) as {
+      exp?: unknown;
+    };
     return typeof claims.exp === "number" ? claims.exp * 1000 : Infinity;
-  } catch { return Infinity; }
+  } catch {
+    return Infinity;
+  }
 }

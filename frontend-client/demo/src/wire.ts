@@ -24,7 +24,9 @@ class DeadSocket extends EventTarget {
       this.close();
     });
   }
-  send(): void { throw new DOMException("the line is cut", "InvalidStateError"); }
+  send(): void {
+    throw new DOMException("the line is cut", "InvalidStateError");
+  }
   close(): void {
     if (this.readyState === WebSocket.CLOSED) return;
     this.readyState = WebSocket.CLOSED;
@@ -55,7 +57,9 @@ export class Wire {
   }
 
   /** Milliseconds until sockets may be opened again; 0 when the line is whole. */
-  get cutFor(): number { return Math.max(0, this.#cutUntil - performance.now()); }
+  get cutFor(): number {
+    return Math.max(0, this.#cutUntil - performance.now());
+  }
 
   /** Closes every socket at once, without a word to the room, and lets none be opened for `ms`. */
   cut(ms: number): void {
@@ -63,5 +67,7 @@ export class Wire {
     for (const socket of this.#sockets) socket.close();
   }
 
-  mend(): void { this.#cutUntil = 0; }
+  mend(): void {
+    this.#cutUntil = 0;
+  }
 }

@@ -23,8 +23,10 @@ const ENDS: Record<number, string> = {
 };
 
 const CODES: Record<string, string> = {
-  invalid_origin: "The server does not take connections from this page's address. Its operator can add it to ALLOWED_ORIGINS.",
-  connection_limit: "The server takes no more connections from here at the moment. Close another tab, or try again later.",
+  invalid_origin:
+    "The server does not take connections from this page's address. Its operator can add it to ALLOWED_ORIGINS.",
+  connection_limit:
+    "The server takes no more connections from here at the moment. Close another tab, or try again later.",
   rate_limit: "Too many attempts from your address in a short time. Wait a minute, then try again.",
   draining: "The server is restarting. Try again in a moment.",
   disabled: "The server takes no connections at the moment: its operator has switched them off.",
@@ -40,7 +42,8 @@ const CODES: Record<string, string> = {
  * which is shown where this page has none, or where it names a limit that this page cannot know.
  */
 export function inWords(code: string, closeCode: number | undefined, message: string): string {
-  const words = CODES[code] ?? (closeCode === undefined ? undefined : ENDS[closeCode]), name = CODES[code] ? code : closeCode ?? code;
+  const words = CODES[code] ?? (closeCode === undefined ? undefined : ENDS[closeCode]),
+    name = CODES[code] ? code : (closeCode ?? code);
   const said = message && !message.startsWith("connection closed") ? message : "";
   if (!words) return said ? `${sentence(said)} (${name})` : `The connection ended. (${name})`;
   // The server's words name what this page cannot know: the setting, its value, when to try again.
@@ -48,5 +51,18 @@ export function inWords(code: string, closeCode: number | undefined, message: st
 }
 
 /** Of the client library: these say what no server said. */
-const OURS = new Set(["connection_lost", "connect_timeout", "heartbeat_timeout", "offline", "blocked", "token", "left", "overflow", "expired", "stale", "unconfirmed", "bad_url"]);
+const OURS = new Set([
+  "connection_lost",
+  "connect_timeout",
+  "heartbeat_timeout",
+  "offline",
+  "blocked",
+  "token",
+  "left",
+  "overflow",
+  "expired",
+  "stale",
+  "unconfirmed",
+  "bad_url",
+]);
 const sentence = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;

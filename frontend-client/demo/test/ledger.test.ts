@@ -4,11 +4,19 @@
 import { expect, test } from "vitest";
 import { Ledger } from "../src/ledger";
 
-const fresh = (seq = 0) => { const ledger = new Ledger(); ledger.welcome("new", seq); return ledger; };
+const fresh = (seq = 0) => {
+  const ledger = new Ledger();
+  ledger.welcome("new", seq);
+  return ledger;
+};
 
 test("events in order with gaps in seq (private events of others) are neither lost nor doubled", () => {
   const ledger = fresh(10);
-  [[11, 1], [13, 2], [20, 3]].forEach(([seq, place]) => ledger.event(seq!, "alice", ["run", place]));
+  [
+    [11, 1],
+    [13, 2],
+    [20, 3],
+  ].forEach(([seq, place]) => ledger.event(seq!, "alice", ["run", place]));
   expect([ledger.seq, ledger.lost, ledger.doubled]).toEqual([20, 0, 0]);
 });
 
@@ -50,6 +58,7 @@ test("what a welcome says is gone counts as lost, and the counts behind it begin
 
 test("marks that are none count for nothing", () => {
   const ledger = fresh();
-  for (const [at, mark] of [undefined, null, [], ["x"], ["x", "y"], [1, 2], ["x", 1.5], { 0: "x", 1: 2 }].entries()) ledger.event(at + 1, "mallory", mark);
+  for (const [at, mark] of [undefined, null, [], ["x"], ["x", "y"], [1, 2], ["x", 1.5], { 0: "x", 1: 2 }].entries())
+    ledger.event(at + 1, "mallory", mark);
   expect([ledger.lost, ledger.doubled]).toEqual([0, 0]);
 });

@@ -16,7 +16,22 @@ test("rounding does not add up along a stroke", () => {
 });
 
 test("what a stranger calls a stroke is none unless it is one", () => {
-  for (const value of [null, 3, "x", [], {}, { p: 3 }, { p: [] }, { p: [1] }, { p: [1, 2, 3] }, { p: ["1", "2"] }, { p: [1, null] }, { p: [1, Infinity] }, { p: new Array(2 * PIECE + 4).fill(1) }]) expect(decode(value)).toBeUndefined();
+  for (const value of [
+    null,
+    3,
+    "x",
+    [],
+    {},
+    { p: 3 },
+    { p: [] },
+    { p: [1] },
+    { p: [1, 2, 3] },
+    { p: ["1", "2"] },
+    { p: [1, null] },
+    { p: [1, Infinity] },
+    { p: Array.from({ length: 2 * PIECE + 4 }, () => 1) },
+  ])
+    expect(decode(value)).toBeUndefined();
   expect(decode({ c: -1, w: 99.5, p: [1, 2] })!.stroke).toMatchObject({ c: 0, w: 0 });
   for (const state of [null, 3, [], { strokes: 3 }, { strokes: [] }]) expect(read(state, new Map())).toEqual([]);
 });
@@ -37,7 +52,13 @@ test("keys sort in the order of drawing, never meet, and name their author", () 
 });
 
 test("the oldest strokes go, as few as needed, and a board with room keeps all", () => {
-  const drawn = (count: number, bytes: number): Drawn[] => Array.from({ length: count }, (_, at) => ({ key: nextKey([`${at.toString(36).padStart(6, "0")}.x`], "x"), bytes, stroke: { c: 0, w: 0, p: [] }, points: new Float32Array() }));
+  const drawn = (count: number, bytes: number): Drawn[] =>
+    Array.from({ length: count }, (_, at) => ({
+      key: nextKey([`${at.toString(36).padStart(6, "0")}.x`], "x"),
+      bytes,
+      stroke: { c: 0, w: 0, p: [] },
+      points: new Float32Array(),
+    }));
   expect(evict(drawn(599, 10), 10)).toEqual([]);
   expect(evict(drawn(600, 10), 10)).toEqual(["000001.x"]);
   expect(evict(drawn(160, 1000), 1000)).toEqual(["000001.x"]);

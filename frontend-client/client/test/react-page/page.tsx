@@ -24,11 +24,21 @@ function Table({ game, player }: { game: string; player: string }) {
   useRoomEvent(room, "message", ({ from, data }) => setLines((before) => [...before, `${from}: ${data.text}`]));
   return (
     <>
-      <p id="status" data-code={reason?.code}>{status}</p>
+      <p id="status" data-code={reason?.code}>
+        {status}
+      </p>
       <p id="count">{state?.count ?? "none"}</p>
-      <ol id="lines">{lines.map((line, n) => <li key={n}>{line}</li>)}</ol>
-      <button id="say" onClick={() => void room?.send({ text: `line ${lines.length}` })}>Say</button>
-      <button id="add" onClick={() => void room?.patch({ count: (state?.count ?? 0) + 1 })}>Add</button>
+      <ol id="lines">
+        {lines.map((line, n) => (
+          <li key={n}>{line}</li>
+        ))}
+      </ol>
+      <button id="say" onClick={() => void room?.send({ text: `line ${lines.length}` })}>
+        Say
+      </button>
+      <button id="add" onClick={() => void room?.patch({ count: (state?.count ?? 0) + 1 })}>
+        Add
+      </button>
       <Players game={game} player={player} />
     </>
   );
@@ -38,8 +48,12 @@ function App() {
   const [game, setGame] = useState<string | undefined>("react-one");
   return (
     <>
-      <button id="toggle" onClick={() => setGame((before) => (before ? undefined : "react-one"))}>In or out</button>
-      <button id="other" onClick={() => setGame("react-two")}>Another room</button>
+      <button id="toggle" onClick={() => setGame((before) => (before ? undefined : "react-one"))}>
+        In or out
+      </button>
+      <button id="other" onClick={() => setGame("react-two")}>
+        Another room
+      </button>
       {game && <Table key={game} game={game} player={query.get("player") ?? "alice"} />}
     </>
   );
