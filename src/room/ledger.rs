@@ -6,8 +6,8 @@ use std::{
     collections::BTreeMap,
     rc::Rc,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst},
     },
     time::Instant,
 };
@@ -16,25 +16,41 @@ use crate::{clock, observe::metrics::Metrics};
 
 /// What a shard collects at most before it tells the others.
 const MAX_STEP: usize = 64 * 1024;
+/// Rooms that one step looks at, at most, so that no step holds its shard up for long. Between two
+/// steps the histories gain `MAX_STEP` bytes, which are fewer events than this: the rooms that moved
+/// back in the order meanwhile are looked at within one step.
+const LOOKS: usize = 1024;
 
 /// Tells a room to drop so many bytes of its history, its oldest events.
 pub type Cut = Box<dyn Fn(usize) + Send + Sync>;
 
-/// The account of the whole process. One lock, taken when rooms open and end, and when the bound is reached.
+/// The account of the whole process. One lock: a room takes it when it ends, and for its first event
+/// after its history was empty or cut; a shard takes it when the bound is reached.
 pub struct Ledger {
     bound: usize,
     total: AtomicI64,
+    /// What the rooms were told to drop and have not dropped yet, all together.
+    promised: AtomicUsize,
     next: AtomicU64,
-    accounts: Mutex<BTreeMap<u64, Arc<HistoryBalance>>>,
+    quiet: Mutex<Quiet>,
     metrics: Arc<Metrics>,
 }
 
-struct HistoryBalance {
+/// The histories that have something to cut, by when they were touched, and by number. A history
+/// that was touched later stays where it was until a step finds it at the front.
+type Quiet = BTreeMap<(u64, u64), Arc<Entry>>;
+
+struct Entry {
+    number: u64,
     bytes: AtomicUsize,
     /// What the room was told to drop and has not dropped yet.
     promised: AtomicUsize,
     /// When its newest event was made, in milliseconds since the process started.
     touched_ms: AtomicU64,
+    /// Whether the entry is in `Quiet`. Changed only under the lock.
+    is_placed: AtomicBool,
+    /// The first half of its key there. Used only under the lock.
+    place_ms: AtomicU64,
     cut: Cut,
 }
 
@@ -47,14 +63,20 @@ pub struct Till {
 /// One history's part of the ledger, as long as it lives.
 pub struct Account {
     till: Rc<Till>,
-    number: u64,
-    entry: Arc<HistoryBalance>,
+    entry: Arc<Entry>,
 }
 
 impl Ledger {
     /// `bound` is `HISTORY_TOTAL_BYTES`.
     pub fn new(bound: usize, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { bound, total: AtomicI64::new(0), next: AtomicU64::new(0), accounts: Mutex::default(), metrics })
+        Arc::new(Self {
+            bound,
+            total: AtomicI64::new(0),
+            promised: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            quiet: Mutex::default(),
+            metrics,
+        })
     }
 
     fn add(&self, bytes: i64) {
@@ -65,34 +87,66 @@ impl Ledger {
         }
     }
 
-    /// Cuts a sixteenth below the bound, so that the rooms are not looked through for every event.
-    fn relieve(&self, total: usize) {
-        // Whoever has the lock relieves already, or opens a room: the next step comes soon.
-        let Ok(accounts) = self.accounts.try_lock() else { return };
-        let promised: usize = accounts.values().map(|entry| entry.promised.load(Relaxed)).sum();
-        let left = total.saturating_sub(promised);
+    /// Cuts a sixteenth below the bound, so that not every step has to cut. Returns how many rooms it
+    /// looked at.
+    fn relieve(&self, total: usize) -> usize {
+        // Another shard that holds the lock relieves already, or holds it for a moment: the next step
+        // comes soon.
+        let mut quiet = match self.quiet.try_lock() {
+            Ok(quiet) => quiet,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return 0,
+        };
+        let left = total.saturating_sub(self.promised.load(Relaxed));
         if left <= self.bound {
-            return;
+            return 0;
         }
         let mut excess = left - (self.bound - self.bound / 16);
-        let mut quiet: Vec<_> = accounts.values().map(|entry| (entry.touched_ms.load(Relaxed), entry)).collect();
-        quiet.sort_by_key(|(touched, _)| *touched);
-        for (_, entry) in quiet {
-            let bytes = entry.bytes.load(Relaxed).saturating_sub(entry.promised.load(Relaxed)).min(excess);
+        let mut looks = 0;
+        while excess > 0
+            && looks < LOOKS
+            && let Some(((place_ms, _), entry)) = quiet.pop_first()
+        {
+            looks += 1;
+            // Before the bytes are read: a room that has more by now either is seen here, or sees that
+            // it has to come back.
+            entry.is_placed.store(false, SeqCst);
+            let there = entry.bytes.load(SeqCst).saturating_sub(entry.promised.load(Relaxed));
+            if there == 0 {
+                continue;
+            }
+            let bytes = if entry.touched_ms.load(Relaxed) == place_ms { there.min(excess) } else { 0 };
             if bytes > 0 {
                 entry.promised.fetch_add(bytes, Relaxed);
+                self.promised.fetch_add(bytes, Relaxed);
                 self.metrics.histories_cut.inc();
                 (entry.cut)(bytes);
                 excess -= bytes;
             }
-            if excess == 0 {
-                break;
+            if bytes < there {
+                place(&mut quiet, &entry);
             }
         }
+        looks
     }
 
-    fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Arc<HistoryBalance>>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn quiet(&self) -> MutexGuard<'_, Quiet> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, entry: &Entry, bytes: usize) {
+        let kept = entry.promised.load(Relaxed);
+        let settled = kept.min(bytes);
+        entry.promised.fetch_sub(settled, Relaxed);
+        self.promised.fetch_sub(settled, Relaxed);
+    }
+}
+
+fn place(quiet: &mut Quiet, entry: &Arc<Entry>) {
+    if !entry.is_placed.swap(true, SeqCst) {
+        let place_ms = entry.touched_ms.load(Relaxed);
+        entry.place_ms.store(place_ms, Relaxed);
+        quiet.insert((place_ms, entry.number), entry.clone());
     }
 }
 
@@ -102,15 +156,16 @@ impl Till {
     }
 
     pub fn open(self: &Rc<Self>, cut: Cut) -> Account {
-        let number = self.ledger.next.fetch_add(1, Relaxed);
-        let entry = Arc::new(HistoryBalance {
+        let entry = Arc::new(Entry {
+            number: self.ledger.next.fetch_add(1, Relaxed),
             bytes: AtomicUsize::new(0),
             promised: AtomicUsize::new(0),
             touched_ms: AtomicU64::new(0),
+            is_placed: AtomicBool::new(false),
+            place_ms: AtomicU64::new(0),
             cut,
         });
-        self.ledger.accounts().insert(number, entry.clone());
-        Account { till: self.clone(), number, entry }
+        Account { till: self.clone(), entry }
     }
 
     fn add(&self, bytes: i64) {
@@ -130,7 +185,10 @@ impl Account {
     pub fn set(&self, bytes: usize) {
         // Only its own thread writes this number.
         let before = self.entry.bytes.load(Relaxed);
-        self.entry.bytes.store(bytes, Relaxed);
+        self.entry.bytes.store(bytes, SeqCst);
+        if bytes > 0 && !self.entry.is_placed.load(SeqCst) {
+            place(&mut self.till.ledger.quiet(), &self.entry);
+        }
         self.till.add(bytes as i64 - before as i64);
     }
 
@@ -141,14 +199,20 @@ impl Account {
 
     /// What the room was told to drop is dropped.
     pub fn settle(&self, bytes: usize) {
-        let _ = self.entry.promised.fetch_update(Relaxed, Relaxed, |promised| Some(promised.saturating_sub(bytes)));
+        self.till.ledger.settle(&self.entry, bytes);
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.till.ledger.accounts().remove(&self.number);
+        let entry = &self.entry;
+        let mut quiet = self.till.ledger.quiet();
+        if entry.is_placed.load(SeqCst) {
+            quiet.remove(&(entry.place_ms.load(Relaxed), entry.number));
+        }
+        drop(quiet);
         self.set(0);
+        self.till.ledger.settle(entry, usize::MAX);
     }
 }
 
@@ -194,5 +258,62 @@ mod tests {
         assert_eq!(metrics.histories_cut.get(), 4);
         drop((busy, middle, quiet));
         assert_eq!(here.pending.get() + there.pending.get() + metrics.history_bytes.get(), 0, "nothing is left over");
+    }
+
+    #[test]
+    fn s14_a_step_looks_at_few_rooms_however_many_were_touched_and_cuts_the_quietest_still() {
+        const ROOMS: usize = 20 * LOOKS;
+        let ledger = Ledger::new(ROOMS * 1000, Metrics::new("test"));
+        let till = Till::new(ledger.clone());
+        let told: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let open = |room| {
+            let told = told.clone();
+            till.open(Box::new(move |_| told.lock().expect("the list").push(room)))
+        };
+        let accounts: Vec<_> = (0..ROOMS).map(open).collect();
+        let now = Instant::now();
+        for account in &accounts {
+            account.touch(now);
+            account.set(1000);
+        }
+        // All have events since: none is as quiet as the order has it.
+        let touched = |room: usize| now + Duration::from_millis(1 + (ROOMS - room) as u64);
+        accounts.iter().enumerate().for_each(|(room, account)| account.touch(touched(room)));
+        let total = ROOMS * 1000 + 1000;
+        for step in 0..ROOMS / LOOKS {
+            assert_eq!(ledger.relieve(total), LOOKS, "step {step}");
+            assert!(told.lock().expect("the list").is_empty(), "step {step}: none is known to be the quietest");
+        }
+        assert_eq!(ledger.relieve(total), LOOKS);
+        let quietest: Vec<_> = (0..ROOMS).rev().take(LOOKS).collect();
+        assert_eq!(*told.lock().expect("the list"), quietest);
+        assert_eq!(ledger.relieve(total), 0, "with what is promised the histories are within the bound");
+    }
+
+    #[test]
+    fn s14_a_room_that_was_cut_is_not_looked_at_again_before_it_has_events() {
+        let metrics = Metrics::new("test");
+        let ledger = Ledger::new(16_000, metrics.clone());
+        let till = Till::new(ledger.clone());
+        let told: Told = Arc::default();
+        let [first, second] = ["first", "second"].map(|name| open(&till, name, &told));
+        let now = Instant::now();
+        first.touch(now);
+        first.set(1100);
+        second.touch(now + Duration::from_millis(10));
+        second.set(100_000);
+        assert_eq!(*told.lock().expect("the list"), [("first", 1100), ("second", 85_000)]);
+        first.set(0);
+        first.settle(1100);
+        second.set(15_000);
+        second.settle(85_000);
+        assert_eq!(ledger.relieve(17_000), 1, "only the second");
+        first.touch(now + Duration::from_millis(5));
+        first.set(500);
+        second.settle(2000);
+        assert_eq!(ledger.relieve(17_000), 2, "the first is back, and before the second");
+        assert_eq!(told.lock().expect("the list")[3..], [("first", 500), ("second", 1500)]);
+        drop((first, second));
+        assert_eq!((ledger.promised.load(Relaxed), ledger.quiet().len()), (0, 0), "nothing is left over");
     }
 }
