@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ws::Frame;
+use crate::ws::{Frame, frame};
 
 /// The newest frames of a session. Memory is shared with the outbox in which they wait.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl SessionHistory {
     pub fn push(&mut self, frame: Frame) {
         self.newest += 1;
         if self.max_bytes > 0 {
-            self.bytes += frame.len();
+            self.bytes += frame::cost(frame.len());
             self.frames.push_back(frame);
         }
     }
@@ -83,7 +83,7 @@ impl SessionHistory {
                 break;
             }
             let Some(frame) = self.frames.pop_front() else { break };
-            self.bytes -= frame.len();
+            self.bytes -= frame::cost(frame.len());
         }
     }
 
@@ -135,6 +135,16 @@ mod tests {
     }
 
     #[test]
+    fn frames_without_a_payload_are_bounded_too() {
+        let mut history = SessionHistory::new(1000);
+        for _ in 0..1000 {
+            history.push(Frame::from([0x81, 0]));
+            history.trim(history.newest());
+        }
+        assert!(history.bytes() <= 500 && history.from(0).count() <= 10, "{} frames", history.from(0).count());
+    }
+
+    #[test]
     fn of_what_was_received_a_small_part_is_kept_and_of_what_was_only_written_half() {
         let mut history = SessionHistory::new(800);
         (1..=20).for_each(|number| history.push(frame(number, 42)));
@@ -178,7 +188,7 @@ mod tests {
             let (mut written, mut received, mut longest) = (0, 0, 0);
             for (length, then) in steps {
                 history.push(frame(history.newest() + 1, length));
-                longest = longest.max(8 + length);
+                longest = longest.max(frame::cost(8 + length));
                 match then {
                     Then::Nothing => {}
                     Then::Written => written = history.newest(),
@@ -191,7 +201,7 @@ mod tests {
                 prop_assert!(history.bytes <= 200 || history.oldest() > written);
                 prop_assert!(history.bytes <= 50 || history.oldest() > received);
                 prop_assert!(history.oldest() == 1 || history.bytes + longest > 50, "the tail stays");
-                prop_assert_eq!(history.bytes, history.frames.iter().map(|frame| frame.len()).sum::<usize>());
+                prop_assert_eq!(history.bytes, history.frames.iter().map(|kept| frame::cost(kept.len())).sum::<usize>());
             }
             let seen = seen.index(history.newest() as usize + 1) as u64;
             let missed = history.missed_since(seen);

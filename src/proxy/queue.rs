@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ws::Outgoing;
+use crate::ws::{Outgoing, frame};
 
 /// Bounded by whoever fills it: past `max_bytes` the client is not read (X2).
 pub struct ClientQueue {
@@ -22,7 +22,7 @@ impl ClientQueue {
     /// The next message of the client; once closed it goes nowhere.
     pub fn push(&mut self, message: Outgoing) {
         if !self.is_closed {
-            self.bytes += length(&message);
+            self.bytes += cost(&message);
             self.messages.push_back(message);
         }
     }
@@ -31,7 +31,7 @@ impl ClientQueue {
     pub fn pop(&mut self) -> Option<(Outgoing, bool)> {
         let message = self.messages.pop_front()?;
         let before = self.bytes;
-        self.bytes -= length(&message);
+        self.bytes -= cost(&message);
         let low = self.max_bytes / 2;
         Some((message, before > low && self.bytes <= low))
     }
@@ -59,10 +59,10 @@ impl ClientQueue {
     }
 }
 
-fn length(message: &Outgoing) -> usize {
+fn cost(message: &Outgoing) -> usize {
     match message {
-        Outgoing::Text(text) => text.len(),
-        Outgoing::Binary(bytes) => bytes.len(),
+        Outgoing::Text(text) => frame::cost(text.len()),
+        Outgoing::Binary(bytes) => frame::cost(bytes.len()),
         Outgoing::Ping | Outgoing::Close(..) => 0,
     }
 }
@@ -92,13 +92,26 @@ mod tests {
 
     #[test]
     fn x2_room_is_announced_once_when_half_of_the_bound_is_free() {
-        let mut queue = ClientQueue::new(10);
-        (0..3).for_each(|_| queue.push(Outgoing::Binary("1234".into())));
+        let mut queue = ClientQueue::new(1000);
+        (0..3).for_each(|_| queue.push(Outgoing::Binary(vec![0; 400].into())));
         assert!(queue.is_full());
         let made_room: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, made_room)| made_room).collect();
         assert_eq!(made_room, [false, true, false]);
-        queue.push(Outgoing::Binary("12345678901".into()));
+        queue.push(Outgoing::Binary(vec![0; 1001].into()));
         queue.forget();
         assert!(!queue.is_full() && pop(&mut queue).is_none());
+    }
+
+    #[test]
+    fn x2_messages_without_a_payload_fill_the_queue_too() {
+        let mut queue = ClientQueue::new(1000);
+        let mut count = 0;
+        while count < 100 && !queue.is_full() {
+            queue.push(Outgoing::Text("".into()));
+            count += 1;
+        }
+        assert!(queue.is_full() && count < 100, "{count} messages");
+        let made_room = std::iter::from_fn(|| queue.pop()).filter(|(_, made_room)| *made_room).count();
+        assert_eq!((made_room, queue.bytes), (1, 0));
     }
 }

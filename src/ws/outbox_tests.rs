@@ -95,6 +95,28 @@ fn s6_past_the_bound_the_queue_is_released_but_a_frame_that_is_half_written_ends
     assert_eq!(sent, [b"0123456789", &frame::close(4008, "too_slow")[..]].concat());
 }
 
+#[test]
+fn x2_an_upstreams_frames_without_a_payload_fill_the_outbox_too_and_are_given_back_in_full() {
+    let (outbox, valve) = outbox();
+    let has_room = |outbox: &Outbox| outbox.poll_room(&mut Context::from_waker(Waker::noop())).is_ready();
+    let mut count = 0;
+    while has_room(&outbox) && count < 1000 {
+        outbox.push_relayed(Frame::from([0x81, 0]), Instant::now());
+        count += 1;
+    }
+    assert!(count <= 3, "{count} frames in {MAX_BYTES} bytes");
+    assert_eq!(outbox.backlog(), (2 * count, count));
+    open(&outbox, &valve);
+    assert!(has_room(&outbox) && outbox.backlog() == (0, 0));
+    valve.room.set(1);
+    (0..3).for_each(|_| outbox.push_relayed(Frame::from([0x81, 0]), Instant::now()));
+    outbox.flush();
+    assert_eq!(outbox.release_relayed(), count as u64 + 1, "the one that is begun goes out");
+    assert_eq!(outbox.backlog(), (1, 1));
+    open(&outbox, &valve);
+    assert_eq!(outbox.queue.borrow().relayed_bytes, 0);
+}
+
 /// What happens to an outbox.
 #[derive(Debug, Clone)]
 enum Happening {

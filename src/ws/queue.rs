@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
 use super::{
     conflated::{Conflated, VolatileKey},
-    frame::Frame,
+    frame::{self, Frame},
 };
 
 /// Frames handed to one vectored write. Linux takes 1024; past 64 the call's own price no longer matters.
@@ -57,11 +57,21 @@ pub(super) enum Class {
     Relayed,
 }
 
+impl Class {
+    fn cost(self, frame: &Frame) -> usize {
+        match self {
+            Self::Relayed => frame::cost(frame.len()),
+            Self::Live | Self::CatchUp | Self::Volatile => frame.len(),
+        }
+    }
+}
+
 impl FrameQueue {
     pub(super) fn append(&mut self, frame: Frame, class: Class, made: Instant) {
         self.since.get_or_insert(made);
+        let cost = class.cost(&frame);
         if let Some(count) = self.count(class) {
-            *count += frame.len();
+            *count += cost;
         }
         self.frames.push_back(QueuedFrame { frame, class });
     }
@@ -194,8 +204,9 @@ impl FrameQueue {
             frames += 1;
             let class = entry.class;
             self.relayed_written += u64::from(class == Class::Relayed);
+            let cost = class.cost(&entry.frame);
             if let Some(count) = self.count(class) {
-                *count -= length;
+                *count -= cost;
             }
             self.frames.pop_front();
         }
@@ -236,17 +247,21 @@ impl FrameQueue {
 
     /// Drops the frames of the upstream that are not begun; returns their bytes and their number.
     pub(super) fn release_relayed(&mut self) -> (usize, usize) {
-        let (bytes, frames) = (self.relayed_bytes, self.frames.len());
+        let frames = self.frames.len();
         let mut may_drop = self.written == 0;
-        let mut left = 0;
+        let (mut dropped, mut left) = (0, 0);
         self.frames.retain(|entry| {
             let stays = entry.class != Class::Relayed || !may_drop;
             may_drop = true;
-            left += if stays && entry.class == Class::Relayed { entry.frame.len() } else { 0 };
+            if !stays {
+                dropped += entry.frame.len();
+            } else if entry.class == Class::Relayed {
+                left += entry.class.cost(&entry.frame);
+            }
             stays
         });
         self.relayed_bytes = left;
-        (bytes - left, frames - self.frames.len())
+        (dropped, frames - self.frames.len())
     }
 
     /// Frames of the upstream that are written, or begun.
