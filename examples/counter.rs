@@ -4,8 +4,8 @@
 use innkeeper::{
     Innkeeper,
     config::{Config, Overrides},
+    logic::{Rejection, Request, RoomLogic, Turn},
     protocol::{PlayerId, number::whole},
-    room::{Rejection, Request, RoomLogic, Turn},
 };
 use serde_json::json;
 
@@ -49,4 +49,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(Overrides::default())?;
     Innkeeper::new(config).logic("counter", "counter-", |_game| Counter).run()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use innkeeper::logic::testing::Table;
+
+    use super::*;
+
+    #[test]
+    fn whoever_reaches_ten_wins_and_the_count_starts_over() {
+        let mut table = Table::new(Counter);
+        for count in [3, 6, 9] {
+            assert_eq!(table.join("alice").message("alice", json!({ "add": 3 })).state, json!({ "count": count }));
+        }
+        let won = table.message("alice", json!({ "add": 1.0 }));
+        assert!(won.events.iter().any(|event| event.frame["data"] == json!({ "winner": "alice" })));
+        assert_eq!(won.state, json!({ "count": 0 }));
+        assert_eq!(table.message("alice", json!({ "add": 4 })).error.expect("an error")["code"], "illegal_move");
+    }
 }

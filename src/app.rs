@@ -2,15 +2,17 @@
 //! It alone sees everything.
 
 mod durable;
+mod ending;
 mod feeds;
 mod files;
 mod issuers;
 mod operator_key;
+mod running;
 mod signals;
 
 use std::{
     fmt, io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -20,13 +22,14 @@ use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
 use slog::{Logger, debug, info, warn};
 use tokio::{sync::watch, time::timeout_at};
 
+pub use self::running::Running;
 use self::{
     durable::{WrapStore, close, open_journal, sweep},
+    ending::Ending,
     feeds::{start_hubs, stop_hubs},
     files::{places, raise_file_limit},
     issuers::{keep_fetching, tokens},
     operator_key::{OperatorKey, operator_key},
-    signals::Signals,
 };
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Ports, Problem, ProxyConfig},
@@ -112,7 +115,7 @@ impl Innkeeper {
     /// Puts a store of one's own around the configured one, or in its place: to watch it, to copy it, to make it fail.
     /// Not called when all rooms live in memory.
     #[must_use]
-    pub fn wrap_store(mut self, wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store> + 'static) -> Self {
+    pub fn wrap_store(mut self, wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store> + Send + 'static) -> Self {
         self.wrap_store = Some(Box::new(wrap));
         self
     }
@@ -121,7 +124,21 @@ impl Innkeeper {
     ///
     /// # Errors
     /// [`StartError`], before anything is served.
-    pub fn run(mut self) -> Result<(), StartError> {
+    pub fn run(self) -> Result<(), StartError> {
+        self.serve_until(Ending::by_signal(), |_| {})
+    }
+
+    /// Serves on a thread of its own until [`Running::stop`], or until the returned value is dropped; signals are left to the
+    /// program. Returns once players can connect.
+    ///
+    /// # Errors
+    /// [`StartError`], before anything is served.
+    pub fn start(self) -> Result<Running, StartError> {
+        Running::start(self)
+    }
+
+    /// `served` is called with the address that players connect to, once they can.
+    fn serve_until(mut self, ending: Ending, served: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
         let configured = self.config.room.logics.iter().map(|route| (&route.prefix, &route.logic));
         for (prefix, name) in self.routes.iter().map(|(prefix, name)| (prefix, name)).chain(configured) {
             self.logics.route(prefix, name).map_err(|why| StartError::Config(format!("GAME_LOGICS: {why}")))?;
@@ -137,6 +154,8 @@ impl Innkeeper {
             self.wrap_store,
             logger,
             log_guard.recent(),
+            ending,
+            served,
         ));
         drop(reports);
         drop(log_guard);
@@ -165,9 +184,11 @@ async fn serve(
     wrap: Option<WrapStore>,
     logger: Logger,
     recent: Arc<log::Recent>,
+    mut ending: Ending,
+    served: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
     let tokens = tokens(&config)?;
-    let mut signals = Signals::install()?;
+    ending.install()?;
     for Problem { name, message } in &config.warnings {
         warn!(logger, "{name} {message}"; "setting" => name);
     }
@@ -177,7 +198,7 @@ async fn serve(
     // First the store: a port that is bound while another process still has the directory would answer nobody.
     let journal = tokio::select! {
         journal = open_journal(&config, wrap, &metrics, &logger) => journal?,
-        signal = signals.first() => {
+        signal = ending.comes() => {
             info!(logger, "stopped before the start"; "signal" => signal);
             return Ok(());
         }
@@ -237,6 +258,7 @@ async fn serve(
     let max_files = raise_file_limit(&config, &logger);
     let places = Arc::new(places(&config, max_files, &metrics));
     announce(&config, &listeners, operator_key.as_ref(), &logger)?;
+    let address = listeners[0].1.local_addr()?;
     let whereabouts = tell_whereabouts(&config, &listeners, &logger)?;
     let mut server =
         actix_server::Server::build().workers(thread::available_parallelism().map_or(1, usize::from)).disable_signals();
@@ -250,8 +272,9 @@ async fn serve(
     let handle = server.handle();
     actix_rt::spawn(server);
     phase.send_replace(ServerPhase::Ready);
+    served(address);
 
-    let signal = signals.first().await;
+    let signal = ending.comes().await;
     info!(logger, "draining"; "signal" => signal, "connections" => metrics.connections.get());
     let deadline = tokio::time::Instant::now() + config.drain.timeout;
     let drain = async { tokio::join!(registry.send(Drain), stop_hubs(&hubs)) };

@@ -1,7 +1,38 @@
 //! Owns the code map of Innkeeper; see ARCHITECTURE.md for who may import whom, and why.
 //!
-//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`room::RoomLogic`];
-//! `examples/counter.rs` shows all three.
+//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`logic::RoomLogic`]. [`Innkeeper::run`] serves until a
+//! signal; [`Innkeeper::start`] serves beside the program and gives back a [`Running`] server.
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use innkeeper::{
+//!     Innkeeper,
+//!     config::Config,
+//!     logic::{Rejection, Request, RoomLogic, Turn},
+//! };
+//! use serde_json::json;
+//!
+//! /// Each message counts.
+//! struct Counter;
+//!
+//! impl RoomLogic for Counter {
+//!     fn message(&mut self, turn: &mut Turn<'_>, _: &Request) -> Result<(), Rejection> {
+//!         let count = turn.state()["count"].as_u64().unwrap_or(0) + 1;
+//!         turn.patch(json!({ "count": count }))?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let settings = HashMap::from([("HOST", "127.0.0.1"), ("PORT", "0"), ("DURABILITY", "memory")]);
+//! let config = Config::from_source(&settings, None, Default::default())?;
+//! let server = Innkeeper::new(config).logic("counter", "counter-", |_| Counter).start()?;
+//! println!("players connect to ws://{}/ws/counter-1/alice", server.address());
+//! server.stop()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Rules are tested without a server on a [`logic::testing::Table`].
 
 mod app;
 mod budget;
@@ -13,6 +44,7 @@ mod gate;
 mod http;
 mod hub;
 mod inspect;
+pub mod logic;
 pub mod observe;
 pub mod protocol;
 mod proxy;
@@ -23,7 +55,7 @@ mod token;
 mod whereabouts;
 mod ws;
 
-pub use app::{Innkeeper, StartError};
+pub use app::{Innkeeper, Running, StartError};
 pub use call::{Call, CallError, call};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use token::{MintedClaims, mint, parse_ttl};

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["connection", "registry", "room", "hub", "ws", "gate", "protocol", "config", "observe", "clock"]),
+    ("logic", &["room", "protocol"]),
     ("call", &["token", "whereabouts", "config"]),
     ("token", &["protocol", "config"]),
     ("whereabouts", &["store"]),

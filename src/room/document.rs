@@ -197,6 +197,15 @@ impl Document {
     }
 }
 
+impl Patch {
+    /// Merges into the values of a logic. A patch whose text a logic cannot read as values changes nothing.
+    pub fn merge_into(&self, target: &mut Value) {
+        if let Ok(patch) = self.text().decode() {
+            merge(target, patch);
+        }
+    }
+}
+
 impl Version {
     fn of(tree: &Rc<RefCell<Tree>>) -> Rc<Self> {
         Rc::new(Self { tree: tree.clone(), text: OnceCell::new() })

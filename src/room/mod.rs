@@ -38,4 +38,5 @@ pub use logics::{LogicFactory, Logics};
 pub use messages::Membership;
 pub use outlet::{Deferred, show_settled};
 pub use recovery::{has_ban, has_seat};
+pub use state::testing;
 pub use turn::{PatchError, Turn};

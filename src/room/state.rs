@@ -8,6 +8,7 @@ mod presence;
 mod reopen;
 mod rules;
 mod tell;
+pub mod testing;
 
 use std::{
     sync::Arc,

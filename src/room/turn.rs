@@ -1,7 +1,7 @@
 //! Owns what a logic may see and do in one call: players, state, clock, randomness, and what it
 //! wants to happen. Made and carried out by `room::state`.
 
-use std::fmt;
+use std::{cell::OnceCell, fmt};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -71,6 +71,8 @@ pub struct Turn<'a> {
     pub(super) random: &'a mut fastrand::Rng,
     pub(super) emissions: &'a mut Vec<Emission>,
     pub(super) sender_only: bool,
+    /// The document with this turn's patches, once the logic has read it behind one of them.
+    pub(super) draft: OnceCell<Value>,
 }
 
 impl Turn<'_> {
@@ -83,10 +85,25 @@ impl Turn<'_> {
         self.seats.players().cloned().collect()
     }
 
-    /// The room's document as it was when this turn began; patches of this turn show in the next one. A room whose logic
-    /// asks keeps its document as values besides, which takes many times the memory of its text.
+    /// The room's document, with the patches that this turn has made by now; the request that the turn is about is not in
+    /// it. A room whose logic asks keeps its document as values besides, which takes many times the memory of its text;
+    /// to read behind a patch of the same turn copies those values once.
     pub fn state(&self) -> &Value {
-        self.document.view()
+        if self.own_patches().next().is_none() {
+            return self.document.view();
+        }
+        self.draft.get_or_init(|| {
+            let mut draft = self.document.view().clone();
+            self.own_patches().for_each(|patch| patch.merge_into(&mut draft));
+            draft
+        })
+    }
+
+    fn own_patches(&self) -> impl Iterator<Item = &Patch> {
+        self.emissions.iter().filter_map(|emission| match emission {
+            Emission::Patch(patch) => Some(patch),
+            Emission::Message { .. } => None,
+        })
     }
 
     /// Milliseconds since 1970: the room's clock, to be used instead of the system's.
@@ -116,6 +133,9 @@ impl Turn<'_> {
     /// [`PatchError`]: this patch is left out; the rest of the turn is carried out.
     pub fn patch(&mut self, patch: Value) -> Result<(), PatchError> {
         let patch = self.checked(&patch).inspect_err(|_| *self.refused_patches += 1)?;
+        if let Some(draft) = self.draft.get_mut() {
+            patch.merge_into(draft);
+        }
         self.emissions.push(Emission::Patch(patch));
         Ok(())
     }
@@ -128,11 +148,7 @@ impl Turn<'_> {
         let patch = Patch::parse(text).ok_or(PatchError::NotAnObject)?;
         let bytes = self.patch_bytes + patch.text().as_str().len();
         if !self.document.has_room(bytes) {
-            let emitted = self.emissions.iter().filter_map(|emission| match emission {
-                Emission::Patch(patch) => Some(patch),
-                Emission::Message { .. } => None,
-            });
-            let all = self.request.into_iter().chain(emitted).chain([&patch]);
+            let all = self.request.into_iter().chain(self.own_patches()).chain([&patch]);
             if !self.document.has_room_for(all) {
                 return Err(PatchError::TooLarge);
             }

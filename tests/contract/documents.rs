@@ -2,7 +2,7 @@
 //! Run by `cargo test --test contract`.
 //!
 //! A block that types into websocat is followed by a `json` block; its frames of clients are typed. `websocat` is
-//! examples/websocat_stand_in.rs, which reads its arguments as websocat 1.x does; `curl` fails for a status of 400 or more.
+//! tests/programs/websocat_stand_in.rs, which reads its arguments as websocat 1.x does; `curl` fails for a status of 400 or more.
 
 mod inn;
 

@@ -1,5 +1,5 @@
 //! Owns the tests of a store that fails while the server runs: nothing is pretended, nothing is lost, it recovers (D5).
-//! Run by `cargo test --test contract`; examples/faulty_store.rs is the server whose store can be made to fail.
+//! Run by `cargo test --test contract`; tests/programs/faulty_store.rs is the server whose store can be made to fail.
 
 use std::fs;
 

@@ -1,5 +1,7 @@
 //! Owns how a room asks its game's logic, and how what the logic emits becomes events.
 
+use std::cell::OnceCell;
+
 use super::{RoomState, audience, event};
 use crate::{
     clock::Now,
@@ -45,6 +47,7 @@ impl RoomState {
             random: &mut self.random,
             emissions,
             sender_only: false,
+            draft: OnceCell::new(),
         };
         call(&mut *self.logic, &mut turn)
     }

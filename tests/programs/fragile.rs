@@ -5,7 +5,7 @@
 use innkeeper::{
     Innkeeper,
     config::{Config, Overrides},
-    room::{Rejection, Request, RoomLogic, Turn},
+    logic::{Rejection, Request, RoomLogic, Turn},
 };
 
 struct Fragile;

@@ -1,0 +1,322 @@
+//! Owns `Table`: a room without a server, on which a program tests the rules it has written.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IoSlice},
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use send_wrapper::SendWrapper;
+use serde_json::Value;
+
+use super::RoomState;
+use crate::{
+    clock::Now,
+    config::Config,
+    observe::metrics::Metrics,
+    protocol::{GameId, PlayerId, RawJson, Role},
+    room::{
+        audience::Audience,
+        effect::Effect,
+        logic::RoomLogic,
+        messages::{Act, Action, Join, Membership},
+    },
+    ws::{Flusher, Frame, Outbox, frame::payload, outbox::ByteSink},
+};
+
+/// The clock of a new table, in milliseconds since 1970.
+const START_MS: u64 = 1_700_000_000_000;
+
+/// One room in memory, with one logic, whose clock and randomness are the test's.
+///
+/// ```
+/// use innkeeper::logic::{Rejection, Request, RoomLogic, Turn, testing::Table};
+/// use serde_json::json;
+///
+/// struct Counter;
+/// impl RoomLogic for Counter {
+///     fn message(&mut self, turn: &mut Turn<'_>, _: &Request) -> Result<(), Rejection> {
+///         let count = turn.state()["count"].as_u64().unwrap_or(0) + 1;
+///         turn.patch(json!({ "count": count }))?;
+///         Ok(())
+///     }
+/// }
+///
+/// let outcome = Table::new(Counter).join("alice").message("alice", json!("add"));
+/// assert_eq!(outcome.error, None);
+/// assert_eq!(outcome.events[1].frame["patch"], json!({ "count": 1 }));
+/// assert_eq!(outcome.state, json!({ "count": 1 }));
+/// ```
+pub struct Table {
+    state: RoomState,
+    now: Now,
+    flusher: Rc<Flusher>,
+    /// Who is connected, and by which connection.
+    connections: BTreeMap<PlayerId, u64>,
+    last_connection: u64,
+    events: Vec<SeenEvent>,
+}
+
+/// One event of the room's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeenEvent {
+    /// The frame that members get, such as `{"type":"message","seq":3,"from":"alice","data":…}`.
+    pub frame: Value,
+    /// The only players who see it; `None`: every member.
+    pub only: Option<Vec<PlayerId>>,
+}
+
+/// What one call of [`Table`] did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableOutcome {
+    /// The `error` frame that the player got in place of an event; `None`: the rules allowed the request.
+    pub error: Option<Value>,
+    /// The events that were appended, in order.
+    pub events: Vec<SeenEvent>,
+    /// The room's document afterwards.
+    pub state: Value,
+}
+
+impl Table {
+    /// A new room of the game `table` with default settings.
+    ///
+    /// # Panics
+    /// Never: `table` is a game's name.
+    #[must_use]
+    pub fn new(logic: impl RoomLogic) -> Self {
+        Self::with_game(logic, "table", 7)
+    }
+
+    /// A new room of this game. `seed` decides what [`super::super::Turn::random_below`] returns.
+    ///
+    /// # Panics
+    /// When `game` is no game's name (P1).
+    #[must_use]
+    pub fn with_game(logic: impl RoomLogic, game: &str, seed: u64) -> Self {
+        let game = GameId::parse(game).unwrap_or_else(|error| panic!("{game:?}: {error}"));
+        let now = Now { instant: Instant::now(), unix_ms: START_MS };
+        let config = Arc::new(Config::default());
+        Self {
+            state: RoomState::new(game, "table".into(), Box::new(logic), config, seed, now),
+            now,
+            flusher: Flusher::new(Metrics::new("table").shard()),
+            connections: BTreeMap::new(),
+            last_connection: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// The player takes a seat, or is back at the one it has.
+    ///
+    /// # Panics
+    /// When `player` is no player's name (P1).
+    pub fn join(&mut self, player: &str) -> &mut Self {
+        let player = id(player);
+        self.last_connection += 1;
+        let connection = self.last_connection;
+        let join = Join {
+            connection,
+            player: player.clone(),
+            role: Role::Player,
+            session: None,
+            seen: None,
+            authenticated: true,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            must_replace: false,
+            name: None,
+            wants_names: false,
+            outbox: SendWrapper::new(Outbox::new(Box::new(Nowhere), self.flusher.clone(), usize::MAX)),
+        };
+        self.connections.insert(player, connection);
+        // With a valid token a seat is never refused, and a table bans nobody.
+        self.run(|state, now, effects| state.join(join, now, effects).unwrap_or_default());
+        self
+    }
+
+    /// The player gives up its seat. Does nothing for a player without a connection.
+    ///
+    /// # Panics
+    /// When `player` is no player's name (P1).
+    pub fn leave(&mut self, player: &str) -> &mut Self {
+        let player = id(player);
+        if let Some(connection) = self.connections.remove(&player) {
+            self.run(|state, now, effects| state.leave(connection, &Membership::Player(player), now, effects));
+        }
+        self
+    }
+
+    /// The player's connection is lost; its seat stays for the grace of `RECONNECT_GRACE`.
+    ///
+    /// # Panics
+    /// When `player` is no player's name (P1).
+    pub fn away(&mut self, player: &str) -> &mut Self {
+        let player = id(player);
+        if let Some(connection) = self.connections.remove(&player) {
+            self.run(|state, now, effects| state.detach(connection, &Membership::Player(player), now, effects));
+        }
+        self
+    }
+
+    /// The player sends a message to everybody.
+    ///
+    /// # Panics
+    /// When the player has not joined.
+    pub fn message(&mut self, player: &str, data: Value) -> TableOutcome {
+        self.act(player, Action::Send { id: None, data: RawJson::from_serialize(&data), to: None })
+    }
+
+    /// The player sends a message to these members.
+    ///
+    /// # Panics
+    /// When the player has not joined, or one of `to` is no player's name.
+    pub fn message_to(&mut self, player: &str, to: &[&str], data: Value) -> TableOutcome {
+        let to = Some(to.iter().map(|name| id(name)).collect());
+        self.act(player, Action::Send { id: None, data: RawJson::from_serialize(&data), to })
+    }
+
+    /// The player patches the state (RFC 7396).
+    ///
+    /// # Panics
+    /// When the player has not joined.
+    pub fn patch(&mut self, player: &str, patch: Value) -> TableOutcome {
+        self.act(player, Action::Patch { id: None, patch: RawJson::from_serialize(&patch), if_seq: None })
+    }
+
+    /// Time passes: the logic's ticks run, and graces end, each at its moment.
+    pub fn pass(&mut self, time: Duration) -> TableOutcome {
+        let end = self.now.instant + time;
+        let mut outcome = self.run(|_, _, _| {});
+        while let Some(due) = self.state.next_deadline().filter(|due| *due <= end && *due > self.now.instant) {
+            self.advance(due);
+            outcome.events.extend(self.run(RoomState::tick).events);
+        }
+        self.advance(end);
+        TableOutcome { state: self.state(), ..outcome }
+    }
+
+    /// The room's document.
+    #[must_use]
+    pub fn state(&self) -> Value {
+        self.state.document.text().decode().unwrap_or_default()
+    }
+
+    /// All events so far, in order.
+    #[must_use]
+    pub fn events(&self) -> &[SeenEvent] {
+        &self.events
+    }
+
+    fn act(&mut self, player: &str, action: Action) -> TableOutcome {
+        let player = id(player);
+        let connection = *self.connections.get(&player).unwrap_or_else(|| panic!("{player} has not joined"));
+        self.run(|state, now, effects| state.act(Act { connection, player, action }, now, effects))
+    }
+
+    fn run(&mut self, call: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>)) -> TableOutcome {
+        let (mut effects, mut error, mut events) = (Vec::new(), None, Vec::new());
+        call(&mut self.state, self.now, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Event(event) => events.push(SeenEvent {
+                    frame: json(&event.frame),
+                    only: match event.audience {
+                        Audience::Everyone => None,
+                        Audience::Only(players) => Some(players.into_vec()),
+                    },
+                }),
+                Effect::Reply { frame, .. } => error = Some(json(&frame)),
+                _ => {}
+            }
+        }
+        self.events.extend_from_slice(&events);
+        TableOutcome { error, events, state: self.state() }
+    }
+
+    fn advance(&mut self, to: Instant) {
+        self.now.unix_ms += to.saturating_duration_since(self.now.instant).as_millis() as u64;
+        self.now.instant = to;
+    }
+}
+
+fn id(player: &str) -> PlayerId {
+    PlayerId::parse(player).unwrap_or_else(|error| panic!("{player:?}: {error}"))
+}
+
+fn json(frame: &Frame) -> Value {
+    serde_json::from_slice(payload(frame)).unwrap_or_default()
+}
+
+/// The socket of a player at a table: nobody reads it.
+struct Nowhere;
+
+impl ByteSink for Nowhere {
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(slices.iter().map(|slice| slice.len()).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::room::{Rejection, Request, Turn, tic_tac_toe::TicTacToe};
+
+    /// Adds what players send, says the sum each second, and refuses what is no number.
+    struct Sum;
+
+    impl RoomLogic for Sum {
+        fn message(&mut self, turn: &mut Turn<'_>, request: &Request) -> Result<(), Rejection> {
+            let add: u64 = request.data.decode().map_err(|_| Rejection::new("no_number", "send a number"))?;
+            for _ in 0..2 {
+                let sum = turn.state()["sum"].as_u64().unwrap_or(0) + add;
+                turn.patch(json!({ "sum": sum }))?;
+            }
+            Ok(())
+        }
+
+        fn tick(&mut self, turn: &mut Turn<'_>) {
+            let sum = turn.state()["sum"].clone();
+            turn.send(&json!({ "at": turn.now_ms(), "sum": sum }));
+        }
+
+        fn tick_interval(&self) -> Option<Duration> {
+            Some(Duration::from_secs(1))
+        }
+    }
+
+    #[test]
+    fn a_logic_reads_what_it_has_patched_in_the_same_turn() {
+        let outcome = Table::new(Sum).join("alice").message("alice", json!(3));
+        let patches: Vec<_> = outcome.events.iter().map(|event| event.frame["patch"]["sum"].clone()).collect();
+        assert_eq!(patches, [Value::Null, json!(3), json!(6)], "the message, then both patches");
+        assert_eq!(outcome.state, json!({ "sum": 6 }));
+    }
+
+    #[test]
+    fn a_refused_message_is_an_error_and_no_event_and_ticks_run_by_the_tests_clock() {
+        let mut table = Table::new(Sum);
+        let refused = table.join("alice").message("alice", json!("three"));
+        assert_eq!((&refused.error.expect("an error")["code"], refused.events), (&json!("no_number"), vec![]));
+        let passed = table.pass(Duration::from_millis(2500));
+        let said: Vec<_> = passed.events.iter().map(|event| event.frame["data"]["at"].clone()).collect();
+        assert_eq!(said, [json!(START_MS + 1000), json!(START_MS + 2000)]);
+        let ended = table.away("alice").pass(Config::default().room.reconnect_grace);
+        let left = ended.events.iter().find(|event| event.frame["status"] == "left").expect("the grace ends");
+        assert_eq!(left.frame["reason"], "timeout");
+        assert_eq!(table.events()[0].frame["status"], "joined");
+    }
+
+    #[test]
+    fn the_shipped_rules_play_at_a_table() {
+        let mut table = Table::new(TicTacToe);
+        assert_eq!(table.join("alice").join("bob").state()["marks"], json!({ "X": "alice", "O": "bob" }));
+        let early = table.message("bob", json!({ "move": 0 }));
+        assert_eq!(early.error.expect("an error")["code"], "illegal_move");
+        assert_eq!(table.message("alice", json!({ "move": 4 })).state["board"][4], "X");
+        assert_eq!(table.message_to("alice", &["bob"], json!({ "chat": 1 })).events, []);
+    }
+}
