@@ -1,5 +1,5 @@
-//! Owns one thread's side of a journal: what was written there, in order, and what waits until that
-//! is stored. `T` is whatever they want back when a batch is settled.
+//! Owns one thread's side of a journal: submits batches in order, and keeps values of the caller
+//! until their batches are settled. `T` is the type of those values.
 
 use std::{
     cell::RefCell,
@@ -11,35 +11,35 @@ use std::{
 use super::{Batch, Journal, Log, MemoryStore, Store as _, StoreError, journal::ShardWaker};
 use crate::protocol::GameId;
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It will survive what the durability promises.
+    /// Stored as durably as `DURABILITY` promises.
     Stored,
-    /// It did not fit its log: somebody else has written there, or the log is gone.
+    /// The batch did not fit its log: another writer was there, or the log is gone.
     Rejected,
 }
 
-/// Names a batch that is on its way.
+/// Identifies a submitted batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
-/// What is known of a batch at once.
+/// What `append` returns at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
     Settled(Outcome),
     Pending(Ticket),
 }
 
-/// One shard's way to one home.
+/// One shard's access to one store.
 pub struct Appender<T> {
     home: LogHome,
-    /// What waits, by the ticket it waits for, in the order it came.
+    /// Deferred values with the tickets they wait for, in the order of their arrival.
     waiting: RefCell<VecDeque<(Ticket, T)>>,
 }
 
 enum LogHome {
-    /// Written on the spot: memory needs no grouping.
+    /// Batches are written at once: memory needs no grouping.
     Memory(Arc<Mutex<MemoryStore>>),
     Journal {
         journal: Journal,
@@ -60,7 +60,7 @@ impl<T> Appender<T> {
         Rc::new(Self { home, waiting: RefCell::default() })
     }
 
-    /// Writes a batch; `flush` to the disk, if the home has one (D1).
+    /// Writes a batch. `flush` asks a store on a disk to flush it (D1).
     pub fn append(&self, batch: Batch, flush: bool) -> Appended {
         match &self.home {
             LogHome::Memory(store) => {
@@ -72,12 +72,13 @@ impl<T> Appender<T> {
         }
     }
 
-    /// Keeps `what` until the batch is settled, and everything deferred before has come back.
+    /// Keeps `what` until the batch is settled. [`Appender::next`] returns deferred values in this
+    /// order.
     pub fn defer(&self, ticket: Ticket, what: T) {
         self.waiting.borrow_mut().push_back((ticket, what));
     }
 
-    /// Resolves when something may have been settled.
+    /// Resolves when batches may have been settled; never for memory, where `append` settles them.
     pub async fn settled(&self) {
         match &self.home {
             LogHome::Memory(_) => std::future::pending().await,
@@ -85,7 +86,7 @@ impl<T> Appender<T> {
         }
     }
 
-    /// What was deferred first, if its time has come.
+    /// Returns the first deferred value if its batch is settled.
     pub fn next(&self) -> Option<(Outcome, T)> {
         let LogHome::Journal { journal, .. } = &self.home else { return None };
         let mut waiting = self.waiting.borrow_mut();
@@ -99,7 +100,7 @@ impl<T> Appender<T> {
         matches!(&self.home, LogHome::Journal { journal, .. } if journal.is_failing())
     }
 
-    /// The journal, when it holds more than it may: wait for its space.
+    /// Returns the journal if its queue is over its bound: wait for [`Journal::space`].
     pub fn congested(&self) -> Option<Journal> {
         match &self.home {
             LogHome::Journal { journal, .. } if journal.is_full() && !journal.is_failing() => Some(journal.clone()),
@@ -107,10 +108,10 @@ impl<T> Appender<T> {
         }
     }
 
-    /// The whole log of a game.
+    /// Reads the whole log of a game.
     ///
     /// # Errors
-    /// When the home cannot be read now.
+    /// Fails if the store cannot be read at the moment.
     pub async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
         match &self.home {
             LogHome::Memory(store) => locked(store).read(&game, 0),

@@ -1,5 +1,5 @@
-//! Owns the contract of a home of logs (`store::Store`): one set of tests that every home has to pass.
-//! Run by `cargo test`; a home is added in `homes`.
+//! Owns the contract tests of [`super::Store`]: every store passes the same tests. `homes` lists
+//! the stores.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,12 @@ use tempfile::TempDir;
 use super::{Batch, Change, EmbeddedStore, Log, MemoryStore, Records, Snapshot, Store};
 use crate::protocol::GameId;
 
-/// A home under test.
+/// A store under test.
 struct Home {
     name: &'static str,
     store: Option<Box<dyn Store>>,
     dir: Option<TempDir>,
-    /// Closed and opened again after every step.
+    /// Closed and reopened after every step.
     reopens: bool,
 }
 
@@ -122,7 +122,7 @@ fn a_snapshot_stands_at_the_end_of_its_batch_and_lets_go_of_what_is_before_keep_
         home.append(&[begin("g", "s0", &["0", "1"])]);
         home.append(&[snapshot("g", 2, &["2", "3"], "s4", 1)]);
         assert_eq!(home.read("g"), log("s4", 4, 1, &["1", "2", "3"]));
-        // Keeping less than before is possible, keeping what is gone is not.
+        // A later snapshot may keep fewer records, but dropped ones do not return.
         home.append(&[snapshot("g", 4, &[], "again", 0)]);
         assert_eq!(home.read("g"), log("again", 4, 1, &["1", "2", "3"]));
         home.append(&[snapshot("g", 4, &["4"], "s5", 99)]);
@@ -206,7 +206,7 @@ fn what_was_written_since_the_home_was_opened_is_not_swept() {
     }
 }
 
-/// What the contract says, in the plainest way.
+/// A simple model of the contract.
 #[derive(Default)]
 struct Model(BTreeMap<GameId, ModelLog>);
 
@@ -214,7 +214,7 @@ struct Model(BTreeMap<GameId, ModelLog>);
 struct ModelLog {
     snapshot: (Vec<u8>, usize),
     first: usize,
-    /// All records ever.
+    /// All records ever written.
     all: Vec<Vec<u8>>,
 }
 
@@ -254,7 +254,7 @@ impl Model {
     }
 }
 
-/// A log with sums in the place of contents: what a failure prints can be read.
+/// A log with sums in place of contents, so that a failure's output is readable.
 fn brief(log: Option<Log>) -> Option<impl std::fmt::Debug + PartialEq> {
     let body = |bytes: &[u8]| (bytes.len(), crc32fast::hash(bytes));
     log.map(|log| {
@@ -269,7 +269,7 @@ fn random_bytes(random: &mut fastrand::Rng, most: usize) -> Vec<u8> {
     bytes
 }
 
-/// A batch that fits more often than not.
+/// Makes a batch that fits more often than not.
 fn random_batch(random: &mut fastrand::Rng, model: &Model, largest: usize) -> Batch {
     let game = id(&format!("g{}", random.u8(..6)));
     let end = model.0.get(&game).map_or(0, |log| log.all.len() as u64);
@@ -295,7 +295,7 @@ fn random_batch(random: &mut fastrand::Rng, model: &Model, largest: usize) -> Ba
     Batch { game, change }
 }
 
-/// `INNKEEPER_TEST_SEED` repeats a run.
+/// Set `INNKEEPER_TEST_SEED` to repeat a run.
 pub(super) fn seed() -> u64 {
     let seed = match std::env::var("INNKEEPER_TEST_SEED") {
         Ok(seed) => seed.parse().expect("a number"),
@@ -342,6 +342,6 @@ fn every_home_behaves_like_the_model_whatever_is_written() {
         let steps = if home.reopens { 40 } else { 300 };
         stays_like_the_model(home, &mut random.fork(), steps, 40);
     });
-    // Records so large that tails are settled all the time.
+    // Large records, so that tails are settled all the time.
     for_every_home(|home| stays_like_the_model(home, &mut random.fork(), 60, 40_000));
 }

@@ -1,32 +1,31 @@
-//! Owns a home for tests that fails, panics or keeps its caller waiting on command. Wraps any other
-//! home.
+//! Owns a store for tests that wraps another one and fails, panics or blocks on command.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Batch, Log, Store, StoreError};
 use crate::protocol::GameId;
 
-/// Does what its [`Faults`] say, else what `inner` does.
+/// Follows its [`Faults`]; otherwise passes each call to `inner`.
 pub(super) struct FaultyStore<S> {
     inner: S,
     faults: Faults,
 }
 
-/// The switches of a home that is in the hands of somebody else.
+/// A handle of the switches, for a test whose journal owns the store.
 #[derive(Clone, Default)]
 pub(super) struct Faults(Arc<(Mutex<FaultPlan>, Condvar)>);
 
 #[derive(Default)]
 pub(super) struct FaultPlan {
-    /// So many calls fail; `u32::MAX`: until told otherwise.
+    /// How many of the next calls fail; `u32::MAX`: all, until changed.
     pub(super) failing_appends: u32,
     pub(super) failing_reads: u32,
-    /// So many calls panic.
+    /// How many of the next calls panic.
     pub(super) panics: u32,
-    /// Calls wait until this is reset.
+    /// Calls block until this is reset.
     pub(super) holds: bool,
     pub(super) holds_tend: bool,
-    /// Calls that have begun, and their groups: batches and flush. Failed ones too.
+    /// Number of batches and `flush` of each `append` that began, including failed ones.
     pub(super) groups: Vec<(usize, bool)>,
     pub(super) tends: u32,
 }
@@ -36,13 +35,12 @@ impl Faults {
         FaultyStore { inner, faults: self.clone() }
     }
 
-    /// Changes switches.
     pub(super) fn set(&self, change: impl FnOnce(&mut FaultPlan)) {
         change(&mut self.lock());
         self.0.1.notify_all();
     }
 
-    /// Blocks until the state is as wanted.
+    /// Blocks until `is_wanted` returns true.
     pub(super) fn wait_until(&self, mut is_wanted: impl FnMut(&FaultPlan) -> bool) {
         let _state =
             self.0.1.wait_while(self.lock(), |state| !is_wanted(state)).unwrap_or_else(PoisonError::into_inner);

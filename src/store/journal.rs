@@ -1,5 +1,5 @@
-//! Owns the journal: one thread that writes what all rooms and event buses have to say, in groups,
-//! and tells the shards what is stored.
+//! Owns the journal: one thread that writes the batches of all rooms and event buses in groups, and
+//! notifies the shards when a group is stored.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,23 +17,24 @@ use tokio::sync::{Notify, oneshot};
 use super::{Batch, Change, Log, Store, StoreError};
 use crate::{observe::metrics::Metrics, protocol::GameId};
 
-/// How often the home is tended.
+/// Interval of the store's housekeeping.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
-/// Between attempts to write what could not be written; doubled up to the second.
+/// Pause before the next attempt to write a group: at first this, then doubled up to [`MAX_RETRY`].
 const MIN_RETRY: Duration = Duration::from_millis(20);
 const MAX_RETRY: Duration = Duration::from_secs(1);
-/// More rejections than can be on their way to their rooms at once.
+/// More rejections than can be on their way to their rooms at once, so that dropping older ones is
+/// safe.
 const MAX_REJECTED: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
 pub struct JournalSetting {
-    /// The least time between the beginnings of two groups: under load, groups grow instead of becoming more.
+    /// The least time between the starts of two groups: under load groups become larger, not more.
     pub interval: Duration,
-    /// Past this, rooms wait (see [`Journal::space`]).
+    /// Bound of the queue; over it, rooms wait (see [`Journal::space`]).
     pub max_queue_bytes: usize,
 }
 
-/// The way to a home, for all threads.
+/// Access to a store for all threads.
 #[derive(Clone)]
 pub struct Journal(Arc<JournalShared>);
 
@@ -41,13 +42,13 @@ pub(super) struct JournalShared {
     queue: Mutex<BatchQueue>,
     work: Condvar,
     setting: JournalSetting,
-    /// Tickets up to this one are dealt with.
+    /// All batches up to this ticket are stored or rejected.
     settled: AtomicU64,
-    /// Those among them that did not fit their log, ascending, the newest [`MAX_REJECTED`].
+    /// Tickets of rejected batches, ascending, the newest [`MAX_REJECTED`].
     rejected: Mutex<Vec<u64>>,
     any_rejected: AtomicBool,
     failing: AtomicBool,
-    /// Queued, or in the group that is being written.
+    /// Weight of the batches that are queued or in the group being written.
     bytes: AtomicUsize,
     space: Notify,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -56,25 +57,26 @@ pub(super) struct JournalShared {
 #[derive(Default)]
 struct BatchQueue {
     batches: Vec<Batch>,
-    /// The ticket of the newest batch.
+    /// The newest batch's ticket.
     ticket: u64,
-    /// A batch of the queue wants the group flushed.
+    /// A queued batch asks for a flush.
     flush: bool,
     bells: Vec<Arc<ShardWaker>>,
     requests: Vec<StoreTask>,
-    /// The writer waits for work.
+    /// The writer is waiting for work.
     idle: bool,
     closing: bool,
 }
 
-/// Something to be done on the writer's thread, behind all batches submitted before; `Err` while those cannot be written.
+/// A task for the writer's thread, which runs after all batches submitted before it; gets `Err`
+/// while those cannot be written.
 type StoreTask = Box<dyn FnOnce(Result<&mut dyn Store, StoreError>) + Send>;
 
 /// Wakes one shard.
 #[derive(Default)]
 pub(super) struct ShardWaker {
     pub(super) settled: Notify,
-    /// A batch of this shard is in the queue. Written under the queue's lock.
+    /// The queue contains a batch of this shard. Written under the queue's lock.
     waiting: AtomicBool,
 }
 
@@ -82,7 +84,7 @@ impl Journal {
     /// Starts the writer's thread.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system cannot start a thread.
     pub fn start(
         store: Box<dyn Store>,
         setting: JournalSetting,
@@ -107,17 +109,18 @@ impl Journal {
         Ok(Self(shared))
     }
 
-    /// The home does not take writes at the moment; rooms stop accepting (D5).
+    /// Returns true while the store fails to write; rooms then accept nothing (D5).
     pub fn is_failing(&self) -> bool {
         self.0.failing.load(Ordering::Acquire)
     }
 
-    /// More is queued than may be.
+    /// Returns true if the queue is over its bound.
     pub fn is_full(&self) -> bool {
         self.0.bytes.load(Ordering::Relaxed) > self.0.setting.max_queue_bytes
     }
 
-    /// Resolves when the queue is within its bound, or when the home fails: then rooms refuse instead of waiting (D5).
+    /// Resolves when the queue is within its bound, or when the store fails: rooms then refuse
+    /// requests instead of waiting (D5).
     pub async fn space(&self) {
         loop {
             let space = self.0.space.notified();
@@ -128,10 +131,10 @@ impl Journal {
         }
     }
 
-    /// The whole log of a game, all batches submitted before included.
+    /// Reads the whole log of a game, including all batches submitted before.
     ///
     /// # Errors
-    /// When the home cannot be read now.
+    /// Fails if the store cannot be read at the moment.
     pub async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
         self.ask(move |store| store.read(&game, 0)).await
     }
@@ -139,7 +142,7 @@ impl Journal {
     /// See [`Store::games`].
     ///
     /// # Errors
-    /// When the home cannot be read now.
+    /// Fails if the store cannot be read at the moment.
     pub async fn games(&self, after: Option<GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
         self.ask(move |store| store.games(after.as_ref(), limit)).await
     }
@@ -147,7 +150,7 @@ impl Journal {
     /// See [`Store::sweep`].
     ///
     /// # Errors
-    /// When the home cannot write now.
+    /// Fails if the store cannot write at the moment.
     pub async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         self.ask(move |store| store.sweep(limit)).await
     }
@@ -158,7 +161,7 @@ impl Journal {
     ) -> Result<R, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.request(Box::new(move |store| {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = answer.send(store.and_then(|store| guarded(|| question(store))));
         }));
         answered.await.unwrap_or_else(|_| Err(StoreError("the journal is closed".into())))
@@ -172,7 +175,8 @@ impl Journal {
         }
     }
 
-    /// Hands a batch over; it has been dealt with when the bell rings and [`Journal::is_settled`] says so.
+    /// Queues a batch and returns its ticket. After each group the journal wakes `bell`;
+    /// [`Journal::is_settled`] then shows whether the batch was in it.
     pub(super) fn submit(&self, batch: Batch, flush: bool, bell: &Arc<ShardWaker>) -> u64 {
         self.0.bytes.fetch_add(weight(&batch), Ordering::Relaxed);
         let mut queue = lock(&self.0.queue);
@@ -190,12 +194,13 @@ impl Journal {
         self.0.settled.load(Ordering::Acquire) >= ticket
     }
 
-    /// Whether a settled batch did not fit its log.
+    /// Returns true if a settled batch did not fit its log.
     pub(super) fn is_rejected(&self, ticket: u64) -> bool {
         self.0.any_rejected.load(Ordering::Acquire) && lock(&self.0.rejected).binary_search(&ticket).is_ok()
     }
 
-    /// Writes what is queued, then ends the thread and closes the home. Blocks; call it when no room writes any more.
+    /// Writes what is queued, then ends the thread and closes the store. Blocks; call it when no
+    /// room writes any more.
     pub fn close(&self) {
         let mut queue = lock(&self.0.queue);
         queue.closing = true;
@@ -217,7 +222,7 @@ impl JournalShared {
     }
 }
 
-/// The thread's side.
+/// The writer's thread.
 struct JournalWriter {
     shared: Arc<JournalShared>,
     store: Box<dyn Store>,
@@ -267,7 +272,7 @@ impl JournalWriter {
         let mut queue = lock(&shared.queue);
         while queue.batches.is_empty() && queue.requests.is_empty() && !queue.closing {
             if self.tended.elapsed() >= TEND_INTERVAL {
-                // Without the lock: rooms must not wait for housekeeping.
+                // Without the lock, because rooms must not wait for housekeeping.
                 drop(queue);
                 self.tend();
                 queue = lock(&shared.queue);
@@ -281,8 +286,8 @@ impl JournalWriter {
         queue
     }
 
-    /// Writes a group, however often it takes (D5). `false`: the server stops while the home fails; the group is lost,
-    /// and nobody has seen it.
+    /// Writes a group; retries until it succeeds (D5). Returns `false` if the journal closes while
+    /// the store fails: the group is lost, but no client has seen it.
     fn write(&mut self, batches: &[Batch], flush: bool, last: u64) -> bool {
         let shared = self.shared.clone();
         let mut retry = MIN_RETRY;
@@ -302,7 +307,7 @@ impl JournalWriter {
                         error!(self.logger, "stopping while the store fails"; "batches" => batches.len());
                         return false;
                     }
-                    // A journal that closes tries once more.
+                    // A closing journal makes one last attempt.
                     is_last = !self.rest(retry, &error);
                     retry = (retry * 2).min(MAX_RETRY);
                 }
@@ -330,7 +335,8 @@ impl JournalWriter {
         true
     }
 
-    /// Waits before the next attempt; whoever asks meanwhile hears of the failure. `false` when the journal closes.
+    /// Waits before the next attempt and answers tasks with the failure meanwhile. Returns `false`
+    /// if the journal closes.
     fn rest(&mut self, pause: Duration, error: &StoreError) -> bool {
         let until = Instant::now() + pause;
         let mut queue = lock(&self.shared.queue);
@@ -366,7 +372,7 @@ impl JournalWriter {
     }
 }
 
-/// A panic in a home is a failure like another: were the thread gone, every room would wait for ever.
+/// Turns a panic of the store into an error: if the thread ended, every room would wait for ever.
 fn guarded<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(StoreError("the store panicked".into())))
 }
@@ -382,7 +388,7 @@ fn weight(batch: &Batch) -> usize {
     payload + size_of::<Batch>()
 }
 
-/// What a panic interrupted is still whole: every critical section here leaves the queue consistent.
+/// Ignores poisoning: every critical section leaves the queue consistent, even if it panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

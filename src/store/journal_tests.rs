@@ -1,5 +1,5 @@
-//! Owns the tests of the journal and the appender: order, visibility, grouping, and what happens when the home fails.
-//! Run by `cargo test`; nothing here waits for time to pass but for the housekeeping of an idle journal.
+//! Owns the tests of the journal and the appender: order, visibility, grouping, and a failing
+//! store. Only the housekeeping of an idle journal waits for time to pass.
 
 use std::{
     rc::Rc,
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{observe::metrics::Metrics, protocol::GameId};
 
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step takes; only a failing test waits this long.
 const FOREVER: Duration = Duration::from_secs(30);
 
-/// A journal over a home that the test can look into.
+/// A journal whose store the test can inspect.
 struct World {
     faults: Faults,
     memory: Arc<Mutex<MemoryStore>>,
@@ -27,7 +27,7 @@ struct World {
     metrics: Arc<Metrics>,
 }
 
-/// The memory home, shared with the test.
+/// The memory store, shared with the test.
 struct Shared(Arc<Mutex<MemoryStore>>);
 
 impl Store for Shared {
@@ -86,7 +86,7 @@ fn write(appender: &Appender<u64>, batch: Batch, name: u64) {
     }
 }
 
-/// What comes back, until `count` have.
+/// Returns the first `count` deferred values as they come back.
 fn settle(appender: &Appender<u64>, count: usize) -> Vec<(Outcome, u64)> {
     let mut settled = Vec::new();
     block_on(async {

@@ -1,17 +1,17 @@
-//! Owns what a log's owner remembers of a back end's idempotency keys: which event each has become,
-//! for a day (section 8). A part of both logs' formats.
+//! Owns the idempotency keys that a log remembers for a day, each with the `seq` of its event
+//! (section 8). Part of the formats of room logs and bus logs.
 
 use std::{collections::VecDeque, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// How long a key answers the same `seq`.
+/// How long a repeated key gets the same `seq`.
 const KEY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Keys that one log remembers; past it, the oldest is forgotten before its day is over.
+/// Keys that one log remembers. Past it, the oldest is dropped before its day is over.
 pub const MAX_KEYS: usize = 10_000;
 
-/// A key as the server keeps it: of one length, however long it was.
+/// A key as the server stores it: 16 bytes, however long the key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyHash([u8; 16]);
 
@@ -27,7 +27,7 @@ fn hash(bytes: &[u8]) -> [u8; 16] {
     hash
 }
 
-/// A request's body, as its bytes were sent.
+/// The hash of a request's body, of its bytes as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyHash([u8; 16]);
 
@@ -37,14 +37,14 @@ impl BodyHash {
     }
 }
 
-/// What a request with an idempotency key says: the key, and the body that it stands for.
+/// The key and the body of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey {
     pub key: KeyHash,
     pub body: BodyHash,
 }
 
-/// The key has become another event: its body was another one.
+/// The key was used before with another body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyMismatch;
 
@@ -53,19 +53,20 @@ impl KeyMismatch {
     pub const MESSAGE: &str = "this Idempotency-Key was used with another body; nothing was applied";
 }
 
-/// The event that a key has become. This is written into logs: its fields never change.
+/// The event that a key was applied as. Logs contain this: its fields never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppliedKey {
     pub key: KeyHash,
     pub seq: u64,
-    /// Milliseconds since 1970.
+    /// Unix milliseconds.
     pub made_ms: u64,
 }
 
-/// A key with the body it came with; an older version of the server wrote none down, and then any body will do.
+/// A key with the body it came with. `None`: an older version of the server stored it without one,
+/// and any body matches.
 pub type KnownKey = (AppliedKey, Option<BodyHash>);
 
-/// The newest keys of a log, oldest first.
+/// The newest keys of a log, oldest first; at most [`MAX_KEYS`].
 #[derive(Debug, Default)]
 pub struct IdempotencyKeys(VecDeque<KnownKey>);
 
@@ -74,10 +75,11 @@ impl IdempotencyKeys {
         Self(known.into())
     }
 
-    /// Where the request with this key was applied; `None`: the key is new. Newest first: repeats are recent.
+    /// Returns the `seq` that this key was applied as; `None` if the key is new. Searches the
+    /// newest first, because repeats are recent.
     ///
     /// # Errors
-    /// [`KeyMismatch`]
+    /// Fails if the key came with another body.
     pub fn seq_of(&self, key: &IdempotencyKey, now_ms: u64) -> Result<Option<u64>, KeyMismatch> {
         match self.0.iter().rev().find(|(known, _)| known.key == key.key) {
             Some((known, _)) if !is_current(known, now_ms) => Ok(None),
@@ -93,7 +95,7 @@ impl IdempotencyKeys {
         self.0.push_back((applied, body));
     }
 
-    /// What is worth keeping, oldest first.
+    /// Returns the keys younger than a day, oldest first.
     pub fn current(&self, now_ms: u64) -> Vec<KnownKey> {
         self.0.iter().filter(|(known, _)| is_current(known, now_ms)).copied().collect()
     }

@@ -1,30 +1,30 @@
-//! Owns the writing end of one log: where the next record goes, and when a snapshot is due.
+//! Owns the writing end of one log: the position of the next record, and when a snapshot is due.
 
 use std::rc::Rc;
 
 use super::{Appended, Appender, Batch, Change, Records, Snapshot};
 use crate::protocol::GameId;
 
-/// A snapshot follows when the records since the last one weigh this much, and twice as much as it did: so folding a log
-/// is bounded, and snapshots never cost more than the records.
+/// A snapshot is due when the records since the last one weigh this much, and twice as much as that
+/// snapshot. This bounds the replay of a log, and snapshots never cost more than the records.
 const SNAPSHOT_BYTES: usize = 64 * 1024;
 
-/// The way of one log to its home. `T` is what waits there (see [`Appender`]).
+/// Writes one log. `T` is the appender's deferred value (see [`Appender`]).
 pub struct LogWriter<T> {
     game: GameId,
     home: Rc<Appender<T>>,
     /// `DURABILITY=sync` (D1).
     flush: bool,
-    /// Where the next record goes.
+    /// The position of the next record.
     position: u64,
     bytes_since_snapshot: usize,
     snapshot_bytes: usize,
-    /// [`SNAPSHOT_BYTES`], less in tests.
+    /// [`SNAPSHOT_BYTES`]; smaller in tests.
     min_bytes: usize,
 }
 
 impl<T> LogWriter<T> {
-    /// A log that ends at `position`.
+    /// Continues a log that ends at `position`.
     pub fn new(game: GameId, home: Rc<Appender<T>>, flush: bool, position: u64) -> Self {
         let min_bytes = SNAPSHOT_BYTES;
         Self { game, home, flush, position, bytes_since_snapshot: 0, snapshot_bytes: 0, min_bytes }
@@ -43,19 +43,19 @@ impl<T> LogWriter<T> {
         &self.home
     }
 
-    /// Where the next record goes.
+    /// The position of the next record.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Begins a log; `replace`: whatever is there under its name goes.
+    /// Begins a log. With `replace`, an existing log of this name is replaced.
     pub fn begin(&mut self, snapshot: Vec<u8>, replace: bool) -> Appended {
         self.position = 0;
         (self.bytes_since_snapshot, self.snapshot_bytes) = (0, snapshot.len());
         self.append(Change::Begin { snapshot, records: Records::default(), replace })
     }
 
-    /// Writes records, and a snapshot if one is due. `None`: there were no records.
+    /// Writes records, and a snapshot if one is due. Returns `None` if there are no records.
     pub fn write(&mut self, records: Records, snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
         if records.is_empty() {
             return None;
@@ -72,7 +72,7 @@ impl<T> LogWriter<T> {
         Some(self.append(Change::Append { position, records, snapshot }))
     }
 
-    /// The log goes (R6).
+    /// Removes the log (R6).
     pub fn remove(&mut self) -> Appended {
         self.append(Change::Remove { position: self.position })
     }

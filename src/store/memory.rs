@@ -1,12 +1,11 @@
-//! Owns the home in memory: logs that live as long as the process (D1, `DURABILITY=memory`). A room
-//! whose logic failed comes back from here.
+//! Owns the store in memory: its logs live as long as the process (D1, `DURABILITY=memory`). A room
+//! whose logic failed is restored from it.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Batch, Change, Log, Records, Snapshot, Store, StoreError};
 use crate::protocol::GameId;
 
-/// All logs, by game.
 #[derive(Default)]
 pub struct MemoryStore {
     logs: BTreeMap<GameId, MemoryLog>,
@@ -38,7 +37,7 @@ impl MemoryLog {
 }
 
 impl MemoryStore {
-    /// Carries out one batch; `false` when it does not fit its log.
+    /// Applies one batch; returns `false` if it does not fit its log.
     fn carry_out(&mut self, Batch { game, change }: &Batch) -> bool {
         match change {
             Change::Begin { snapshot, records, replace } => {
@@ -90,7 +89,7 @@ impl Store for MemoryStore {
         Ok(self.logs.keys().filter(|game| after.is_none_or(|after| *game > after)).take(limit).cloned().collect())
     }
 
-    /// Everything here was written since the home was opened.
+    /// Removes nothing: every log was written since this store was opened.
     fn sweep(&mut self, _: usize) -> Result<usize, StoreError> {
         Ok(0)
     }

@@ -1,9 +1,9 @@
-//! Owns the log's homes: one trait, the values it speaks of, and the journal that groups what all
-//! rooms write.
+//! Owns the stores of logs: one trait, its value types, and the journal that groups the writes of
+//! all rooms.
 //!
-//! A log belongs to a game, or to an event bus. Its records are opaque here and have positions, 0,
-//! 1, 2 …, without a gap. A snapshot at position p stands for all records before p. Every write
-//! says at which position it belongs: a writer whose idea of a log is outdated is rejected, never
+//! A log belongs to a game or to an event bus. Its records are opaque here and have the positions
+//! 0, 1, 2 …, without a gap. A snapshot at position p replaces all records before p. Every write
+//! names the position where it belongs: a writer with an outdated position is rejected, never
 //! merged (fencing).
 
 mod appender;
@@ -35,51 +35,56 @@ pub use self::{
 };
 use crate::protocol::GameId;
 
-/// Where logs live. Calls block; the journal makes them from a thread of its own.
+/// Where logs are stored. Calls block; the journal makes them on a thread of its own.
 ///
-/// What is read is what was written, or [`Log::is_intact`] is `false`. `contract_tests` holds every home to this contract.
+/// A read returns what was written, or [`Log::is_intact`] is `false`. `contract_tests` tests every
+/// store against this contract.
 pub trait Store: Send {
-    /// Carries out all of a group or, on an error, nothing of it. Returns the indices of the batches that did not fit their log,
-    /// ascending; those alone are left out. Afterwards the group outlives the process; with `flush`, the machine too (D1).
+    /// Writes a whole group or, on an error, nothing of it. Returns the ascending indices of the
+    /// batches that did not fit their log; only those are left out. Afterwards the group survives
+    /// the end of the process; with `flush`, that of the machine too (D1).
     ///
     /// # Errors
-    /// When the home cannot write now; the same group may be tried again.
+    /// Fails if the store cannot write at the moment; the same group may be tried again.
     fn append(&mut self, group: &[Batch], flush: bool) -> Result<Vec<usize>, StoreError>;
 
-    /// The log of a game from position `from` on (0: all that is kept), or `None` when there is none. The snapshot is
-    /// the newest, whatever `from` is.
+    /// Reads the log of a game from position `from` on (0: everything kept); `None` if there is no
+    /// log. The snapshot is the newest, whatever `from` is.
     ///
     /// # Errors
-    /// When the home cannot be read now. Damage is no error: see [`Log::is_intact`].
+    /// Fails if the store cannot be read at the moment. Damage is not an error: see
+    /// [`Log::is_intact`].
     fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError>;
 
-    /// Games that have a log, in order of their names, behind `after`, at most `limit`.
+    /// Returns up to `limit` games that have a log, in order of their names, after `after`.
     ///
     /// # Errors
-    /// When the home cannot be read now.
+    /// Fails if the store cannot be read at the moment.
     fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError>;
 
-    /// Removes logs that nobody has written since the home was opened, at most `limit`; returns how many went.
+    /// Removes up to `limit` logs that were not written since the store was opened; returns how
+    /// many.
     ///
     /// # Errors
-    /// When the home cannot write now.
+    /// Fails if the store cannot write at the moment.
     fn sweep(&mut self, limit: usize) -> Result<usize, StoreError>;
 
-    /// Housekeeping; called about once a second, and when the journal closes. Short: writers wait meanwhile.
+    /// Does housekeeping; called about once a second, and when the journal closes. Must be short,
+    /// because writers wait meanwhile.
     ///
     /// # Errors
-    /// When the home cannot write now.
+    /// Fails if the store cannot write at the moment.
     fn tend(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// What has happened to the home since the last call that belongs in the log: each a sentence, a warning.
+    /// Takes the warnings since the last call, each a sentence for the log.
     fn take_notes(&mut self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// One room's write.
+/// One write to one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     pub game: GameId,
@@ -88,47 +93,49 @@ pub struct Batch {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A new log: a snapshot at position 0 and records from there on. Fits where there is no log; with `replace`, it fits
-    /// always and takes the place of what is there.
+    /// A new log: a snapshot at position 0 and the records from there on. Fits if there is no log.
+    /// With `replace` it always fits and replaces an existing log.
     Begin { snapshot: Vec<u8>, records: Records, replace: bool },
-    /// Fits when the log ends at `position`.
+    /// Fits if the log ends at `position`.
     Append { position: u64, records: Records, snapshot: Option<Snapshot> },
-    /// The log goes. Fits when it ends at `position`.
+    /// Removes the log. Fits if it ends at `position`.
     Remove { position: u64 },
 }
 
-/// What stands for all records before the end of the batch it comes with.
+/// Replaces all records before the end of its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub body: Vec<u8>,
-    /// Records before this position are not needed any more; the home may keep them.
+    /// Records before this position are no longer needed; the store may keep them.
     pub keep_from: u64,
 }
 
-/// A log as it was read.
+/// A log as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     pub snapshot: Vec<u8>,
-    /// The snapshot stands for the records before this position.
+    /// The snapshot replaces the records before this position.
     pub snapshot_position: u64,
     /// The position of the first of `records`.
     pub first: u64,
     pub records: Records,
-    /// `false`: something is missing or changed that once was here: a damaged file, an older copy, a gap. What is given is what
-    /// could be read; it may be empty, and nothing may be promised on its ground (R3).
+    /// `false`: something that once was here is missing or changed, by a damaged file, an older
+    /// copy or a gap. The log contains what could be read, perhaps nothing, and no promise may rest
+    /// on it (R3).
     pub is_intact: bool,
-    /// How long nobody ran since the log was last written, e.g. between a crash and the next start.
+    /// How long no process ran since the log was last written, e.g. between a crash and the next
+    /// start.
     pub downtime: Duration,
 }
 
 impl Log {
-    /// The position behind the last record.
+    /// The position after the last record.
     pub fn end(&self) -> u64 {
         self.first + self.records.len()
     }
 }
 
-/// A home that cannot do what it was asked, in words for the log. It may be able to later (D5).
+/// Why a store failed, in words for the log. A later attempt may succeed (D5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreError(pub String);
 

@@ -1,5 +1,5 @@
-//! Owns who else on the machine may read the data directory: nobody (directories 0700, files 0600,
-//! whatever the umask).
+//! Owns the privacy of the data directory: only this user may read it (directories 0700, files
+//! 0600, whatever the umask).
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -7,14 +7,15 @@ use std::{
     path::Path,
 };
 
-/// The beginnings of the names of all files that the server keeps in its data directory.
+/// Prefixes of the names of all files that the server keeps in its data directory.
 const OWN_NAMES: [&str; 2] = ["innkeeper.", "operator.key"];
 
-/// Creates the directory, and what is missing above it, for this user alone. A directory that is there and holds nothing but the
-/// server's files is closed to others, too. One that other programs use as well stays as it is.
+/// Creates the directory for this user alone, and its parents. An existing directory that contains
+/// only the server's files loses its access for others, too; one with other programs' files is left
+/// as it is.
 ///
 /// # Errors
-/// When it cannot be created.
+/// Fails if the directory cannot be created.
 pub fn create_dir(dir: &Path) -> io::Result<()> {
     if !dir.is_dir() {
         if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
@@ -26,13 +27,14 @@ pub fn create_dir(dir: &Path) -> io::Result<()> {
         }
     }
     if has_only_own_files(dir) {
-        // The directory may belong to another user who lets us write into it: then its mode is that user's decision.
+        // This fails if another user owns the directory and lets us write there: its mode is then
+        // that user's decision.
         let _ = close_to_others(dir, 0o700);
     }
     Ok(())
 }
 
-/// Whether a directory lets other users put files into it, and so replace those that are there.
+/// Returns true if other users may create files in the directory, and so replace those in it.
 pub fn is_writable_by_others(dir: &Path) -> bool {
     mode(dir).is_some_and(|mode| mode & 0o022 != 0)
 }
@@ -45,10 +47,10 @@ pub fn options() -> OpenOptions {
     options
 }
 
-/// Closes a file to others, if it is there.
+/// Removes other users' access to a file, if it exists.
 ///
 /// # Errors
-/// When its mode cannot be changed, as that of a file of another user.
+/// Fails if the mode cannot be changed, for example because another user owns the file.
 pub fn close_file(path: &Path) -> io::Result<()> {
     match close_to_others(path, 0o600) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -83,7 +85,7 @@ fn mode(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|metadata| metadata.permissions().mode() & 0o777)
 }
 
-/// Elsewhere a directory's list of rights decides, which is the administrator's.
+/// On other systems access lists decide, which the administrator maintains.
 #[cfg(not(unix))]
 fn mode(_: &Path) -> Option<u32> {
     None

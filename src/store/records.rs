@@ -1,21 +1,21 @@
-//! Owns `Records`: consecutive records of a log in one buffer, each behind its length.
+//! Owns `Records`: consecutive records of a log in one buffer, each with its length in front.
 
 use serde::Serialize;
 
-/// Consecutive records, oldest first. At most 4 GiB each.
+/// Consecutive records, oldest first, of at most 4 GiB each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Records {
-    /// Each record behind its length, 4 bytes, little endian.
+    /// Each record follows its length: 4 bytes, little endian.
     bytes: Vec<u8>,
     count: u64,
 }
 
 const LENGTH_BYTES: usize = 4;
-/// Up to this length a buffer grows by what it needs, then by doubling.
+/// A shorter buffer grows by exactly what it needs, a longer one by doubling.
 const SHORT_BYTES: usize = 1024;
 
 impl Records {
-    /// Takes a buffer apart that [`Records::as_bytes`] gave, or `None` when it is none.
+    /// Takes over a buffer made by [`Records::as_bytes`]; `None` if its lengths do not add up.
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         let (mut rest, mut count) = (&bytes[..], 0);
         while !rest.is_empty() {
@@ -25,7 +25,8 @@ impl Records {
         Some(Self { bytes, count })
     }
 
-    /// Appends the record that `write` puts behind what the buffer holds already.
+    /// Appends a record. `write` must only append to the buffer it gets, which already holds the
+    /// others.
     pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
@@ -36,7 +37,7 @@ impl Records {
     }
 
     pub fn extend(&mut self, more: &Self) {
-        // Most logs stay short, and there may be many.
+        // Saves memory: most logs stay short, and there may be many.
         if self.bytes.len() < SHORT_BYTES {
             self.bytes.reserve_exact(more.bytes.len());
         }
@@ -44,7 +45,6 @@ impl Records {
         self.count += more.count;
     }
 
-    /// How many records there are.
     pub fn len(&self) -> u64 {
         self.count
     }
@@ -66,7 +66,7 @@ impl Records {
         })
     }
 
-    /// Drops the first `count` records, or all there are.
+    /// Drops the first `count` records; all if there are fewer.
     pub fn drop_first(&mut self, count: u64) {
         let gone: usize = self.iter().take(count as usize).map(|record| LENGTH_BYTES + record.len()).sum();
         self.bytes.drain(..gone);
@@ -74,9 +74,9 @@ impl Records {
     }
 }
 
-/// Appends a value in the format of all records and images: postcard's, whose bytes are stable.
+/// Appends a value in postcard's stable encoding, the format of all records and images.
 pub fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
-    // Writing to a Vec cannot fail, and every length of what is kept is known.
+    // Writing to a Vec cannot fail, and all stored sequences have a known length.
     let written = postcard::to_extend(value, std::mem::take(out));
     debug_assert!(written.is_ok());
     *out = written.unwrap_or_default();

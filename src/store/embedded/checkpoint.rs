@@ -1,5 +1,5 @@
-//! Owns checkpoints: a thread that moves what the WAL holds into the database, and the bound on the
-//! WAL. Writers never wait for the bulk of a checkpoint.
+//! Owns checkpoints: a thread that copies the WAL into the database file, and the bound of the WAL.
+//! The writer does not wait for a checkpoint until the WAL reaches [`MAX_BYTES`].
 
 use std::{
     sync::{
@@ -16,26 +16,27 @@ use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, ffi, wal::CheckpointMode};
 use super::{db::Result, file::FileHeader};
 
 const PAGE_BYTES: i64 = 4096;
-/// The thread sets to work when this much of the WAL is not in the database: pages that change often are moved once.
+/// The thread starts when this much of the WAL is not in the database yet. Waiting saves work: a
+/// page that changes often is copied once.
 const START_BYTES: i64 = 8 << 20;
-/// The WAL starts over when it is this long and all of it is in the database ...
+/// From this length on, the WAL starts over at its beginning, once all of it is in the database …
 const RESTART_BYTES: i64 = 24 << 20;
-/// ... but for so little that the writer moves it itself, between two groups.
+/// … except for so little that the writer copies it itself, between two groups.
 const REST_BYTES: i64 = 1 << 20;
-/// How often the thread goes over the WAL at most before it is asked again.
+/// Passes over the WAL that the thread makes at most for one request.
 const MAX_PASSES: usize = 6;
-/// The WAL's bound: here the writer waits until all of it is in the database.
+/// The WAL's bound: at this length the writer waits until all of it is in the database.
 const MAX_BYTES: i64 = 64 << 20;
-/// What the WAL's file keeps when it starts over: writing over a file is cheaper than making it longer, and making it shorter
-/// costs the writer the time in which the disk is told what it may forget.
+/// The WAL file keeps this size when it starts over. Overwriting is cheaper than growing the file,
+/// and truncating makes the writer wait while the disk discards the blocks.
 pub(super) const KEPT_WAL_BYTES: i64 = MAX_BYTES;
-/// For how long it waits for the thread at most: on a disk that is this slow the WAL may be longer.
+/// The longest wait for the thread at the bound: on a slower disk the WAL may grow beyond it.
 const MAX_WAIT: Duration = Duration::from_secs(5);
-/// The WAL is measured at every so many transactions.
+/// The WAL is measured once in this many transactions.
 const MEASURE_EVERY: u32 = 8;
 
 pub(super) struct Checkpoints {
-    /// Dropped first: the thread ends when nobody can ask any more.
+    /// `drop` takes this first: the thread ends when its channel closes.
     ask: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<CheckpointShared>,
@@ -49,7 +50,7 @@ struct CheckpointShared {
 }
 
 impl Checkpoints {
-    /// `conn` is the thread's own.
+    /// Starts the thread. `conn` is for the thread alone.
     pub(super) fn start(conn: Connection, header: Arc<FileHeader>) -> Result<Self> {
         let shared = Arc::new(CheckpointShared { header, is_busy: AtomicBool::new(false), failure: Mutex::default() });
         let (ask, asked) = sync_channel(1);
@@ -61,8 +62,8 @@ impl Checkpoints {
         Ok(Self { ask: Some(ask), thread: Some(thread), shared, transactions: 0 })
     }
 
-    /// Looks how long the WAL is and has something done about it. What fails is kept for [`Checkpoints::take_failure`]:
-    /// what was written is written.
+    /// Measures the WAL and starts a checkpoint if one is due. A failure does not affect what was
+    /// written; it is kept for [`Checkpoints::take_failure`].
     pub(super) fn check(&mut self, conn: &Connection) {
         self.transactions = self.transactions.wrapping_add(1);
         if self.transactions.is_multiple_of(MEASURE_EVERY)
@@ -76,14 +77,15 @@ impl Checkpoints {
         let (length, rest) = bytes(conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::NOOP)?);
         let is_idle = !self.shared.is_busy.load(Ordering::Acquire);
         if length >= MAX_BYTES {
-            // SQLite does not wait for a checkpoint that is being made.
+            // SQLite does not wait for a checkpoint of another connection, it fails with "busy".
             let until = Instant::now() + MAX_WAIT;
             while self.shared.is_busy.load(Ordering::Acquire) && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(1));
             }
             self.shared.checkpoint(conn, CheckpointMode::RESTART);
         } else if length >= RESTART_BYTES && rest <= REST_BYTES && is_idle {
-            // Nothing is added to the WAL meanwhile, so the next write begins at its start.
+            // The writer is here, so nothing is added to the WAL meanwhile, and the next write
+            // starts it over.
             self.shared.checkpoint(conn, CheckpointMode::PASSIVE);
         } else if (rest >= START_BYTES || length >= RESTART_BYTES) && is_idle {
             self.shared.is_busy.store(true, Ordering::Release);
@@ -124,12 +126,13 @@ impl Drop for Checkpoints {
 
 fn run(conn: &Connection, asked: &Receiver<()>, shared: &CheckpointShared) {
     while asked.recv().is_ok() {
-        // SQLite flushes the database only when it has moved all of the WAL, which the writer's last step does. What is on
-        // the disk by then, the writer need not wait for. Each pass is shorter than the one before it, as less was written
-        // meanwhile, until so little is left that the writer can take it over.
+        // SQLite flushes the database only once all of the WAL is in it, which happens in the
+        // writer's last step. What this thread flushed before, the writer need not wait for. Each
+        // pass is shorter than the one before, because less was written meanwhile, until the writer
+        // can take over the rest.
         for _ in 0..MAX_PASSES {
             shared.checkpoint(conn, CheckpointMode::PASSIVE);
-            // If it fails, the writer's own flush will, too.
+            // If this fails, the writer's own flush fails too and reports it.
             let _ = shared.header.flush();
             let rest = conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::NOOP).map(|state| bytes(state).1);
             if rest.is_ok_and(|rest| rest <= REST_BYTES / 2) {
@@ -140,7 +143,7 @@ fn run(conn: &Connection, asked: &Receiver<()>, shared: &CheckpointShared) {
     }
 }
 
-/// How long the WAL is, and how much of it is not in the database.
+/// Returns the WAL's length and how much of it is not in the database; in bytes.
 fn bytes((length, moved): (i32, i32)) -> (i64, i64) {
     (i64::from(length) * PAGE_BYTES, i64::from(length - moved) * PAGE_BYTES)
 }

@@ -1,5 +1,4 @@
-//! Owns the connection that writes: its tables, its settings, and transactions. Nobody else speaks
-//! SQL but `checkpoint`.
+//! Owns the connection that writes: its tables, settings and transactions.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -10,11 +9,12 @@ use crate::store::private;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
 
-/// How long a command waits for the other connection, which only ever makes checkpoints.
+/// How long a command waits for the other connection, which only makes checkpoints.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A log's head (see `head`) names its parts: segments of records, and the snapshot. Parts are appended and deleted,
-/// never changed, so that the rooms that write together share pages. `groups` holds what is not in heads and parts yet.
+/// A log's head (see `head`) names its parts: segments of records, and the snapshot. Parts are
+/// inserted and deleted, never changed, so rooms that write together share pages. `groups` holds
+/// what is not in heads and parts yet.
 pub(super) const TABLES: &str = "
     CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK (id = 1), body BLOB NOT NULL);
     CREATE TABLE runs(run INTEGER PRIMARY KEY, opened_ms INTEGER NOT NULL, alive_ms INTEGER NOT NULL);
@@ -24,8 +24,8 @@ pub(super) const TABLES: &str = "
     CREATE TABLE parts(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 ";
 
-/// The order of the fields is the order in which they are dropped: the last connection to be closed makes the last checkpoint,
-/// and closing the header's file earlier would drop SQLite's locks.
+/// The order of the fields is the order in which they are dropped: the last connection to close
+/// makes the last checkpoint, and closing the header's file earlier would drop SQLite's locks.
 pub(super) struct Db {
     checkpoints: Checkpoints,
     pub(super) conn: Connection,
@@ -34,13 +34,14 @@ pub(super) struct Db {
 }
 
 impl Db {
-    /// Opens the file; creates it, empty, when there is none.
+    /// Opens the file; creates an empty one if there is none.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        // SQLite would create it for everybody to read, and gives the WAL the mode of the database. Only a new file may be
-        // opened here: closing one that SQLite has open would drop SQLite's locks. What fails here, SQLite finds as well.
+        // SQLite would create the file readable for all users, and it gives the WAL the same mode.
+        // Only a new file may be opened here: closing a file that SQLite has open would drop
+        // SQLite's locks. Errors are ignored because SQLite meets them as well.
         drop(private::options().write(true).create_new(true).open(path));
         let conn = connect(path)?;
-        // Whether it can be read at all.
+        // Fails early if the file cannot be read at all.
         conn.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         conn.set_prepared_statement_cache_capacity(32);
         let header = FileHeader::open(path).map(Arc::new).map_err(|error| {
@@ -51,7 +52,8 @@ impl Db {
         Ok(Self { checkpoints, conn, header, is_synchronous: false })
     }
 
-    /// Carries out `work` as a whole or not at all; `flush`ed to the disk, or only handed to the system.
+    /// Runs `work` in a transaction. With `flush` the commit waits for the disk; otherwise the data
+    /// is only handed to the system.
     pub(super) fn transaction<R>(&mut self, flush: bool, work: impl FnOnce(&Connection) -> Result<R>) -> Result<R> {
         if self.is_synchronous != flush {
             self.conn.execute_batch(if flush { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" })?;
@@ -63,38 +65,41 @@ impl Db {
             Ok(result)
         });
         if done.is_err() && !self.conn.is_autocommit() {
-            // Some errors roll back by themselves. Should this fail, the next BEGIN does, and the file is opened anew.
+            // Some errors roll back by themselves. If this fails, the next BEGIN fails, and the
+            // store reopens the file.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         done
     }
 
-    /// Keeps the WAL within its bound; call it after writing.
+    /// Keeps the WAL within its bound; call this after writing.
     pub(super) fn check_wal(&mut self) {
         self.checkpoints.check(&self.conn);
     }
 
-    /// Moves all of the WAL into the database; what fails is found when the file is opened again.
+    /// Copies all of the WAL into the database and truncates it. An error here shows when the file
+    /// is opened again.
     pub(super) fn empty_wal(&self) {
         let _ = self.conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE);
     }
 
-    /// What went wrong with checkpoints since the last call.
+    /// Takes the last failure of a checkpoint since the previous call.
     pub(super) fn take_failure(&self) -> Option<String> {
         self.checkpoints.take_failure()
     }
 
-    /// Leaves the files as they are: what lies at their paths may belong to somebody else by now.
+    /// Closes without a checkpoint: another process's files may be at these paths by now.
     pub(super) fn abandon(self) {
-        // What fails here would only have spared a checkpoint into a file that nobody finds.
+        // A failure only costs a needless checkpoint into a file that has no path any more.
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 }
 
 fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // The WAL's index is then memory of this process and not a file (`-shm`), and no lock is asked of the system for each
-    // transaction: a sixth of the processor time of an event. No other process needs either: see `lock`.
+    // With this VFS the WAL's index is in this process's memory instead of a file (`-shm`), and a
+    // transaction takes no file lock: that saves a sixth of the processor time of an event. No
+    // other process needs either: see `lock`.
     let conn = if cfg!(unix) {
         Connection::open_with_flags_and_vfs(path, flags, c"unix-excl")?
     } else {
@@ -102,7 +107,8 @@ fn connect(path: &Path) -> Result<Connection> {
     };
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    // A small page cache: what is read once per room is not worth memory. Pages are checked for sense as they are read.
+    // A small page cache, because pages are read about once per room. SQLite checks each page's
+    // structure when it reads it.
     conn.execute_batch(
         "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
          PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;",
@@ -112,10 +118,11 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
-/// What SQLite says, with no code of its own, of a header whose schema format it does not know.
+/// SQLite's message, without a code of its own, for a header with an unknown schema format.
 const UNKNOWN_FORMAT: &str = "unsupported file format";
 
-/// Whether an error says that the file's contents are wrong, as opposed to a file that cannot be read or written now.
+/// Returns true if the error means that the file's contents are wrong, not that the file cannot be
+/// read or written at the moment.
 pub(super) fn is_damage(error: &Error) -> bool {
     match error {
         Error::SqliteFailure(failure, message) => {
@@ -131,12 +138,12 @@ pub(super) fn is_damage(error: &Error) -> bool {
     }
 }
 
-/// Whether there is no room on the disk.
+/// Returns true if the disk is full.
 pub(super) fn is_full(error: &Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
 }
 
-/// Whether the same connection may well succeed later.
+/// Returns true if the same connection may succeed later.
 pub(super) fn is_passing(error: &Error) -> bool {
     let passing = [ErrorCode::DatabaseBusy, ErrorCode::DatabaseLocked, ErrorCode::OutOfMemory];
     is_full(error) || error.sqlite_error_code().is_some_and(|code| passing.contains(&code))

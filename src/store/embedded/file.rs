@@ -1,5 +1,5 @@
-//! Owns what is done with files beside SQLite: telling one from another, setting one aside, reading
-//! a database's header.
+//! Owns file operations beside SQLite: a file's identity, setting one aside, reading a database
+//! header.
 
 use std::{
     ffi::OsString,
@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-/// Tells whether a path still leads to the file that was opened.
+/// Identifies an open file, to check whether a path still leads to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileIdentity(Option<(u64, u64)>);
 
@@ -32,25 +32,26 @@ fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// Elsewhere a file that is open cannot be deleted or replaced.
+/// On other systems an open file cannot be deleted or replaced.
 #[cfg(not(unix))]
 fn identity(_: &Metadata) -> Option<(u64, u64)> {
     None
 }
 
-/// `path` with `suffix` behind its name: `innkeeper.db` and `-wal`.
+/// Appends `suffix` to the file name: `innkeeper.db` and `-wal` give `innkeeper.db-wal`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// Whether there is a file with anything in it.
+/// Returns true if the file exists and is not empty.
 pub(super) fn has_content(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
 }
 
-/// Renames `path` to `path.damaged-SECONDS`, nothing that is there already; returns the new name.
+/// Renames `path` to `path.damaged-SECONDS`, with a number behind it if that name is taken. Returns
+/// the new name.
 pub(super) fn set_aside(path: &Path, seconds: u64) -> io::Result<PathBuf> {
     let name = (0..).map(|again: u32| match again {
         0 => beside(path, &format!(".damaged-{seconds}")),
@@ -65,12 +66,13 @@ pub(super) fn set_aside(path: &Path, seconds: u64) -> io::Result<PathBuf> {
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// What the database file itself says, beside its WAL: which store it is part of, and how new its contents are.
+/// Header fields of the database file itself, without its WAL: the store it belongs to, and its
+/// version.
 ///
-/// The file stays open as long as SQLite has it open: closing it would drop the locks SQLite holds on it (POSIX).
+/// The file stays open as long as SQLite has it open: closing it would drop SQLite's locks (POSIX).
 pub(super) struct FileHeader {
     file: Mutex<File>,
-    /// The same file, for flushing: that takes long, and nobody is to wait for it.
+    /// A second handle for flushing, which is slow and must not hold the mutex.
     flushed: File,
     version: AtomicU32,
 }
@@ -86,24 +88,24 @@ impl FileHeader {
         Ok(header)
     }
 
-    /// Reads the version again, after a checkpoint.
+    /// Reads the version again; call this after a checkpoint.
     pub(super) fn refresh(&self) {
         if let Ok(version) = self.field(VERSION_AT) {
             self.version.store(version, Ordering::Relaxed);
         }
     }
 
-    /// Flushes the database itself to the disk.
+    /// Flushes the database file, without its WAL, to the disk.
     pub(super) fn flush(&self) -> io::Result<()> {
         self.flushed.sync_data()
     }
 
-    /// `user_version`, as of the last refresh. Counts up with every change of the tables; wraps.
+    /// `user_version` at the last refresh. Grows each time `meta` is stored; wraps.
     pub(super) fn version(&self) -> u32 {
         self.version.load(Ordering::Relaxed)
     }
 
-    /// `application_id`; 0 while the file is empty.
+    /// `application_id`; 0 as long as the file is empty.
     pub(super) fn tag(&self) -> u32 {
         self.field(TAG_AT).unwrap_or(0)
     }

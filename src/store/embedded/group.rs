@@ -1,4 +1,4 @@
-//! Owns the form of a group: what a row of the table `groups` says, and the sum that guards it.
+//! Owns the encoding of a group: the body of a row of the table `groups`, and its CRC.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
@@ -8,7 +8,7 @@ use crate::{
     store::{Batch, Change, Records, Snapshot},
 };
 
-/// A batch as a group holds it, one behind the other.
+/// A batch as it is encoded in a group's body, which is a sequence of these.
 #[derive(Serialize, Deserialize)]
 struct BatchEntry<'a> {
     game: &'a str,
@@ -71,7 +71,7 @@ pub(super) fn encode(body: Vec<u8>, batch: &Batch) -> Result<Vec<u8>, postcard::
     postcard::to_extend(&BatchEntry { game: batch.game.as_str(), change }, body)
 }
 
-/// The batches of a group in their order, or `None` when the body is not what [`encode`] made.
+/// Decodes a group's batches, in order; `None` if [`encode`] did not make this body.
 pub(super) fn decode(body: &[u8]) -> Option<Vec<Batch>> {
     let (mut rest, mut batches) = (body, Vec::new());
     while !rest.is_empty() {
@@ -82,7 +82,7 @@ pub(super) fn decode(body: &[u8]) -> Option<Vec<Batch>> {
     Some(batches)
 }
 
-/// Guards the whole row.
+/// The CRC of a whole row.
 pub(super) fn sum(number: u64, run: u64, body: &[u8]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
     sum.update(&number.to_le_bytes());

@@ -1,4 +1,4 @@
-//! Owns heads and parts: what the tables say of one log, each guarded by a sum.
+//! Owns heads and parts: a log's rows in the tables, each with a CRC.
 
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::db::Result;
 use crate::protocol::GameId;
 
-/// A row of `parts`: where it is, and what it has to be.
+/// Names a row of `parts`, with the CRC and length that its body must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) id: i64,
@@ -14,7 +14,7 @@ pub(super) struct Part {
     pub(super) bytes: u32,
 }
 
-/// Consecutive records in one part.
+/// Consecutive records, stored as one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Segment {
     pub(super) position: u64,
@@ -28,53 +28,54 @@ impl Segment {
     }
 }
 
-/// What is settled of a log. Its segments follow one another without a gap and reach up to `end`.
+/// The settled state of a log. Its segments follow one another without a gap and end at `end`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
-    /// The run that wrote it last.
+    /// The run that last wrote it.
     pub(super) run: u64,
-    /// The newest group when this was settled: what groups up to it say of this log is in here. They may still be on disk.
+    /// The newest group when this was settled: the head contains this log's batches of all groups
+    /// up to it, so a replay must skip them if they are still on the disk.
     pub(super) group: u64,
-    /// Records before this position are not kept, even if a segment still holds them.
+    /// Records before this position are dropped, even if a segment still contains them.
     pub(super) first: u64,
     pub(super) end: u64,
     pub(super) snapshot_position: u64,
     pub(super) snapshot: Option<Part>,
     pub(super) segments: Vec<Segment>,
-    /// Something was found missing or older than it should be; for as long as the log lasts.
+    /// Something was missing or too old. Stays set until the log begins anew.
     pub(super) is_suspect: bool,
 }
 
 /// A row of `logs`.
 pub(super) struct Row {
     pub(super) id: i64,
-    /// `None`: damaged.
+    /// `None` if it is damaged.
     pub(super) head: Option<Head>,
 }
 
 const SUM_BYTES: usize = 4;
 
 impl Row {
-    /// The row of a game.
+    /// Loads a game's row.
     pub(super) fn load(conn: &Connection, game: &GameId) -> Result<Option<Self>> {
         let mut query = conn.prepare_cached("SELECT id, run, head FROM logs WHERE game = ?")?;
         let row = query.query_row([game.as_str()], |row| {
-            // A value of a wrong type is damage like another.
+            // A value of a wrong type counts as damage.
             let head = row.get_ref(2)?.as_bytes().ok().and_then(|bytes| Head::decode(game, bytes));
-            // The column is there for the index; the head decides.
+            // The column exists for the index; a head that contradicts it is damaged.
             let run = row.get_ref(1)?.as_i64().ok();
             Ok(Self { id: row.get(0)?, head: head.filter(|head| run == Some(head.run as i64)) })
         });
         row.optional()
     }
 
-    /// Deletes the row and everything it names.
+    /// Deletes the row and its parts.
     pub(super) fn delete(&self, conn: &Connection) -> Result<()> {
         self.delete_parts(conn)?;
         conn.prepare_cached("DELETE FROM logs WHERE id = ?")?.execute([self.id]).map(drop)
     }
 
-    /// Of a damaged head the parts are not known; they stay as waste.
+    /// Deletes the row's parts. A damaged head does not name them: they stay behind unused.
     pub(super) fn delete_parts(&self, conn: &Connection) -> Result<()> {
         let Some(head) = &self.head else { return Ok(()) };
         let segments = head.segments.iter().map(|segment| segment.part);
@@ -83,11 +84,11 @@ impl Row {
 }
 
 impl Head {
-    /// Writes the head, over the row `id` if there is one that was written by the run `was`.
+    /// Writes the head: over `row`, its id and the run in its `run` column, or as a new row.
     pub(super) fn store(&self, conn: &Connection, game: &GameId, row: Option<(i64, Option<u64>)>) -> Result<()> {
         let (bytes, run) = (self.encode(game)?, self.run as i64);
         let stored = match row {
-            // Left alone where it is the same, for the sake of the index.
+            // The run is unchanged: leaving the column alone spares the index.
             Some((id, was)) if was == Some(self.run) => {
                 conn.prepare_cached("UPDATE logs SET head = ? WHERE id = ?")?.execute((bytes, id))
             }
@@ -130,7 +131,7 @@ impl Part {
         Ok(Self { id: conn.last_insert_rowid(), crc: crc32fast::hash(body), bytes: body.len() as u32 })
     }
 
-    /// `None` when it is gone, or is not what it was.
+    /// Loads the body; `None` if it is missing or does not match its CRC and length.
     pub(super) fn load(&self, conn: &Connection) -> Result<Option<Vec<u8>>> {
         let mut query = conn.prepare_cached("SELECT body FROM parts WHERE id = ?")?;
         let body = query.query_row([self.id], |row| Ok(row.get_ref(0)?.as_bytes().ok().map(<[u8]>::to_vec)));

@@ -1,5 +1,5 @@
-//! Owns an open home: fencing, writing groups, settling, and the rest of the contract, as long as
-//! SQLite does its part.
+//! Owns an open store: fencing, writing groups, settling, and the rest of the
+//! [`crate::store::Store`] contract, as long as SQLite works.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -23,26 +23,26 @@ use crate::{
     store::{Batch, Change, Log},
 };
 
-/// The groups that are not settled weigh about this much at most.
+/// Bound of the weight of the unsettled groups, in bytes; exceeded by up to a group.
 const MAX_WEIGHT: usize = 2 << 20;
-/// A portion of settling: until it has so many bytes or tails, or some more than the group that comes in.
+/// One portion of settling takes this many bytes or tails, and more if the incoming group is large.
 const PORTION_BYTES: usize = 128 << 10;
 const PORTION_TAILS: usize = 96;
-/// Groups deleted at once.
+/// Groups deleted in one transaction.
 const MAX_DELETED: u64 = 256;
-/// For how long a housekeeping call may settle.
+/// How long one housekeeping call may settle.
 const TEND_TIME: Duration = Duration::from_millis(4);
-/// Logs whose end is remembered.
+/// Logs whose end is cached.
 const MAX_ENDS: usize = 16_384;
 
 pub(super) struct StoreHome {
     pub(super) db: Db,
     pub(super) meta: Meta,
     pub(super) runs: Vec<Run>,
-    /// The newest group.
+    /// Number of the newest group; 0 if there never was one.
     pub(super) newest: u64,
     pub(super) tails: Tails,
-    /// What is known of where logs end; nothing is lost when this is cleared.
+    /// A cache of where logs end. It may be cleared at any time.
     pub(super) ends: HashMap<GameId, LogEnd>,
 }
 
@@ -50,12 +50,12 @@ pub(super) struct StoreHome {
 pub(super) enum LogEnd {
     NoLog,
     At(u64),
-    /// There is a log, but its head is damaged: nothing fits but a new one in its place.
+    /// The log exists, but its head is damaged: only a `Begin` with `replace` fits.
     Unknown,
 }
 
 impl StoreHome {
-    /// Carries out a group; the indices of the batches that do not fit.
+    /// Writes a group; returns the indices of the batches that do not fit.
     pub(super) fn append(&mut self, batches: &[Batch], flush: bool) -> Result<Vec<usize>> {
         if self.ends.len() > MAX_ENDS {
             self.ends.clear();
@@ -95,7 +95,7 @@ impl StoreHome {
         Ok(rejected)
     }
 
-    /// Whether a batch fits its log, which ends behind it from now on.
+    /// Returns true if a batch fits its log, and then notes the log's new end.
     fn admit(&mut self, Batch { game, change }: &Batch) -> Result<bool> {
         let end = match self.ends.get(game) {
             Some(end) => *end,
@@ -129,18 +129,19 @@ impl StoreHome {
         })
     }
 
-    /// Settles a portion if it is time, more than comes in: so many `bytes` in so many `batches`.
+    /// Settles a portion if one is due. It is larger than the incoming group of `bytes` and
+    /// `batches`, so that settling keeps pace.
     fn settle_portion(&mut self, bytes: usize, batches: usize) -> Result<()> {
         let is_over = self.tails.weight() > MAX_WEIGHT;
         let (bytes, tails) = (PORTION_BYTES.max(2 * bytes), PORTION_TAILS.max(batches + batches / 4));
         match self.settle_some(is_over, bytes, tails) {
-            // Groups may still be taken for a while when the disk has no room for more than them.
+            // A disk that is too full for settling may still take groups for a while.
             Err(error) if is_passing(&error) && self.tails.weight() < 2 * MAX_WEIGHT => Ok(()),
             settled => settled.map(drop),
         }
     }
 
-    /// `false` when there was nothing to do.
+    /// Settles up to `bytes` and `limit` tails. Returns `false` if there was nothing to do.
     pub(super) fn settle_some(&mut self, is_over: bool, bytes: usize, limit: usize) -> Result<bool> {
         let due = self.tails.take_due(is_over, bytes, limit);
         let through = self.tails.settled_through(self.newest);
@@ -196,8 +197,8 @@ impl StoreHome {
         Ok(games.into_iter().take(limit).collect())
     }
 
-    /// Removes logs last written before the run `since`. The removals are groups like all writes: groups on disk that are
-    /// older, settled or not, must not bring a log back.
+    /// Removes logs last written before the run `since`. The removals are written as a group,
+    /// because older groups on the disk, settled or not, would otherwise bring the log back.
     pub(super) fn sweep(&mut self, since: u64, limit: usize) -> Result<usize> {
         let in_tails = self.tails.iter().filter(|(_, tail)| tail.run < since && !tail.is_removed);
         let mut games: Vec<GameId> = in_tails.take(limit).map(|(game, _)| game.clone()).collect();
@@ -224,7 +225,7 @@ impl StoreHome {
         Ok(removals.len() + damaged.len())
     }
 
-    /// Logs without a tail that were last written before the run `since`.
+    /// Returns logs without a tail that were last written before the run `since`.
     fn settled_before(&self, since: u64, limit: usize) -> Result<Vec<GameId>> {
         let mut query = self.db.conn.prepare_cached("SELECT game FROM logs WHERE run < ? LIMIT ?")?;
         let mut rows = query.query((since as i64, (limit + self.tails.len()) as i64))?;
@@ -240,7 +241,7 @@ impl StoreHome {
         Ok(games)
     }
 
-    /// Settles while there is time and more than half of what may wait.
+    /// Settles until the unsettled groups weigh half their bound, for at most [`TEND_TIME`].
     pub(super) fn tend(&mut self) -> Result<()> {
         let begun = Instant::now();
         while self.tails.weight() > MAX_WEIGHT / 2 && begun.elapsed() < TEND_TIME {
@@ -252,13 +253,14 @@ impl StoreHome {
         Ok(())
     }
 
-    /// What the mark has to say.
+    /// The mark's contents for the present state.
     pub(super) fn seen(&self, alive_ms: u64) -> MarkState {
         MarkState { store_id: self.meta.store_id, group: self.newest, alive_ms, version: self.db.header.version() }
     }
 }
 
-/// Deletes groups that are settled, a bounded number at once; those left over go with the next portions.
+/// Deletes settled groups up to `through`, at most [`MAX_DELETED`] at once; later portions delete
+/// the rest.
 fn delete_groups(conn: &Connection, meta: &mut Meta, through: u64) -> Result<()> {
     let through = through.min(meta.settled_through + MAX_DELETED);
     conn.prepare_cached("DELETE FROM groups WHERE n <= ?")?.execute([through as i64])?;

@@ -1,4 +1,4 @@
-//! Owns opening a run: what the file holds is read into memory, and an older file is found out.
+//! Owns opening a run: reads the file's state into memory and detects an older file.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::protocol::GameId;
 
-/// What [`load`] can end with beside a home.
+/// Why [`load`] fails.
 pub(super) enum LoadError {
     Sqlite(rusqlite::Error),
-    /// The tables are not ours, or their description is damaged.
+    /// The file has foreign tables, or its `meta` is damaged.
     Unreadable,
-    /// Written by a version of the server to come.
+    /// A newer version of the server wrote it; its format.
     Newer(u32),
 }
 
@@ -30,7 +30,8 @@ impl From<rusqlite::Error> for LoadError {
     }
 }
 
-/// Opens a run. `seen` is the mark; `is_older`: the file is known to be an older one.
+/// Opens a run. `seen` is the mark; `is_older` means the header already shows that the file is
+/// older.
 pub(super) fn load(
     mut db: Db,
     seen: Option<MarkState>,
@@ -87,19 +88,19 @@ fn create(db: &mut Db) -> Result<()> {
         conn.execute_batch(&format!("PRAGMA application_id = {}", Meta::tag(store_id)))?;
         meta.store(conn)
     })?;
-    // The tag has to be in the file itself.
+    // The tag has to be in the file itself, not only in the WAL: `FileHeader` reads it there.
     db.conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::TRUNCATE).map(drop)
 }
 
 struct Replay {
     tails: Tails,
-    /// The newest group there was.
+    /// The newest group that was ever written, as far as the file shows.
     newest: u64,
-    /// Nothing is missing that has not been accounted for before.
+    /// `false`: groups are missing or damaged that `suspect_through` does not cover yet.
     is_whole: bool,
 }
 
-/// Brings the tails back from the groups that are not settled.
+/// Rebuilds the tails from the unsettled groups.
 fn replay(conn: &Connection, meta: &Meta) -> Result<Replay> {
     let (mut tails, mut newest, mut is_whole) = (Tails::default(), meta.settled_through, true);
     let mut settled = HashMap::new();
@@ -125,13 +126,14 @@ fn replay(conn: &Connection, meta: &Meta) -> Result<Replay> {
     Ok(Replay { tails, newest: newest.max(meta.accounted_through), is_whole })
 }
 
-/// The newest group that is in the head of a log, or 0: a log may have been settled before others of its groups.
+/// Returns the newest group that a log's head contains, or 0. It may be newer than
+/// `meta.settled_through`: large tails are settled before other logs of the same groups.
 fn settled_through(conn: &Connection, game: &GameId) -> Result<u64> {
     let head = row(conn, game)?.and_then(|row| row.head);
     Ok(head.map_or(0, |head| head.group))
 }
 
-/// Writes down that a run begins, and how long the one before lived.
+/// Records the beginning of a run, and the end of the one before.
 fn open_run(db: &mut Db, stored: &mut Meta, alive_ms: Option<u64>, now_ms: u64) -> Result<Vec<Run>> {
     let (mut meta, mut runs) = (*stored, Run::load(&db.conn)?);
     runs.retain(|run| run.run <= meta.run);

@@ -1,5 +1,5 @@
-//! Owns the lock that keeps a second process out of a data directory. Held for the life of the
-//! store, given back by the system however the process ends.
+//! Owns the lock that keeps a second process out of a data directory. The store holds it as long as
+//! it lives; the system releases it however the process ends.
 
 use std::{
     fs::{File, TryLockError},
@@ -11,7 +11,7 @@ use std::{
 use super::file::FileIdentity;
 use crate::store::private;
 
-/// Between attempts to take the lock.
+/// Pause between attempts to take the lock.
 const POLL: Duration = Duration::from_millis(25);
 
 pub(super) struct Lock {
@@ -21,13 +21,13 @@ pub(super) struct Lock {
 
 #[derive(Debug)]
 pub(super) enum LockError {
-    /// Held by another process; its id, if the file tells.
+    /// Another process holds it; its id, if the lock file contains one.
     Held(Option<u32>),
     Io(io::Error),
 }
 
 impl Lock {
-    /// Waits up to `wait` for whoever holds it.
+    /// Takes the lock; waits up to `wait` for another holder to release it.
     pub(super) fn take(path: &Path, wait: Duration) -> Result<Self, LockError> {
         let until = Instant::now() + wait;
         loop {
@@ -39,7 +39,8 @@ impl Lock {
                 .open(path)
                 .map_err(LockError::Io)?;
             match file.try_lock() {
-                // Deleted meanwhile: what is locked is not what the next process would find.
+                // If the file was deleted meanwhile, the next process would lock another file: try
+                // again.
                 Ok(()) if FileIdentity::of(&file).is_at(path) => return Self::signed(file).map_err(LockError::Io),
                 Ok(()) => continue,
                 Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(POLL),
@@ -49,14 +50,14 @@ impl Lock {
         }
     }
 
-    /// Says in the file whose it is, for whoever finds it taken.
+    /// Writes this process's id into the lock file, for the error of the next process.
     fn signed(mut file: File) -> io::Result<Self> {
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
         Ok(Self { identity: FileIdentity::of(&file), _file: file })
     }
 
-    /// Whether the file at `path` is still the one that is locked.
+    /// Returns true if the file at `path` is still the locked one.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.identity.is_at(path)
     }

@@ -1,4 +1,4 @@
-//! Owns the mark: a small file beside the database that says how new the database must be.
+//! Owns the mark: a small file beside the database that records how new the database must be.
 
 use std::{
     fs::File,
@@ -11,26 +11,27 @@ use crate::store::private;
 
 const BYTES: usize = 32;
 
-/// What the mark says.
+/// The mark's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MarkState {
     pub(super) store_id: u64,
-    /// The newest group that was committed.
+    /// The newest committed group.
     pub(super) group: u64,
-    /// When the process last lived; unix time.
+    /// When the process was last alive; unix milliseconds.
     pub(super) alive_ms: u64,
-    /// The version of the database file itself, without its WAL.
+    /// [`super::file::FileHeader::version`] of the database file, without its WAL.
     pub(super) version: u32,
 }
 
-/// Written without a flush: it has to outlive the process, and behind a crash of the machine an older mark is no harm.
+/// The open mark file. Written without a flush: it survives a crash of the process, and an older
+/// mark after a crash of the machine does no harm.
 pub(super) struct Mark {
     file: File,
     identity: FileIdentity,
 }
 
 impl Mark {
-    /// Also what it says now: nothing when it is new, or was damaged.
+    /// Opens or creates the mark. Also returns its contents; `None` if it is new or damaged.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Option<MarkState>)> {
         let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(BYTES);

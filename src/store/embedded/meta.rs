@@ -1,5 +1,5 @@
-//! Owns what the tables say of the store as a whole: who it is, what is settled, what is suspect,
-//! and when it ran.
+//! Owns what the tables record about the store as a whole: its id, its version, what is settled,
+//! what is suspect, and its runs.
 
 use std::time::Duration;
 
@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 
 use super::db::Result;
 
-/// The form of the tables.
+/// Version of the tables' format.
 pub(super) const FORMAT: u32 = 1;
-/// Runs that are remembered; the time nobody ran before them is forgotten.
+/// Runs that are kept. Downtime before them is not counted.
 const MAX_RUNS: usize = 1000;
 const SUM_BYTES: usize = 4;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Meta {
     pub(super) format: u32,
-    /// Tells this store from any other.
+    /// Random; distinguishes this store from every other.
     pub(super) store_id: u64,
-    /// This run: how often the store was opened.
+    /// Number of the present run: how often the store was opened.
     pub(super) run: u64,
     /// Groups up to this one are in heads and parts.
     pub(super) settled_through: u64,
-    /// Logs last written by this run or before may have lost something.
+    /// Logs last written by this run or an earlier one may have lost something.
     pub(super) suspect_through: u64,
-    /// What is missing of the groups up to this one is accounted for in `suspect_through`.
+    /// `suspect_through` already covers every loss among the groups up to this one.
     pub(super) accounted_through: u64,
-    /// Changes whenever the tables do; see [`super::file::Header::version`].
+    /// Grows each time this is stored; see [`super::file::FileHeader::version`].
     pub(super) version: u32,
 }
 
 impl Meta {
-    /// `None` when it is damaged.
+    /// Loads it; `None` if it is missing or damaged.
     pub(super) fn load(conn: &Connection) -> Result<Option<Self>> {
         let mut query = conn.prepare("SELECT body FROM meta")?;
         let body = query.query_row([], |row| row.get::<_, Vec<u8>>(0)).optional()?;
@@ -42,7 +42,7 @@ impl Meta {
         }))
     }
 
-    /// Stores it under the next version.
+    /// Stores it under the next version, which the database header repeats as `user_version`.
     pub(super) fn store(&mut self, conn: &Connection) -> Result<()> {
         self.version = self.version.wrapping_add(1);
         let mut body =
@@ -53,13 +53,13 @@ impl Meta {
         conn.execute_batch(&format!("PRAGMA user_version = {}", self.version as i32))
     }
 
-    /// What the file's header shows of the store's id; never 0.
+    /// The store's id as the database header shows it (`application_id`); never 0.
     pub(super) fn tag(store_id: u64) -> u32 {
         (store_id as u32 >> 1).max(1)
     }
 }
 
-/// A time between an opening and the last sign of life before the next one.
+/// One run: from an opening to the last sign of life before the next one. Unix milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub(super) run: u64,
@@ -68,7 +68,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// All that are remembered, oldest first.
+    /// Loads all kept runs, oldest first.
     pub(super) fn load(conn: &Connection) -> Result<Vec<Self>> {
         let mut query = conn.prepare("SELECT run, opened_ms, alive_ms FROM runs ORDER BY run")?;
         let number = |row: &rusqlite::Row<'_>, column| row.get::<_, i64>(column).map(|number| number as u64);
@@ -86,7 +86,7 @@ impl Run {
     }
 }
 
-/// How long nobody ran since the run `since`. Clocks that step back count as no time.
+/// How long no process ran since the run `since`. A clock that steps back counts as no time.
 pub(super) fn downtime(runs: &[Run], since: u64) -> Duration {
     let gaps = runs.windows(2).filter(|pair| pair[1].run > since);
     gaps.map(|pair| Duration::from_millis(pair[1].opened_ms.saturating_sub(pair[0].alive_ms))).sum()

@@ -1,9 +1,54 @@
-//! Owns the embedded home: logs in one SQLite file under `DATA_DIR` (D2), and what happens when that file fails.
+//! Owns the embedded store: all logs in one SQLite file under `DATA_DIR` (D2), and the recovery
+//! when that file fails.
 //!
-//! A group is one row at the end of the table `groups`, however many rooms write. What those rows say of each log is its
-//! *tail*, in memory; when all tails weigh too much, the oldest are *settled*: written to the heads and parts of their logs.
-//! Every row has a sum, every log its positions; the *mark* beside the file tells an older file from the newest.
-//! A data directory that is put back as a whole, mark included, cannot be told from one that was never ahead.
+//! ```text
+//!   append(group of batches)                      read(log): head + parts + tail
+//!      |                                                          ^
+//!      v                                                          |
+//!   fence each batch: does its log end at the batch's position?   |
+//!      |                                                          |
+//!      v                                                          |
+//!   table groups: [41] [42] [43] ---- applied to ---> tails (memory)
+//!                  |                                     |
+//!                  | deleted when no tail needs it       | settled, oldest first
+//!                  v                                     v
+//!                  x         table logs:  a head per log (bounds, list of parts)
+//!                            table parts: [records] [records] [snapshot] ...
+//!
+//!   innkeeper.db-wal  -- checkpoint thread -->  innkeeper.db
+//!   innkeeper.mark    how new innkeeper.db must be
+//!   innkeeper.lock    one process at a time
+//! ```
+//!
+//! - A *group* is what the journal writes at once: batches of many rooms. It is one row at the end
+//!   of the table `groups`, in one transaction, however many rooms write. Groups are numbered 1, 2,
+//!   3 … Batches that do not fit their log are left out (fencing).
+//! - A *tail* is what the unsettled groups contain for one log, merged, in memory. Opening the file
+//!   replays these groups and so rebuilds the tails.
+//! - A *head* is a log's row in the table `logs`. It holds the positions where the log begins and
+//!   ends, the newest group it contains, and the ids and CRCs of its parts. A *part* is a row of
+//!   `parts`: consecutive records (a *segment*), or the snapshot. Parts are added and deleted,
+//!   never changed.
+//! - *Settling* moves tails into heads and parts once the unsettled groups weigh more than 2 MiB, a
+//!   portion before each new group, so that no write waits long. Tails of more than 64 KiB go
+//!   first. The groups before the oldest that a tail still needs are then deleted.
+//! - A *run* is one opening of the file. Each head and group names the run that wrote it, which
+//!   gives the downtime of a log and the logs that `sweep` may remove.
+//! - The *checkpoint* copies the WAL's pages into the database file, on a thread of its own. The
+//!   writer makes only the last, small step, and waits for the whole only at the WAL's bound (64
+//!   MiB).
+//! - The *mark* is a small file with the newest group and the version of the database file. It is
+//!   rewritten after each group and at housekeeping, without a flush.
+//!
+//! # Damage
+//!
+//! A CRC guards every row of `groups`, `logs`, `parts` and `meta`, and positions show gaps. A log
+//! that misses something is returned with `is_intact: false` (R3). If the file ends before the
+//! mark's group, or the database file is older than the mark's version, the file is an older copy
+//! or lost its end. Then all logs last written before this run are *suspect*: not intact until they
+//! begin anew. A data directory that is restored as a whole, mark included, looks like one that was
+//! never newer. A file that cannot be used at all is renamed (`.damaged-SECONDS`) and an empty one
+//! takes its place.
 
 mod checkpoint;
 mod db;
@@ -40,49 +85,54 @@ use self::{
 use super::{Batch, Log, Store, StoreError};
 use crate::protocol::GameId;
 
-/// So many failures in a row, and the file is opened anew.
+/// The store reopens the file after this many failures in a row.
 const MAX_FAILURES: u32 = 3;
 
-/// Logs in one file of one directory, which belongs to this process alone.
+/// The logs of one data directory, which the lock reserves for this process.
 pub struct EmbeddedStore {
     files: Files,
     lock: Lock,
-    /// `None`: to be opened anew before the next call.
+    /// `None`: the next call opens the file again.
     open: Option<(StoreHome, Mark)>,
-    /// The first run of this process, by store: what was written since may be in use.
+    /// Store id and run of this process's first opening of the present file. `sweep` keeps the logs
+    /// written since then, as rooms may be using them.
     since: (u64, u64),
     failures: u32,
-    /// The disk was full at the last failure.
+    /// The last failure was a full disk. The next success empties the WAL.
     was_full: bool,
-    /// A call has begun and not returned: it panicked.
+    /// A call has begun. Still set at the next call if that call panicked.
     is_calling: bool,
     notes: Vec<String>,
     clock: fn() -> u64,
 }
 
-/// What to do about damage that a call comes across.
+/// How a call treats damage that it meets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Damage {
-    /// The call fails.
+    /// Only the call fails.
     Tell,
-    /// The file cannot be written any more: it is set aside, and an empty one takes its place.
+    /// The file is set aside, because it cannot be written any more, and an empty one takes its
+    /// place.
     SetAside,
 }
 
 impl EmbeddedStore {
-    /// Opens the store of a directory, and creates both when they are not there. Waits up to `wait` for another process to
-    /// give the directory up.
+    /// Opens the store of a directory; creates both if they are missing. Waits up to `wait` for
+    /// another process to release the directory.
     ///
     /// # Errors
-    /// When another process keeps the directory, or it cannot be written. A damaged file is no error: see [`Opened::notes`].
+    /// Fails if another process still holds the directory, a newer version wrote the store, or the
+    /// directory cannot be read or written. A damaged file is not an error: see [`Opened::notes`].
     pub fn open(dir: &Path, wait: Duration) -> Result<Opened, OpenError> {
         Self::open_at(dir, wait, unix_ms)
     }
 
-    /// Opens the store of a directory that has one, at once, to look at it. Nothing is put aside.
+    /// Opens the existing store of a directory, without waiting and without setting any file aside;
+    /// for inspecting it.
     ///
     /// # Errors
-    /// When there is none, when it is damaged as a whole, and like [`EmbeddedStore::open`].
+    /// Fails if there is no store, if the file is damaged as a whole, and like
+    /// [`EmbeddedStore::open`].
     pub fn open_existing(dir: &Path) -> Result<Opened, OpenError> {
         let files = Files::of(dir);
         if !files.db.exists() {
@@ -91,7 +141,7 @@ impl EmbeddedStore {
         Self::open_files(files, false, Duration::ZERO, unix_ms)
     }
 
-    /// `clock` gives unix milliseconds.
+    /// `clock` returns unix milliseconds.
     fn open_at(dir: &Path, wait: Duration, clock: fn() -> u64) -> Result<Opened, OpenError> {
         Self::open_files(Files::of(dir), true, wait, clock)
     }
@@ -114,14 +164,14 @@ impl EmbeddedStore {
         Ok(Opened { store, notes })
     }
 
-    /// Calls the home, opens it before where necessary, and deals with what fails.
+    /// Runs `call` on the open store, which it opens first if necessary, and handles a failure.
     fn call<R>(
         &mut self,
         damage: Damage,
         call: impl FnOnce(&mut StoreHome, &mut Mark, u64) -> rusqlite::Result<R>,
     ) -> Result<R, StoreError> {
         if self.is_calling {
-            // What a panic has left in memory is not known; what is on the disk is.
+            // A panic may have left memory inconsistent; the file is consistent.
             self.open = None;
         }
         let now_ms = (self.clock)();
@@ -168,7 +218,8 @@ impl EmbeddedStore {
         }
     }
 
-    /// A WAL is longer than what it holds: pages are in it as often as they were written.
+    /// Frees disk space: the WAL is longer than its contents, because it holds a page once for each
+    /// write.
     fn empty_wal(&self) {
         if let Some((home, _)) = &self.open {
             home.db.empty_wal();
@@ -194,13 +245,13 @@ impl EmbeddedStore {
         Ok((home, mark))
     }
 
-    /// Gives a file up that others would not find any more.
+    /// Closes files that were deleted or replaced: the next process would not find them.
     fn check_files(&mut self) {
         let Some((home, mark)) = &self.open else { return };
         if home.db.header.identity().is_at(&self.files.db) && self.lock.is_at(&self.files.lock) {
             let wal = beside(&self.files.db, "-wal");
             if !wal.exists() {
-                // What is in it can still be moved to the database, by the connection that has it open.
+                // The open connection still has the deleted WAL and can copy it into the database.
                 self.notes.push(format!("{} was deleted; what was in it is kept", wal.display()));
                 home.db.empty_wal();
                 return self.abandon();
@@ -223,7 +274,7 @@ impl Store for EmbeddedStore {
             let newest = home.newest;
             let rejected = home.append(group, flush)?;
             if home.newest != newest {
-                // The group is stored whatever becomes of the mark.
+                // The group is stored even if the mark cannot be written.
                 let _ = mark.write(&home.seen(now_ms));
             }
             Ok(rejected)

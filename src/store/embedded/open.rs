@@ -1,5 +1,5 @@
-//! Owns opening a data directory: the lock, the mark, the database, and what is set aside because
-//! it cannot be used.
+//! Owns opening a data directory: the lock, the mark, the database, and setting unusable files
+//! aside.
 
 use std::{
     fmt, io,
@@ -19,23 +19,23 @@ use super::{
 };
 use crate::store::private;
 
-/// A store that can be used.
+/// An open store.
 pub struct Opened {
     pub store: EmbeddedStore,
-    /// What the operator should know: what was found damaged or older than it should be, and where it was put.
+    /// Sentences for the operator: what was damaged or too old, and where it was put.
     pub notes: Vec<String>,
 }
 
-/// Why a data directory cannot be used, in words for the operator.
+/// Why a data directory cannot be used. `Display` is for the operator.
 #[derive(Debug)]
 pub enum OpenError {
-    /// Another process uses it; its id, if it left one.
+    /// Another process uses it; `pid` is that process, if the lock file names it.
     Locked { dir: PathBuf, pid: Option<u32> },
-    /// There is no store in it.
+    /// The directory contains no store.
     Missing { dir: PathBuf },
     /// A newer version of the server wrote it.
     Newer { dir: PathBuf, format: u32 },
-    /// It cannot be read or written.
+    /// The directory cannot be read or written.
     Io { dir: PathBuf, reason: String },
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// The files of a data directory.
+/// Paths of a data directory's files.
 pub(super) struct Files {
     pub(super) dir: PathBuf,
     pub(super) db: PathBuf,
@@ -79,7 +79,7 @@ impl Files {
         OpenError::Io { dir: self.dir.clone(), reason: error.to_string() }
     }
 
-    /// Creates the directory, and keeps every other process out of it.
+    /// Creates the directory and locks it against other processes.
     pub(super) fn lock(&self, wait: Duration) -> Result<Lock, OpenError> {
         private::create_dir(&self.dir).map_err(|error| self.io(error))?;
         Lock::take(&self.lock, wait).map_err(|error| match error {
@@ -88,7 +88,7 @@ impl Files {
         })
     }
 
-    /// Opens a run. What cannot be used is set aside, or, unless `may_repair`, left where it is and told.
+    /// Opens a run. Sets unusable files aside if `may_repair`; otherwise leaves them and fails.
     pub(super) fn open(
         &self,
         may_repair: bool,
@@ -124,14 +124,14 @@ impl Files {
     fn load(&self, seen: Option<MarkState>, now_ms: u64, notes: &mut Vec<String>) -> Result<StoreHome, LoadError> {
         let is_older = self.has_older_file(seen);
         if self.has_foreign_wal(seen) {
-            // SQLite would lay the pages of one database over another's.
+            // SQLite would apply one database's pages to another.
             let name = set_aside(&self.wal(), now_ms / 1000).map_err(LoadError::from)?;
             notes.push(format!("a WAL that belongs to another database was put aside as {}", name.display()));
         }
         load(Db::open(&self.db)?, seen, is_older, now_ms, notes)
     }
 
-    /// Closes what an older version has left open to others.
+    /// Removes other users' access to files that an older version created.
     fn close_to_others(&self, notes: &mut Vec<String>) {
         for path in [&self.db, &self.wal(), &beside(&self.db, "-shm"), &self.mark, &self.lock] {
             if let Err(error) = private::close_file(path) {
@@ -152,8 +152,9 @@ impl Files {
         has_content(&self.wal()) && (!has_content(&self.db) || self.has_older_file(seen))
     }
 
-    /// Whether the file without its WAL is older than it was when the mark was written. A file of another store may be what it
-    /// wants, unless there is a WAL that may not be its own.
+    /// Returns true if the database file, without its WAL, is older than it was when the mark was
+    /// written. A file of another store counts as put there on purpose, unless there is a WAL,
+    /// which may belong to the file before it.
     fn has_older_file(&self, seen: Option<MarkState>) -> bool {
         let has_wal = has_content(&self.wal());
         let (Some(seen), Ok(header)) = (seen, FileHeader::open(&self.db)) else { return false };
@@ -164,7 +165,7 @@ impl Files {
         }
     }
 
-    /// Renames the database and what belongs to it, so that an empty one can be started.
+    /// Renames the database and its companions, to make room for an empty one.
     pub(super) fn set_aside(&self, now_ms: u64, notes: &mut Vec<String>) -> Result<(), OpenError> {
         let parts = [self.db.clone(), beside(&self.db, "-wal"), beside(&self.db, "-shm")];
         for path in parts.iter().filter(|path| path.exists()) {

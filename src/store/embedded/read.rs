@@ -1,5 +1,5 @@
-//! Owns reading: one log put together from its head, its parts and its tail, and whether all of it
-//! is there.
+//! Owns reading: assembles a log from its head, parts and tail, and determines whether it is
+//! complete.
 
 use rusqlite::Connection;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{protocol::GameId, store::Records};
 
-/// A log, and the run that wrote it last.
+/// A log, and the run that last wrote it.
 pub(super) struct StoredLog {
     pub(super) snapshot: Vec<u8>,
     pub(super) snapshot_position: u64,
@@ -20,7 +20,7 @@ pub(super) struct StoredLog {
     pub(super) run: u64,
 }
 
-/// The row of a game; a row that cannot be read for the file's damage is one without a head.
+/// Returns a game's row. A row that damage makes unreadable is returned without a head.
 pub(super) fn row(conn: &Connection, game: &GameId) -> Result<Option<Row>> {
     match Row::load(conn, game) {
         Err(error) if is_damage(&error) => Ok(Some(Row { id: 0, head: None })),
@@ -28,7 +28,8 @@ pub(super) fn row(conn: &Connection, game: &GameId) -> Result<Option<Row>> {
     }
 }
 
-/// Everything of a log from `from` on. Damage leaves out what lies before it, never what lies behind.
+/// Reads a log from position `from` on. Where something is damaged, the records before it are
+/// dropped and those after it are returned.
 pub(super) fn read(
     conn: &Connection,
     game: &GameId,
@@ -45,7 +46,7 @@ pub(super) fn read(
             Some(Row { head: Some(head), .. }) => settled(conn, &head, from, suspect_through)?,
             Some(_) => StoredLog::nothing(false),
             None if tail.is_none() => return Ok(None),
-            // A tail without what it continues.
+            // The head that this tail continues is missing.
             None => StoredLog::nothing(false),
         },
     };
@@ -56,7 +57,7 @@ pub(super) fn read(
     Ok(Some(found))
 }
 
-/// What the tables hold.
+/// Reads the settled records, from the head and parts.
 fn settled(conn: &Connection, head: &Head, from: u64, suspect_through: u64) -> Result<StoredLog> {
     let mut found = StoredLog::nothing(!head.is_suspect && head.run > suspect_through);
     found.run = head.run;
@@ -91,7 +92,7 @@ fn settled(conn: &Connection, head: &Head, from: u64, suspect_through: u64) -> R
     Ok(found)
 }
 
-/// A part that cannot be read for the file's damage is none.
+/// Loads a part; `None` if damage makes it unreadable.
 fn load(conn: &Connection, part: &Part) -> Result<Option<Vec<u8>>> {
     match part.load(conn) {
         Err(error) if is_damage(&error) => Ok(None),
@@ -108,7 +109,7 @@ impl StoredLog {
         self.first + self.records.len()
     }
 
-    /// Adds records of which those before `first` are not wanted.
+    /// Appends records that begin at `position`, without those before `first`.
     fn append(&mut self, position: u64, records: &Records) {
         let mut records = records.clone();
         if self.records.is_empty() {

@@ -1,4 +1,4 @@
-//! Owns settling: moving what a tail holds into the head and the parts of its log.
+//! Owns settling: moves a tail's contents into the head and parts of its log.
 
 use rusqlite::Connection;
 
@@ -9,13 +9,15 @@ use super::{
 };
 use crate::protocol::GameId;
 
-/// With more segments than this, [`MERGED`] neighbours become one: a room that writes little for long has few rows.
+/// Past this many segments, [`MERGED`] neighbours become one, so that a room that writes little for
+/// a long time has few rows.
 const MAX_SEGMENTS: usize = 24;
 const MERGED: usize = 12;
-/// Neighbours with more than this together are left apart.
+/// Neighbours that are larger than this together are not merged.
 const MAX_MERGED_BYTES: u64 = 1 << 20;
 
-/// Writes what one tail holds, with `newest` the newest group; logs last written up to the run `suspect_through` are suspect.
+/// Settles one tail. `newest` is the newest group. Logs last written by the run `suspect_through`
+/// or an earlier one are suspect.
 pub(super) fn settle(conn: &Connection, game: &GameId, tail: &Tail, newest: u64, suspect_through: u64) -> Result<()> {
     let row = Row::load(conn, game)?;
     if tail.is_removed {
@@ -43,14 +45,15 @@ pub(super) fn settle(conn: &Connection, game: &GameId, tail: &Tail, newest: u64,
     head.store(conn, game, place)
 }
 
-/// What the tail builds on: nothing, or the head as far as the tail joins it.
+/// Returns the head that the tail continues. It is empty if the tail replaces the log; if the tail
+/// does not join the head's end, the head's segments are deleted and it is suspect.
 fn base(conn: &Connection, tail: &Tail, row: Option<Row>, suspect_through: u64) -> Result<Head> {
     let is_suspect = tail.is_broken || tail.oldest_run <= suspect_through;
     if tail.replaces {
         row.map_or(Ok(()), |row| row.delete_parts(conn))?;
         return Ok(Head { is_suspect, ..Head::default() });
     }
-    // A log that is not there, or damaged, is missing what came before.
+    // The head is missing or damaged, and with it the records before the tail.
     let Some(mut head) = row.and_then(|row| row.head) else { return Ok(Head { is_suspect: true, ..Head::default() }) };
     head.is_suspect |= is_suspect || head.run <= suspect_through;
     if tail.is_broken || head.end != tail.begins {
@@ -64,13 +67,13 @@ fn base(conn: &Connection, tail: &Tail, row: Option<Row>, suspect_through: u64) 
     Ok(head)
 }
 
-/// Deletes segments that are not needed.
+/// Deletes the segments before the head's first position.
 fn trim(conn: &Connection, head: &mut Head) -> Result<()> {
     let gone = head.segments.iter().take_while(|segment| segment.end() <= head.first).count();
     head.segments.drain(..gone).try_for_each(|segment| segment.part.delete(conn))
 }
 
-/// Makes one segment of those neighbours that are the smallest together.
+/// Merges the [`MERGED`] neighbouring segments that are the smallest together.
 fn merge(conn: &Connection, head: &mut Head) -> Result<()> {
     let bytes = |window: &[Segment]| window.iter().map(|segment| u64::from(segment.part.bytes)).sum::<u64>();
     let windows = head.segments.windows(MERGED).map(bytes).enumerate();
@@ -81,7 +84,7 @@ fn merge(conn: &Connection, head: &mut Head) -> Result<()> {
     let merged = start..start + MERGED;
     let mut body = Vec::with_capacity(size as usize);
     for segment in &head.segments[merged.clone()] {
-        // A damaged one stays as it is, for the reader to find.
+        // A damaged segment is not merged: reading reports the damage.
         let Some(part) = segment.part.load(conn)? else { return Ok(()) };
         body.extend_from_slice(&part);
     }

@@ -1,5 +1,5 @@
-//! Owns the tails: what was written to each log and is not in its head and parts yet, as the groups
-//! on disk hold it.
+//! Owns the tails: for each log, what the groups on the disk contain that is not yet in its head
+//! and parts.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -8,30 +8,31 @@ use crate::{
     store::{Batch, Change, Records},
 };
 
-/// A tail with more records than this is settled before its turn, so that no portion is large.
+/// A tail with more bytes of records than this is settled before its turn, so that no portion is
+/// large.
 const MAX_TAIL_BYTES: usize = 64 << 10;
-/// What a batch costs beside its payload, in memory and when it is replayed.
+/// Cost of a batch beside its payload, in memory and at replay.
 const BATCH_BYTES: usize = 64;
 
-/// What was written to one log since it was settled.
+/// The writes to one log since it was settled.
 pub(super) struct Tail {
-    /// Whatever the tables hold of this game is void.
+    /// The tail is the whole log: any head and parts of this game are obsolete.
     pub(super) replaces: bool,
     pub(super) is_removed: bool,
     /// A group is missing before or among these writes.
     pub(super) is_broken: bool,
-    /// The position of the first write. The head has to end here.
+    /// The position of the first write. The head must end here.
     pub(super) begins: u64,
-    /// The position of the first of `records`; beyond `begins` when those before are not needed any more.
+    /// The position of the first of `records`; after `begins` if earlier ones are no longer needed.
     pub(super) first: u64,
     pub(super) records: Records,
-    /// The newest snapshot, and its position.
+    /// The newest snapshot and its position.
     pub(super) snapshot: Option<(u64, Vec<u8>)>,
-    /// Records before this position are not needed, in the parts neither.
+    /// Records before this position are no longer needed, neither here nor in parts.
     pub(super) keep_from: u64,
-    /// The oldest group with something of this tail.
+    /// The oldest group that contains a write of this tail.
     group: u64,
-    /// The runs of the oldest and the newest write.
+    /// Runs of the oldest and of the newest write.
     pub(super) oldest_run: u64,
     pub(super) run: u64,
 }
@@ -76,7 +77,7 @@ impl Tail {
                 if is_new {
                     (self.begins, self.first) = (*position, *position);
                 } else if self.is_removed || self.end() != *position {
-                    // Only in a replay with a damaged group: writers are fenced.
+                    // Happens only when a replay meets a damaged group: live writes are fenced.
                     (self.is_removed, self.is_broken) = (false, true);
                     (self.first, self.records) = (*position, Records::default());
                 }
@@ -99,14 +100,15 @@ impl Tail {
     }
 }
 
-/// All tails, and the groups they come from.
+/// All tails, and the unsettled groups.
 #[derive(Default)]
 pub(super) struct Tails {
     map: HashMap<GameId, Tail>,
-    /// By their oldest group. A name whose tail has another oldest group, or none, is stale.
+    /// Games by the oldest group of their tail. An entry is stale, and skipped, if the game has no
+    /// tail or one with another oldest group.
     order: BTreeMap<u64, Vec<GameId>>,
     large: VecDeque<GameId>,
-    /// The groups on disk with their weights, oldest first.
+    /// The unsettled groups and their weights, oldest first.
     groups: VecDeque<(u64, usize)>,
     weight: usize,
 }
@@ -124,12 +126,12 @@ impl Tails {
         self.map.len()
     }
 
-    /// About what it takes to keep and to replay the groups that are not settled.
+    /// Approximate bytes for keeping and replaying the unsettled groups.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
 
-    /// Takes a stored group over. `batches` are those of it that fitted; `bytes` is its body's length.
+    /// Applies a stored group. `batches` are those that fitted; `bytes` is the length of its body.
     pub(super) fn apply<'a>(&mut self, group: u64, run: u64, bytes: usize, batches: impl Iterator<Item = &'a Batch>) {
         let mut weight = bytes;
         for batch in batches {
@@ -149,8 +151,8 @@ impl Tails {
         self.weight += weight;
     }
 
-    /// Takes out what is to be settled next, oldest first: about `bytes`, at most `limit` tails. With `is_over`, the groups
-    /// weigh more than they may; otherwise only large tails are due.
+    /// Takes the tails to settle next, oldest first: about `bytes`, at most `limit` tails.
+    /// `is_over` means that the groups exceed their bound; otherwise only large tails are due.
     pub(super) fn take_due(&mut self, is_over: bool, bytes: usize, limit: usize) -> Vec<(GameId, Tail)> {
         let (mut due, mut sum) = (Vec::new(), 0);
         while due.len() < limit && sum < bytes {
@@ -190,12 +192,13 @@ impl Tails {
         None
     }
 
-    /// The newest group that no tail needs any more, nor one before it, given the newest there is.
+    /// Returns the newest group such that no tail needs it or an older one. `newest` is the newest
+    /// group.
     pub(super) fn settled_through(&mut self, newest: u64) -> u64 {
         self.oldest().map_or(newest, |oldest| oldest - 1)
     }
 
-    /// Puts back what [`Tails::take_due`] took: it could not be settled.
+    /// Puts tails from [`Tails::take_due`] back after settling failed.
     pub(super) fn put_back(&mut self, due: Vec<(GameId, Tail)>) {
         for (game, tail) in due {
             self.order.entry(tail.group).or_default().push(game.clone());
@@ -206,7 +209,7 @@ impl Tails {
         }
     }
 
-    /// Forgets the groups up to `group`, which are settled.
+    /// Removes the groups up to `group`, which are settled, from the weight.
     pub(super) fn drop_groups(&mut self, group: u64) {
         while let Some((_, weight)) = self.groups.pop_front_if(|(number, _)| *number <= group) {
             self.weight -= weight;

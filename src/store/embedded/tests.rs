@@ -1,5 +1,5 @@
-//! Owns what the tests of the embedded home share: directories, copies of them, and a clock that stands where it is put.
-//! Run by `cargo test`; what every home has to do is in `store::contract_tests`.
+//! Owns what the tests of the embedded store share: directories, copies of them, and a clock that
+//! stands still until it is set. The contract of every store is tested in `store::contract_tests`.
 
 mod damage;
 mod files;
@@ -25,20 +25,20 @@ fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Opens a directory in which nothing is wrong.
+/// Opens a directory and checks that there are no notes.
 fn open(dir: &Path) -> EmbeddedStore {
     let Opened { store, notes } = EmbeddedStore::open(dir, Duration::ZERO).unwrap();
     assert_eq!(notes, Vec::<String>::new());
     store
 }
 
-/// Opens a directory in which something is wrong; also what is said of it.
+/// Opens a directory with a fault; also returns the notes.
 fn open_noted(dir: &Path) -> (EmbeddedStore, String) {
     let Opened { store, notes } = EmbeddedStore::open(dir, Duration::ZERO).unwrap();
     (store, notes.join("\n"))
 }
 
-/// What a process that is killed leaves behind: the files as they are at this moment.
+/// Copies the files as they are now, which is what a killed process leaves behind.
 fn killed(dir: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(dir).unwrap() {
@@ -64,26 +64,26 @@ fn read(store: &mut EmbeddedStore, game: &str) -> Option<Log> {
     store.read(&id(game), 0).unwrap()
 }
 
-/// Whether a log has so many records and is intact.
+/// Returns true if the log is intact and has this many records.
 fn has(store: &mut EmbeddedStore, game: &str, count: u64) -> bool {
     read(store, game).is_some_and(|log| log.is_intact && log.records.len() == count && log.first == 0)
 }
 
-/// Moves everything from the groups into heads and parts.
+/// Settles everything: moves all groups into heads and parts.
 fn settle_all(store: &mut EmbeddedStore) {
     let (home, _) = store.open.as_mut().unwrap();
     while home.settle_some(true, 1 << 20, 100).unwrap() {}
     assert_eq!((home.tails.len(), home.tails.weight()), (0, 0));
 }
 
-/// Moves everything from the WAL into the database.
+/// Moves all of the WAL into the database.
 fn checkpoint(store: &EmbeddedStore) {
     let (home, _) = store.open.as_ref().unwrap();
     home.db.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     home.db.header.refresh();
 }
 
-/// Twenty games with ten records each, most of them settled and in the database.
+/// Twenty games with ten records each, most of them settled and in the database file.
 fn inhabited(dir: &Path) -> EmbeddedStore {
     let mut store = open(dir);
     for game in 0..20 {
@@ -110,7 +110,7 @@ fn set_clock(now_ms: u64) {
     NOW_MS.set(now_ms);
 }
 
-/// Opens a directory with the clock of this test.
+/// Opens a directory with this test's clock.
 fn open_by_clock(dir: &Path) -> EmbeddedStore {
     EmbeddedStore::open_at(dir, Duration::ZERO, || NOW_MS.get()).unwrap().store
 }

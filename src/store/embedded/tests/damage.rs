@@ -1,5 +1,5 @@
-//! Owns the tests of damage: whatever happens to the files, a log is whole, or says that it is not (R3).
-//! Run by `cargo test`.
+//! Owns the tests of damage: whatever happens to the files, a log is complete or reads as not
+//! intact (R3).
 
 use std::{fs, time::Duration};
 
@@ -14,7 +14,8 @@ use crate::store::{
     contract_tests::{append, begin, remove, replace, seed},
 };
 
-/// Every log is as it should be, or not intact, or gone; at least one is not as it should be, unless `may_be_whole`.
+/// Checks that every log is complete, not intact, or gone. Unless `may_be_whole`, at least one must
+/// not be complete.
 fn no_log_pretends(store: &mut EmbeddedStore, may_be_whole: bool) {
     let mut whole = 0;
     for game in 0..20 {
@@ -32,7 +33,7 @@ fn no_log_pretends(store: &mut EmbeddedStore, may_be_whole: bool) {
     assert!(may_be_whole || whole < 20, "the damage went unnoticed");
 }
 
-/// Runs SQL on the files of a store that is closed.
+/// Runs SQL on the files of a closed store.
 fn tamper(dir: &std::path::Path, sql: &str) {
     let conn = Connection::open(db(dir)).unwrap();
     assert_ne!(conn.execute(sql, []).unwrap(), 0, "{sql}");
@@ -61,7 +62,7 @@ fn r3_a_row_that_is_changed_or_lost_is_noticed_by_its_log_alone() {
         let damaged: Vec<String> =
             (0..20).map(|game| format!("g{game}")).filter(|game| !has(&mut store, game, 10)).collect();
         assert_eq!(damaged.len(), 1, "{sql}: {damaged:?}");
-        // It stays so until the log begins anew.
+        // The log stays suspect until it begins anew.
         if store.append(&[append(&damaged[0], 10, &["more"])], false).unwrap().is_empty() {
             settle_all(&mut store);
         }
@@ -90,7 +91,7 @@ fn r3_a_group_that_is_changed_or_lost_makes_all_logs_suspect_once() {
         assert!((0..20).all(|game| !has(&mut store, &format!("g{game}"), 10)), "{sql}");
         write(&mut store, &[begin("new", "s", &["0"])]);
         drop(store);
-        // It is said once; what came later is not suspect, and what came before stays so.
+        // The note comes once. Later logs are not suspect, and earlier ones stay so.
         let mut store = open(dir.path());
         assert!(has(&mut store, "new", 1), "{sql}");
         assert!((0..20).all(|game| !has(&mut store, &format!("g{game}"), 10)), "{sql}");
@@ -132,7 +133,7 @@ fn r3_pages_that_are_garbled_anywhere_never_pass_for_what_was_written() {
         fs::write(db(copy.path()), bytes).unwrap();
         let (mut store, _) = open_noted(copy.path());
         no_log_pretends(&mut store, true);
-        // Rooms go on, whatever it takes: the group is stored at the second attempt at the latest.
+        // Rooms go on in any case: the second attempt at the latest stores the group.
         let group = [replace("g1", "anew")];
         store.append(&group, false).or_else(|_| store.append(&group, false)).unwrap();
         assert!(has(&mut store, "g1", 0), "at {at}, {length} bytes");
@@ -147,7 +148,7 @@ fn r3_whatever_byte_of_the_databases_header_is_wrong_the_store_opens_and_goes_on
     checkpoint(&store);
     drop(store);
     let whole = fs::read(db(dir.path())).unwrap();
-    // Byte 18 may say that the file is not to be written. Nobody can tell whether somebody meant that, so it stops the start.
+    // Byte 18 may declare the file read-only. This may be damage or intent, so it stops the start.
     let places = (0..100).filter(|at| *at != 18);
     for (at, byte) in places.flat_map(|at| [0, 1, 3, 255].map(|byte| (at, byte))) {
         let copy = killed(dir.path());

@@ -1,5 +1,4 @@
-//! Owns the tests of files that are not what they were: deleted, replaced, older, no database, no room on the disk.
-//! Run by `cargo test`.
+//! Owns the tests of changed files: deleted, replaced, older, not a database, or on a full disk.
 
 use std::{fs, time::Duration};
 
@@ -14,7 +13,8 @@ use crate::store::{
 
 #[test]
 fn r3_an_older_file_that_is_put_back_counts_as_incomplete() {
-    // Closed or killed, settled or not; the older file alone, or with its own WAL, or under the newer WAL.
+    // Closed or killed, settled or not; the older file alone, with its own WAL, or with the newer
+    // WAL.
     for case in 0..12 {
         let (is_killed, is_settled, with_wal) = (case % 2 == 0, case / 2 % 2 == 0, case / 4);
         let dir = dir();
@@ -36,7 +36,7 @@ fn r3_an_older_file_that_is_put_back_counts_as_incomplete() {
             1 => drop(fs::copy(wal(older.path()), wal(put_back.path())).unwrap()),
             _ => {}
         }
-        // Under its own WAL a file that has not been written since is the newest there is.
+        // An older file with its own WAL is up to date if nothing was written since.
         if with_wal == 2 && is_killed && !is_settled {
             assert!(has(&mut open(put_back.path()), "g2", 11));
             continue;
@@ -142,7 +142,7 @@ fn d5_files_that_are_deleted_or_replaced_while_the_store_runs_are_noticed() {
         write(&mut store, &[replace("g1", "anew"), append("g1", 0, &["0"])]);
         let mut reborn = open(killed(dir.path()).path());
         assert!(has(&mut reborn, "g1", 1), "{deed}");
-        // Nobody else can have taken the directory.
+        // No other process can have locked the directory.
         assert!(matches!(EmbeddedStore::open_existing(dir.path()), Err(OpenError::Locked { .. })), "{deed}");
         store.tend().unwrap();
         assert_eq!(store.take_notes(), Vec::<String>::new(), "{deed}");
@@ -160,7 +160,7 @@ fn d5_a_wal_that_is_deleted_while_the_store_runs_takes_nothing_with_it() {
     write_records(&mut store, "g1", 10, 1);
     let mut reborn = open(killed(dir.path()).path());
     assert!(has(&mut store, "g1", 11) && has(&mut reborn, "g1", 11) && has(&mut reborn, "g2", 10));
-    // What is in use is not swept, although the file was opened again.
+    // Logs in use are not swept, although the file was opened again.
     assert_eq!(store.sweep(100).unwrap(), 0);
 }
 
@@ -198,7 +198,8 @@ fn a_panic_in_the_middle_of_a_call_leaves_what_is_on_the_disk() {
 
 #[test]
 fn a_directory_that_cannot_be_used_is_named() {
-    // A user's rights do not bind root, who may run the tests; a file in the place of the directory binds everybody.
+    // File permissions do not bind root, who may run the tests; a file in the directory's place
+    // does.
     let dir = dir();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();

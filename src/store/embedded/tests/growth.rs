@@ -1,5 +1,4 @@
-//! Owns the tests of bounds: files, rows and memory do not grow with the time a room lives.
-//! Run by `cargo test`.
+//! Owns the tests of bounds: files, rows and memory do not grow with a room's age.
 
 use std::{fs, time::Instant};
 
@@ -31,7 +30,7 @@ fn a_room_that_lives_long_and_takes_snapshots_keeps_a_bounded_file() {
         }
     }
     assert!(count(&store, "parts") < 100 && count(&store, "groups") < 6000);
-    // How long the WAL gets depends on how fast the disk is, up to a bound that has its own test below.
+    // The WAL's length depends on the disk's speed, up to a bound that has its own test below.
     checkpoint(&store);
     let size = fs::metadata(db(dir.path())).unwrap().len();
     assert!(size < 2 << 20, "30 MB of records, of which 300 KB are kept, take {size} bytes");
@@ -101,7 +100,7 @@ fn the_wal_starts_over_while_rooms_write_on() {
         write(&mut store, &[snapshot("g", position, &[&record], "s", position)]);
         longest = longest.max(fs::metadata(wal(dir.path())).unwrap().len());
     }
-    // Past 64 MiB the writer waits for the disk, but not for ever; the records alone are 150 MB.
+    // Past 64 MiB the writer waits for the disk, for a limited time; the records alone are 150 MB.
     assert!(longest < 100 << 20, "the WAL was {longest} bytes long");
     let log = read(&mut store, "g").unwrap();
     assert_eq!((log.end(), log.is_intact), (1500, true));

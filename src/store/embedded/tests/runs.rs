@@ -1,5 +1,4 @@
-//! Owns the tests of what depends on runs: death and rebirth, the time nobody ran, and sweeping.
-//! Run by `cargo test`.
+//! Owns the tests of runs: restarts, downtime and sweeping.
 
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ fn d1_a_process_that_is_killed_at_any_instant_loses_no_group() {
         match random.u8(..4) {
             0 => settle_all(&mut store),
             1 => checkpoint(&store),
-            // Some tails out of their order, as large ones are.
+            // Settles some tails out of order, as happens to large ones.
             2 => drop(store.open.as_mut().unwrap().0.settle_some(true, 1, 2).unwrap()),
             _ => {}
         }
@@ -48,7 +47,7 @@ fn what_was_removed_does_not_come_back_with_a_group_that_is_still_on_disk() {
     write(&mut store, &[begin("g", "s", &["0"]), append("old", 0, &["0"])]);
     drop(store);
     let mut store = open(dir.path());
-    // The large tail of `g` is settled before its turn; its group stays for the sake of `old`.
+    // The large tail of `g` is settled before its turn; its group stays because `old` needs it.
     let large = "x".repeat(70_000);
     write(&mut store, &[append("g", 1, &[&large])]);
     let (home, _) = store.open.as_mut().unwrap();
@@ -83,7 +82,7 @@ fn downtime_is_the_time_nobody_ran_since_the_log_was_written() {
     write(&mut store, &[append("g", 1, &["1"])]);
     assert_eq!((downtime(&mut store, "g"), downtime(&mut store, "settled")), (0, 3_000));
     drop(store);
-    // A clock that was set back: nobody knows how long it was, but not less than nothing.
+    // The clock was set back: the downtime is unknown, but not negative.
     set_clock(2_000);
     drop(open_by_clock(dir.path()));
     set_clock(2_500);
