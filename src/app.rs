@@ -2,37 +2,39 @@
 //! It alone sees everything.
 
 mod durable;
-mod ending;
 mod feeds;
 mod files;
 mod issuers;
+mod listeners;
 mod operator_key;
 mod running;
 mod signals;
+mod stop_source;
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use actix::{Actor as _, Addr, Arbiter, AsyncContext as _};
-use slog::{Logger, debug, info, warn};
+use slog::{Logger, info, warn};
 use tokio::{sync::watch, time::timeout_at};
 
 pub use self::running::Running;
 use self::{
     durable::{WrapStore, close, open_journal, sweep},
-    ending::Ending,
     feeds::{start_hubs, stop_hubs},
     files::{places, raise_file_limit},
     issuers::{keep_fetching, tokens},
-    operator_key::{OperatorKey, operator_key},
+    listeners::{announce, bind, tell_whereabouts},
+    operator_key::operator_key,
+    stop_source::StopSource,
 };
 use crate::{
-    config::{AuthMode, Config, LogFormat, LogLevel, Ports, Problem, ProxyConfig},
+    config::{AuthMode, Config, LogFormat, LogLevel, Problem, ProxyConfig},
     connection::Terms,
     gate::{Operators, RoomPermits, Tokens},
     http::{self, Admission, Duty, Entrance, Site},
@@ -47,7 +49,6 @@ use crate::{
     },
     room::{Ledger, Logics, RoomLogic},
     store::Store,
-    whereabouts::{self, Whereabouts},
     ws::Dialer,
 };
 
@@ -125,7 +126,7 @@ impl Innkeeper {
     /// # Errors
     /// [`StartError`], before anything is served.
     pub fn run(self) -> Result<(), StartError> {
-        self.serve_until(Ending::by_signal(), |_| {})
+        self.serve_until(StopSource::by_signal(), |_| {})
     }
 
     /// Serves on a thread of its own until [`Running::stop`], or until the returned value is dropped; signals are left to the
@@ -138,7 +139,7 @@ impl Innkeeper {
     }
 
     /// `served` is called with the address that players connect to, once they can.
-    fn serve_until(mut self, ending: Ending, served: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
+    fn serve_until(mut self, ending: StopSource, served: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
         let configured = self.config.room.logics.iter().map(|route| (&route.prefix, &route.logic));
         for (prefix, name) in self.routes.iter().map(|(prefix, name)| (prefix, name)).chain(configured) {
             self.logics.route(prefix, name).map_err(|why| StartError::Config(format!("GAME_LOGICS: {why}")))?;
@@ -184,7 +185,7 @@ async fn serve(
     wrap: Option<WrapStore>,
     logger: Logger,
     recent: Arc<log::Recent>,
-    mut ending: Ending,
+    mut ending: StopSource,
     served: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
     let tokens = tokens(&config)?;
@@ -345,60 +346,4 @@ fn start_actors(
     }
     registry.do_send(AttachShards(addresses.clone()));
     Ok((registry, addresses))
-}
-
-fn bind(config: &Config) -> io::Result<Vec<(Duty, TcpListener)>> {
-    let host = config.listen.host;
-    let stalled_timeout = config.connection.ping_interval + config.connection.ping_timeout;
-    let listen = |port| http::bind(host, port, stalled_timeout);
-    Ok(match config.listen.ports {
-        Ports::Shared(port) => vec![(Duty::Everything, listen(port)?)],
-        Ports::Split { ws, http } => vec![(Duty::WebSocketOnly, listen(ws)?), (Duty::HttpOnly, listen(http)?)],
-    })
-}
-
-/// For commands such as `innkeeper api`; a server works without it, too.
-fn tell_whereabouts(
-    config: &Config,
-    listeners: &[(Duty, TcpListener)],
-    logger: &Logger,
-) -> io::Result<Option<Whereabouts>> {
-    let Some((_, listener)) = listeners.iter().find(|(duty, _)| *duty != Duty::WebSocketOnly) else { return Ok(None) };
-    match Whereabouts::tell(&config.store.data_dir, &whereabouts::url(listener.local_addr()?)) {
-        Ok(whereabouts) => Ok(Some(whereabouts)),
-        Err(error) => {
-            debug!(logger, "cannot write into DATA_DIR where the server is"; "error" => %error);
-            Ok(None)
-        }
-    }
-}
-
-/// Says where to go, and once, loudly, when the door is open (A10).
-fn announce(
-    config: &Config,
-    listeners: &[(Duty, TcpListener)],
-    operator_key: Option<&OperatorKey>,
-    logger: &Logger,
-) -> io::Result<()> {
-    for (duty, listener) in listeners {
-        let address = listener.local_addr()?;
-        let host = if address.ip().is_unspecified() { "localhost".into() } else { address.ip().to_string() };
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let (scheme, path) = if *duty == Duty::WebSocketOnly { ("ws", "ws/test-game/alice") } else { ("http", "") };
-        let url = format!("{scheme}://{host}:{}/{path}", address.port());
-        info!(logger, "listening"; "url" => url, "port" => address.port(), "shards" => config.shards);
-        if let Some(key) = operator_key.filter(|_| *duty != Duty::WebSocketOnly) {
-            key.announce(if address.ip().is_loopback() { "localhost" } else { &host }, address.port(), logger);
-        }
-    }
-    match &config.gate.auth.mode {
-        AuthMode::Open => {
-            warn!(
-                logger,
-                "DEVELOPMENT MODE: anyone may play as anyone; set JWT_SECRET or JWT_JWKS_URL to require tokens"
-            )
-        }
-        AuthMode::Jwt(_) => {}
-    }
-    Ok(())
 }

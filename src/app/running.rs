@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{Ending, Innkeeper, StartError};
+use super::{Innkeeper, StartError, StopSource};
 
 /// A server that runs on threads of its own. Dropping it makes the server drain and stop, and does not wait for that.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Running {
         let (end, told) = oneshot::channel();
         let (served, address) = mpsc::channel();
         let thread = thread::Builder::new().name("innkeeper".into()).spawn(move || {
-            innkeeper.serve_until(Ending::Told(told), move |address| {
+            innkeeper.serve_until(StopSource::Told(told), move |address| {
                 let _ = served.send(address);
             })
         })?;

@@ -52,14 +52,14 @@ struct HubShared {
     arbiter: ArbiterHandle,
     /// Unix ms.
     started: u64,
-    running: Mutex<Running>,
+    running: Mutex<RunningHub>,
     shares: Arc<Shares>,
     /// Of all shards.
     clients: AtomicUsize,
 }
 
 #[derive(Default)]
-struct Running {
+struct RunningHub {
     address: Option<Addr<Hub>>,
     /// Which life this is, from 1.
     life: u64,
@@ -184,7 +184,7 @@ impl HubHandle {
         }
     }
 
-    fn replace(&self, running: &mut Running) -> Option<Addr<Hub>> {
+    fn replace(&self, running: &mut RunningHub) -> Option<Addr<Hub>> {
         let now = Now::read();
         running.address = None;
         running.budget.spend(now.instant);
@@ -199,7 +199,7 @@ impl HubHandle {
         next
     }
 
-    fn begin(&self, running: &mut Running) -> Option<Addr<Hub>> {
+    fn begin(&self, running: &mut RunningHub) -> Option<Addr<Hub>> {
         let now = Now::read();
         if running.budget.is_spent(now.instant) {
             return None;
@@ -213,13 +213,13 @@ impl HubHandle {
         Some(address)
     }
 
-    fn tell(&self, running: &Running, news: &HubEvent) {
+    fn tell(&self, running: &RunningHub, news: &HubEvent) {
         for branch in running.branches.values() {
             branch.do_send(Deliver { hub: self.id().clone(), heard: 0, news: vec![news.clone()] });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Running> {
+    fn lock(&self) -> MutexGuard<'_, RunningHub> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

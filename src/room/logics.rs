@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{logic::RoomLogic, relay::Relay, table::Table, tic_tac_toe::TicTacToe};
+use super::{demo_table::DemoTable, logic::RoomLogic, relay::Relay, tic_tac_toe::TicTacToe};
 use crate::protocol::GameId;
 
 /// Makes the logic of a new or restarted room.
@@ -33,7 +33,7 @@ impl Logics {
     pub fn new() -> Self {
         let relay: LogicFactory = Arc::new(|_| Box::new(Relay));
         let tic_tac_toe: LogicFactory = Arc::new(|_| Box::new(TicTacToe));
-        let table: LogicFactory = Arc::new(|_| Box::new(Table));
+        let table: LogicFactory = Arc::new(|_| Box::new(DemoTable));
         let factories = BTreeMap::from([
             (Self::RELAY.into(), relay.clone()),
             ("tic-tac-toe".into(), tic_tac_toe),

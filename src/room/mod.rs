@@ -4,6 +4,7 @@ mod actor;
 mod audience;
 mod bans;
 mod delivery;
+mod demo_table;
 pub mod describe;
 mod document;
 mod effect;
@@ -24,7 +25,6 @@ mod seats;
 mod state;
 #[cfg(test)]
 mod state_tests;
-mod table;
 mod tic_tac_toe;
 mod turn;
 

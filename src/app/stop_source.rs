@@ -6,14 +6,14 @@ use tokio::sync::oneshot;
 
 use super::signals::Signals;
 
-pub(super) enum Ending {
+pub(super) enum StopSource {
     /// `None` until the signals are installed, which needs the runtime.
     Signal(Option<Signals>),
     /// Comes with a value, and when the sender is dropped.
     Told(oneshot::Receiver<()>),
 }
 
-impl Ending {
+impl StopSource {
     pub(super) fn by_signal() -> Self {
         Self::Signal(None)
     }

@@ -20,7 +20,7 @@ const LINE_BYTES: usize = 8 * 1024;
 const STROKES: &str = "strokes";
 
 /// The state is tic-tac-toe's, and `"strokes"`, and `"chat":{"000000001":{"from":player,"text":"…"}}` in its order.
-pub struct Table;
+pub struct DemoTable;
 
 /// What a player says besides moves: a line of the chat, or whether it wants to play.
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ struct Say {
     stand: Option<bool>,
 }
 
-impl RoomLogic for Table {
+impl RoomLogic for DemoTable {
     fn initial_state(&self) -> Value {
         TicTacToe.initial_state()
     }
