@@ -151,6 +151,11 @@ impl History {
             }
             self.drop_oldest();
         }
+        // The places of events that are gone count towards no bound. A quarter and a half, so that a
+        // history that stays about as long is not copied again and again.
+        if self.events.len() < self.events.capacity() / 4 {
+            self.events.shrink_to((2 * self.events.len()).max(2));
+        }
     }
 
     fn drop_oldest(&mut self) -> bool {
@@ -267,6 +272,20 @@ mod tests {
             (empty.newest(), empty.missed(10), empty.missed(9)),
             (10, MissedEvents::All, MissedEvents::Lost(10, 10))
         );
+    }
+
+    #[test]
+    fn s14_a_history_that_has_become_short_gives_its_memory_back() {
+        let now = Instant::now();
+        let mut log = history(1000, 1 << 20);
+        (1..=1000).for_each(|seq| log.push(event(seq, now)));
+        log.push(event(1001, now + Duration::from_secs(60)));
+        assert_eq!(log.len(), 1);
+        assert!(log.events.capacity() <= 8, "places for {} events", log.events.capacity());
+        (1002..=1100).for_each(|seq| log.push(event(seq, now + Duration::from_secs(60))));
+        assert_eq!((log.len(), log.missed(1000)), (100, MissedEvents::All));
+        log.trim(now + Duration::from_secs(120));
+        assert!(log.events.capacity() <= 8, "places for {} events", log.events.capacity());
     }
 
     #[test]
