@@ -1,5 +1,5 @@
 //! Owns tic-tac-toe: watched by everybody in the room, played by the two who take a seat. The server's rules decide.
-//! Called by main.ts with the room's session. The messages are in src/room/table.rs and src/room/tic_tac_toe.rs.
+//! Called by main.ts with the room's session. The messages are in src/room/demo_table.rs and src/room/tic_tac_toe.rs.
 
 import { $, h, icon, isObject, say } from "../../shared/dom";
 import type { Session } from "./session";

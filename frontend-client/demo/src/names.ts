@@ -24,7 +24,7 @@ const number = () => Math.floor(Math.random() * 90 + 10);
 export const randomName = () => `${pick(FIRST)}-${pick(LAST)}-${number()}`;
 export const randomRoom = () => `${pick(FIRST)}-${pick(PLACES)}-${Math.floor(Math.random() * 9000 + 1000)}`;
 
-/** Rooms with this prefix have the demo's rules on the server (src/room/table.rs): one room, and one connection, for everything. */
+/** Rooms with this prefix have the demo's rules on the server (src/room/demo_table.rs): one room, and one connection, for everything. */
 export const RULES = "demo-table-";
 /** P1. A room leaves some of the 64 characters to `RULES`. */
 export const isName = (text: string, longest = 64) =>
