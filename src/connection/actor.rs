@@ -1,4 +1,5 @@
-//! Owns the `Connection` actor: one socket, from adoption by its shard to its one cause of ending.
+//! Owns the `Connection` actor: one socket, from its arrival on the shard to its end with one
+//! cause.
 
 use std::{
     net::{IpAddr, TcpStream},
@@ -36,7 +37,7 @@ use crate::{
     ws::{Arrived, Outbox, ReadError, Socket, SocketLimits, Traffic},
 };
 
-/// Everything known about a connection when its socket arrives on the shard.
+/// What the server has learnt about a connection when its socket arrives on the shard.
 pub struct AdmittedSocket {
     pub target: Target,
     pub address: IpAddr,
@@ -45,7 +46,7 @@ pub struct AdmittedSocket {
     pub terms: Arc<Terms>,
 }
 
-/// One socket. It ends when its outbox has a cause; dropping it tells everybody who has to know.
+/// One socket. It ends when its outbox has a cause. Dropping it notifies the room or the proxy.
 pub struct Connection {
     number: u64,
     opened: Instant,
@@ -53,24 +54,25 @@ pub struct Connection {
     outbox: Rc<Outbox>,
     traffic: Rc<Traffic>,
     local: Rc<Local>,
-    /// Once joined or entered.
+    /// Set once the connection has joined a room or entered a hub or a proxy.
     place: Option<Joined>,
-    /// Set once welcomed: only such a connection has a line in the log when it closes.
+    /// Set after the `welcome`. Selects the log event and the metric when the connection closes.
     established: bool,
     timer: Option<(Instant, SpawnHandle)>,
     _permit: Permit,
 }
 
-/// Where a connection is, and what it is there.
+/// The service that a connection has joined, with its membership there.
 enum Joined {
     Room(RoomHandle, Membership),
-    /// Leaves when it is dropped.
+    /// Leaves the hub when dropped.
     Hub(Box<Subscriber>),
     Proxy(Box<ProxyHandle>),
 }
 
 impl Connection {
-    /// Takes over an upgraded socket, on the shard's thread. `early` are bytes that came behind the handshake.
+    /// Takes over an upgraded socket, on the shard's thread. `early` are the bytes that followed
+    /// the handshake.
     pub fn open(stream: TcpStream, early: &[u8], admission: AdmittedSocket, local: &Rc<Local>) {
         let AdmittedSocket { target, address, credentials, mut permit, terms } = admission;
         let limits = SocketLimits {
@@ -78,7 +80,8 @@ impl Connection {
             outbox_bytes: terms.connection.outbox_bytes,
             errors: relay::errors(&target, local),
         };
-        // A socket the event loop cannot take is gone already; the permit goes back with this return.
+        // A socket that the event loop cannot register is gone already. This return releases the
+        // permit.
         let Ok(Socket { reader, outbox, traffic }) = Socket::open(stream, early, local.flusher.clone(), limits) else {
             return;
         };
@@ -156,7 +159,7 @@ impl Connection {
         }
     }
 
-    /// Nothing else is read or done until the verdict: what the client sends meanwhile keeps its order.
+    /// Reads and does nothing else until the verdict, so that the client's frames keep their order.
     fn await_keys(&mut self, round: u64, until: Instant, context: &mut Context<Self>) {
         let Some(tokens) = self.machine.tokens().cloned() else { return };
         let waiting = async move {
@@ -172,7 +175,7 @@ impl Connection {
         }));
     }
 
-    /// A hub's branch is on this thread, so there is nothing to wait for.
+    /// Enters the hub at once, as its local part is on this thread.
     fn enter(&mut self, guest: Option<&Guest>) {
         let (Target::Hub(hub) | Target::Desk(hub)) = self.machine.target() else { return };
         let branch = match self.local.hub(hub) {
@@ -206,14 +209,15 @@ impl Connection {
                 let room = room.clone();
                 context.wait(async move { room.act_when_free(act).await }.into_actor(self));
             }
-            // The room closes its members itself; only a room that ended before this frame gets here.
+            // The room closes its members itself, so only a frame to a room that has already ended
+            // gets here.
             Err(Busy::Closed) => {
                 self.outbox.close(Cause::RoomFailed, None);
             }
         }
     }
 
-    /// One timer for everything that falls due.
+    /// Keeps one timer for every deadline.
     fn arm(&mut self, now: Now, context: &mut Context<Self>) {
         let due = self.machine.next_deadline(now);
         if let Some((armed, handle)) = self.timer {
@@ -288,10 +292,10 @@ impl Actor for Connection {
     type Context = Context<Self>;
 }
 
-/// The guard that notices the end, in good order or by a panic.
+/// Runs at the end of the connection, in good order or by a panic.
 impl Drop for Connection {
     fn drop(&mut self) {
-        // A panic in this actor leaves no cause behind.
+        // After a panic in this actor there is no cause yet.
         self.outbox.close(Cause::RoomFailed, None);
         let cause = self.outbox.cause().unwrap_or(Cause::ConnectionLost);
         match self.place.take() {
@@ -343,7 +347,7 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
     }
 }
 
-/// Closes a socket that was accepted only to say why it cannot stay (A5, A8), on the shard's thread.
+/// Closes a socket that was accepted only to send it the refusal (A5, A8), on the shard's thread.
 pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, target: &Target, local: &Rc<Local>) {
     let limits = SocketLimits { max_message_bytes: 0, outbox_bytes: 0, errors: relay::errors(target, local) };
     if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {

@@ -1,16 +1,17 @@
-//! Owns the heartbeat of one connection (B1): when to ping, and when silence means the peer is
-//! gone.
+//! Owns the heartbeat of one connection (B1): when to send a ping, and when an unanswered one means
+//! that the peer is gone.
 
 use std::time::{Duration, Instant};
 
-/// WS_PING_INTERVAL and WS_PING_TIMEOUT. All connections share them, so no heartbeat holds them.
+/// `WS_PING_INTERVAL` and `WS_PING_TIMEOUT`. Kept outside of [`Heartbeat`], as all connections
+/// share them.
 #[derive(Debug, Clone, Copy)]
 pub struct Rhythm {
     pub interval: Duration,
     pub timeout: Duration,
 }
 
-/// Invariant: `unanswered` is the first ping since the last sign of life.
+/// Invariant: `unanswered` is the time of the first ping since the peer's last frame.
 pub struct Heartbeat {
     next_ping: Instant,
     unanswered: Option<Instant>,
@@ -21,22 +22,22 @@ impl Heartbeat {
         Self { next_ping: now + rhythm.interval, unanswered: None }
     }
 
-    /// A frame of any kind came.
+    /// Records that a frame of any kind arrived.
     pub fn alive(&mut self) {
         self.unanswered = None;
     }
 
-    /// Whether a ping went unanswered for the timeout.
+    /// Returns whether a ping has been unanswered for the timeout.
     pub fn is_dead(&self, rhythm: Rhythm, now: Instant) -> bool {
         self.unanswered.is_some_and(|since| since + rhythm.timeout <= now)
     }
 
-    /// Whether to ping now; says so once per interval.
+    /// Returns whether to send a ping now: `true` once per interval.
     pub fn ping_is_due(&mut self, rhythm: Rhythm, now: Instant) -> bool {
         if now < self.next_ping {
             return false;
         }
-        // A late timer must not cause a burst of pings.
+        // The `max` prevents a burst of pings after a late timer.
         self.next_ping = (self.next_ping + rhythm.interval).max(now);
         self.unanswered.get_or_insert(now);
         true

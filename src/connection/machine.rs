@@ -1,5 +1,5 @@
-//! Owns what a connection does with what it hears, as a pure machine: authentication, heartbeat,
-//! rates, bad frames.
+//! Owns how a connection reacts to frames and deadlines, as a pure state machine: authentication,
+//! heartbeat, rates, bad frames.
 
 mod claim;
 mod due;
@@ -32,20 +32,21 @@ use ecow::EcoVec;
 /// P2: this many bad frames within [`ERROR_WINDOW`] end the connection.
 const MAX_ERRORS: usize = 10;
 const ERROR_WINDOW: Duration = Duration::from_secs(10);
-/// A13: how long before its expiry a token is announced to expire.
+/// A13: how long before a token's expiry the client is warned.
 const EXPIRY_WARNING_MS: u64 = 30_000;
 
-/// How long a client may be silent before it is told that a token is awaited; less than a person takes for a hung connection.
+/// How long a client may stay silent before it gets a hint that a token is awaited. Shorter than it
+/// takes a person to believe that the connection hangs.
 const HINT_AFTER: Duration = Duration::from_secs(3);
 const AUTH_HINT: &str = "send {\"type\":\"auth\",\"token\":…} first";
-/// What the machine wants done.
+/// What the connection shall do next.
 #[derive(Debug)]
 pub enum Step {
     Nothing,
     Reply(Frame),
-    /// A pong came this long after its ping.
+    /// A pong arrived this long after its ping.
     Measured(Duration),
-    /// Enter the hub; an operator is no guest.
+    /// Enter the hub. `None` is an operator.
     Enter(Option<Rc<Guest>>),
     Subscribe(Vec<Topic>),
     Unsubscribe(Vec<Topic>),
@@ -54,15 +55,15 @@ pub enum Step {
         topic: Topic,
         data: RawJson,
     },
-    /// Go to the proxy's upstream, or come back to it.
+    /// Enter the proxy, with a new upstream or that of an earlier session.
     Open {
         guest: Rc<Guest>,
         session: Option<String>,
         seen: Option<u64>,
     },
-    /// Pass this on to the upstream; a close frame too.
+    /// Pass this message to the upstream, a close frame too.
     Relay(Message),
-    /// Enter the room; nothing more is read until it has answered.
+    /// Join the room. Nothing more is read until it has replied.
     Join {
         role: Role,
         session: Option<String>,
@@ -71,52 +72,55 @@ pub enum Step {
     },
     Act(Action),
     Leave,
-    /// Do nothing until the issuers' keys have changed since this round, or until then; [`Machine::judge`] follows.
+    /// Wait until the issuers' keys have changed since `round`, or until `until`; then call
+    /// [`Machine::judge`].
     AwaitKeys {
         round: u64,
         until: Instant,
     },
-    /// End the connection, an `error` frame first where one helps (A8).
+    /// Close the connection, after an `error` frame where one helps (A8).
     Close {
         cause: Cause,
         last: Option<Frame>,
     },
 }
 
-/// What came with the handshake (A11, R1, S10).
+/// What the handshake carried (A11, R1, S10).
 #[derive(Debug, Default)]
 pub struct Credentials {
     pub token: Option<String>,
     pub session: Option<String>,
     pub seen: Option<u64>,
-    /// `?spectate=1`; counts in development mode only.
+    /// `?spectate=1`; used in development mode only.
     pub spectate: bool,
     /// `?name=` (S11).
     pub name: Option<DisplayName>,
     /// `?names=1` (S11).
     pub wants_names: bool,
-    /// What is wrong with fields of the query, in words.
+    /// Texts about invalid fields of the query.
     pub objections: EcoVec<&'static str>,
 }
 
 enum ConnectionPhase {
-    /// No token yet. Boxed: most connections are past it, and every one of them has room for the largest phase.
+    /// Without a token yet. Boxed: most connections are past this phase, and each has room for the
+    /// largest one.
     Waiting(Box<Unauthenticated>),
     Joined(Standing),
 }
 
 struct Unauthenticated {
     deadline: Instant,
-    /// When to say what is awaited; `None`: it was said, or the client speaks by itself.
+    /// When to send the hint that a token is awaited; `None` once it was sent or the client has
+    /// sent a frame.
     hint_at: Option<Instant>,
-    /// What came with the handshake, for the `auth` frame.
+    /// What the handshake carried, to complete the `auth` frame.
     credentials: Credentials,
 }
 
-/// In unix ms.
+/// In milliseconds since 1970.
 struct TokenExpiry {
     at: u64,
-    /// When that is announced; `None`: it was, or is not.
+    /// When to warn the client; `None` once it was warned, or if it never is.
     announce_at: Option<u64>,
 }
 
@@ -124,15 +128,15 @@ fn rhythm(terms: &Terms) -> Rhythm {
     Rhythm { interval: terms.connection.ping_interval, timeout: terms.connection.ping_timeout }
 }
 
-/// A verdict that waits (A11a).
+/// A token whose verdict waits for keys (A11a).
 struct Judged {
     token: String,
-    /// `None`: the token replaces another.
+    /// The session secret and the `seq` to join with. `None`: the token replaces an earlier one.
     enters: Option<(Option<String>, Option<u64>)>,
     until: Instant,
 }
 
-/// One connection's dialogue.
+/// The protocol state of one connection.
 pub struct Machine {
     terms: Arc<Terms>,
     target: Target,
@@ -140,28 +144,30 @@ pub struct Machine {
     heartbeat: Heartbeat,
     rates: Rates,
     errors: Errors,
-    /// When the newest bad frames came (P2).
+    /// The times of the recent bad frames (P2).
     mistakes: EcoVec<Instant>,
-    /// Zero, or how long nothing more is to be read: the client is ahead of a rate (S5a).
+    /// How long nothing more shall be read, because the client exceeded a rate (S5a). Zero: no
+    /// pause.
     pause: Duration,
-    /// When the token runs out (A13).
+    /// When the token expires (A13).
     expiry: Option<TokenExpiry>,
-    /// A token whose key may still come.
+    /// A token that waits for its key.
     judged: Option<Box<Judged>>,
     address: IpAddr,
-    /// A5a: the limit that this connection is over, until it turns out to take the place of another one.
+    /// A5a: the limit that this connection exceeds, until it has replaced another one.
     over_limit: Option<Box<Refusal>>,
-    /// What the player is called in its room; of a connection that shows a token, what the token says (S11).
+    /// The player's display name. With a token, only the name in the token counts (S11).
     name: Option<DisplayName>,
     wants_names: bool,
     /// See [`Machine::objections`].
     objections: EcoVec<&'static str>,
-    /// The deadlines may have moved closer since the last [`Machine::renewed`].
+    /// A deadline may have moved closer since the last call of [`Machine::renewed`].
     renewed: bool,
 }
 
 impl Machine {
-    /// A connection that was let in just now, perhaps over a limit (A5a), and its first step.
+    /// Starts with a connection that was just admitted, perhaps over a limit (A5a). Returns its
+    /// first step.
     pub fn begin(
         terms: Arc<Terms>,
         target: Target,
@@ -210,7 +216,7 @@ impl Machine {
         rhythm(&self.terms)
     }
 
-    /// The client's address.
+    /// Returns the client's address.
     pub fn address(&self) -> &IpAddr {
         &self.address
     }
@@ -223,36 +229,37 @@ impl Machine {
         self.terms.tokens.as_ref()
     }
 
-    /// What the player is called (S11).
+    /// Returns the player's display name (S11).
     pub fn name(&self) -> Option<&DisplayName> {
         self.name.as_ref()
     }
 
-    /// Whether the client wants to see what others are called (S11).
+    /// Returns whether the client wants display names (S11).
     pub fn wants_names(&self) -> bool {
         self.wants_names
     }
 
-    /// What is wrong with fields of the query and of the first frame, as `error` frames. They follow the welcome, which comes first (3.2).
+    /// Takes the objections to fields of the query and of the first frame, as `error` frames. Send
+    /// them behind the `welcome`, which must be the first frame (3.2).
     pub fn objections(&mut self) -> impl Iterator<Item = Frame> + use<> {
         let (objections, errors) = (std::mem::take(&mut self.objections), self.errors);
         objections.into_iter().filter_map(move |message| errors.frame(error_code::INVALID_FIELD, message, None))
     }
 
-    /// What one gets in as without a token.
+    /// Returns the standing of a client without a token.
     fn open_standing(&self) -> Option<Standing> {
         self.target.open_standing(&self.terms, false)
     }
 
-    /// A frame arrived. `was_asked_for` says that it answers a question of ours, and so is free. Ask for the
-    /// [`Machine::pause`] behind it.
+    /// Handles a frame. `was_asked_for`: the server asked for it, so that it does not count against
+    /// the rates. Call [`Machine::pause`] afterwards.
     pub fn on_message(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
         let Arrived { message, payload_bytes } = arrived;
         self.heartbeat.alive();
         if let ConnectionPhase::Waiting(waiting) = &mut self.phase {
             waiting.hint_at = None;
         }
-        // Whatever becomes of the frame below, it is paid for.
+        // The rates count the frame even if it is refused below.
         if self.target.is_raw() {
             if !was_asked_for {
                 self.pause = self.rates.overdraw(payload_bytes, now.instant);
@@ -265,7 +272,7 @@ impl Machine {
             Message::Text(_) | Message::Binary(_) | Message::Close(_) if is_raw => Step::Relay(message),
             Message::Text(text) => {
                 let step = match ClientFrame::parse(&text, self.target.dialect()) {
-                    // A longer one was taken for the token that it may have held.
+                    // A longer text was only accepted because an `auth` frame may be longer.
                     Ok(frame)
                         if text.len() > self.terms.connection.max_message_bytes
                             && !matches!(frame, ClientFrame::Auth { .. }) =>
@@ -296,18 +303,19 @@ impl Machine {
         }
     }
 
-    /// The client was not read for a while: its silence was not its own. Its rates go on as they were: they slow it down,
-    /// and never close it.
+    /// The client was not read for a while, so its silence does not count against the heartbeat.
+    /// Its rates stay as they are: here they only slow the client down and never close it.
     pub fn exempt(&mut self) {
         self.heartbeat.alive();
     }
 
-    /// How long nothing more is to be read (S5a), if at all. Says so once.
+    /// Takes how long nothing more shall be read (S5a), if at all.
     pub fn pause(&mut self) -> Option<Duration> {
         Some(std::mem::take(&mut self.pause)).filter(|pause| !pause.is_zero())
     }
 
-    /// Whether a token was accepted since the last call: only then can a deadline come sooner than it was.
+    /// Returns whether a token was accepted since the last call. Only then can a deadline have
+    /// moved closer.
     pub fn renewed(&mut self) -> bool {
         std::mem::take(&mut self.renewed)
     }
@@ -324,7 +332,7 @@ impl Machine {
         }
     }
 
-    /// P2: the error is answered, and counted.
+    /// P2: replies to a bad frame and counts it.
     pub fn bad_frame(&mut self, error: &FrameError, now: Now) -> Step {
         self.mistakes.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
         self.mistakes.push(now.instant);
@@ -345,7 +353,7 @@ impl Machine {
     }
 }
 
-/// A pong that answers no ping of ours (RFC 6455 section 5.5.3) measures nothing.
+/// Ignores a pong that answers no ping of the server (RFC 6455 section 5.5.3).
 fn measured(payload: &[u8], now: Now) -> Step {
     let Ok(sent_us) = payload.try_into().map(u64::from_be_bytes) else { return Step::Nothing };
     let latency = clock::since_start(now.instant).checked_sub(Duration::from_micros(sent_us));

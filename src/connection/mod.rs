@@ -1,5 +1,5 @@
-//! Owns connections: one actor per socket, around a pure machine that decides what each frame and
-//! each timeout means.
+//! Owns connections: one actor per socket, and a pure state machine that decides how to handle each
+//! frame and each deadline.
 
 mod actor;
 mod heartbeat;

@@ -1,4 +1,5 @@
-//! Owns whom a connection talks to, what its token must say for that, and what it is there; pure.
+//! Owns which service a connection talks to, which token that needs, and which standing the token
+//! gives. Pure.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
@@ -8,34 +9,35 @@ use crate::{
     protocol::{Cause, Dialect, DisplayName, GameId, HubId, PlayerId, ProxyId, Role},
 };
 
-/// Whom a connection talks to; it decides what a token must say and which frames are understood.
+/// The service that a connection talks to. It determines which token is needed and which frames are
+/// valid.
 #[derive(Debug, Clone)]
 pub enum Target {
     Seat {
         game: GameId,
         player: PlayerId,
     },
-    /// The server's own hub: for operators.
+    /// The server's own hub, for operators.
     Desk(HubId),
     Hub(HubId),
     Proxy {
         proxy: ProxyId,
-        /// The query as it came: what of it may pass, the proxy's configuration says.
+        /// The raw query. The proxy's configuration selects what of it is passed to the upstream.
         query: Option<String>,
     },
 }
 
-/// What all connections of the server have in common.
+/// The settings that all connections of the server share.
 pub struct Terms {
     pub connection: ConnectionConfig,
-    /// A7.
+    /// How long a client may take to authenticate (A7).
     pub auth_timeout: Duration,
     /// `None` in development mode (A10).
     pub tokens: Option<Arc<Tokens>>,
     pub operators: Arc<Operators>,
 }
 
-/// What a connection is where it got in.
+/// What a connection is admitted as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     Seated(Role),
@@ -43,16 +45,16 @@ pub enum Standing {
     Guest(Rc<Guest>),
 }
 
-/// What a token entitles to.
+/// What a valid token grants.
 pub(super) struct Pass {
     pub standing: Standing,
-    /// Of a player, where the token has one (S11).
+    /// The display name in a player's token, if it has one (S11).
     pub name: Option<DisplayName>,
-    /// `None`: for ever.
+    /// `None`: the token does not expire.
     pub expiry: Option<Expiry>,
 }
 
-/// A token that is not accepted: how the connection ends, and the `error` frame's code and message.
+/// A token that is refused: the cause of the close, and the `error` frame's code and message.
 pub(super) struct BadToken {
     pub cause: Cause,
     pub code: &'static str,
@@ -62,7 +64,7 @@ pub(super) struct BadToken {
 /// Why a token gives no pass.
 pub(super) enum Unverified {
     Bad(BadToken),
-    /// Its key may come in a round of fetches after this one.
+    /// Its key may arrive in a round of fetches after this one.
     Pending {
         round: u64,
     },
@@ -77,13 +79,14 @@ impl Target {
         }
     }
 
-    /// Once in, the messages are the upstream's, and no frame of ours mixes with them but an `error` before the end.
+    /// Returns whether messages pass through to an upstream. To its client the server then adds no
+    /// frame of its own except an `error` before the close.
     pub(super) fn is_raw(&self) -> bool {
         matches!(self, Self::Proxy { .. })
     }
 
-    /// What one is here without a token, where none is needed: an open room, hub or proxy does not look at tokens, the
-    /// operators' hub always does (A10a).
+    /// Returns the standing without a token, if none is needed: an open room, hub or proxy ignores
+    /// tokens, the operators' hub always needs one (A10a).
     pub(super) fn open_standing(&self, terms: &Terms, spectates: bool) -> Option<Standing> {
         let role = if spectates { Role::Spectator } else { Role::Player };
         match self {
@@ -106,7 +109,7 @@ impl Target {
     }
 
     pub(super) fn verify(&self, terms: &Terms, token: &str, asking: Asking) -> Result<Pass, Unverified> {
-        // Read before the verdict: a round that comes after it must not be missed.
+        // Read before the verification, so that a later round is not missed.
         let round = terms.tokens.as_ref().map_or(0, |tokens| tokens.keys().round());
         match self {
             Self::Desk(hub) => match terms.operators.check(Some(token), asking) {
@@ -127,7 +130,7 @@ impl Target {
                     terms.operators.count_wrong(asking);
                 }
                 verified.map_err(|error| match error {
-                    // What came is no JWT: what is awaited here is the shared token.
+                    // A token that is not a JWT can only be a wrong HUB_TOKEN.
                     TokenError::Malformed => {
                         bad(Cause::AuthFailed, error.code(), "the token is not the server's HUB_TOKEN")
                     }

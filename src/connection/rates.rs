@@ -1,4 +1,4 @@
-//! Owns what one connection may send in a time (S5, S5a): frames and the bytes of their payloads.
+//! Owns the rates of one connection (S5, S5a): frames, and bytes of their payloads.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ impl Rates {
     /// Counts a frame.
     ///
     /// # Errors
-    /// It is over a rate; the text names the settings.
+    /// The frame exceeds a rate. The text names the settings.
     pub fn take(&mut self, payload_bytes: usize, now: Instant) -> Result<(), &'static str> {
         if !self.frames.take(1, now) {
             return Err("more frames than MESSAGE_RATE a second and MESSAGE_BURST at once");
@@ -31,7 +31,8 @@ impl Rates {
         Ok(())
     }
 
-    /// Counts a frame that passes in any case; how long until it is within both rates.
+    /// Counts a frame that passes in any case. Returns how long to wait until both rates are kept
+    /// again.
     pub fn overdraw(&mut self, payload_bytes: usize, now: Instant) -> Duration {
         self.frames.overdraw(1, now).max(self.bytes.overdraw(tokens(payload_bytes), now))
     }

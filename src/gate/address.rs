@@ -1,19 +1,20 @@
-//! Owns the answer to "who is calling": the client's address from the socket or from the one header
-//! that is trusted.
+//! Owns the client's address: from the socket, or from the one trusted header.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::protocol::address::canonical;
 pub use crate::protocol::address::limit_key;
 
-/// Headers by which a proxy says that it speaks for somebody else, in lower case.
+/// Headers by which a proxy shows that it forwards another client's request, in lower case.
 pub const FORWARDING: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "via"];
 
-/// The client's address, in the form that [`canonical`] gives. `header` is the trusted header, as name and bytes, when the
-/// configuration names one (`CLIENT_IP_HEADER`) and the request has it; of several lines of it, the last.
+/// Returns the client's address, in the form of [`canonical`]. `header` is the name and the bytes
+/// of the trusted header, if the configuration names one (`CLIENT_IP_HEADER`) and the request has
+/// it. If the header has several lines, pass the last.
 ///
-/// Of `X-Forwarded-For` and `Forwarded` the rightmost entry counts: the trusted proxy appended it, and the client can invent
-/// those before, whatever bytes they are. A port is dropped. What is no address gives the peer's.
+/// Of `X-Forwarded-For` and `Forwarded` the rightmost entry counts: the trusted proxy appended it,
+/// and the client can invent all earlier ones, with any bytes. A port is dropped. A value that is
+/// not an address gives the peer's address.
 pub fn client_address(peer: IpAddr, header: Option<(&str, &[u8])>) -> IpAddr {
     let named = header.and_then(|(name, value)| {
         let last = || value.rsplit(|byte| *byte == b',').next().unwrap_or(value);
@@ -28,11 +29,12 @@ pub fn client_address(peer: IpAddr, header: Option<(&str, &[u8])>) -> IpAddr {
     canonical(named.unwrap_or(peer))
 }
 
-/// Whether a proxy may have this address: this machine, or a network that is not the Internet.
+/// Returns whether a proxy may have this address: this machine, or a network other than the
+/// Internet.
 pub fn is_inside(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            // 100.64.0.0/10 (RFC 6598): where hosting platforms put their own proxies.
+            // 100.64.0.0/10 (RFC 6598): hosting platforms place their own proxies there.
             let is_shared = address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
             address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
         }
@@ -40,7 +42,7 @@ pub fn is_inside(address: IpAddr) -> bool {
     }
 }
 
-/// The `for` of one element of `Forwarded` (RFC 7239, section 4), without quotes.
+/// Returns the `for` of one element of `Forwarded` (RFC 7239, section 4), without quotes.
 fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
     element.split(|byte| *byte == b';').find_map(|pair| {
         let (name, value) = pair.trim_ascii().split_at_checked(4)?;

@@ -1,13 +1,13 @@
-//! Owns where an upgrade request carries a token or another value, and which subprotocol is answered (A11, A14, P3, R1).
-//! Called with the request's parts; values found here are secrets and must not be logged (A12).
+//! Owns where an upgrade request carries a token or another value, and which subprotocol is echoed
+//! (A11, A14, P3, R1). Values found here are secrets and must not be logged (A12).
 
 use crate::protocol::{CREDENTIAL_SUBPROTOCOLS, SUBPROTOCOL};
 
-/// The longest name that is echoed: a longer one is a secret in disguise.
+/// The longest name that is echoed. A longer one may be a secret.
 const MAX_ECHOED: usize = 64;
 
-/// The subprotocols of a request, as its header lines have them. What is not visible ASCII is no name (RFC 6455 section 4.1)
-/// and does not stand in the way of the others.
+/// Returns the subprotocols of a request's header lines. Skips names that are not visible ASCII
+/// (RFC 6455 section 4.1) without losing the others.
 pub fn offered_subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
     lines
         .flat_map(|line| line.split(|byte| *byte == b','))
@@ -17,9 +17,10 @@ pub fn offered_subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'
         .collect()
 }
 
-/// The token of a request, in A11's order: `Authorization: Bearer`, a subprotocol, `?token=`. An empty one is none.
-/// `subprotocols` are the offered names; `query` is the text after `?`. At a proxy, the subprotocol in which OpenAI's SDKs
-/// have their key carries a token, too (A14).
+/// Returns the token of a request, in the order of A11: `Authorization: Bearer`, a subprotocol,
+/// `?token=`. An empty token is skipped. `subprotocols` are the offered names; `query` is the text
+/// after `?`. At a proxy, the subprotocol in which OpenAI's SDKs put their key carries a token too
+/// (A14).
 pub fn find_token(
     authorization: Option<&str>,
     subprotocols: &[&str],
@@ -38,7 +39,8 @@ pub fn find_token(
     in_header.filter(is_some_text).or_else(in_subprotocols).or_else(|| in_query().filter(is_some_text))
 }
 
-/// The subprotocol to echo: ours when it is offered (P3), at a proxy else the first that is no credential (A14).
+/// Returns the subprotocol to echo: the server's if it is offered (P3), or at a proxy the first
+/// that is not a credential (A14).
 pub fn choose_subprotocol<'a>(offered: &[&'a str], at_proxy: bool) -> Option<&'a str> {
     let ours = offered.iter().find(|name| **name == SUBPROTOCOL);
     ours.or_else(|| offered.iter().find(|name| at_proxy && may_be_echoed(name))).copied()
@@ -48,12 +50,13 @@ fn may_be_echoed(name: &str) -> bool {
     let is_credential = CREDENTIAL_SUBPROTOCOLS
         .iter()
         .any(|prefix| name.get(..prefix.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(prefix)));
-    // A token by RFC 9110, section 5.6.2.
+    // A `token` of RFC 9110, section 5.6.2.
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
     name.len() <= MAX_ECHOED && is_name && !is_credential
 }
 
-/// The first value of a key in a query, decoded as browsers encode it (`%XX`, `+` for a space).
+/// Returns the first value of a key in a query, decoded as browsers encode it (`%XX`, `+` for a
+/// space).
 pub fn query_value(query: &str, key: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
 }

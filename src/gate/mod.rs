@@ -1,5 +1,5 @@
-//! Owns the decisions of admission (section 2): origin, address, rate, permits, token; pure, with
-//! the clock passed in.
+//! Owns the decisions of admission (section 2): origin, address, rate, permits, token. Pure:
+//! callers pass the time in.
 
 pub mod address;
 pub mod credentials;

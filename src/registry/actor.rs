@@ -1,4 +1,5 @@
-//! Owns the global `Registry` actor: admission limits (A3, A5, A6), where rooms are, and the drain.
+//! Owns the global `Registry` actor: admission limits (A3, A5, A6), the shard of each room, and the
+//! drain.
 
 use std::{
     collections::HashMap,
@@ -22,16 +23,17 @@ use crate::{
     protocol::{GameId, Refusal},
 };
 
-/// Upgrades in flight; past it, they wait.
+/// How many admission requests may wait in the mailbox. Past it, their senders wait.
 const MAILBOX_CAPACITY: usize = 4096;
 
-/// How often a drain looks whether the last connection is gone.
+/// How often a drain checks whether the last connection is gone.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Addresses whose attempts are remembered; past it, the one whose window began first is forgotten.
+/// How many addresses are remembered with their attempts. Past it, the address whose window began
+/// first is forgotten.
 const MAX_ADDRESSES: usize = 100_000;
 
-/// What the server is doing; `/ready` shows it.
+/// The phase of the server, shown by `/ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerPhase {
     Starting,
@@ -39,14 +41,14 @@ pub enum ServerPhase {
     Draining,
 }
 
-/// The one actor that sees the whole server.
+/// The only actor with a view of the whole server.
 pub struct Registry {
     config: Arc<Config>,
     logger: Logger,
     metrics: Arc<Metrics>,
     permits: Permits,
     attempts: RateLimiter,
-    /// Attempts that foreign pages make in their visitors' names.
+    /// Attempts that come from pages of foreign origins, through their users' browsers.
     foreign: RateLimiter,
     rooms: HashMap<GameId, usize>,
     shards: Vec<Addr<Shard>>,
@@ -75,7 +77,7 @@ impl Registry {
         }
     }
 
-    /// Returns the limit that the permit is over (A5a), if it is over one.
+    /// Returns the limit that the permit exceeds (A5a), if it exceeds one.
     fn admit(&mut self, admit: &Admit, now: Instant) -> Result<Option<Refusal>, Refusal> {
         let address = admit.address;
         if !admit.is_repeated {
@@ -95,7 +97,8 @@ impl Registry {
         Ok(over)
     }
 
-    /// Picks before it sorts: a page of a long list costs one look at each name.
+    /// Selects the page's names before sorting them, so that a page of a long list needs only one
+    /// pass over it.
     fn list(&self, list: &ListRooms) -> RoomPage {
         let after = |game: &&GameId| list.after.as_ref().is_none_or(|after| *game > after);
         let mut names: Vec<&GameId> = self.rooms.keys().filter(after).collect();
@@ -193,8 +196,9 @@ impl Handler<Drain> for Registry {
         let (shards, metrics) = (self.shards.clone(), self.metrics.clone());
         Box::pin(async move {
             loop {
-                // What was admitted before the signal may still be on its way to its shard, and a connection that is
-                // gone leaves a socket that lingers: so one more round follows the last connection.
+                // Drains repeatedly, as a socket admitted before the signal may still be on its way
+                // to its shard. One more round follows the last connection, to end sockets that
+                // linger after it.
                 let is_last = metrics.connections.get() == 0;
                 let drains: Vec<_> = shards.iter().map(|shard| shard.send(order.clone())).collect();
                 for drain in drains {

@@ -1,4 +1,4 @@
-//! Owns the messages of the global `Registry` and of the `Shard`s: commands and events.
+//! Owns the messages of the global `Registry` and of the `Shard`s: commands, queries, events.
 
 use std::{
     net::IpAddr,
@@ -17,57 +17,61 @@ use crate::protocol::{GameId, Refusal};
 
 // ---- commands
 
-/// Sent by `http` for every upgrade that passed A1, and A2 or not; answers with a permit or the first refusal of A3 to A6.
-/// Mailbox full: the upgrade waits.
+/// Sent by `http` for every upgrade that passed A1; the result of A2 does not matter here. Returns
+/// a permit, or the first refusal of A3 to A6. While the mailbox is full, the upgrade waits.
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Refusal>")]
 pub struct Admit {
     pub address: IpAddr,
-    /// Somebody else's page sent it: it counts, but not as an attempt of the visitor's own.
+    /// A page of a foreign origin sent it. It counts as an attempt, but not among the address's
+    /// own.
     pub is_foreign: bool,
-    /// A4, already judged: it comes behind A3, which counts bad requests too.
+    /// The result of A4. It is judged after A3, which counts bad requests too.
     pub request: Result<(), Refusal>,
-    /// A5a: it shows, or will show, that it takes the place of another connection.
+    /// A5a: the request has, or announces, a claim to replace another connection.
     pub claims: bool,
-    /// It was counted as an attempt (A3) already.
+    /// The attempt was already counted (A3).
     pub is_repeated: bool,
 }
 
-/// Sent by `app` once the shards run, before anybody is admitted. A lifecycle message: sent once.
+/// Sent by `app` once the shards run, before any upgrade is admitted. A lifecycle message: sent
+/// once.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AttachShards(pub Vec<Addr<Shard>>);
 
-/// Sent by `app` on SIGTERM or SIGINT; answers when every connection is gone (D4).
-/// A lifecycle message: sent once.
+/// Sent by `app` on SIGTERM or SIGINT. Returns when every connection is gone (D4). A lifecycle
+/// message: sent once.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Drain;
 
-/// Sent by the registry to each shard when draining begins, and again while connections come that were admitted before;
-/// answers when the shard's last socket is shut. A lifecycle message.
+/// Sent by the registry to each shard when draining begins, and again while connections arrive that
+/// were admitted earlier. Returns when the shard's last socket is shut. A lifecycle message.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
 pub struct DrainShard {
-    /// Clients are told to come back at `i * spread / slots`, each with its own `i`, counted here by all shards.
+    /// The number of clients sent away so far, on all shards. The i-th client is asked to reconnect
+    /// after `spread * i / slots`.
     pub taken: Arc<AtomicU32>,
     pub slots: u32,
     pub spread: Duration,
 }
 
-/// What [`Adopt`] runs. Whoever has to wait there spawns a task.
+/// The work of a [`RunOnShard`] message. Work that has to wait must spawn a task.
 pub type Adoption = Box<dyn FnOnce(&Rc<Local>) + Send>;
 
-/// Sent by `http` with an admitted socket: runs on the shard's thread, where the socket is to live from now on. Also what an
-/// operator asks of a room goes there this way. Mailbox full: the upgrade waits, and so does the operator.
+/// Sent by `http` with an admitted socket: runs on the shard's thread, where the socket stays from
+/// then on. Operators' requests to a room take this way too. While the mailbox is full, the sender
+/// waits.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RunOnShard(pub Adoption);
 
 // ---- queries
 
-/// Sent by `http` for an operator's list of rooms; answers the first `limit` that are open behind `after`, by name.
-/// Mailbox full: the request waits.
+/// Sent by `http` for an operator's list of rooms. Returns the first `limit` open rooms after
+/// `after`, by name. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "RoomPage")]
 pub struct ListRooms {
@@ -75,18 +79,19 @@ pub struct ListRooms {
     pub limit: usize,
 }
 
-/// Some of the rooms that are open.
+/// A page of the open rooms.
 #[derive(Debug, Default, PartialEq, Eq, MessageResponse)]
 pub struct RoomPage {
-    /// Each with its shard.
+    /// Each game with the index of its shard.
     pub rooms: Vec<(GameId, usize)>,
-    /// More follow behind the last of these.
+    /// More rooms follow the last of these.
     pub has_more: bool,
 }
 
 // ---- events
 
-/// Sent by a permit that is dropped. A lifecycle message: losing one would leak a place for ever.
+/// Sent by a permit when it is dropped. A lifecycle message: losing one would leak the permit for
+/// good.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct PermitReleased {

@@ -1,5 +1,5 @@
-//! Owns how a shard opens a room: once for all who come at the same time, within the bounds of S14,
-//! from its log if it has one. A part of `Local`.
+//! Owns how a shard opens a room: once for all concurrent requests, within the bounds of S14, from
+//! its log if it has one. A part of `Local`.
 
 use std::{fmt, net::IpAddr, rc::Rc, time::Instant};
 
@@ -16,16 +16,16 @@ use crate::{
     store::Log,
 };
 
-/// A room, or the place of one that is being opened.
+/// A room that is open or being opened.
 pub(super) struct Slot {
-    /// Tells it from earlier and later rooms of the same name.
+    /// Distinguishes it from earlier and later rooms of the same name.
     pub number: u64,
     pub room: OnceCell<OpenRoom>,
 }
 
 pub(super) struct OpenRoom {
     pub handle: RoomHandle,
-    /// Given back with the slot.
+    /// Released when the slot is dropped.
     _place: RoomPlace,
 }
 
@@ -34,31 +34,32 @@ impl Slot {
         Self { number, room: OnceCell::new() }
     }
 
-    /// The room is open or being opened. One that has just ended may still be listed: its last message is on its way.
+    /// Returns whether the room is open or being opened. A room that has just ended may still be
+    /// listed while its `RoomEnded` is in flight.
     pub fn is_alive(&self) -> bool {
         self.room.get().is_none_or(|room| room.handle.is_open())
     }
 }
 
-/// For whom a room is looked for.
+/// Who asks for a room.
 #[derive(Debug, Clone, Copy)]
 pub enum Opener<'a> {
     Visitor {
         /// `None`: a spectator, who has no seat.
         player: Option<&'a PlayerId>,
-        /// What limits count by.
+        /// The address under which limits count the client.
         address: IpAddr,
     },
     BackEnd,
 }
 
-/// Why there is no room.
+/// Why no room can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoRoom {
-    /// [`Cause::Overloaded`] while the game's rooms fail faster than they may be replaced, [`Cause::Unavailable`] while the
-    /// store cannot be read (D5).
+    /// [`Cause::Overloaded`] while the game's rooms fail faster than they may be replaced;
+    /// [`Cause::Unavailable`] while the store cannot be read (D5).
     Busy(Cause),
-    /// S14.
+    /// A bound of S14 is reached.
     Full(RoomLimit),
 }
 
@@ -74,7 +75,8 @@ impl fmt::Display for NoRoom {
     }
 }
 
-/// Whoever waits for a room. The last one of a room that did not open takes its slot away, also when it waits no longer.
+/// A request that waits for a room. If the room did not open, dropping the last one removes the
+/// slot, even if the request was cancelled.
 struct Waiting<'a> {
     local: &'a Local,
     game: &'a GameId,
@@ -83,7 +85,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // One for the list, one here.
+        // One reference is in the list, one here.
         if self.slot.room.get().is_none() && Rc::strong_count(&self.slot) <= 2 {
             self.local.forget(self.game, self.slot.number);
         }
@@ -91,13 +93,14 @@ impl Drop for Waiting<'_> {
 }
 
 impl Local {
-    /// The room of this game; it is opened if need be, and comes back from its log if it has one.
+    /// Returns the room of this game. Opens it if need be, from its log if it has one.
     ///
     /// # Errors
     /// [`NoRoom`].
     pub async fn find_room(&self, game: &GameId, opener: Opener<'_>) -> Result<RoomHandle, NoRoom> {
         let waiting = Waiting { local: self, game, slot: self.slot(game) };
-        // Several who come at once wait for one opening; whom a bound refuses leaves it to the next.
+        // Concurrent requests wait for one opening. If a bound refuses the first of them, the next
+        // one tries.
         let opened = waiting.slot.room.get_or_try_init(|| self.open_room(waiting.slot.number, game, opener)).await;
         opened.map(|room| room.handle.clone())
     }
@@ -119,7 +122,7 @@ impl Local {
         Ok(OpenRoom { handle, _place: place })
     }
 
-    /// The log is folded for this only where a bound would refuse.
+    /// Takes a place under the bounds of S14. Recovers the log only if a bound would refuse.
     fn place(&self, opener: Opener<'_>, log: Option<&Log>) -> Result<RoomPlace, RoomLimit> {
         let opening = match (opener, log) {
             (Opener::Visitor { address, .. }, None) => Opening::New(address),

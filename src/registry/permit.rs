@@ -1,5 +1,4 @@
-//! Owns `Permit`: the right to hold one connection, given back when it is dropped, however that
-//! comes about.
+//! Owns `Permit`: the right to hold one connection. Dropping it returns it.
 
 use std::net::IpAddr;
 
@@ -8,11 +7,11 @@ use actix::Recipient;
 use super::messages::PermitReleased;
 use crate::protocol::Refusal;
 
-/// One connection's place under `MAX_CONNECTIONS_PER_IP` and `MAX_WS_CONNECTIONS` (A5).
+/// One connection's permit under `MAX_CONNECTIONS_PER_IP` and `MAX_WS_CONNECTIONS` (A5).
 pub struct Permit {
     address: IpAddr,
     registry: Recipient<PermitReleased>,
-    /// Boxed: hardly any connection is over a limit, and each one holds a permit.
+    /// Boxed, as every connection holds a permit and hardly any exceeds a limit.
     over: Option<Box<Refusal>>,
 }
 
@@ -28,7 +27,8 @@ impl Permit {
         }
     }
 
-    /// A5a: the limit that this permit is over, once. Its holder must take the place of another connection, or go.
+    /// A5a: takes the limit that this permit exceeds. Its holder must replace another connection,
+    /// or close.
     pub fn take_over_limit(&mut self) -> Option<Box<Refusal>> {
         self.over.take()
     }

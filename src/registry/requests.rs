@@ -1,5 +1,4 @@
-//! Owns what a shard does for operators and back ends: it finds the room that they mean and passes
-//! on what they want.
+//! Owns what a shard does for operators and back ends: finds the room and passes the request on.
 
 use std::{
     hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher},
@@ -21,12 +20,13 @@ use crate::{
     room::{Rejection, RoomHandle, describe::RoomSummary, messages::OperateError},
 };
 
-/// Rooms that end in the very moment they are asked; more in a row than this and the back end is to come back later.
+/// How many rooms in a row may end while a request reaches them. After that the back end has to
+/// retry later.
 const MAX_ATTEMPTS: usize = 3;
-/// Rooms that are asked at once; in between, the shard does its other work.
+/// How many rooms are asked at once. Between the chunks the shard does its other work.
 const ROOMS_AT_ONCE: usize = 256;
 
-/// A room in few words, with what its shard knows of it.
+/// A room with the fields that its shard adds.
 #[derive(Debug, Serialize)]
 pub struct RoomDescription<R> {
     #[serde(flatten)]
@@ -35,15 +35,15 @@ pub struct RoomDescription<R> {
     pub durability: &'static str,
 }
 
-/// Why an operator does not get what it asked for.
+/// Why an operator's request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperateRefusal {
     NoSuchGame,
     NoSuchPlayer,
     Rejected(Rejection),
-    /// The store fails ([`Cause::Unavailable`], D5), or the room cannot be had for another reason now.
+    /// The store fails ([`Cause::Unavailable`], D5), or the room is unavailable for another reason.
     Busy(Cause),
-    /// S14.
+    /// A bound of S14 is reached.
     Full(RoomLimit),
 }
 
@@ -62,18 +62,19 @@ impl From<Cause> for OperateRefusal {
     }
 }
 
-/// The shard that owns a game: the same one for the life of the process.
+/// Returns the shard that owns a game: the same one for the life of the process.
 pub fn owner<'a>(shards: &'a [Addr<Shard>], game: &GameId) -> &'a Addr<Shard> {
     &shards[shard_index(game.as_str(), shards.len())]
 }
 
-/// The shard that owns what has this name, or this secret, of that many: the same one for the life of the process.
+/// Returns the index of the shard that owns this name or secret, of `shards` shards: the same one
+/// for the life of the process.
 pub fn shard_index(name: &str, shards: usize) -> usize {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
     (hash % shards as u64) as usize
 }
 
-/// Runs `work` on a shard's thread. `None` when the shard is gone, or the work failed.
+/// Runs `work` on a shard's thread. Returns `None` if the shard is gone or the work failed.
 pub async fn on_shard<R: Send + 'static, F: Future<Output = R> + 'static>(
     shard: &Addr<Shard>,
     work: impl FnOnce(Rc<Local>) -> F + Send + 'static,
@@ -82,7 +83,7 @@ pub async fn on_shard<R: Send + 'static, F: Future<Output = R> + 'static>(
     let adopt = RunOnShard(Box::new(move |local: &Rc<Local>| {
         let work = work(local.clone());
         actix_rt::spawn(async move {
-            // Whoever asked may be gone.
+            // The receiver may be gone.
             let _ = answer.send(work.await);
         });
     }));
@@ -91,10 +92,11 @@ pub async fn on_shard<R: Send + 'static, F: Future<Output = R> + 'static>(
 }
 
 impl Local {
-    /// Asks the room of this game, which is opened if it has a log or `may_begin`.
+    /// Sends a request to the room of this game. Opens the room if it has a log or `may_begin` is
+    /// set.
     ///
     /// # Errors
-    /// [`Refused`].
+    /// [`OperateRefusal`].
     pub async fn ask_room<R, F: Future<Output = Result<R, OperateError>>>(
         &self,
         game: &GameId,
@@ -119,14 +121,15 @@ impl Local {
     }
 
     async fn find_existing_room(&self, game: &GameId) -> Result<RoomHandle, OperateRefusal> {
-        // Asked again behind the wait for the store: a player may have opened it meanwhile.
+        // Checked again after the wait for the store, as a player may have opened the room
+        // meanwhile.
         if !self.is_listed(game) && self.read_log(game).await?.is_none() && !self.is_listed(game) {
             return Err(OperateRefusal::NoSuchGame);
         }
         Ok(self.find_room(game, Opener::BackEnd).await?)
     }
 
-    /// Those of these rooms that are open, in this order.
+    /// Describes those of these rooms that are open, in this order.
     pub async fn describe_rooms(&self, games: &[GameId]) -> Vec<RoomDescription<RoomSummary<usize>>> {
         let mut described = Vec::with_capacity(games.len());
         for games in games.chunks(ROOMS_AT_ONCE) {
@@ -141,7 +144,7 @@ impl Local {
         described
     }
 
-    /// Adds what the shard knows.
+    /// Adds the fields that the shard supplies.
     pub fn describe<R>(&self, game: GameId, room: R) -> RoomDescription<R> {
         RoomDescription { room, logic: self.logic_name(&game).to_owned(), durability: self.durability(&game).name() }
     }

@@ -1,4 +1,4 @@
-//! Owns one shard: a thread with its rooms, its connections and its flusher; opens rooms and
+//! Owns one shard: a thread with its rooms, its connections and its flusher. It opens rooms and
 //! replaces failed ones.
 
 use std::{
@@ -31,12 +31,12 @@ use crate::{
     ws::{Errors, Flusher, Outbox, json_frame, linger},
 };
 
-/// Sockets on their way in; past it, upgrades wait.
+/// How many messages, such as new sockets, may wait. Past it, upgrades wait.
 const MAILBOX_CAPACITY: usize = 1024;
 /// How often a shard adds its own counters to the shared ones.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What everything on a shard's thread shares. Never leaves the thread.
+/// The state that everything on a shard's thread shares. Never leaves the thread.
 pub struct Local {
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
@@ -45,25 +45,25 @@ pub struct Local {
     pub(super) index: usize,
     rooms: RefCell<HashMap<GameId, Rc<Slot>>>,
     next_room: Cell<u64>,
-    /// Rooms that live as long as the process.
+    /// Logs of rooms that end with the process.
     memory: Rc<Appender<Deferred>>,
-    /// Rooms that outlive it; `None` when the configuration has none such.
+    /// Logs of rooms that survive the process; `None` if no room is configured to.
     journal: Option<Rc<Appender<Deferred>>>,
     pub(super) budgets: RefCell<HashMap<GameId, RestartBudget>>,
-    /// With what to tell whoever comes to one that is off.
+    /// A hub that is off has the reason for its clients instead.
     hubs: HashMap<HubId, Result<Rc<LocalHub>, String>>,
     proxies: HashMap<ProxyId, Rc<proxy::LocalProxy>>,
     outboxes: RefCell<HashMap<u64, Weak<Outbox>>>,
-    /// Set once draining: a connection that was admitted before is sent away on its arrival.
+    /// Set once draining. A connection that was admitted earlier is sent away when it arrives.
     draining: RefCell<Option<DrainShard>>,
     next_connection: Cell<u64>,
     pub(super) setting: Rc<RoomSetting>,
     pub(super) registry: Events,
-    /// S14.
+    /// The bounds on rooms (S14).
     pub(super) places: Arc<RoomPermits>,
 }
 
-/// Where a shard reports its rooms.
+/// The recipients of a shard's reports about its rooms.
 #[derive(Clone)]
 pub struct Events {
     pub opened: Recipient<RoomOpened>,
@@ -82,7 +82,7 @@ impl Local {
         slot
     }
 
-    /// Where this game's log lives, and how durable it is there.
+    /// Returns this game's durability and the appender of its log.
     pub(super) fn appender(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
         let durability = self.durability(game);
         let appender = match &self.journal {
@@ -100,7 +100,7 @@ impl Local {
         self.logics.name(game)
     }
 
-    /// The room of this game, if it is open.
+    /// Returns the room of this game, if it is open.
     pub(super) fn open_room_of(&self, game: &GameId) -> Option<RoomHandle> {
         self.rooms
             .borrow()
@@ -111,7 +111,7 @@ impl Local {
             .cloned()
     }
 
-    /// Whether the room is open or being opened.
+    /// Returns whether the room is open or being opened.
     pub fn is_listed(&self, game: &GameId) -> bool {
         self.rooms.borrow().get(game).is_some_and(|slot| slot.is_alive())
     }
@@ -125,7 +125,7 @@ impl Local {
         })
     }
 
-    /// The room of this number is not there any more. `false`: another has taken its name already.
+    /// Removes the slot with this number. Returns `false` if the game has no slot or a newer one.
     pub(super) fn forget(&self, game: &GameId, number: u64) -> bool {
         let mut rooms = self.rooms.borrow_mut();
         let is_listed = rooms.get(game).is_some_and(|slot| slot.number == number);
@@ -135,10 +135,10 @@ impl Local {
         is_listed
     }
 
-    /// This shard's branch of a hub.
+    /// Returns this shard's part of a hub.
     ///
     /// # Errors
-    /// What to tell whoever asks for one that is not there, or off.
+    /// The text for a client of a hub that does not exist or is off.
     pub fn hub(&self, hub: &HubId) -> Result<Rc<LocalHub>, &str> {
         match self.hubs.get(hub) {
             Some(Ok(branch)) => Ok(branch.clone()),
@@ -147,19 +147,19 @@ impl Local {
         }
     }
 
-    /// This shard's branch of a proxy, if there is such a proxy.
+    /// Returns this shard's part of a proxy, if there is such a proxy.
     pub fn proxy(&self, proxy: &ProxyId) -> Option<Rc<proxy::LocalProxy>> {
         self.proxies.get(proxy).cloned()
     }
 
-    /// A number for a new connection: larger than every earlier one of this shard.
+    /// Returns a number for a new connection, larger than all earlier ones of this shard.
     pub fn next_connection(&self) -> u64 {
         let connection = self.next_connection.get() + 1;
         self.next_connection.set(connection);
         connection
     }
 
-    /// Notes a connection for the drain.
+    /// Registers a connection for the drain.
     pub fn attach(&self, connection: u64, outbox: &Rc<Outbox>) {
         self.outboxes.borrow_mut().insert(connection, Rc::downgrade(outbox));
         if let Some(drain) = &*self.draining.borrow() {
@@ -186,7 +186,7 @@ impl Local {
         }
     }
 
-    /// D4: every client is told when to come back, then closed.
+    /// D4: asks every client to reconnect at its own time, then closes the connection.
     fn go_away(&self, drain: DrainShard) {
         let outboxes: Vec<_> = self.outboxes.borrow().values().filter_map(Weak::upgrade).collect();
         for outbox in outboxes.iter().filter(|outbox| outbox.cause().is_none()) {
@@ -203,14 +203,14 @@ fn send_away(outbox: &Rc<Outbox>, drain: &DrainShard) {
         let reconnect_after_ms = after.as_millis() as u64;
         ServerFrame::GoingAway { code: Cause::Draining.code(), reconnect_after_ms }.write(out);
     });
-    // X6: where errors are no frames, this is none either.
+    // X6: a target without error frames gets no such frame either.
     outbox.close(Cause::Draining, Some(frame).filter(|_| outbox.errors() != Errors::Silent));
 }
 
-/// All hubs; of one that is off, why.
+/// All hubs. A hub that is off has the reason instead.
 pub type Hubs = Arc<BTreeMap<HubId, Result<HubHandle, String>>>;
 
-/// What all shards are made from.
+/// What every shard is made from.
 #[derive(Clone)]
 pub struct ShardPlan {
     pub config: Arc<Config>,
@@ -328,7 +328,7 @@ impl Handler<DrainShard> for Shard {
         self.local.go_away(drain);
         let local = self.local.clone();
         Box::pin(async move {
-            // Connections hand their sockets over to linger in the turns that follow.
+            // Closed connections hand over their sockets to linger in later turns.
             while !local.outboxes.borrow().is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -1,5 +1,4 @@
-//! Owns the `Room` actor: one game, its mailbox, its one timer, and what happens when it ends.
-//! Started by the shard that owns the game.
+//! Owns the `Room` actor: one game, its mailbox, its one timer, and how it ends.
 
 mod operate;
 #[cfg(test)]
@@ -41,27 +40,28 @@ use crate::{
     store::{Appender, Log, Snapshot},
 };
 
-/// Commands that wait for the room; past it, connections stop reading (see `RoomHandle::act`).
+/// How many commands may wait for the room. Past it, connections stop reading (`RoomHandle::act`).
 const MAILBOX_CAPACITY: usize = 1024;
-/// How long a room works before everybody else of its shard has a turn.
+/// How long a room works before it yields to the other tasks of its shard.
 const BUDGET: Duration = Duration::from_millis(1);
-/// How often a room whose timer fell due looks whether the store works again.
+/// How often a room with a due timer checks whether a failing store works again.
 const STORE_RETRY: Duration = Duration::from_millis(100);
 
 thread_local! {
-    // Shared by the rooms of a shard, so that an idle room holds no buffer.
+    // All rooms of a shard share this buffer, so that an idle room holds none.
     static EFFECTS: RefCell<Vec<Effect>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a room needs besides its name and its rules; the same for all rooms of a shard.
+/// What a room needs besides its name and its rules. The same for all rooms of a shard.
 pub struct RoomSetting {
     pub config: Arc<Config>,
     pub metrics: Arc<Metrics>,
     pub logger: Logger,
     pub ended: Recipient<RoomEnded>,
-    /// What the histories of this shard take.
+    /// Counts the bytes of all histories of this shard (S14).
     pub till: Rc<Till>,
-    /// When the server started: players that were connected before have their whole grace from then on (R4).
+    /// When the server started. The grace of players that were connected before it starts anew here
+    /// (R4).
     pub started: Instant,
 }
 
@@ -70,15 +70,16 @@ pub struct RoomHome {
     pub appender: Rc<Appender<Deferred>>,
     /// `DURABILITY=sync` (D1).
     pub flush: bool,
-    /// What is there of this room.
+    /// The log that the store holds of this room, if it holds one.
     pub log: Option<Log>,
 }
 
 /// One game and all of its players, on one thread.
 ///
-/// Invariant: what the state decided is shown in the order it was decided, and no event before it is stored (S3).
+/// Invariant: effects are shown in the order the state decided them, and no event before it is
+/// stored (S3).
 pub struct Room {
-    /// Tells this room from others of the same name, earlier and later ones.
+    /// Distinguishes this room from earlier and later rooms of the same name.
     number: u64,
     state: RoomState,
     log: RoomLog,
@@ -86,17 +87,17 @@ pub struct Room {
     setting: Rc<RoomSetting>,
     timer: Option<(Instant, SpawnHandle)>,
     counted_seats: usize,
-    /// Set when the room ends in good order; a room dropped without it has failed.
+    /// Set when the room ends in good order. A room dropped without it has failed.
     is_over: bool,
-    /// A patch of the logic was refused, and the log says so.
+    /// The room has logged a warning about a refused patch of its logic. It logs only the first.
     has_refused_patches: bool,
-    /// What the room has worked since others had their turn.
+    /// Time worked since the room last yielded.
     worked: Duration,
 }
 
 impl Room {
-    /// Opens a room: as its log tells, or a new one. A log that is damaged is left behind: its state is kept as far as
-    /// it can be read, but under another epoch (R3).
+    /// Opens a room from its log, or a new one. A room whose log is damaged keeps the state as far
+    /// as it can be read, but starts a new epoch (R3).
     pub fn open(
         number: u64,
         game: GameId,
@@ -111,14 +112,15 @@ impl Room {
         let continued = recovered.as_ref().filter(|recovered| recovered.is_intact).map(|recovered| recovered.end);
         let history = &config.room.history;
         let bounds = Bounds { max_events: history.max_events, max_bytes: history.max_bytes, max_age: history.max_age };
-        // Events of a past that is over are nobody's to resume from.
+        // A client cannot resume from events of an earlier epoch.
         let kept = recovered.as_mut().filter(|recovered| recovered.is_intact);
         let events = kept.map(|recovered| std::mem::take(&mut recovered.events)).unwrap_or_default();
         let reached = recovered.as_ref().map_or(0, |recovered| recovered.seq);
         let history = History::restore(bounds, events, reached, now.instant);
         let mut state = RoomState::new(game.clone(), new_epoch(), logic, config.clone(), fastrand::u64(..), now);
         if let Some(recovered) = recovered {
-            // What was down since before this start counts from the start, what failed a moment ago from now.
+            // Downtime from before this start counts from the start; a room that failed a moment
+            // ago counts from now.
             let since = if recovered.downtime.is_zero() { now.instant } else { setting.started };
             state.restore(recovered, since, now);
         }
@@ -146,7 +148,7 @@ impl Room {
         }
     }
 
-    /// Runs one change of the state and everything that follows from it.
+    /// Applies one change to the state, logs and shows its effects, and arms the timer.
     fn turn<R>(
         &mut self,
         context: &mut Context<Self>,
@@ -169,7 +171,7 @@ impl Room {
         self.worked += now.instant.elapsed();
         if self.worked >= BUDGET {
             self.worked = Duration::ZERO;
-            // The mailbox would be drained to its end before anybody else of this shard runs.
+            // Without this, actix drains the whole mailbox before another task of this shard runs.
             context.wait(tokio::task::yield_now().into_actor(self));
         }
         result
@@ -184,8 +186,8 @@ impl Room {
         }
     }
 
-    /// When the store is slow, connections feel it: this room's mailbox fills up, and they stop reading. When it fails,
-    /// nobody waits: they are refused (D5).
+    /// Applies back-pressure: while the store is slow, the mailbox fills up and connections stop
+    /// reading. While the store fails, the room does not wait: it refuses requests (D5).
     fn wait_for_store(&mut self, context: &mut Context<Self>) {
         if let Some(journal) = self.log.appender().congested() {
             context.wait(async move { journal.space().await }.into_actor(self));
@@ -194,7 +196,8 @@ impl Room {
             let (outlet, home) = (self.outlet.clone(), self.log.appender().clone());
             let space = async move {
                 while outlet.is_full() && !home.is_failing() {
-                    // Looks up now and then: a store that begins to fail rings no bell here.
+                    // The timeout is needed because a store that begins to fail does not notify
+                    // `outlet`.
                     let _ = tokio::time::timeout(STORE_RETRY, outlet.space()).await;
                 }
             };
@@ -202,11 +205,12 @@ impl Room {
         }
     }
 
-    /// One timer for everything that falls due; an idle room has none running.
+    /// Keeps one timer for every deadline. An idle room has none.
     fn arm(&mut self, context: &mut Context<Self>) {
         let due = self.state.next_deadline();
         if let Some((armed, handle)) = self.timer {
-            // A timer that is early only finds nothing to do; one that is not needed at all costs memory.
+            // A timer that fires early does no harm. A timer without a deadline is cancelled, as it
+            // costs memory.
             if due.is_some_and(|due| armed <= due) {
                 return;
             }
@@ -221,7 +225,7 @@ impl Room {
     fn on_timer(&mut self, context: &mut Context<Self>) {
         let due = self.timer.take().map(|(due, _)| due);
         if self.log.appender().is_failing() {
-            // D5: what falls due now is to be decided when it can be stored.
+            // D5: what is due now waits until it can be stored.
             self.timer = Some((Instant::now(), context.run_later(STORE_RETRY, Self::on_timer)));
             return;
         }
@@ -286,12 +290,14 @@ impl Actor for Room {
     }
 }
 
-/// Runs when the room is over, and while a panic unwinds through it: nobody is left waiting either way.
+/// Runs when the room is over, and while a panic unwinds through it. Either way no client is left
+/// waiting.
 impl Drop for Room {
     fn drop(&mut self) {
         self.setting.metrics.rooms.dec();
         self.setting.metrics.sessions.sub(self.counted_seats as i64);
-        // A room that ends in good order is empty; what it still has to say waits for the store, and is said after it.
+        // A room that ends in good order has no members. Effects that still wait for the store are
+        // shown later.
         if !self.is_over {
             self.outlet.close(Cause::RoomFailed, "room_failed", "the room ended abnormally; reconnect to a new one");
         }

@@ -1,4 +1,4 @@
-//! Owns who sees an event: everyone, or members by name.
+//! Owns who sees an event: everyone, or named members.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +8,8 @@ use crate::protocol::PlayerId;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Audience {
     Everyone,
-    /// The sender, if a player, and the members it named; never a spectator (S10). Made by [`Audience::only`].
-    /// Invariant: sorted, each once.
+    /// The sender, if it is a player, and the members it named; never a spectator (S10). Made by
+    /// [`Audience::only`]. Invariant: sorted, without duplicates.
     Only(Box<[PlayerId]>),
 }
 
@@ -20,7 +20,8 @@ impl Audience {
         Self::Only(players.into())
     }
 
-    /// What a log says, in the form of this type: older versions wrote the names in any order, and some of them twice.
+    /// Restores the invariant for audiences of older logs, which may be unsorted and have
+    /// duplicates.
     pub fn normalised(self) -> Self {
         match self {
             Self::Everyone => Self::Everyone,
@@ -28,7 +29,7 @@ impl Audience {
         }
     }
 
-    /// `player` is `None` for a spectator.
+    /// Returns whether this player sees the event. `player` is `None` for a spectator.
     pub fn admits(&self, player: Option<&PlayerId>) -> bool {
         match self {
             Self::Everyone => true,
@@ -36,7 +37,7 @@ impl Audience {
         }
     }
 
-    /// Bytes that it takes in memory, and at most in a log.
+    /// Returns its bytes in memory, which is also the upper bound of its bytes in a log.
     pub fn cost(&self) -> usize {
         match self {
             Self::Everyone => 0,
@@ -45,7 +46,8 @@ impl Audience {
     }
 }
 
-/// Bytes that one more holder of this name takes. The text counts although members share it: in the log it does not.
+/// Returns the bytes that one more copy of this name takes. Members share the text in memory, but
+/// each copy counts: a log repeats it.
 pub fn cost_of(player: &PlayerId) -> usize {
     size_of::<PlayerId>() + player.as_str().len()
 }

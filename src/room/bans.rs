@@ -1,33 +1,34 @@
-//! Owns who may not come into a room for a while (S13).
+//! Owns the bans of a room (S13).
 
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::PlayerId;
 
-/// Bans that a room has at once.
+/// How many bans a room may have at once.
 const MAX_BANS: usize = 10_000;
 
 /// One player's ban. Part of the log's format (see `record`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
     pub player: PlayerId,
-    /// Milliseconds since 1970; 0: there is none any more.
+    /// Milliseconds since 1970; 0 lifts the ban.
     pub until_ms: u64,
 }
 
-/// In the order of the players' names.
+/// Bans in the order of the players' names.
 #[derive(Debug, Default)]
 pub struct Bans(Vec<Ban>);
 
 impl Bans {
-    /// What a log has.
+    /// Restores the bans of a log.
     pub fn restore(bans: Vec<Ban>) -> Self {
         let mut restored = Self::default();
         bans.into_iter().for_each(|ban| restored.put(ban));
         restored
     }
 
-    /// Begins a ban, or changes it. `false`, and nothing changed, when the room has as many as it may.
+    /// Starts or changes a ban. Returns `false` and changes nothing if the room has `MAX_BANS`
+    /// bans that run.
     pub fn set(&mut self, ban: Ban, now_ms: u64) -> bool {
         if self.0.len() >= MAX_BANS {
             self.0.retain(|ban| ban.until_ms > now_ms);
@@ -43,12 +44,13 @@ impl Bans {
         self.place(player).is_ok_and(|place| self.0[place].until_ms > now_ms)
     }
 
-    /// When the last one ends, in milliseconds since 1970; `None` when none runs.
+    /// Returns when the last current ban ends, in milliseconds since 1970; `None` if no ban is
+    /// current.
     pub fn end_ms(&self, now_ms: u64) -> Option<u64> {
         self.0.iter().map(|ban| ban.until_ms).max().filter(|end| *end > now_ms)
     }
 
-    /// Those that run.
+    /// Returns the current bans.
     pub fn current(&self, now_ms: u64) -> Vec<Ban> {
         self.0.iter().filter(|ban| ban.until_ms > now_ms).cloned().collect()
     }

@@ -1,5 +1,4 @@
-//! Owns the way out of a room: the history, the members' outboxes, and the fan-out of what the
-//! state decided.
+//! Owns the output of a room: the history, the members' outboxes, and the fan-out of effects.
 
 use std::{
     rc::Rc,
@@ -21,7 +20,7 @@ use crate::{
     ws::{Frame, Outbox, error_frame, json_frame},
 };
 
-/// S13, for people.
+/// The text for people that goes with a ban (S13).
 pub const BANNED: &str = "the back end keeps this player out of this game for a while";
 
 struct Member {
@@ -29,9 +28,10 @@ struct Member {
     /// `None` for a spectator.
     player: Option<PlayerId>,
     outbox: Rc<Outbox>,
-    /// S11.
+    /// The connection receives display names (S11).
     wants_names: bool,
-    /// When it came in, in hundredths of seconds since the process started: good for 16 months, and small.
+    /// When the connection entered, in hundredths of a second since the process started. A `u32`
+    /// lasts 16 months.
     entered: u32,
 }
 
@@ -41,29 +41,30 @@ impl Member {
     }
 }
 
-/// What operators are told of a connection.
+/// What operators see of a connection.
 pub struct MemberLink {
     pub queue_bytes: usize,
     pub queue_frames: usize,
     /// See [`Outbox::latency`].
     pub latency: Option<Duration>,
-    /// For how long it has been in the room.
+    /// How long the connection has been in the room.
     pub connected: Duration,
 }
 
-/// Everybody who is connected to the room, and what they may have missed.
+/// All connections of the room, and the events that an absent client may have missed.
 pub struct Delivery {
     history: History,
-    /// Sorted by connection. Arrivals mostly go to the end, but one that waited for its token comes late (A11).
+    /// Sorted by connection. Most arrivals are appended, but a connection that waited for its token
+    /// arrives late (A11).
     members: Vec<Member>,
-    /// Frames are queued but not written: the room's flush interval will do that.
+    /// Frames are queued but not written. The room's next flush writes them.
     held: bool,
-    /// Whether the room has a flush interval.
+    /// The room has a flush interval.
     holds: bool,
     welcome: WelcomeTerms,
 }
 
-/// What every welcome of a room says alike.
+/// The fields that every `welcome` of a room shares.
 pub struct WelcomeTerms {
     pub game: GameId,
     pub epoch: Box<str>,
@@ -75,15 +76,15 @@ impl Delivery {
         Self { history, members: Vec::new(), held: false, holds, welcome }
     }
 
-    /// Carries one effect out. Returns the verdict when it was an arrival.
+    /// Carries out one effect. Returns the verdict of an [`Effect::Enter`].
     pub fn deliver(&mut self, effect: Effect) -> Option<server::Verdict> {
         match effect {
             Effect::Event(event) => self.event(event),
-            // It is in the log by now, which is all it is for.
+            // The log already has the record, and no member sees it.
             Effect::Keep(_) => {}
-            // The outlet ends with its members, and has seen to it.
+            // The outlet handles this effect itself.
             Effect::CloseAll(_) => {}
-            // Whoever asked may be gone.
+            // The receiver may be gone.
             Effect::Stored(done) => drop(done.send(())),
             Effect::Broadcast { frame, named } => {
                 self.show(&Audience::Everyone, &frame, named.as_ref(), Instant::now());
@@ -130,12 +131,12 @@ impl Delivery {
         }
     }
 
-    /// Whether frames wait for [`Delivery::release`].
+    /// Returns whether frames wait for [`Delivery::release`].
     pub fn is_held(&self) -> bool {
         self.held
     }
 
-    /// Lets the frames that were held since the last flush go out, each member's in one write.
+    /// Marks the frames held since the last flush for writing, each member's in one write.
     pub fn release(&mut self) {
         self.held = false;
         for member in &self.members {
@@ -168,7 +169,7 @@ impl Delivery {
         &self.history
     }
 
-    /// What is known of this connection; `None` before it was welcomed.
+    /// Returns what operators see of this connection, or `None` before its `welcome`.
     pub fn link(&self, connection: u64) -> Option<MemberLink> {
         let member = self.member(connection)?;
         let (queue_bytes, queue_frames) = member.outbox.backlog();
@@ -187,7 +188,7 @@ impl Delivery {
         self.history.push(event);
     }
 
-    /// Each member gets one of the two framings.
+    /// Sends each member either the frame or the one with the name.
     fn show(&mut self, audience: &Audience, frame: &Frame, named: Option<&Frame>, made: Instant) {
         self.fan_out(audience, |member| {
             let frame = named.filter(|_| member.wants_names).unwrap_or(frame);
@@ -256,7 +257,8 @@ impl Delivery {
             Membership::Player(player) => Some(player),
             Membership::Spectator => None,
         };
-        // What the history still has follows even when some of it is gone: `lost` names exactly what does not come.
+        // The kept events follow even if older ones are lost: `lost` names exactly the events that
+        // do not follow.
         if let Resume::Own { seen } = resume
             && matches!(verdict, server::Verdict::Continuous | server::Verdict::Snapshot)
         {

@@ -1,5 +1,5 @@
-//! Owns the rules of the demo's room: a board that all draw on, the last lines of the chat, and
-//! tic-tac-toe beside them.
+//! Owns the rules of the demo's room: a shared board to draw on, the last lines of the chat, and
+//! tic-tac-toe.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,18 +11,19 @@ use super::{
 };
 use crate::protocol::{PlayerId, error_code};
 
-/// What whoever comes later finds of the chat, so that it leaves the strokes their part of `MAX_STATE_BYTES`.
+/// The bounds of the kept chat, which leave the strokes their part of `MAX_STATE_BYTES`.
 const LINES: usize = 50;
 const LINES_BYTES: usize = 48 * 1024;
 /// The longest line, in bytes.
 const LINE_BYTES: usize = 8 * 1024;
-/// What players themselves change in the state; the rest is the rules'.
+/// The only field of the state that players may patch themselves.
 const STROKES: &str = "strokes";
 
-/// The state is tic-tac-toe's, and `"strokes"`, and `"chat":{"000000001":{"from":player,"text":"…"}}` in its order.
+/// The state is that of tic-tac-toe plus `"strokes"` and
+/// `"chat":{"000000001":{"from":player,"text":"…"}}`. The keys of the chat give its order.
 pub struct DemoTable;
 
-/// What a player says besides moves: a line of the chat, or whether it wants to play.
+/// A player's message other than a move: a chat line, or taking or giving up a mark.
 #[derive(Deserialize)]
 struct Say {
     chat: Option<String>,
@@ -35,7 +36,7 @@ impl RoomLogic for DemoTable {
         TicTacToe.initial_state()
     }
 
-    /// Whoever comes draws and talks; a mark is asked for.
+    /// A new player gets no mark: `sit` asks for one.
     fn leave(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         TicTacToe.leave(turn, player);
     }
@@ -79,7 +80,7 @@ impl RoomLogic for DemoTable {
     }
 }
 
-/// Adds a line behind those there are, and takes away as many of the oldest as are too many.
+/// Returns the patch that adds a line and removes the oldest lines past the bounds.
 fn lines(chat: &Value, from: &PlayerId, text: &str) -> Value {
     let cost = |line: &Value| line["from"].as_str().map_or(0, str::len) + line["text"].as_str().map_or(0, str::len);
     let mut kept: Vec<(&str, usize)> = Vec::new();
@@ -111,7 +112,7 @@ mod tests {
         PlayerId::parse("alice").expect("an id")
     }
 
-    /// The chat after these lines, folded as a room folds it.
+    /// The chat after these lines, merged as a room merges them.
     fn chat(texts: impl Iterator<Item = String>) -> Map<String, Value> {
         let mut chat = Map::new();
         for text in texts {

@@ -1,5 +1,5 @@
-//! Owns what operators are told of a room: one line of a list, the whole room, a page of its events
-//! (section 8). The values leave the shard.
+//! Owns what operators see of a room (section 8): its summary in a list, the whole room, a page of
+//! its events. The values may leave the shard.
 
 use std::collections::BTreeMap;
 
@@ -16,30 +16,30 @@ use crate::{
     ws::frame::payload,
 };
 
-/// A room in few words. `P`: the number of players, or who they are.
+/// A summary of one room. `P` is the number of players, or a map of them.
 #[derive(Debug, Clone, Serialize)]
 pub struct RoomSummary<P> {
     pub game: GameId,
     pub players: P,
-    /// Of the players.
+    /// How many players are connected.
     pub connected: usize,
     pub spectators: usize,
     pub seq: u64,
     pub epoch: String,
-    /// Since the room was new; a restart does not make it so.
+    /// Since the room was first created. A restart does not reset it.
     pub age_ms: u64,
-    /// Of the events that are kept and, at most, of the state.
+    /// The bytes of the kept events plus those of the state's text.
     pub bytes: usize,
     pub events_kept: usize,
 }
 
-/// A whole room, as of one moment.
+/// A whole room at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct RoomDetail {
     #[serde(flatten)]
     pub summary: RoomSummary<BTreeMap<PlayerId, PlayerReport>>,
     pub state: RawJson,
-    /// The oldest event that is kept, or the next one when none is.
+    /// The oldest kept `seq`, or the next one if no event is kept.
     pub first_seq: u64,
 }
 
@@ -47,14 +47,14 @@ pub struct RoomDetail {
 #[derive(Debug, Clone, Serialize)]
 pub struct PlayerReport {
     status: Status,
-    /// S11.
+    /// The display name (S11).
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<DisplayName>,
     last_id: u64,
-    /// What waits for this client.
+    /// The size of this client's outbox.
     queue_bytes: usize,
     queue_frames: usize,
-    /// From the last ping to its pong; `null` before the first.
+    /// From the last ping to its pong; `null` before the first pong.
     latency_ms: Option<f64>,
     connected_ms: Option<u64>,
 }
@@ -73,10 +73,10 @@ impl PlayerReport {
     }
 }
 
-/// Some events of a room's log.
+/// A page of events of a room's log.
 #[derive(Debug, Clone)]
 pub struct EventPage {
-    /// A JSON array of frames as members got them, with `time` and, when private, `only`.
+    /// A JSON array of frames as members got them, each with `time` and, if private, `only`.
     pub events: String,
     /// As in [`RoomDetail`].
     pub first_seq: u64,
@@ -84,7 +84,7 @@ pub struct EventPage {
 }
 
 impl EventPage {
-    /// At most `limit` events behind `after`.
+    /// Returns at most `limit` events after `after`.
     pub fn of(history: &History, after: u64, limit: usize) -> Self {
         let mut events = String::from("[");
         for (index, event) in history.after(after).take(limit).enumerate() {
@@ -98,7 +98,8 @@ impl EventPage {
     }
 }
 
-/// A frame is one JSON object: what is added goes before its last brace.
+/// Writes the event's frame. A frame is one JSON object, so the added fields go before its last
+/// brace.
 fn push(out: &mut String, event: &Event) {
     let text = String::from_utf8_lossy(payload(&event.frame));
     out.push_str(text.strip_suffix('}').unwrap_or(&text));

@@ -17,17 +17,18 @@ pub use self::patch::Patch;
 use self::{patch::Changes, tree::Object};
 use crate::protocol::RawJson;
 
-/// A document by itself: how it is read, merged and written.
+/// A document without bound or `seq`: parsing, merging, writing.
 #[derive(Debug)]
 pub struct Tree {
     root: Object,
-    /// The text of a document that is no object, as a logic or its log may have it; the first patch makes it one.
+    /// The text of a document that is not an object, as a logic or a log may have one. The first
+    /// patch replaces it with an object.
     other: Option<Box<str>>,
-    /// The exact length of the text.
+    /// The exact length of the text, in bytes.
     bytes: usize,
 }
 
-/// The document as it is until the next patch. Whoever holds one can still have the text of that moment later.
+/// The document as it is between two patches. A holder can still get the text of that moment later.
 pub struct Version {
     tree: Rc<RefCell<Tree>>,
     text: OnceCell<Box<RawValue>>,
@@ -36,14 +37,14 @@ pub struct Version {
 /// The document and when it last changed.
 pub struct Document {
     version: Rc<Version>,
-    /// For a logic that asks; from then on it follows each patch.
+    /// The document as a `Value`, for a logic that asks for it. Once made, it follows each patch.
     view: OnceCell<Value>,
-    /// `seq` of the last patch; 0 before the first (`if_seq`, 3.1).
+    /// The `seq` of the last patch; 0 before the first (`if_seq`, 3.1).
     changed_at: u64,
     max_bytes: usize,
 }
 
-/// The patch would grow the document past its bound; nothing was changed.
+/// The patch would grow the document past its bound. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge;
 
@@ -55,12 +56,12 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Whether this is `{}`.
+    /// Returns whether this is `{}`.
     fn is_empty(&self) -> bool {
         self.other.is_none() && self.root.count() == 0
     }
 
-    /// `None` when the text is no JSON.
+    /// Returns `None` if the text is not JSON.
     pub fn parse(text: &str) -> Option<Self> {
         let text = serde_json::from_str::<&RawValue>(text).ok()?.get();
         let Some(changes) = Changes::of_document(text) else {
@@ -72,7 +73,7 @@ impl Tree {
         Some(Self { root, other: None, bytes })
     }
 
-    /// The length of the text after these changes.
+    /// Returns the length of the text after these changes.
     fn bytes_with(&self, changes: &Changes) -> usize {
         let before = if self.other.is_some() { Object::default().bytes() } else { self.bytes };
         before.saturating_add_signed(self.root.growth(changes))
@@ -109,7 +110,7 @@ impl Tree {
 }
 
 impl Version {
-    /// The text, written once however many ask.
+    /// Returns the text. It is written at most once.
     pub fn text(&self) -> &RawValue {
         self.text.get_or_init(|| self.tree.borrow().to_raw())
     }
@@ -121,23 +122,25 @@ impl Document {
         Self::restore(tree, 0, max_bytes)
     }
 
-    /// The document of a room that is open again; it may be longer than the bound is now.
+    /// Restores the document of a room that reopens. It may exceed the bound if the setting was
+    /// lowered.
     pub fn restore(tree: Tree, changed_at: u64, max_bytes: usize) -> Self {
         let version = if tree.is_empty() { Version::empty() } else { Version::of(&Rc::new(RefCell::new(tree))) };
         Self { version, view: OnceCell::new(), changed_at, max_bytes }
     }
 
-    /// The document as it is now.
+    /// Returns the document as it is now.
     pub fn version(&self) -> &Rc<Version> {
         &self.version
     }
 
-    /// For a logic: made when it is first asked for, at the price of a map for each object.
+    /// Returns the document as a `Value` for a logic. The first call makes it, which costs a map
+    /// for each object.
     pub fn view(&self) -> &Value {
         self.view.get_or_init(|| serde_json::from_str(self.version.text().get()).unwrap_or_default())
     }
 
-    /// The length of the text.
+    /// Returns the length of the text.
     pub fn bytes(&self) -> usize {
         self.version.tree.borrow().bytes
     }
@@ -146,20 +149,20 @@ impl Document {
         self.changed_at
     }
 
-    /// Whether the document keeps its bound with these patches, one after the other.
+    /// Returns whether these patches, applied in order, keep the document within its bound.
     pub fn has_room_for<'a>(&self, patches: impl Iterator<Item = &'a Patch>) -> bool {
         let mut changes = Changes::default();
         patches.for_each(|patch| changes.then(patch.changes()));
         self.is_within_bound(&changes)
     }
 
-    /// A document that is over its bound may shrink.
+    /// A document over its bound may shrink, but not grow.
     fn is_within_bound(&self, changes: &Changes) -> bool {
         let tree = self.version.tree.borrow();
         tree.bytes_with(changes) <= self.max_bytes.max(tree.bytes)
     }
 
-    /// Whether so many bytes more are surely within the bound.
+    /// Returns whether the document stays within its bound if it grows by `bytes`.
     pub fn has_room(&self, bytes: usize) -> bool {
         self.bytes().saturating_add(bytes) <= self.max_bytes
     }
@@ -172,7 +175,7 @@ impl Document {
         if !self.is_within_bound(patch.changes()) {
             return Err(TooLarge);
         }
-        // Somebody may still ask for the text of before.
+        // A holder of the old version may still ask for its text.
         if Rc::strong_count(&self.version) > 1 {
             self.version.text();
         }
@@ -191,7 +194,7 @@ impl Document {
         Ok(())
     }
 
-    /// As text, for an operator.
+    /// Returns the text, for an operator.
     pub fn text(&self) -> RawJson {
         self.version.text().into()
     }
@@ -211,7 +214,8 @@ impl Version {
         Rc::new(Self { tree: tree.clone(), text: OnceCell::new() })
     }
 
-    /// `{}`, which all rooms of a thread share until their first patch: many rooms never see one.
+    /// Returns `{}`. All rooms of a thread share it until their first patch, as many rooms never
+    /// get one.
     fn empty() -> Rc<Self> {
         EMPTY.with(Rc::clone)
     }
@@ -225,7 +229,8 @@ thread_local! {
     static EMPTY: Rc<Version> = Version::of(&Rc::default());
 }
 
-/// RFC 7396 section 2, on the values of a logic. Recursion is bounded by the depth the JSON parser allows (128).
+/// RFC 7396 section 2, on the `Value` of a logic. The JSON parser's depth limit (128) bounds the
+/// recursion.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(changes) = patch else {
         *target = patch;

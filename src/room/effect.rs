@@ -1,5 +1,5 @@
-//! Owns what a change of a room's state asks for: events to log and deliver, replies, arrivals,
-//! departures, closes.
+//! Owns the effects that a change of a room's state asks for: events to log and deliver, replies,
+//! arrivals, departures, closes.
 
 use std::rc::Rc;
 
@@ -11,17 +11,18 @@ use crate::{
     ws::{Frame, Outbox, VolatileKey},
 };
 
-/// What a client may claim of its past, as far as the state knows; the history has the last word (R3).
+/// What a client may resume from, as far as the state can decide it. The history makes the final
+/// verdict (R3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
     New {
         reason: Option<&'static str>,
     },
-    /// Its session is ours, and it saw everything up to `seen`.
+    /// The session is of this epoch, and the client has seen every event up to `seen`.
     Own {
         seen: u64,
     },
-    /// Its session belongs to another epoch.
+    /// The session belongs to another epoch.
     Reset {
         reason: &'static str,
     },
@@ -33,7 +34,7 @@ impl Resume {
     }
 }
 
-/// A `welcome` before the history was asked for the verdict.
+/// A `welcome` to which the history still has to add the verdict.
 pub struct Draft {
     pub player: PlayerId,
     pub role: Role,
@@ -41,43 +42,46 @@ pub struct Draft {
     pub seq: u64,
     pub last_id: u64,
     pub players: RawJson,
-    /// Whether this connection is to see names (S11); `players` and `everybody` have them already.
+    /// The connection wants names (S11). `players` and `everybody` already contain them.
     pub wants_names: bool,
     pub player_count: Option<usize>,
-    /// Behind what was missed: who is there, where that cannot be told from it (S9a).
+    /// A frame that lists the members, sent after the missed events. Set where these events do not
+    /// imply the list (S9a).
     pub everybody: Option<Frame>,
-    /// Its text is only made for those who need it.
+    /// The text is written only for clients that need it.
     pub state: Rc<Version>,
 }
 
 impl Effect {
-    /// Nothing of it has to be stored, and it need not come behind what has: while the store fails, it goes first (D5).
+    /// Returns whether the effect needs neither storage nor its place behind stored effects. While
+    /// the store fails, such an effect is shown ahead of those that wait (D5).
     pub fn is_fleeting(&self) -> bool {
         matches!(self, Self::Broadcast { .. } | Self::Volatile { .. } | Self::Reply { .. })
     }
 }
 
 pub enum Effect {
-    /// Log it, then show it to its audience.
+    /// Logs the event, then shows it to its audience.
     Event(Event),
-    /// Log it; nobody sees it.
+    /// Logs the record. Members never see it.
     Keep(RoomRecord<'static>),
-    /// Show it to everybody, unlogged; `named` to those who want names, where it is another frame (S11).
+    /// Shows the frame to all members, unlogged. Members that want names get `named`, if there is
+    /// one (S11).
     Broadcast { frame: Frame, named: Option<Frame> },
-    /// Show it to its audience, unlogged; only the newest of a key matters (S8).
+    /// Shows the frame to its audience, unlogged. A newer frame with the same key replaces it (S8).
     Volatile { key: VolatileKey, audience: Audience, frame: Frame },
-    /// Answer one connection.
+    /// Sends a reply to one connection.
     Reply { connection: u64, frame: Frame },
-    /// Answer a repeated `id` with where it was applied (S2).
+    /// Answers a repeated `id` with the `seq` at which it was applied (S2).
     Ack { connection: u64, player: PlayerId, id: u64 },
-    /// Welcome a connection, then give it what it missed, then everything live.
+    /// Welcomes a connection, sends the events it missed, then everything live.
     Enter { connection: u64, entry: Membership, outbox: Rc<Outbox>, resume: Resume, draft: Box<Draft> },
-    /// A connection gets nothing more.
+    /// Removes a connection: it gets nothing more.
     Exit { connection: u64 },
-    /// End a connection from the room's side.
+    /// Closes one connection.
     Close { connection: u64, cause: Cause },
-    /// End them all; nothing is shown any more.
+    /// Closes all connections. Later effects are dropped.
     CloseAll(Cause),
-    /// Tell whoever waits that everything before this is stored. Dropped when it never will be.
+    /// Signals that everything before this is stored. The sender is dropped if that never happens.
     Stored(oneshot::Sender<()>),
 }

@@ -1,4 +1,4 @@
-//! Owns `RoomHandle`, all that the rest of the server knows of a room. Made by `registry::shard`.
+//! Owns `RoomHandle`, the only access that the rest of the server has to a room.
 
 use actix::{Addr, dev::ToEnvelope, prelude::SendError};
 
@@ -12,15 +12,15 @@ use super::{
 };
 use crate::protocol::server::Verdict;
 
-/// A room that was open when the handle was made.
+/// Refers to a room that was open when the handle was made. The room may have ended since.
 #[derive(Clone)]
 pub struct RoomHandle(Addr<Room>);
 
-/// A room that does not take a command.
+/// Why a room does not take a command.
 pub enum Busy {
     /// Its mailbox is full; try again with [`RoomHandle::act_when_free`].
     Full(Act),
-    /// It is over.
+    /// The room is over.
     Closed,
 }
 
@@ -29,12 +29,12 @@ impl RoomHandle {
         Self(room)
     }
 
-    /// Whether the room still takes messages.
+    /// Returns whether the room still takes messages.
     pub fn is_open(&self) -> bool {
         self.0.connected()
     }
 
-    /// Waits for a place in the mailbox, and until the welcome is in the outbox.
+    /// Waits for space in the mailbox, then until the `welcome` is in the outbox.
     ///
     /// # Errors
     /// [`JoinError`].
@@ -51,14 +51,14 @@ impl RoomHandle {
         })
     }
 
-    /// Resolves when the room has taken the command, or is over.
+    /// Resolves when the mailbox has taken the command, or when the room is over.
     pub async fn act_when_free(&self, act: Act) {
         let _ = self.0.send(act).await;
     }
 
-    /// See [`Describe`]; `None` when the room is over.
+    /// See [`Describe`]. Resolves to `None` when the room is over.
     pub fn describe(&self) -> impl Future<Output = Option<RoomSummary<usize>>> + use<> {
-        // Sent now, not when it is polled: a shard asks many rooms at once.
+        // Sent at once, not at the first poll, so that a shard can ask many rooms concurrently.
         let asked = self.0.send(Describe);
         async move { asked.await.ok() }
     }
@@ -95,17 +95,18 @@ impl RoomHandle {
         self.0.send(CloseRoom).await.unwrap_or(Err(OperateError::RoomGone))
     }
 
-    /// The client goes for good; the room closes the connection.
+    /// The client gives up its seat for good. The room closes the connection.
     pub fn leave(&self, connection: u64, entry: Membership) {
         self.lifecycle(Leave { connection, entry });
     }
 
-    /// The connection is over; the seat is kept.
+    /// The connection is over. The room keeps the seat.
     pub fn detach(&self, connection: u64, entry: Membership) {
         self.lifecycle(Detach { connection, entry });
     }
 
-    /// Lifecycle messages go past the mailbox's bound: one per connection, and losing one would leak a seat.
+    /// Lifecycle messages bypass the mailbox's bound: there is one per connection, and losing one
+    /// would leak a seat.
     fn lifecycle<M>(&self, message: M)
     where
         M: actix::Message<Result = ()> + Send + 'static,

@@ -15,45 +15,45 @@ use crate::{
     ws::{Frame, frame::payload, json_frame},
 };
 
-/// What a frame takes besides its bytes: the counts in front of them.
+/// The memory that a frame takes besides its bytes: the counts in front of them.
 const FRAME_OVERHEAD: usize = 2 * size_of::<usize>();
 
-/// One entry of a room's log.
+/// One event of a room's log.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub seq: u64,
-    /// Where its record is in the room's log; known once it is written.
+    /// The position of its record in the room's log. Set when the record is written.
     pub position: u64,
     pub made: Instant,
-    /// The same in milliseconds since 1970, as it was told then.
+    /// The wall-clock time of `made`, in milliseconds since 1970.
     pub made_ms: u64,
-    /// A change of the document.
+    /// The event changes the document.
     pub is_patch: bool,
     pub audience: Audience,
-    /// Who sent it and its `id`, when it has one: what an `ack` looks up (S2).
+    /// The sender and the request's `id`, if it has one. An `ack` looks up the event by it (S2).
     pub request: Option<(PlayerId, u64)>,
-    /// What a `presence` says to those who want names (S11).
+    /// The display name of a `presence`, for connections that want names (S11).
     pub name: Option<DisplayName>,
-    /// The frame every member gets, but for the name.
+    /// The frame for members that do not want names.
     pub frame: Frame,
 }
 
 impl Event {
-    /// Bytes that it takes in a history: all of it, not only its frame.
+    /// Returns the bytes that the event takes in a history, including what the frame does not hold.
     pub fn cost(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |(from, _)| cost_of(from));
         let name = self.name.as_ref().map_or(0, DisplayName::cost);
         size_of::<Self>() + FRAME_OVERHEAD + self.frame.len() + self.audience.cost() + request + name
     }
 
-    /// The frame for those who want names, where it is another one.
+    /// Returns the frame for connections that want names, if it differs.
     pub fn named_frame(&self) -> Option<Frame> {
         let name = self.name.as_ref()?;
         Some(json_frame(|out| write_named(out, payload(&self.frame), name)))
     }
 }
 
-/// The three bounds; the oldest event goes first, whichever is reached.
+/// The three bounds. When one is exceeded, the oldest event is dropped.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     pub max_events: usize,
@@ -61,27 +61,27 @@ pub struct Bounds {
     pub max_age: Duration,
 }
 
-/// Consecutive events, oldest first. Invariant: `seq`s have no gap.
+/// Consecutive events, oldest first. Invariant: their `seq`s have no gap.
 pub struct History {
     events: VecDeque<Event>,
     bytes: usize,
-    /// The newest `seq` that is no longer here; 0 when nothing was dropped.
+    /// The newest `seq` that was dropped; 0 when none was.
     dropped: u64,
-    /// Where the record behind that event is in the log.
+    /// The first log position that is still needed after the dropped events.
     dropped_until: u64,
     bounds: Bounds,
-    /// Its part of what all histories take (S14).
+    /// Its account with the ledger, which bounds the bytes of all histories (S14).
     account: Option<Account>,
 }
 
-/// What a client that saw everything up to some `seq` has missed.
+/// What a client has missed since the last event it has seen.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MissedEvents {
-    /// All of it is here, possibly nothing.
+    /// The history has every missed event, possibly none.
     All,
-    /// These are gone, first and last `seq`.
+    /// The events between these `seq`s, both included, are gone.
     Lost(u64, u64),
-    /// The client claims a `seq` this room has not reached: its past is not ours.
+    /// The client claims a `seq` that this room has not reached: it has seen another log.
     Ahead,
 }
 
@@ -90,7 +90,7 @@ impl History {
         Self { events: VecDeque::new(), bytes: 0, dropped: 0, dropped_until: 0, bounds, account: None }
     }
 
-    /// The history of a room that is open again: what its log has, up to `newest`.
+    /// Makes the history of a room that reopens, from the events of its log up to `newest`.
     pub fn restore(bounds: Bounds, events: Vec<Event>, newest: u64, now: Instant) -> Self {
         let mut history = Self::new(bounds);
         history.dropped = events.first().map_or(newest, |event| event.seq - 1);
@@ -100,7 +100,7 @@ impl History {
         history
     }
 
-    /// From where on the room's log is still needed.
+    /// Returns the first log position that the room still needs.
     pub fn keep_from(&self) -> u64 {
         self.events.front().map_or(self.dropped_until, |event| event.position)
     }
@@ -109,7 +109,7 @@ impl History {
         debug_assert_eq!(event.seq, self.newest() + 1);
         self.bytes += event.cost();
         let now = event.made;
-        // Most rooms are small and quiet.
+        // Reserves two slots only, as most rooms are small and quiet.
         if self.events.capacity() == 0 {
             self.events.reserve_exact(2);
         }
@@ -118,19 +118,20 @@ impl History {
         self.tell_account(Some(now));
     }
 
-    /// Drops what is too old, and what is over the other bounds.
+    /// Drops the events that exceed a bound.
     pub fn trim(&mut self, now: Instant) {
         self.drop_outdated(now);
         self.tell_account(None);
     }
 
-    /// From now on it counts towards what all histories take.
+    /// Counts this history towards the bytes of all histories from now on.
     pub fn attach(&mut self, account: Account) {
         self.account = Some(account);
         self.tell_account(self.events.back().map(|event| event.made));
     }
 
-    /// Drops the oldest events until so many bytes are gone: all histories together take too much (S14).
+    /// Drops the oldest events until `bytes` bytes are freed, because all histories together exceed
+    /// their bound (S14).
     pub fn cut(&mut self, bytes: usize) {
         let target = self.bytes.saturating_sub(bytes);
         while self.bytes > target && self.drop_oldest() {}
@@ -175,27 +176,27 @@ impl History {
         }
     }
 
-    /// Events that are kept.
+    /// Returns the number of kept events.
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// What the kept events take.
+    /// Returns the bytes that the kept events take.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The oldest `seq` that is kept, or the next one when none is.
+    /// Returns the oldest kept `seq`, or the next `seq` if no event is kept.
     pub fn first_seq(&self) -> u64 {
         self.dropped + 1
     }
 
-    /// The `seq` of the newest event ever pushed; 0 before the first.
+    /// Returns the `seq` of the newest event ever pushed; 0 before the first.
     pub fn newest(&self) -> u64 {
         self.events.back().map_or(self.dropped, |event| event.seq)
     }
 
-    /// What is missing for a client whose last seen event is `seen`.
+    /// Returns what a client has missed whose last seen event is `seen`.
     pub fn missed(&self, seen: u64) -> MissedEvents {
         if seen > self.newest() {
             MissedEvents::Ahead
@@ -206,13 +207,14 @@ impl History {
         }
     }
 
-    /// The events after `seen`, oldest first.
+    /// Returns the events after `seen`, oldest first.
     pub fn after(&self, seen: u64) -> impl Iterator<Item = &Event> {
         let skip = seen.saturating_sub(self.dropped).min(self.events.len() as u64);
         self.events.range(skip as usize..)
     }
 
-    /// Where the request with this `id` was applied, if that is still here. Newest first: repeats are recent.
+    /// Returns the `seq` of the request with this `id`, if the history still has it. Searches the
+    /// newest first, as repeats are recent.
     pub fn seq_of(&self, player: &PlayerId, id: u64) -> Option<u64> {
         self.events
             .iter()

@@ -1,5 +1,4 @@
-//! Owns what can be told about a room from its log alone, without opening it: a report, and its
-//! events as JSON lines.
+//! Owns reading a room's log without opening the room: a report, and the events as JSON lines.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,32 +10,32 @@ use crate::{
     store::Log,
 };
 
-/// A room as its log tells it.
+/// A room as its log describes it.
 #[derive(Debug, Serialize)]
 pub struct RoomReport {
     pub game: GameId,
-    /// Its past can be continued.
+    /// The log is whole, so that clients can resume.
     pub is_intact: bool,
     pub epoch: String,
     pub seq: u64,
     pub players: Vec<SeatReport>,
-    /// The `seq` of the oldest event that is kept.
+    /// The `seq` of the oldest kept event.
     pub first_seq: Option<u64>,
     pub events: usize,
-    /// Of records and snapshot.
+    /// The bytes of the records and the snapshot.
     pub bytes: usize,
     pub state: Box<RawValue>,
 }
 
-/// A seat, without its secret.
+/// A seat, without its secret hash.
 #[derive(Debug, Serialize)]
 pub struct SeatReport {
     pub player: PlayerId,
-    /// S11.
+    /// The display name (S11).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<DisplayName>,
     pub last_id: u64,
-    /// Milliseconds since 1970; absent for one that was connected.
+    /// Milliseconds since 1970; absent if the player was connected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub away_until_ms: Option<u64>,
 }
@@ -48,15 +47,15 @@ struct EventLine<'a> {
     seq: u64,
     /// Milliseconds since 1970.
     time: u64,
-    /// Absent: everybody.
+    /// The players that saw the event; absent if everyone did.
     #[serde(skip_serializing_if = "Option::is_none")]
     only: Option<&'a [PlayerId]>,
-    /// What its members got.
+    /// The frame that members got.
     event: &'a RawValue,
 }
 
 impl RoomReport {
-    /// `None` when not even the snapshot can be read.
+    /// Returns `None` if not even the snapshot can be read.
     pub fn new(game: GameId, log: &Log, now: Now) -> Option<Self> {
         let mut recovered = Recovered::from_log(log, now)?;
         let names = &mut recovered.names;
@@ -78,7 +77,8 @@ impl RoomReport {
     }
 }
 
-/// The events of a log, oldest first, one JSON object each. A record that cannot be read is left out: `verify` tells.
+/// Returns the events of a log, oldest first, each as one JSON object. Skips records that cannot be
+/// read; `verify` reports them.
 pub fn event_lines(game: &GameId, log: &Log) -> impl Iterator<Item = String> {
     log.records.iter().filter_map(move |bytes| {
         let Some(RoomRecord::Event(event) | RoomRecord::Named { event, .. }) = RoomRecord::read(bytes) else {

@@ -1,5 +1,5 @@
-//! Owns what the histories of all rooms take together, and its bound (S14): past it, those that
-//! were quiet longest are cut. A room whose history is to be cut is told through its account.
+//! Owns the bound on the bytes of all rooms' histories together (S14). Past it, the rooms that were
+//! quiet longest drop their oldest events.
 
 use std::{
     cell::Cell,
@@ -14,18 +14,18 @@ use std::{
 
 use crate::{clock, observe::metrics::Metrics};
 
-/// What a shard collects at most before it tells the others.
+/// How many bytes a shard gains or loses at most before it adds them to the ledger.
 const MAX_STEP: usize = 64 * 1024;
 /// Rooms that one step looks at, at most, so that no step holds its shard up for long. Between two
 /// steps the histories gain `MAX_STEP` bytes, which are fewer events than this: the rooms that moved
 /// back in the order meanwhile are looked at within one step.
 const LOOKS: usize = 1024;
 
-/// Tells a room to drop so many bytes of its history, its oldest events.
+/// Asks a room to drop this many bytes of its history, oldest events first.
 pub type Cut = Box<dyn Fn(usize) + Send + Sync>;
 
-/// The account of the whole process. One lock: a room takes it when it ends, and for its first event
-/// after its history was empty or cut; a shard takes it when the bound is reached.
+/// The total of the process. Its one lock is taken by a room when it ends, and for its first event
+/// after its history was empty or cut; by a shard when the bound is exceeded.
 pub struct Ledger {
     bound: usize,
     total: AtomicI64,
@@ -43,7 +43,7 @@ type Quiet = BTreeMap<(u64, u64), Arc<Entry>>;
 struct Entry {
     number: u64,
     bytes: AtomicUsize,
-    /// What the room was told to drop and has not dropped yet.
+    /// The bytes that the room was asked to drop and has not dropped yet.
     promised: AtomicUsize,
     /// When its newest event was made, in milliseconds since the process started.
     touched_ms: AtomicU64,
@@ -54,13 +54,13 @@ struct Entry {
     cut: Cut,
 }
 
-/// A shard's part of the ledger: what its rooms gained and lost since it told the others.
+/// A shard's part of the ledger: the bytes its rooms gained or lost since it last added them.
 pub struct Till {
     ledger: Arc<Ledger>,
     pending: Cell<i64>,
 }
 
-/// One history's part of the ledger, as long as it lives.
+/// One history's part of the ledger, for as long as the history lives.
 pub struct Account {
     till: Rc<Till>,
     entry: Arc<Entry>,
@@ -87,11 +87,11 @@ impl Ledger {
         }
     }
 
-    /// Cuts a sixteenth below the bound, so that not every step has to cut. Returns how many rooms it
-    /// looked at.
+    /// Cuts to a sixteenth below the bound, so that not every step has to cut. Returns how many
+    /// rooms it looked at.
     fn relieve(&self, total: usize) -> usize {
-        // Another shard that holds the lock relieves already, or holds it for a moment: the next step
-        // comes soon.
+        // Another shard that holds the lock is relieving already, or holds it for a moment. The
+        // next step tries again soon.
         let mut quiet = match self.quiet.try_lock() {
             Ok(quiet) => quiet,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -181,9 +181,9 @@ impl Till {
 }
 
 impl Account {
-    /// The history takes so many bytes from now on.
+    /// Sets the bytes that the history takes now.
     pub fn set(&self, bytes: usize) {
-        // Only its own thread writes this number.
+        // No race: only the account's own thread writes this number.
         let before = self.entry.bytes.load(Relaxed);
         self.entry.bytes.store(bytes, SeqCst);
         if bytes > 0 && !self.entry.is_placed.load(SeqCst) {
@@ -192,12 +192,12 @@ impl Account {
         self.till.add(bytes as i64 - before as i64);
     }
 
-    /// The history has an event of this moment.
+    /// Records when the newest event was made.
     pub fn touch(&self, made: Instant) {
         self.entry.touched_ms.store(clock::since_start(made).as_millis() as u64, Relaxed);
     }
 
-    /// What the room was told to drop is dropped.
+    /// Records that the room has dropped `bytes` bytes it was asked to drop.
     pub fn settle(&self, bytes: usize) {
         self.till.ledger.settle(&self.entry, bytes);
     }
@@ -244,7 +244,7 @@ mod tests {
         }
         assert!(told.lock().expect("the list").is_empty(), "within the bound nobody is cut");
         busy.set(5000);
-        // 9000 there are; 6000 stay.
+        // The rooms have 9000 bytes; 6000 stay.
         assert_eq!(*told.lock().expect("the list"), [("quiet", 2000), ("middle", 1000)]);
         busy.set(5200);
         assert_eq!(told.lock().expect("the list").len(), 2, "what is promised counts as gone");

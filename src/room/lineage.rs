@@ -1,15 +1,15 @@
-//! Owns the lives of a room: each opening is one, and says from which `seq` on it could have gone
-//! another way than others.
+//! Owns the lives of a room: each opening starts one, at a `seq` from which its log may differ from
+//! other copies of the log.
 
 use serde::{Deserialize, Serialize};
 
-/// Openings that are remembered; a client that was away for more of them begins anew.
+/// How many openings are remembered. A client that was away for more of them gets a new session.
 const MAX_LIVES: usize = 128;
 
 /// The time between two openings of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
-    /// Random: two copies of one log that go different ways are told apart by it.
+    /// Random, so that two copies of one log that continue separately are distinguishable.
     pub id: u64,
     /// The room's `seq` when this life began.
     pub start: u64,
@@ -17,19 +17,20 @@ pub struct Life {
 
 /// The lives that led to the present one, oldest first. Never empty.
 ///
-/// Why this makes verdicts truthful even when an old copy of the store is put back: a client's past is the log as it was in the
-/// life that last welcomed it. If that life is in the lineage, both pasts are the same up to the start of the life that followed
-/// it here. What the client saw beyond that was written in a life that is not ours, or was lost.
+/// Why this keeps verdicts true even when an old copy of the store is restored: a client has seen
+/// the log as it was in the life that last welcomed it. If the lineage has that life, both logs
+/// agree up to the start of the next life in the lineage. Anything the client saw beyond that
+/// belongs to a life outside the lineage, or was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage(Vec<Life>);
 
 impl Lineage {
-    /// A room that never was before.
+    /// The lineage of a new room.
     pub fn new(id: u64) -> Self {
         Self(vec![Life { id, start: 0 }])
     }
 
-    /// What a snapshot has; `None` when it has none.
+    /// Restores the lives of a snapshot. Returns `None` if it has none.
     pub fn restore(lives: &[Life]) -> Option<Self> {
         (!lives.is_empty()).then(|| Self(lives.to_vec()))
     }
@@ -42,15 +43,16 @@ impl Lineage {
         self.0.last().copied().unwrap_or(Life { id: 0, start: 0 })
     }
 
-    /// The room is opened again.
+    /// Starts a life: the room is opened again.
     pub fn begin(&mut self, life: Life) {
         self.0.push(life);
         let old = self.0.len().saturating_sub(MAX_LIVES);
         self.0.drain(..old);
     }
 
-    /// Up to which `seq` the past of a client that was last welcomed in `life` is this room's past too, when the room has reached
-    /// `reached`; `None` when that life is not known here.
+    /// Returns the last `seq` at which the log of a client that was last welcomed in `life` still
+    /// agrees with this room's log; `reached` is the room's `seq`. `None` if `life` is unknown
+    /// here.
     pub fn shared_until(&self, life: u64, reached: u64) -> Option<u64> {
         let position = self.0.iter().rposition(|known| known.id == life)?;
         Some(self.0.get(position + 1).map_or(reached, |next| next.start))

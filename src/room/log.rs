@@ -1,5 +1,5 @@
-//! Owns a room's end of its log: turns what the state decided into records, numbers them, and takes
-//! snapshots in time.
+//! Owns the writing side of a room's log: turns effects into records, numbers them, and takes
+//! snapshots.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -15,11 +15,11 @@ use crate::{
     ws::frame::payload,
 };
 
-/// The way of one room to its home.
+/// Writes one room's log through its shard's appender.
 pub struct RoomLog(LogWriter<Deferred>);
 
 impl RoomLog {
-    /// A log that ends at `position`.
+    /// Continues a log that ends at `position`.
     pub fn new(game: GameId, home: Rc<Appender<Deferred>>, flush: bool, position: u64) -> Self {
         Self(LogWriter::new(game, home, flush, position))
     }
@@ -33,12 +33,14 @@ impl RoomLog {
         self.0.appender()
     }
 
-    /// Begins a log with a room as it is; `replace`: whatever is there under its name goes.
+    /// Starts a log with an image of the room. `replace` deletes the log that exists under its
+    /// name.
     pub fn begin(&mut self, image: &RoomImage<'_>, replace: bool) -> Appended {
         self.0.begin(image.to_bytes(), replace)
     }
 
-    /// Writes what has to be kept of these effects. `None`: nothing had to be.
+    /// Writes the records of these effects and sets the events' positions. Returns `None` if there
+    /// are none.
     pub fn write(&mut self, effects: &mut [Effect], snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
         let position = self.0.position();
         let mut records = Records::default();
@@ -55,7 +57,7 @@ impl RoomLog {
         self.0.write(records, snapshot)
     }
 
-    /// The room is over, and its log goes with it (R6).
+    /// Deletes the log of a room that is over (R6).
     pub fn remove(&mut self) -> Appended {
         self.0.remove()
     }

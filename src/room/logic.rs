@@ -1,6 +1,5 @@
-//! Owns the contract between a room and the game played in it: a small trait, with clock and
-//! randomness passed in. Implemented by `relay`, `tic_tac_toe`, and by programs that depend on this
-//! library.
+//! Owns the contract between a room and its game: a small trait. The room passes in the clock and
+//! the randomness. Programs that depend on this library implement it too.
 
 use std::time::Duration;
 
@@ -13,18 +12,20 @@ use crate::protocol::{PlayerId, RawJson, error_code};
 #[derive(Debug, Clone)]
 pub struct Request {
     pub from: PlayerId,
-    /// `data` of a message, the merge patch of a patch.
+    /// The `data` of a message, or the merge patch of a patch.
     pub data: RawJson,
-    /// The members whom the sender wants to see it, besides itself; `None` is everybody.
+    /// The members that shall see the message besides its sender. `None`: all members and
+    /// spectators.
     pub to: Option<Vec<PlayerId>>,
 }
 
-/// A request the logic does not allow: nothing is applied, the player gets an `error` frame, the connection lives.
+/// A request that the logic refuses: nothing is applied, the player gets an `error` frame, and the
+/// connection stays open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     /// Stable, in snake case, e.g. `illegal_move`.
     pub code: &'static str,
-    /// For people.
+    /// A text for people.
     pub message: String,
 }
 
@@ -34,30 +35,32 @@ impl Rejection {
     }
 }
 
-/// The rules of one room. One value per room, on one thread; a panic ends this room and no other.
+/// The rules of one room. Each room has its own value, used on one thread. A panic ends only this
+/// room.
 ///
-/// What must outlive the value belongs into the room's state document ([`Turn::state`], [`Turn::patch`]):
-/// it is folded from the log and given back when the room comes back.
+/// Keep what must survive a restart in the room's state document ([`Turn::state`],
+/// [`Turn::patch`]): the room rebuilds the document from its log when it reopens.
 pub trait RoomLogic: 'static {
-    /// A player took a new seat; its `joined` is in the log already and its `welcome` sent, so it sees what this turn
-    /// emits. Not called for `away` and `back`.
+    /// A player took a new seat. Its `joined` is already in the log and its `welcome` precedes this
+    /// turn, so the player sees what the turn emits. Not called for `away` and `back`.
     fn join(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         let _ = (turn, player);
     }
 
-    /// A player gave up its seat or ran out of grace; its `left` is in the log already.
+    /// A player gave up its seat or ran out of grace. Its `left` is already in the log.
     fn leave(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         let _ = (turn, player);
     }
 
-    /// A player's message. `Ok` appends it, in front of whatever the turn emits; that is its acknowledgement.
+    /// Handles a player's message. `Ok` appends it ahead of the turn's emissions. Its echo is the
+    /// acknowledgement.
     ///
     /// # Errors
     /// [`Rejection`]: nothing of this turn is applied.
     fn message(&mut self, turn: &mut Turn<'_>, request: &Request) -> Result<(), Rejection>;
 
-    /// A player's patch of the state. `Ok` appends and applies it. Refused unless a logic says otherwise:
-    /// in an authoritative game the state is the logic's.
+    /// Handles a player's patch of the state. `Ok` appends and applies it. The default refuses it:
+    /// in an authoritative game only the logic changes the state.
     ///
     /// # Errors
     /// [`Rejection`]: nothing of this turn is applied.
@@ -66,17 +69,18 @@ pub trait RoomLogic: 'static {
         Err(Rejection::new(error_code::FORBIDDEN, "this game's state changes only by its rules"))
     }
 
-    /// Called every [`RoomLogic::tick_interval`] while somebody holds a seat.
+    /// Called every [`RoomLogic::tick_interval`] while at least one seat is taken.
     fn tick(&mut self, turn: &mut Turn<'_>) {
         let _ = turn;
     }
 
-    /// The game's pace; it is the room's flush interval too. `None`: no ticks. Asked once, when the room opens.
+    /// Returns the tick interval, which is the room's flush interval too. `None`: no ticks, and the
+    /// configured flush interval. Called once, when the room opens.
     fn tick_interval(&self) -> Option<Duration> {
         None
     }
 
-    /// The state document a new room begins with.
+    /// Returns the state document of a new room.
     fn initial_state(&self) -> Value {
         Value::Object(serde_json::Map::new())
     }

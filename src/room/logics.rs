@@ -1,5 +1,5 @@
-//! Owns which rules a game is played by: the logics there are, by name, and the prefixes that lead
-//! to them.
+//! Owns which logic a game gets: the logics by name, and the prefixes of game names that select
+//! them.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::protocol::GameId;
 /// Makes the logic of a new or restarted room.
 pub type LogicFactory = Arc<dyn Fn(&GameId) -> Box<dyn RoomLogic> + Send + Sync>;
 
-/// Which logic a game gets, by the longest prefix of its name; `relay` when none fits.
+/// Selects a game's logic by the longest matching prefix of its name; `relay` if none matches.
 #[derive(Clone)]
 pub struct Logics {
     factories: BTreeMap<String, LogicFactory>,
@@ -29,7 +29,7 @@ impl Logics {
     pub const RELAY: &'static str = "relay";
 
     /// # Panics
-    /// Never: `relay` is put in here.
+    /// Never: this function adds `relay`.
     pub fn new() -> Self {
         let relay: LogicFactory = Arc::new(|_| Box::new(Relay));
         let tic_tac_toe: LogicFactory = Arc::new(|_| Box::new(TicTacToe));
@@ -47,10 +47,10 @@ impl Logics {
         self.factories.insert(name.into(), factory);
     }
 
-    /// Games whose name begins with `prefix` get the logic called `name`.
+    /// Gives games whose name begins with `prefix` the logic called `name`.
     ///
     /// # Errors
-    /// When there is no such logic; the message lists those there are.
+    /// There is no such logic. The message lists the existing ones.
     pub fn route(&mut self, prefix: &str, name: &str) -> Result<(), String> {
         let Some(factory) = self.factories.get(name) else {
             let known: Vec<&str> = self.factories.keys().map(String::as_str).collect();
@@ -61,12 +61,12 @@ impl Logics {
         Ok(())
     }
 
-    /// A fresh logic for this game.
+    /// Makes a new logic for this game.
     pub fn create(&self, game: &GameId) -> Box<dyn RoomLogic> {
         self.route_of(game).map_or(&self.default, |route| &route.factory)(game)
     }
 
-    /// The name of this game's logic.
+    /// Returns the name of this game's logic.
     pub fn name(&self, game: &GameId) -> &str {
         self.route_of(game).map_or(Self::RELAY, |route| &route.logic)
     }

@@ -17,16 +17,16 @@ use crate::{
 
 // ---- commands
 
-/// Who a connection is to the room.
+/// The membership under which a connection is in the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
     Player(PlayerId),
-    /// Sees what is addressed to everyone, holds no seat (S10).
+    /// Sees events addressed to everyone and holds no seat (S10).
     Spectator,
 }
 
-/// Sent by a connection once it is authenticated; answers how it was welcomed, or why not.
-/// Mailbox full: the connection waits, reading nothing.
+/// Sent by a connection once it is authenticated. Returns the verdict of the `welcome`, or why the
+/// join failed. While the mailbox is full, the connection waits and reads nothing.
 #[derive(Message)]
 #[rtype(result = "Result<Verdict, JoinError>")]
 pub struct Join {
@@ -34,32 +34,34 @@ pub struct Join {
     pub connection: u64,
     pub player: PlayerId,
     pub role: Role,
-    /// R1: the secret and the last `seq` seen.
+    /// R1: the session secret, and (`seen`) the last `seq` the client has seen.
     pub session: Option<String>,
     pub seen: Option<u64>,
-    /// A valid token names this player: its claim to the seat is as good as the secret (S7).
+    /// A valid token names this player. It claims the seat as well as the session secret does (S7).
     pub authenticated: bool,
-    /// What limits count it by.
+    /// The address under which limits count the connection.
     pub address: IpAddr,
-    /// A5a: it may only take the place of a connection from the same address.
+    /// A5a: the connection may only replace a connection from the same address.
     pub must_replace: bool,
-    /// What the player is called from now on (S11); `None`: as before.
+    /// The player's new display name (S11). `None` keeps the old one.
     pub name: Option<DisplayName>,
-    /// Whether the connection is told what players are called.
+    /// The connection receives display names (S11).
     pub wants_names: bool,
-    /// Never leaves the shard's thread: messages must be `Send`, and this one checks that it stays.
+    /// Never leaves the shard's thread. Messages must be `Send`; the wrapper panics if that is
+    /// violated.
     pub outbox: SendWrapper<Rc<Outbox>>,
 }
 
-/// Why a connection did not get in.
+/// Why a join failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JoinError {
     Refused(Cause),
-    /// The room ended before it could answer: find it again and join that one.
+    /// The room ended before it replied. Look the room up again and join the new one.
     RoomGone,
 }
 
-/// A frame for the room. Mailbox full: the connection waits, reading nothing, so the pressure reaches its client.
+/// A frame for the room. While the mailbox is full, the connection waits and reads nothing, so the
+/// back-pressure reaches its client.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Act {
@@ -85,15 +87,15 @@ pub enum Action {
         patch: RawJson,
         if_seq: Option<u64>,
     },
-    /// The player is called so from now on (S11).
+    /// Changes the player's display name (S11).
     Rename(DisplayName),
-    /// The connection's own answer to a frame, e.g. a `pong`: it takes the way through the room to come behind the
-    /// answers to the frames before it.
+    /// The connection's own reply to a frame, such as a `pong`. It passes through the room so that
+    /// it follows the replies to earlier frames.
     Answer(SendWrapper<Frame>),
 }
 
-/// Sent by a connection whose client gives the seat up; the room closes it, behind everything it still gets.
-/// A lifecycle message: never refused.
+/// Sent by a connection whose client gives up its seat. The room closes the connection, behind
+/// everything it still gets. A lifecycle message: never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Leave {
@@ -109,8 +111,8 @@ pub struct Detach {
     pub entry: Membership,
 }
 
-/// Sent for a back end (section 8): appends as `@server`, or finds what this key has become; answers the `seq` once it is stored.
-/// Mailbox full: the request waits.
+/// Sent for a back end (section 8): appends an event as `@server`, or finds the event of a repeated
+/// key. Returns the `seq` once it is stored. While the mailbox is full, the request waits.
 #[derive(Message, Clone)]
 #[rtype(result = "Result<u64, OperateError>")]
 pub struct Append {
@@ -125,53 +127,55 @@ pub enum ServerEvent {
         data: RawJson,
         to: Option<Vec<PlayerId>>,
     },
-    /// `patch` is a JSON object.
+    /// `patch` must be a JSON object.
     Patch {
         patch: RawJson,
         if_seq: Option<u64>,
     },
 }
 
-/// Sent for a back end or an operator: the player has left; answers the `seq` of that once it is stored. Mailbox full: the
-/// request waits.
+/// Sent for a back end or an operator: removes the player's seat. Returns the `seq` of its `left`
+/// once that is stored. While the mailbox is full, the request waits.
 #[derive(Message, Clone)]
 #[rtype(result = "Result<Option<u64>, OperateError>")]
 pub struct Kick {
     pub player: PlayerId,
-    /// S13: for how long the player is kept out; with it, a player without a seat is no error, and has no `seq`.
+    /// S13: the duration of the ban in seconds. With a ban, a player without a seat is no error,
+    /// and the result has no `seq`.
     pub ban_s: Option<u64>,
 }
 
-/// Sent for a back end or an operator: the room ends and its log goes; answers when that is stored and everybody is closed with
-/// 4004. Mailbox full: the request waits.
+/// Sent for a back end or an operator: ends the room and deletes its log. Returns once that is
+/// stored and every connection is closed with 4004. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "Result<(), OperateError>")]
 pub struct CloseRoom;
 
-/// Why a room does not do what it was told by HTTP. Nothing was applied.
+/// Why a room refuses a request of the HTTP API. Nothing was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperateError {
-    /// D5.
+    /// D5: the store fails at present.
     Unavailable,
     NoSuchPlayer,
     Rejected(Rejection),
-    /// The room ended before it could answer: find it again.
+    /// The room ended before it replied. Look the room up again.
     RoomGone,
 }
 
 // ---- queries
 
-/// Sent for an operator's list of rooms. Mailbox full: the request waits.
+/// Sent for an operator's list of rooms. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "RoomSummary<usize>")]
 pub struct Describe;
 
-/// Sent for an operator who looks into a room. Mailbox full: the request waits.
+/// Sent for an operator's view of one room. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "Result<RoomDetail, OperateError>")]
 pub struct Show;
 
-/// Sent for an operator who reads a room's log: `limit` events at most, behind `after`. Mailbox full: the request waits.
+/// Sent for an operator who reads a room's log: returns at most `limit` events after `after`. While
+/// the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "EventPage")]
 pub struct ListEvents {
@@ -179,8 +183,8 @@ pub struct ListEvents {
     pub limit: usize,
 }
 
-/// Sent for the ledger (S14): the room drops so many bytes of its history, the oldest events. A lifecycle message: never refused;
-/// a room has few on their way, as the ledger counts what it has asked for.
+/// Sent for the ledger (S14): the room drops at least `bytes` of its oldest events. A lifecycle
+/// message: never refused. Few are in flight per room, as the ledger counts what it has requested.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct CutHistory {
@@ -189,18 +193,20 @@ pub struct CutHistory {
 
 // ---- events
 
-/// Sent by a room's outlet: the store says that the log is not this room's any more. A lifecycle message: never refused.
+/// Sent by a room's outlet when the store reports that the log no longer belongs to this room. A
+/// lifecycle message: never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Outdated;
 
-/// Sent to the shard by a room that ends; the next join opens another. A lifecycle message: never refused.
+/// Sent to the shard by a room that ends. The next join opens another room. A lifecycle message:
+/// never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct RoomEnded {
     pub game: GameId,
-    /// Tells this room from a later one of the same name.
+    /// Distinguishes this room from a later one of the same name.
     pub number: u64,
-    /// `true` when it did not end of its own accord: a panic.
+    /// The room panicked instead of ending in good order.
     pub failed: bool,
 }

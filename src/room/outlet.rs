@@ -1,5 +1,5 @@
-//! Owns what stands between a room and its members: what it decided is shown once it is stored, in
-//! the order it was decided.
+//! Owns the order of output between a room and its members: an effect is shown once it is stored,
+//! in the order the state decided.
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,31 +16,33 @@ use crate::{
     store::{Appended, Appender, Outcome, Ticket},
 };
 
-/// What may wait for the store in one room before the room waits itself: effects, and the deliveries they become. What was
-/// stored together is shown in one go, and nobody else of the shard runs meanwhile.
+/// How many effects of one room may wait for the store before the room itself waits.
+/// `MAX_DELIVERIES` bounds the frames they become: effects that are stored together are shown in
+/// one run, while other tasks of the shard wait.
 const MAX_WAITING: usize = 4096;
 const MAX_DELIVERIES: usize = 100_000;
-/// How long stored effects are shown before everybody else of the shard has a turn.
+/// How long stored effects are shown before the task yields to others of the shard.
 const BUDGET: Duration = Duration::from_millis(1);
 
-/// What waits for the store.
+/// An effect that waits for the store, and the outlet that shows it.
 pub type Deferred = (Rc<Outlet>, Effect);
 
-/// The half of a room that faces its members. It outlives the room by what is still on its way to the store.
+/// The half of a room that faces its members. It lives on after the room until its last effect is
+/// settled.
 pub struct Outlet {
     delivery: RefCell<Delivery>,
     /// Effects that wait for the store.
     waiting: Cell<usize>,
-    /// The newest batch of this room; what follows without a batch of its own waits for this one.
+    /// The newest batch of this room. Effects without a batch of their own wait for this one.
     ticket: Cell<Option<Ticket>>,
-    /// Connections that wait to be welcomed.
+    /// Connections that wait for their `welcome`.
     joining: RefCell<Vec<(u64, oneshot::Sender<Verdict>)>>,
-    /// The room is over: nothing is shown any more.
+    /// The room is over: no further effect is shown.
     is_closed: Cell<bool>,
-    /// `None`: what is delivered goes out at once.
+    /// `None`: frames are written at once.
     flush_interval: Option<Duration>,
     is_flushing: Cell<bool>,
-    /// Rings when less waits than may.
+    /// Notified when the outlet is no longer full.
     space: Notify,
     room: RefCell<Option<WeakRecipient<Outdated>>>,
 }
@@ -60,24 +62,25 @@ impl Outlet {
         })
     }
 
-    /// Whom to tell when the log turns out to be somebody else's.
+    /// Sets the recipient of [`Outdated`], sent when the log no longer belongs to this room.
     pub fn attach(&self, room: &Recipient<Outdated>) {
         self.room.replace(Some(room.downgrade()));
     }
 
-    /// Notes who is to hear of its welcome.
+    /// Registers a connection that waits for its `welcome`.
     pub fn reserve(&self, connection: u64) -> oneshot::Receiver<Verdict> {
         let (welcomed, verdict) = oneshot::channel();
         self.joining.borrow_mut().push((connection, welcomed));
         verdict
     }
 
-    /// Its join was refused.
+    /// Forgets a connection whose join was refused.
     pub fn forget(&self, connection: u64) {
         self.joining.borrow_mut().retain(|(joining, _)| *joining != connection);
     }
 
-    /// Shows these effects when `appended`, the batch that has their records, is stored; in any case behind all earlier ones.
+    /// Shows the effects once `appended`, the batch with their records, is stored, and always
+    /// behind all earlier effects. While the store fails, fleeting effects do not wait (D5).
     pub fn pass(
         self: &Rc<Self>,
         appended: Option<Appended>,
@@ -102,25 +105,25 @@ impl Outlet {
         }
     }
 
-    /// Something waits for the store.
+    /// Returns whether an effect waits for the store.
     pub fn is_waiting(&self) -> bool {
         self.waiting.get() > 0
     }
 
-    /// As much waits for the store as may.
+    /// Returns whether the bound on waiting effects or on their deliveries is reached.
     pub fn is_full(&self) -> bool {
         let waiting = self.waiting.get();
         waiting >= MAX_WAITING || waiting.saturating_mul(self.delivery.borrow().member_count()) >= MAX_DELIVERIES
     }
 
-    /// Resolves when less waits.
+    /// Resolves when the outlet is no longer full.
     pub async fn space(&self) {
         while self.is_full() {
             self.space.notified().await;
         }
     }
 
-    /// Called by the shard for everything deferred, in order.
+    /// Shows one deferred effect. The shard calls this for every deferred effect, in order.
     pub fn settle(self: &Rc<Self>, outcome: Outcome, effect: Effect) {
         let was_full = self.is_full();
         self.waiting.set(self.waiting.get() - 1);
@@ -151,7 +154,8 @@ impl Outlet {
         if let (Some(connection), Some(verdict)) = (entering, verdict) {
             let mut joining = self.joining.borrow_mut();
             if let Some(place) = joining.iter().position(|(joining, _)| *joining == connection) {
-                // The connection may be gone; then it says so to the room itself.
+                // Fails if the connection is gone. The connection itself detaches from the room
+                // then.
                 let _ = joining.swap_remove(place).1.send(verdict);
             }
             if joining.is_empty() {
@@ -174,7 +178,7 @@ impl Outlet {
         }
     }
 
-    /// Somebody else writes this log, or it is gone: what this room believes is not true any more.
+    /// Another writer owns this log, or it was deleted. The room's state is no longer valid.
     fn outdated(&self) {
         self.close(Cause::RoomFailed, "room_failed", "the room's log was replaced; resume into what is there now");
         if let Some(room) = self.room.borrow().as_ref().and_then(WeakRecipient::upgrade) {
@@ -182,7 +186,8 @@ impl Outlet {
         }
     }
 
-    /// Ends every connection of the room. Whoever waits to be welcomed finds the next room.
+    /// Ends every connection of the room. Connections that wait for their `welcome` join the next
+    /// room.
     pub fn close(&self, cause: Cause, code: &str, message: &str) {
         if !self.is_closed.replace(true) {
             self.delivery.borrow_mut().close_all(cause, code, message);
@@ -195,7 +200,7 @@ impl Outlet {
     }
 }
 
-/// Shows what the store settles, as long as the shard lives.
+/// Shows effects as the store settles them, for the life of the shard.
 pub async fn show_settled(home: Rc<Appender<Deferred>>) {
     loop {
         home.settled().await;

@@ -1,9 +1,8 @@
-//! Owns what a room writes into its log, and the image of a whole room that a snapshot is: their
-//! shapes and their bytes.
+//! Owns the format of a room's log: its records, and the image of a whole room in a snapshot.
 //!
-//! The bytes are postcard's (its wire format is stable). They outlive the program that wrote them:
-//! variants of a record and their fields are never changed or taken out, new variants only join at
-//! the end; an image names its version.
+//! The bytes are postcard's, whose wire format is stable. They outlive the program that wrote them:
+//! variants of a record and their fields are never changed or removed, and new variants are added
+//! at the end. An image names its version.
 
 use std::borrow::Cow;
 
@@ -20,23 +19,23 @@ use crate::{
 pub enum RoomRecord<'a> {
     #[serde(borrow)]
     Event(EventRecord<'a>),
-    /// A seat as it is from now on.
+    /// The seat after a change.
     Seat(SeatRecord),
-    /// The seat is given up.
+    /// The seat was removed.
     Left(PlayerId),
     /// The room was opened again.
     Opened(Life),
-    /// The event before this was appended with an idempotency key. An older version wrote this.
+    /// The preceding event was appended with an idempotency key. Only older versions write this.
     Key(AppliedKey),
-    /// A ban begins, changes or ends (S13).
+    /// A ban starts, changes or ends (S13).
     Ban(Ban),
-    /// A crowd ended when the newest event was this one (S9a).
+    /// A crowd ended when this `seq` was the newest (S9a).
     CrowdOver(u64),
-    /// As `Key`, with the body that the key came with.
+    /// As `Key`, with the hash of the request's body.
     KeyedBody(AppliedKey, BodyHash),
-    /// A seat's player is called so from now on (S11).
+    /// A player's display name changed (S11).
     Name(SeatName),
-    /// An event whose members, if they want names, see this one in it (S11).
+    /// An event that shows a display name to the members that want names (S11).
     Named {
         #[serde(borrow)]
         event: EventRecord<'a>,
@@ -44,7 +43,7 @@ pub enum RoomRecord<'a> {
     },
 }
 
-/// What a player is called, as it must outlive the process.
+/// A player's display name, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatName {
     pub player: PlayerId,
@@ -57,7 +56,7 @@ pub struct EventRecord<'a> {
     pub seq: u64,
     /// Milliseconds since 1970.
     pub made_ms: u64,
-    /// A change of the document: to be merged when the log is folded.
+    /// The event changes the document. Recovery merges it.
     pub is_patch: bool,
     pub audience: Cow<'a, Audience>,
     pub request: Option<(PlayerId, u64)>,
@@ -65,7 +64,7 @@ pub struct EventRecord<'a> {
     pub text: &'a [u8],
 }
 
-/// A session, as it must outlive the process.
+/// A session, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatRecord {
     pub player: PlayerId,
@@ -77,7 +76,7 @@ pub struct SeatRecord {
     pub away_until_ms: Option<u64>,
 }
 
-/// A room as of some position of its log: all that the records before it amount to.
+/// A room at a position of its log: the result of all records before it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomImage<'a> {
     pub epoch: Cow<'a, str>,
@@ -85,28 +84,28 @@ pub struct RoomImage<'a> {
     pub lives: Cow<'a, [Life]>,
     /// JSON.
     pub document: Cow<'a, str>,
-    /// `seq` of the last patch.
+    /// The `seq` of the last patch.
     pub changed_at: u64,
     pub seats: Vec<SeatRecord>,
-    /// When the room was new, in milliseconds since 1970.
+    /// When the room was first created, in milliseconds since 1970.
     pub begun_ms: u64,
     /// Oldest first.
     pub keys: Vec<AppliedKey>,
     #[serde(skip)]
     pub more: More,
-    /// The body of each key; since version 3, behind `more`.
+    /// The body hash of each key, in the order of `keys`. Written since version 3, behind `more`.
     #[serde(skip)]
     pub bodies: Vec<Option<BodyHash>>,
-    /// Of those seats that have one; since version 4, behind `bodies`.
+    /// The display names of the seats that have one. Written since version 4, behind `bodies`.
     #[serde(skip)]
     pub names: Vec<SeatName>,
 }
 
-/// What images have since version 2, behind all the rest.
+/// The fields added in version 2, behind all earlier ones.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct More {
     pub bans: Vec<Ban>,
-    /// See [`Record::CrowdOver`]; 0: there was none.
+    /// See [`RoomRecord::CrowdOver`]; 0 if there was none.
     pub crowd_over: u64,
 }
 
@@ -115,13 +114,14 @@ impl RoomRecord<'_> {
         encode(self, out);
     }
 
-    /// `None` when the bytes are no record.
+    /// Returns `None` if the bytes are not a record.
     pub fn read(bytes: &[u8]) -> Option<RoomRecord<'_>> {
         postcard::from_bytes(bytes).ok()
     }
 }
 
-/// The first byte of an image. An image with more fields gets another, and has them behind the others; older ones are still read.
+/// The first byte of an image. Fields are only added, at the end and with a new version. Images of
+/// older versions are still read.
 const IMAGE_VERSION: u8 = 4;
 
 impl RoomImage<'_> {
@@ -134,13 +134,13 @@ impl RoomImage<'_> {
         bytes
     }
 
-    /// The keys with their bodies, where these were written down.
+    /// Returns the keys with the body hashes that were recorded.
     pub fn known_keys(&self) -> Vec<KnownKey> {
         let bodies = self.bodies.iter().copied().chain(std::iter::repeat(None));
         self.keys.iter().copied().zip(bodies).collect()
     }
 
-    /// `None` when the bytes are no image.
+    /// Returns `None` if the bytes are not an image.
     pub fn read(bytes: &[u8]) -> Option<RoomImage<'_>> {
         let (version, fields) = bytes.split_first()?;
         let (mut image, rest) = postcard::take_from_bytes::<RoomImage<'_>>(fields).ok()?;
@@ -163,7 +163,7 @@ mod tests {
         store::KeyHash,
     };
 
-    /// What older versions have written must be read for ever: these bytes may not change.
+    /// The bytes of older versions must stay readable, so the bytes in this test may not change.
     #[test]
     fn the_format_is_what_it_was() {
         let player = PlayerId::parse("bob").expect("an id");
@@ -199,7 +199,7 @@ mod tests {
         let (begun, rest) = first[first.len() - 22..].split_at(3);
         assert_eq!((begun, &rest[16..]), (&b"\xac\x02\x01"[..], &b"\xac\x02\x01"[..]));
         assert_eq!(RoomImage::read(&bytes).as_ref(), Some(&image));
-        // Images of the versions 1 to 3 end before what is newer.
+        // Images of the versions 1 to 3 lack the fields added later.
         let first = [b"\x01", &first[1..]].concat();
         let second = [b"\x02", &bytes[1..bytes.len() - 2]].concat();
         let third = [b"\x03", &bytes[1..bytes.len() - 1]].concat();

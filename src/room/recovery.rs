@@ -1,5 +1,4 @@
-//! Owns the way back from a log to a room: the newest snapshot, and the records behind it folded
-//! into it.
+//! Owns the recovery of a room from its log: applies the records after the newest snapshot to it.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +22,7 @@ use crate::{
     ws::json_frame,
 };
 
-/// A room as its log tells it.
+/// A room as its log describes it.
 pub struct Recovered {
     pub epoch: String,
     pub seq: u64,
@@ -31,34 +30,35 @@ pub struct Recovered {
     pub document: Tree,
     pub changed_at: u64,
     pub seats: BTreeMap<PlayerId, SeatRecord>,
-    /// What is kept of the log's events, oldest first, up to `seq`, without a gap.
+    /// The kept events of the log, oldest first, up to `seq`, without a gap.
     pub events: Vec<Event>,
     /// The position behind the last record.
     pub end: u64,
-    /// The log is whole: its past may be continued. Else this is what could be saved, and the past is over.
+    /// The log is whole, so that clients can resume. Otherwise this is what could be saved, and the
+    /// room needs a new epoch.
     pub is_intact: bool,
     pub begun_ms: u64,
     /// Oldest first.
     pub keys: Vec<KnownKey>,
     pub more: More,
-    /// S11.
+    /// The display names (S11).
     pub names: BTreeMap<PlayerId, DisplayName>,
     pub downtime: Duration,
 }
 
-/// A `patch` event, as far as the fold needs it.
+/// The fields of a `patch` event that the recovery needs.
 #[derive(Deserialize)]
 struct PatchText<'a> {
     #[serde(borrow)]
     patch: &'a RawValue,
 }
 
-/// Whether this player has a seat in the room that this log tells of.
+/// Returns whether this player has a seat in the room of this log.
 pub fn has_seat(log: &Log, player: &PlayerId) -> bool {
     Recovered::from_log(log, Now::read()).is_some_and(|recovered| recovered.seats.contains_key(player))
 }
 
-/// Whether a ban of this log runs.
+/// Returns whether the room of this log has a current ban.
 pub fn has_ban(log: &Log) -> bool {
     let now = Now::read();
     let recovered = Recovered::from_log(log, now);
@@ -66,7 +66,8 @@ pub fn has_ban(log: &Log) -> bool {
 }
 
 impl Recovered {
-    /// Folds a log. `None` when not even a snapshot can be read: nothing can be saved.
+    /// Recovers a room. Returns `None` if the snapshot cannot be read, so that nothing can be
+    /// saved.
     pub fn from_log(log: &Log, now: Now) -> Option<Self> {
         let image = RoomImage::read(&log.snapshot)?;
         let keys = image.known_keys();
@@ -98,7 +99,8 @@ impl Recovered {
         Some(recovered)
     }
 
-    /// One record; those before the snapshot only add to the history. `None` when it makes no sense here.
+    /// Applies one record. Records before the snapshot only add to the history. Returns `None` if
+    /// the record is invalid or does not continue the log.
     fn fold(&mut self, position: u64, bytes: &[u8], is_new: bool, now: Now) -> Option<()> {
         let (record, name) = match RoomRecord::read(bytes)? {
             RoomRecord::Named { event, name } => (RoomRecord::Event(event), Some(name)),
@@ -157,7 +159,7 @@ impl Recovered {
     }
 }
 
-/// The age that counts is the one the event had when the server went down: nobody could fetch it since.
+/// Subtracts the downtime from the event's age, as no client could fetch the event meanwhile.
 fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now) -> Event {
     let EventRecord { seq, made_ms, is_patch, audience, request, text } = event;
     let age = Duration::from_millis(now.unix_ms.saturating_sub(made_ms)).saturating_sub(downtime);
@@ -165,7 +167,7 @@ fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now)
         seq,
         position,
         made_ms,
-        // A machine that booted a moment ago has no instant as old as that.
+        // A machine that booted recently cannot represent an `Instant` that old.
         made: now.instant.checked_sub(age).unwrap_or_else(|| earliest(now.instant)),
         is_patch,
         audience: audience.into_owned().normalised(),
@@ -175,7 +177,7 @@ fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now)
     }
 }
 
-/// About the oldest instant this machine can tell.
+/// Returns about the earliest `Instant` that this machine can represent.
 fn earliest(now: Instant) -> Instant {
     let halves = std::iter::successors(Some(Duration::from_secs(1 << 30)), |step| Some(*step / 2));
     halves.take_while(|step| !step.is_zero()).fold(now, |at, step| at.checked_sub(step).unwrap_or(at))

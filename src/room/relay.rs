@@ -1,11 +1,11 @@
-//! Owns the default logic: every message and every patch is allowed, to whomever its sender chose.
+//! Owns the default logic: allows every message and patch, for the members that the sender chose.
 
 use super::{
     logic::{Rejection, Request, RoomLogic},
     turn::Turn,
 };
 
-/// Passes everything on.
+/// Allows every request and emits nothing.
 pub struct Relay;
 
 impl RoomLogic for Relay {

@@ -1,5 +1,5 @@
-//! Owns who has a seat in a room: the session behind it, its last `id`, and since when its player
-//! is away.
+//! Owns the seats of a room: for each, the session, its last `id`, and since when its player is
+//! away.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,7 +17,7 @@ use crate::{
     protocol::{DisplayName, PlayerId, server::Status},
 };
 
-/// A session secret as the server keeps it: hashed, compared in constant time.
+/// A session secret as the server keeps it: hashed, and compared in constant time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretHash([u8; 32]);
 
@@ -31,18 +31,18 @@ impl SecretHash {
     }
 }
 
-/// A player's place in the room; it outlives connections.
+/// A player's seat in the room. It outlives connections.
 pub struct Seat {
-    /// S11.
+    /// The display name (S11).
     pub name: Option<DisplayName>,
     pub secret: SecretHash,
-    /// The newest `id` applied (S2); 0 before the first.
+    /// The newest `id` that was applied (S2); 0 before the first.
     pub last_id: u64,
     /// The life of the room in which the player was last welcomed.
     pub life: u64,
-    /// The connection that holds the seat; `None` while away.
+    /// The connection that holds the seat; `None` while the player is away.
     pub connection: Option<u64>,
-    /// Where the connection comes from, as limits count; of one that is gone it says nothing.
+    /// The address of the connection, as limits count it. Meaningless once the connection is gone.
     pub address: Option<IpAddr>,
 }
 
@@ -53,9 +53,10 @@ struct Departure {
 
 /// All seats of a room. Invariant: a seat without a connection has exactly one departure.
 pub struct Seats {
-    /// In the order of their names. Most rooms have a few: a map would cost more, in memory and in time.
+    /// Sorted by name. Most rooms have few seats: a map would cost more memory and time.
     seats: Vec<(PlayerId, Seat)>,
-    /// Lost connections, oldest first: the grace is the same for all, so the order is that of the deadlines.
+    /// Players that are away, by deadline. The grace is the same for all, so new departures go to
+    /// the end.
     departures: VecDeque<Departure>,
     grace: Duration,
 }
@@ -66,7 +67,7 @@ impl Seats {
         Self { seats: Vec::new(), departures: VecDeque::new(), grace }
     }
 
-    /// A seat of a room that is open again. Its player is away; `left` is what remains of its grace.
+    /// Adds a seat of a room that reopens. Its player is away; `left` is the rest of its grace.
     pub fn restore(&mut self, record: SeatRecord, name: Option<DisplayName>, left: Duration, now: Instant) {
         let SeatRecord { player, secret, last_id, life, .. } = record;
         let deadline = now + left.min(self.grace);
@@ -75,24 +76,24 @@ impl Seats {
         self.insert(player, Seat { name, secret, last_id, life, connection: None, address: None });
     }
 
-    /// All seats as they are to be kept, in the order of their players' names.
+    /// Returns all seats as the log keeps them, in the order of their players' names.
     pub fn records(&self, now: Now) -> Vec<SeatRecord> {
         let away: BTreeMap<_, _> = self.departures.iter().map(|gone| (&gone.player, gone.deadline)).collect();
         let until = |player| away.get(player).map(|deadline| until_ms(*deadline, now));
         self.seats.iter().map(|(player, seat)| record(player, seat, until(player))).collect()
     }
 
-    /// The names of those seats that have one, as they are to be kept.
+    /// Returns the display names as the log keeps them, of the seats that have one.
     pub fn names(&self) -> Vec<SeatName> {
         let name =
             |(player, seat): &(PlayerId, Seat)| Some(SeatName { player: player.clone(), name: seat.name.clone()? });
         self.seats.iter().filter_map(name).collect()
     }
 
-    /// One seat as it is to be kept.
+    /// Returns one seat as the log keeps it.
     pub fn record(&self, player: &PlayerId, now: Now) -> Option<SeatRecord> {
         let seat = &self.seats[self.place(player).ok()?].1;
-        // The newest departure is the last: the one that is asked about.
+        // Searches from the newest departure, which is usually the one asked for.
         let gone = || self.departures.iter().rev().find(|gone| gone.player == *player);
         let away = if seat.connection.is_some() { None } else { gone() };
         Some(record(player, seat, away.map(|gone| until_ms(gone.deadline, now))))
@@ -110,12 +111,12 @@ impl Seats {
         self.place(player).ok().map(|place| &mut self.seats[place].1)
     }
 
-    /// The seat, if this connection holds it: a connection that was replaced has no say any more.
+    /// Returns the seat if this connection holds it. A connection that was replaced does not.
     pub fn held_by(&mut self, player: &PlayerId, connection: u64) -> Option<&mut Seat> {
         self.get_mut(player).filter(|seat| seat.connection == Some(connection))
     }
 
-    /// A seat that was not there.
+    /// Adds a seat. Does nothing if the player has one.
     pub fn insert(&mut self, player: PlayerId, seat: Seat) {
         if let Err(place) = self.place(&player) {
             if self.seats.capacity() == 0 {
@@ -129,13 +130,14 @@ impl Seats {
         self.seats.binary_search_by(|(known, _)| known.cmp(player))
     }
 
-    /// The seat is given up.
+    /// Removes the seat.
     pub fn remove(&mut self, player: &PlayerId) -> Option<Seat> {
         self.forget_departure(player);
         self.place(player).ok().map(|place| self.seats.remove(place).1)
     }
 
-    /// An away player is back, or another one takes its place: `connection` holds the seat from now on.
+    /// Gives the seat to `connection`: its player is back, or a newer connection replaces the
+    /// present one.
     pub fn occupy(&mut self, player: &PlayerId, connection: u64, address: IpAddr) {
         self.forget_departure(player);
         if let Some(seat) = self.get_mut(player) {
@@ -143,7 +145,7 @@ impl Seats {
         }
     }
 
-    /// In the order of the names.
+    /// Returns the seats in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&PlayerId, &Seat)> {
         self.seats.iter().map(|(player, seat)| (player, seat))
     }
@@ -152,7 +154,8 @@ impl Seats {
         self.seats.iter().map(|(player, _)| player)
     }
 
-    /// Those of these names that have a seat (S1a), as the seats hold them: their texts are shared.
+    /// Returns the names that have a seat (S1a), as clones of the seats' own keys, which share
+    /// their text.
     pub fn members(&self, names: Vec<PlayerId>) -> Vec<PlayerId> {
         names.iter().filter_map(|name| Some(self.seats[self.place(name).ok()?].0.clone())).collect()
     }
@@ -162,7 +165,8 @@ impl Seats {
         self.seats.iter().map(move |(player, seat)| (player, status(seat), seat.name.as_ref()))
     }
 
-    /// The connection is lost; the seat is kept for the grace. `false` when it does not hold the seat.
+    /// Keeps the seat of a lost connection for the grace. Returns `false` if the connection does
+    /// not hold the seat.
     pub fn depart(&mut self, player: &PlayerId, connection: u64, now: Instant) -> bool {
         let grace = self.grace;
         let Some(seat) = self.held_by(player, connection) else { return false };
@@ -171,21 +175,21 @@ impl Seats {
         true
     }
 
-    /// Takes out one player whose grace is over. Call until it returns `None`.
+    /// Removes one player whose grace is over. Call until it returns `None`.
     pub fn expire(&mut self, now: Instant) -> Option<(PlayerId, Option<Seat>)> {
         let due = self.departures.pop_front_if(|departure| departure.deadline <= now)?;
         let seat = self.place(&due.player).ok().map(|place| self.seats.remove(place).1);
         Some((due.player, seat))
     }
 
-    /// No grace ends before this moment.
+    /// Ends no grace before `until`.
     pub fn postpone(&mut self, until: Instant) {
         for departure in self.departures.iter_mut().take_while(|departure| departure.deadline < until) {
             departure.deadline = until;
         }
     }
 
-    /// When the next grace may run out.
+    /// Returns when the next grace runs out.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.departures.front().map(|departure| departure.deadline)
     }

@@ -1,5 +1,4 @@
-//! Owns a room's truth, without actors or sockets: seats, state document, logic, and the next
-//! `seq`.
+//! Owns a room's state, without actors or sockets: seats, document, logic, and the next `seq`.
 
 mod join;
 mod operate;
@@ -43,12 +42,12 @@ use crate::{
 /// The state of one room.
 pub struct RoomState {
     game: GameId,
-    /// Names this life of the room (R3); every session secret begins with it.
+    /// Identifies this life of the room (R3). Every session secret begins with it.
     epoch: Box<str>,
     lineage: Lineage,
-    /// Came back from its log and has not gone on yet.
+    /// The room was restored from its log and has not yet reopened.
     is_restored: bool,
-    /// Who was connected when the room went down.
+    /// The players that were connected when the room went down.
     cut_off: EcoVec<PlayerId>,
     seq: u64,
     document: Document,
@@ -57,31 +56,32 @@ pub struct RoomState {
     logic: Box<dyn RoomLogic>,
     random: fastrand::Rng,
     config: Arc<Config>,
-    /// When to tell the number of players, in a room too big to name them (S9).
+    /// When to send the next player count, in a room too big to list its players (S9).
     count_due: Option<Instant>,
     counted_at: Option<Instant>,
-    /// S9a: there were more seats than `PRESENCE_LIMIT`, and are not much fewer yet.
+    /// S9a: the room had more seats than `PRESENCE_LIMIT`, and has not yet shrunk far enough below
+    /// it.
     is_crowd: bool,
-    /// The newest event when the last crowd ended; 0: there was none.
+    /// The newest `seq` when the last crowd ended; 0 if there was none.
     crowd_over: u64,
-    /// S11: a connection wanted names, so that others may as well.
+    /// S11: a connection wanted names. Until then no other one is assumed to.
     has_been_asked_for_names: bool,
     bans: Bans,
-    /// When the last ban ends: until then the room is kept (S13).
+    /// When the last ban ends. The room stays open until then (S13).
     banned_until: Option<Instant>,
     next_tick: Option<Instant>,
     tick_interval: Option<Duration>,
-    /// Since when nobody is here (R6).
+    /// When the last member left; `None` while the room has members (R6).
     empty_since: Option<Instant>,
-    /// When the room was new, in milliseconds since 1970.
+    /// When the room was first created, in milliseconds since 1970.
     begun_ms: u64,
     keys: IdempotencyKeys,
-    /// Patches of the logic that were not appended; see [`RoomState::take_refused_patches`].
+    /// Patches of the logic that were refused; see [`RoomState::take_refused_patches`].
     refused_patches: u32,
 }
 
 impl RoomState {
-    /// A new room: nobody in it, nothing in its log. `seed` feeds the logic's randomness.
+    /// Makes a new, empty room. `seed` feeds the logic's randomness.
     pub fn new(
         game: GameId,
         epoch: String,
@@ -120,10 +120,11 @@ impl RoomState {
         }
     }
 
-    /// A frame of a player. A connection that does not hold the seat any more is not heard.
+    /// Handles a player's frame. A frame from a connection that no longer holds the seat is
+    /// dropped.
     pub fn act(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
         let Act { connection, player, action } = act;
-        // A connection without a seat is answered too: a spectator's.
+        // [`Action::Answer`] needs no seat, as spectators get replies too.
         let last_id = self.seats.held_by(&player, connection).map(|seat| seat.last_id);
         let (id, applied) = match (action, last_id) {
             (Action::Answer(frame), _) => {
@@ -169,7 +170,7 @@ impl RoomState {
         }
     }
 
-    /// What becomes of a frame while nothing can be stored (D5): what needs no log works, everything else is refused.
+    /// Handles a frame while the store fails (D5): refuses what needs the log, and does the rest.
     pub fn refuse(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
         match act.action {
             action @ (Action::Send { .. } | Action::Patch { .. } | Action::Rename(_)) => {
@@ -185,7 +186,8 @@ impl RoomState {
         }
     }
 
-    /// The player gives its seat up, a spectator its place (3.1). Its last event is its own `left`.
+    /// A player gives up its seat, or a spectator leaves (3.1). The last event a player sees is its
+    /// own `left`.
     pub fn leave(&mut self, connection: u64, entry: &Membership, now: Now, effects: &mut Vec<Effect>) {
         match entry {
             Membership::Spectator => self.spectator_gone(now),
@@ -199,7 +201,7 @@ impl RoomState {
         effects.push(Effect::Close { connection, cause: Cause::Left });
     }
 
-    /// A connection is gone; a player's seat is kept for the grace (R4).
+    /// A connection is gone. A player's seat is kept for the grace (R4).
     pub fn detach(&mut self, connection: u64, entry: &Membership, now: Now, effects: &mut Vec<Effect>) {
         match entry {
             Membership::Spectator => self.spectator_gone(now),
@@ -227,17 +229,17 @@ impl RoomState {
         self.count(now, effects);
     }
 
-    /// R7: no grace ends before this moment.
+    /// R7: no grace ends before `until`.
     pub fn postpone_graces(&mut self, until: Instant) {
         self.seats.postpone(until);
     }
 
-    /// When [`RoomState::tick`] is needed next.
+    /// Returns when [`RoomState::tick`] is due next.
     pub fn next_deadline(&self) -> Option<Instant> {
         [self.seats.next_deadline(), self.count_due, self.next_tick, self.disposal()].into_iter().flatten().min()
     }
 
-    /// R6: nobody has been here for `ROOM_LINGER`, and nobody is banned.
+    /// R6: returns whether the room has been empty for `ROOM_LINGER` and has no current ban.
     pub fn is_over(&self, now: Instant) -> bool {
         self.disposal().is_some_and(|due| due <= now)
     }
@@ -273,7 +275,7 @@ impl RoomState {
         self.note_if_empty(now);
     }
 
-    /// The seat is given up already. Returns the `seq` of its `left`.
+    /// Logs that a player left, after its seat was removed. Returns the `seq` of its `left`.
     fn left(
         &mut self,
         player: &PlayerId,
@@ -309,7 +311,7 @@ impl RoomState {
         to.map(|names| self.seats.members(names))
     }
 
-    /// What has changed about a seat is part of the log.
+    /// Logs the seat after a change to it.
     fn keep_seat(&self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) {
         if let Some(seat) = self.seats.record(player, now) {
             effects.push(Effect::Keep(RoomRecord::Seat(seat)));
@@ -331,7 +333,7 @@ fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)
     }
 }
 
-/// The members of `to`, and the player who sends.
+/// Returns the audience of `to` plus the sender.
 fn audience(from: Option<&PlayerId>, to: Option<Vec<PlayerId>>) -> Audience {
     let Some(mut players) = to else { return Audience::Everyone };
     players.extend(from.cloned());

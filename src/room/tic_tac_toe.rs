@@ -1,5 +1,5 @@
-//! Owns an authoritative game of tic-tac-toe: the board lives in the room's document, only legal
-//! moves get there.
+//! Owns an authoritative game of tic-tac-toe: the board is in the room's document, and only legal
+//! moves change it.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,13 +10,14 @@ use super::{
 };
 use crate::protocol::{PlayerId, number::optional_whole};
 
-/// The eight ways to win, as cells 0 to 8, row by row.
+/// The eight winning lines, as cells 0 to 8, row by row.
 const LINES: [[usize; 3]; 8] = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 4, 7], [2, 5, 8], [0, 4, 8], [2, 4, 6]];
 
-/// Keeps nothing itself: `{"board":[null|"X"|"O";9],"marks":{"X":player,"O":player},"turn":"X","winner":null|"X"|"O"|"draw"}`.
+/// Stateless. The document has `"board":[null|"X"|"O";9]`, `"marks":{"X":player,"O":player}`,
+/// `"turn":"X"|"O"` and `"winner":null|"X"|"O"|"draw"`.
 pub struct TicTacToe;
 
-/// What a player sends: `{"move":0..8}`, or `{"restart":true}` when the game is over.
+/// A player's message: `{"move":0..8}`, or `{"restart":true}` when the game is over.
 #[derive(Deserialize)]
 struct Play {
     #[serde(rename = "move", default, deserialize_with = "optional_whole")]
@@ -50,18 +51,19 @@ impl RoomLogic for TicTacToe {
         json!({ "board": [null, null, null, null, null, null, null, null, null], "marks": {}, "turn": "X", "winner": null })
     }
 
-    /// The first player without a mark takes a free one; later ones watch.
+    /// Gives the player a free mark, if there is one. Without a mark it watches.
     fn join(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         if mark_of(turn.state(), player).is_some() {
             return;
         }
         if let Some(mark) = ["X", "O"].into_iter().find(|mark| turn.state()["marks"][mark].is_null()) {
-            // Past MAX_STATE_BYTES nobody can be seated; the room counts it and says so.
+            // Past MAX_STATE_BYTES no mark can be given; the room counts and logs the refused
+            // patch.
             let _ = turn.patch(json!({ "marks": { mark: player } }));
         }
     }
 
-    /// A mark is given up with its seat; the next player to join carries on.
+    /// Frees the player's mark. The next player to join continues the game.
     fn leave(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
         if let Some(mark) = mark_of(turn.state(), player) {
             let _ = turn.patch(json!({ "marks": { mark: null } }));
@@ -69,7 +71,7 @@ impl RoomLogic for TicTacToe {
     }
 
     fn message(&mut self, turn: &mut Turn<'_>, request: &Request) -> Result<(), Rejection> {
-        // serde would take `[0]` for the fields in their order.
+        // serde would read `[0]` as the fields in their order.
         let play: Option<Play> = request.data.as_str().starts_with('{').then(|| request.data.decode().ok()).flatten();
         let play = play.ok_or_else(|| illegal("send {\"move\":0..8} or {\"restart\":true}"))?;
         let state = turn.state();

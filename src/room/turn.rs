@@ -1,5 +1,5 @@
-//! Owns what a logic may see and do in one call: players, state, clock, randomness, and what it
-//! wants to happen. Made and carried out by `room::state`.
+//! Owns what a logic can see and do in one call: players, state, clock, randomness, and emissions.
+//! `room::state` makes it and carries the emissions out.
 
 use std::{cell::OnceCell, fmt};
 
@@ -16,18 +16,18 @@ use crate::protocol::{
     json::{MAX_DEPTH, is_deeper},
 };
 
-/// Something a logic wants appended to the room's log, as `@server`.
+/// An event that a logic appends to the room's log, as `@server`.
 #[derive(Debug, Clone)]
 pub(super) enum Emission {
     Message { data: RawJson, to: Option<Vec<PlayerId>> },
     Patch(Patch),
 }
 
-/// Why a logic's patch is not appended. The room counts it, too.
+/// Why a logic's patch is not appended. The room counts refused patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchError {
     NotAnObject,
-    /// Clients could not read the frame (P2).
+    /// Clients could not parse the frame (P2).
     TooDeep,
     /// The state would grow past `MAX_STATE_BYTES`.
     TooLarge,
@@ -45,7 +45,7 @@ impl fmt::Display for PatchError {
 
 impl std::error::Error for PatchError {}
 
-/// For a logic that lets the request fail because it cannot keep what follows from it.
+/// Lets a logic fail a request with `?` when its own patch is refused.
 impl From<PatchError> for Rejection {
     fn from(error: PatchError) -> Self {
         let code = match error {
@@ -57,14 +57,15 @@ impl From<PatchError> for Rejection {
     }
 }
 
-/// One call of a logic. What it emits is appended in order, behind the request that caused it, if that is allowed.
+/// One call of a logic. Its emissions are appended in order, behind the request that caused them.
+/// If the logic refuses the request, they are dropped.
 pub struct Turn<'a> {
     pub(super) game: &'a GameId,
     pub(super) seats: &'a Seats,
     pub(super) document: &'a Document,
-    /// The patch that the turn is about: it goes before those of the logic.
+    /// The player's patch that the logic judges. It is applied before the logic's own patches.
     pub(super) request: Option<&'a Patch>,
-    /// What all patches of the turn add to the state at most.
+    /// An upper bound of the bytes that all patches of the turn add to the state.
     pub(super) patch_bytes: usize,
     pub(super) refused_patches: &'a mut u32,
     pub(super) now_ms: u64,
@@ -80,14 +81,15 @@ impl Turn<'_> {
         self.game
     }
 
-    /// Everybody with a seat, away or not, in no particular order.
+    /// Returns all players with a seat, away or not, in no particular order.
     pub fn players(&self) -> Vec<PlayerId> {
         self.seats.players().cloned().collect()
     }
 
-    /// The room's document, with the patches that this turn has made by now; the request that the turn is about is not in
-    /// it. A room whose logic asks keeps its document as values besides, which takes many times the memory of its text;
-    /// to read behind a patch of the same turn copies those values once.
+    /// Returns the document with the patches that this turn has made so far, but without the request
+    /// that the turn is about. The first call makes the room keep its document as a [`Value`] too,
+    /// which takes many times the memory of the text. A call after a patch of the same turn copies
+    /// that [`Value`] once.
     pub fn state(&self) -> &Value {
         if self.own_patches().next().is_none() {
             return self.document.view();
@@ -106,31 +108,33 @@ impl Turn<'_> {
         })
     }
 
-    /// Milliseconds since 1970: the room's clock, to be used instead of the system's.
+    /// Returns the room's clock, in milliseconds since 1970. Use it instead of the system's.
     pub fn now_ms(&self) -> u64 {
         self.now_ms
     }
 
-    /// A random number below `bound` (0 when `bound` is 0): the room's randomness, to be used instead of any other.
+    /// Returns a random number below `bound` (0 if `bound` is 0). Use it instead of any other
+    /// randomness.
     pub fn random_below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.random.u64(..bound) }
     }
 
-    /// Appends a message from `@server` for everybody.
+    /// Appends a message from `@server` for everyone.
     pub fn send(&mut self, data: &impl Serialize) {
         self.emissions.push(Emission::Message { data: RawJson::from_serialize(data), to: None });
     }
 
-    /// Appends a message from `@server` that only these players see. Who has no seat by then is left out.
+    /// Appends a message from `@server` that only these players see. Players without a seat are
+    /// left out.
     pub fn send_to(&mut self, players: &[PlayerId], data: &impl Serialize) {
         let to = Some(players.to_vec());
         self.emissions.push(Emission::Message { data: RawJson::from_serialize(data), to });
     }
 
-    /// Merges into the room's document (RFC 7396), as `@server`.
+    /// Merges a patch into the room's document (RFC 7396), as `@server`.
     ///
     /// # Errors
-    /// [`PatchError`]: this patch is left out; the rest of the turn is carried out.
+    /// [`PatchError`]: this patch is dropped; the rest of the turn is carried out.
     pub fn patch(&mut self, patch: Value) -> Result<(), PatchError> {
         let patch = self.checked(&patch).inspect_err(|_| *self.refused_patches += 1)?;
         if let Some(draft) = self.draft.get_mut() {
@@ -157,7 +161,7 @@ impl Turn<'_> {
         Ok(patch)
     }
 
-    /// Lets only its sender see the request of this turn: a secret move.
+    /// Shows the request of this turn to its sender only, for secret moves.
     pub fn hide_request(&mut self) {
         self.sender_only = true;
     }

@@ -1,5 +1,5 @@
-//! Owns what a `Connection` does when it leads to a proxy: it enters a relay and hands it the
-//! client's messages (section 7).
+//! Owns what a `Connection` to a proxy does: enters a proxy session and passes the client's
+//! messages to it (section 7).
 
 use std::time::Duration;
 
@@ -16,10 +16,11 @@ use crate::{
     ws::{DecodeError, Errors, Pause},
 };
 
-/// An `auth` frame with the longest token, and what else stands in it.
+/// The length of an `auth` frame with the longest token and its other fields.
 const MAX_AUTH_BYTES: usize = MAX_TOKEN_BYTES + 1024;
 
-/// The longest message that is taken at first. A client that is not let in yet gets no more than everybody else.
+/// Returns the longest message accepted at first. A client that is not yet authenticated gets no
+/// larger bound than any other client.
 pub(super) fn max_message_bytes(target: &Target, credentials: &Credentials, terms: &Terms, local: &Local) -> usize {
     let may_enter = terms.tokens.is_none() || credentials.token.is_some();
     match target {
@@ -33,7 +34,7 @@ pub(super) fn max_message_bytes(target: &Target, credentials: &Credentials, term
     })
 }
 
-/// How a client of this target is told of errors (X6).
+/// Returns in which form a client of this target gets errors (X6).
 pub(super) fn errors(target: &Target, local: &Local) -> Errors {
     match target {
         Target::Proxy { proxy, .. } => local.proxy(proxy).map_or(Errors::Nested, |proxy| proxy.errors()),
@@ -42,7 +43,7 @@ pub(super) fn errors(target: &Target, local: &Local) -> Errors {
 }
 
 impl Connection {
-    /// A bound is named as the one who can change it knows it.
+    /// Returns the error's text, with the name of the setting that applies here.
     pub(super) fn words_of(&self, error: DecodeError) -> String {
         match (error, &self.place) {
             (DecodeError::TooBig, Some(Joined::Proxy(_))) => {
@@ -53,9 +54,9 @@ impl Connection {
         }
     }
 
-    /// A relay is on this thread, so there is nothing to wait for.
+    /// Enters the proxy session at once, as it is on this thread.
     pub(super) fn open_relay(&mut self, guest: &Guest, session: Option<&str>, seen: Option<u64>) {
-        // One that is sent away already must not open an upstream.
+        // A connection that is being closed must not open an upstream.
         let (Target::Proxy { proxy, query }, None) = (self.machine.target(), self.outbox.cause()) else { return };
         let Some(branch) = self.local.proxy(proxy) else {
             self.outbox.refuse(Cause::NoSuchProxy, "there is no such proxy");
@@ -121,8 +122,8 @@ impl Connection {
         }
     }
 
-    /// A pong may say what the client has received. Whether it does: one that the relay asked for is no frame of the client's
-    /// own (S5).
+    /// Passes a pong to the proxy session, as it may acknowledge received frames. Returns `true` if
+    /// the session asked for it: such a pong does not count as a frame of the client (S5).
     pub(super) fn acknowledge(&self, message: &Message) -> bool {
         match (message, &self.place) {
             (Message::Pong(payload), Some(Joined::Proxy(relay))) => relay.acknowledge(self.number, payload),
@@ -130,13 +131,14 @@ impl Connection {
         }
     }
 
-    /// S5a: nothing more is read for this long.
+    /// S5a: reads nothing for the length of `pause`.
     pub(super) fn slow_down(&self, pause: Duration, context: &mut Context<Self>) {
         self.outbox.pause_reading(Pause::Rate, true);
         context.run_later(pause, |connection, _| connection.outbox.pause_reading(Pause::Rate, false));
     }
 
-    /// While the upstream takes nothing, or its rate is used up, the client is not read; that must not count against it.
+    /// While the upstream accepts nothing, or its rate is used up, the client is not read. Exempts
+    /// the client from the heartbeat for that time.
     pub(super) fn exempt(&mut self, now: Now) {
         if self.machine.target().is_raw() && self.outbox.take_pause(now.instant).is_some() {
             self.machine.exempt();

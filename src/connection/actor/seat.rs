@@ -1,4 +1,4 @@
-//! Owns how a `Connection` gets into its room, and what it says when it does not.
+//! Owns how a `Connection` joins its room, and how it reports a failure to.
 
 use std::time::Instant;
 
@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// Why a connection does not get in.
+/// Why a connection cannot join.
 enum Denied {
-    /// By the room.
+    /// The room refused.
     Refused(Cause),
     NoRoom(NoRoom),
 }
@@ -30,11 +30,11 @@ impl From<NoRoom> for Denied {
     }
 }
 
-/// Rooms that end in the very moment a player joins; more in a row than this and the client is to come back later.
+/// How many rooms in a row may end while a player joins. After that the client has to retry later.
 const MAX_JOIN_ATTEMPTS: usize = 3;
 
 impl Connection {
-    /// Nothing else is read or done until the room has answered: frames keep their order.
+    /// Reads and does nothing else until the room has replied, so that frames keep their order.
     pub(super) fn join(
         &mut self,
         role: Role,
@@ -50,7 +50,8 @@ impl Connection {
         let seated = player.clone();
         let joining = async move {
             for _ in 0..MAX_JOIN_ATTEMPTS {
-                // Who has to take somebody's place opens no room.
+                // A connection that must replace another one cannot do so in a room that is not
+                // open.
                 if must_replace && !local.is_listed(&game) {
                     return Err(Denied::Refused(Cause::ConnectionLimit));
                 }

@@ -1,4 +1,4 @@
-//! Owns what a connection over a limit of A5 must do to stay: take the place of another one of its
+//! Owns what a connection over a limit of A5 must do to stay: replace another connection of its
 //! address (A5a). A part of `Machine`.
 
 use std::time::Duration;
@@ -6,27 +6,28 @@ use std::time::Duration;
 use super::{Machine, Step};
 use crate::protocol::{Cause, Refusal};
 
-/// How long such a connection may take for its first frame.
+/// How long such a connection may wait before its first frame.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Machine {
-    /// A5a: whether this connection may stay only in the place of another one of its address.
+    /// A5a: returns whether this connection may stay only if it replaces another one of its
+    /// address.
     pub fn must_replace(&self) -> bool {
         self.over_limit.is_some()
     }
 
-    /// It has taken that place.
+    /// Records that the connection has replaced another one.
     pub fn has_replaced(&mut self) {
         self.over_limit = None;
     }
 
-    /// The end of a connection that is over a limit and takes nobody's place.
+    /// Closes a connection that is over a limit and has replaced no other one.
     pub fn refuse_over_limit(&self) -> Step {
         let message = self.over_limit.as_deref().map_or_else(String::new, Refusal::message);
         self.close(Cause::ConnectionLimit, Cause::ConnectionLimit.name(), &message)
     }
 
-    /// A5a: a connection over a limit that does not authenticate with its first frame has no claim.
+    /// A5a: closes a connection over a limit whose first frame does not authenticate it.
     pub(super) fn first_frame_decides(&self, step: Step) -> Step {
         match step {
             Step::Join { .. } | Step::Open { .. } | Step::AwaitKeys { .. } | Step::Close { .. } => step,

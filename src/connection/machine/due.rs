@@ -1,5 +1,5 @@
-//! Owns what falls due on a connection: the wait for a token, a token's end, the heartbeat. A part
-//! of `Machine`.
+//! Owns the deadlines of a connection: the wait for a token, the token's expiry, the heartbeat. A
+//! part of `Machine`.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Machine {
-    /// Something may be due. Call until it returns `Step::Nothing`.
+    /// Handles the first deadline that is due. Call until it returns `Step::Nothing`.
     pub fn tick(&mut self, now: Now) -> Step {
         if let ConnectionPhase::Waiting(waiting) = &self.phase
             && waiting.deadline <= now.instant
@@ -44,7 +44,7 @@ impl Machine {
             );
         }
         if self.heartbeat.ping_is_due(self.rhythm(), now.instant) {
-            // It comes back in the pong, so that nothing has to be remembered.
+            // The pong returns this timestamp, so that the server need not store it.
             let sent_us = clock::since_start(now.instant).as_micros() as u64;
             let ping = frame::ping(&sent_us.to_be_bytes());
             if self.target.is_raw() {
@@ -57,7 +57,7 @@ impl Machine {
         Step::Nothing
     }
 
-    /// When [`Machine::tick`] is needed next.
+    /// Returns when [`Machine::tick`] is due next.
     pub fn next_deadline(&self, now: Now) -> Instant {
         let mut due = self.heartbeat.next_deadline(self.rhythm());
         if let ConnectionPhase::Waiting(waiting) = &self.phase {

@@ -1,5 +1,5 @@
-//! Owns how a connection gets in: its token is judged, at once or when the issuer's keys have come,
-//! or replaced by another.
+//! Owns how a connection is authenticated: its token is verified at once or when the issuer's keys
+//! have arrived, and may later be replaced.
 
 use super::{
     ConnectionPhase, Credentials, EXPIRY_WARNING_MS, Judged, Machine, Step, TokenExpiry, Unauthenticated, claim,
@@ -23,7 +23,8 @@ impl Machine {
         let is_seated = matches!(self.target, Target::Seat { .. });
         let name = name.filter(|_| is_seated);
         if let Some(standing) = self.open_standing() {
-            // Development mode joined at once; it is too late for this session, and silence would lose events.
+            // In development mode the connection has joined already, so it is too late to resume a
+            // session. Without an error the client would lose events unnoticed.
             return match session {
                 Some(_) if matches!(standing, Standing::Seated(_)) => self.reply_error(
                     error_code::INVALID_FIELD,
@@ -39,9 +40,11 @@ impl Machine {
         }
         let enters = match &mut self.phase {
             ConnectionPhase::Waiting(waiting) => {
-                // With a token only its own name counts; a bad one in the frame is still a mistake to be told of.
+                // With a token only the token's name counts, but an invalid name in the frame is
+                // still reported.
                 self.objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
-                // A relay is where the secret in the query led this connection; one in the frame comes too late for that.
+                // The session secret of a proxy is in the query, as it selects the shard. One in
+                // the frame comes too late.
                 let session = session.filter(|_| !self.target.is_raw()).or_else(|| waiting.credentials.session.take());
                 Some((session, seq.or(waiting.credentials.seen)))
             }
@@ -50,17 +53,18 @@ impl Machine {
         self.present(token.unwrap_or_default(), enters, now)
     }
 
-    /// A token is there; `enters` is what one enters with, `None` for a token that replaces another.
+    /// Verifies a token. `enters` is what to join with; `None` if the token replaces an earlier
+    /// one.
     pub(super) fn present(&mut self, token: String, enters: Option<(Option<String>, Option<u64>)>, now: Now) -> Step {
         let timeout = self.terms.auth_timeout;
-        // One over a limit may not hold its place for long.
+        // A connection over a limit gets less time.
         let until = now.instant + if self.must_replace() { timeout.min(claim::TIMEOUT) } else { timeout };
         self.judge_token(Box::new(Judged { token, enters, until }), now)
     }
 
-    /// The issuers' keys have changed, or the wait is over.
+    /// Verifies the waiting token again: the issuers' keys have changed, or the wait is over.
     pub fn judge(&mut self, now: Now) -> Step {
-        // The client was not read meanwhile.
+        // The client was not read meanwhile, so its silence does not count.
         self.heartbeat.alive();
         match self.judged.take() {
             Some(judged) => {
@@ -82,7 +86,7 @@ impl Machine {
                 }
                 None => self.renew(&pass, now),
             },
-            // A5 comes before A7.
+            // A5 takes precedence over A7.
             Err(Unverified::Bad(_)) if self.must_replace() => self.refuse_over_limit(),
             Err(Unverified::Bad(bad)) => self.refuse_token(&bad),
             Err(Unverified::Pending { .. }) if judged.until <= now.instant => {
@@ -106,7 +110,7 @@ impl Machine {
         }
     }
 
-    /// A13: another token for the same standing.
+    /// A13: accepts another token for the same standing.
     fn renew(&mut self, pass: &Pass, now: Now) -> Step {
         match &self.phase {
             ConnectionPhase::Joined(standing) if pass.standing == *standing => {

@@ -1,6 +1,5 @@
-//! Owns what the `Room` actor does for operators and back ends: it tells of itself, and is changed
-//! from outside (section 8). What changes the room is answered once it is stored (S3), as a join
-//! is.
+//! Owns what the `Room` actor does for operators and back ends (section 8): queries and changes. A
+//! change is answered once it is stored (S3), like a join.
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult, ResponseFuture, WrapFuture as _};
 use tokio::sync::oneshot;
@@ -20,7 +19,7 @@ use crate::{
 type OperatorReply<T> = ResponseFuture<Result<T, OperateError>>;
 
 impl Room {
-    /// A change that is answered when it is stored.
+    /// Applies a change and replies once it is stored.
     fn operate<T: 'static>(
         &mut self,
         context: &mut Context<Self>,
@@ -83,7 +82,8 @@ impl Handler<Describe> for Room {
 impl Handler<Show> for Room {
     type Result = OperatorReply<RoomDetail>;
 
-    /// The state may be ahead of the store, and nobody is told what is not stored.
+    /// Replies once everything before is stored: the state may be ahead of the store, and a reply
+    /// must not reveal what is not stored.
     fn handle(&mut self, _: Show, _: &mut Self::Context) -> Self::Result {
         if self.log.appender().is_failing() && self.outlet.is_waiting() {
             return Box::pin(async { Err(OperateError::Unavailable) });
@@ -127,7 +127,8 @@ impl Handler<Kick> for Room {
 impl Handler<CloseRoom> for Room {
     type Result = OperatorReply<()>;
 
-    /// The log goes first: were its members told before it is gone, a crash could bring the room back.
+    /// Deletes the log before members are closed. In the other order, a crash could bring the room
+    /// back.
     fn handle(&mut self, _: CloseRoom, context: &mut Self::Context) -> Self::Result {
         if self.log.appender().is_failing() {
             return Box::pin(async { Err(OperateError::Unavailable) });
@@ -137,10 +138,11 @@ impl Handler<CloseRoom> for Room {
         let removed = self.log.remove();
         let effects = [Effect::Stored(done), Effect::CloseAll(Cause::NoSuchGame)];
         self.outlet.pass(Some(removed), effects.into_iter(), self.log.appender());
-        // Until then nothing else is heard; it would belong to a log that is no more. Who waits finds the next room.
+        // Until the log is deleted, the room handles no message, as it would belong to that log.
+        // Senders that wait find the next room.
         context.wait(stored.into_actor(self).map(|stored, room, context| {
             room.end(context);
-            // Whoever asked may be gone.
+            // The receiver may be gone.
             let _ = answer.send(stored.map_err(|_| OperateError::RoomGone));
         }));
         Box::pin(async move { answered.await.unwrap_or(Err(OperateError::RoomGone)) })

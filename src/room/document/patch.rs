@@ -1,29 +1,28 @@
-//! Owns a merge patch (RFC 7396) as the changes it makes, read from its text without losing a digit
-//! of it.
+//! Owns a merge patch (RFC 7396) as a list of changes, parsed from its text without losing a digit.
 
 use ecow::EcoString;
 
 use crate::protocol::RawJson;
 
-/// A merge patch: an object.
+/// A merge patch that is an object.
 #[derive(Debug, Clone)]
 pub struct Patch {
     text: RawJson,
     changes: Changes,
 }
 
-/// What becomes of the fields of one object.
+/// The changes to the fields of one object.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Changes {
-    /// In the order of the keys, each once.
+    /// Sorted by key, without duplicates.
     list: Vec<PatchEdit>,
-    /// Made from nothing: what the object had before goes. Only in several patches put together.
+    /// The object is made anew: its earlier fields go. Set only where several patches are combined.
     is_fresh: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct PatchEdit {
-    /// A JSON string as `serde_json` writes it, so that equal keys are equal texts.
+    /// A JSON string as `serde_json` writes it, so that equal keys have equal texts.
     pub key: EcoString,
     pub to: To,
 }
@@ -31,19 +30,19 @@ pub(super) struct PatchEdit {
 #[derive(Debug, Clone)]
 pub(super) enum To {
     Nothing,
-    /// Any JSON but an object, without blanks between its parts.
+    /// Any JSON value except an object, without blanks between its parts.
     Value(EcoString),
     Object(Changes),
 }
 
 impl Patch {
-    /// `None` when it is no object.
+    /// Returns `None` if the text is not an object.
     pub fn parse(text: RawJson) -> Option<Self> {
         let changes = JsonReader { text: text.as_str(), at: 0, keeps_null: false }.only_object()?;
         Some(Self { text, changes })
     }
 
-    /// As its sender wrote it.
+    /// Returns the patch as its sender wrote it.
     pub fn text(&self) -> &RawJson {
         &self.text
     }
@@ -54,7 +53,8 @@ impl Patch {
 }
 
 impl Changes {
-    /// The fields of a whole document, where `null` is a value like any other. `None` when it is no object.
+    /// Returns the fields of a whole document, where `null` is an ordinary value. `None` if it is
+    /// not an object.
     pub fn of_document(text: &str) -> Option<Self> {
         JsonReader { text, at: 0, keeps_null: true }.only_object()
     }
@@ -67,10 +67,10 @@ impl Changes {
         self.is_fresh
     }
 
-    /// These changes, and then others.
+    /// Combines these changes with the ones that follow them.
     pub fn then(&mut self, next: &Self) {
         self.list.extend(next.list.iter().cloned());
-        // Stable: of equal keys, the earlier change stays in front.
+        // The sort is stable: of equal keys, the earlier change stays in front.
         self.list.sort_by(|a, b| a.key.cmp(&b.key));
         self.list.dedup_by(|later, earlier| {
             let is_same = later.key == earlier.key;
@@ -90,7 +90,7 @@ impl Changes {
     }
 
     fn of(mut list: Vec<PatchEdit>) -> Self {
-        // A key that is there twice counts as its last value, as most parsers have it.
+        // Of a duplicate key, the last value counts, as in most parsers.
         list.reverse();
         list.sort_by(|a, b| a.key.cmp(&b.key));
         list.dedup_by(|later, earlier| later.key == earlier.key);
@@ -98,7 +98,8 @@ impl Changes {
     }
 }
 
-/// Reads text that is known to be JSON. Other text gives `None` or anything, but never a panic.
+/// Parses text that is already known to be JSON. Any other text gives `None` or garbage, but never
+/// a panic.
 struct JsonReader<'a> {
     text: &'a str,
     at: usize,
@@ -110,14 +111,14 @@ impl<'a> JsonReader<'a> {
         if self.peek()? == b'{' { self.object() } else { None }
     }
 
-    /// The next byte that is no blank.
+    /// Skips blanks and returns the next byte without consuming it.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.text.as_bytes().get(self.at..)?;
         self.at += rest.iter().position(|byte| !is_blank(*byte))?;
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Recursion is bounded by the depth that texts may have (P2).
+    /// The depth limit of texts (P2) bounds the recursion.
     fn object(&mut self) -> Option<Changes> {
         self.at += 1;
         let mut list = Vec::new();
@@ -152,7 +153,7 @@ impl<'a> JsonReader<'a> {
         })
     }
 
-    /// A string, with its quotes.
+    /// Reads a string, with its quotes.
     fn string(&mut self) -> Option<&'a str> {
         let (start, bytes) = (self.at, self.text.as_bytes());
         let mut at = start + 1;
@@ -185,7 +186,7 @@ impl<'a> JsonReader<'a> {
         }
     }
 
-    /// A number, `true`, `false` or `null`.
+    /// Reads a number, `true`, `false` or `null`.
     fn word(&mut self) -> Option<&'a str> {
         let start = self.at;
         let rest = self.text.as_bytes().get(start..)?;
@@ -199,7 +200,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
-/// A key in the one form that `serde_json` writes.
+/// Returns the key in the one form that `serde_json` writes.
 fn canonical(key: &str) -> Option<EcoString> {
     if !key.contains('\\') {
         return Some(key.into());
@@ -208,7 +209,7 @@ fn canonical(key: &str) -> Option<EcoString> {
     Some(serde_json::to_string(&said).ok()?.into())
 }
 
-/// Without the blanks between its parts.
+/// Removes the blanks between the parts.
 fn compact(json: &str) -> EcoString {
     if !json.bytes().any(is_blank) {
         return json.into();

@@ -1,5 +1,6 @@
-//! Owns the objects of a document: a tree whose memory is bounded by its text, whatever that text
-//! is made of. What is no object has no parts for a merge patch (RFC 7396), so it is kept as text.
+//! Owns the objects of a document: a tree whose memory is proportional to its text, whatever the
+//! text holds. Values other than objects have no parts for a merge patch (RFC 7396), so they are
+//! kept as text.
 
 use std::{borrow::Borrow, cmp::Ordering, collections::BTreeSet};
 
@@ -7,15 +8,16 @@ use ecow::EcoString;
 
 use super::patch::{Changes, To};
 
-/// Up to so many fields an object is a sorted list: a search tree takes several hundred bytes for its first field.
+/// Up to this many fields, an object is a sorted list: a search tree takes several hundred bytes
+/// for its first field.
 const FEW: usize = 32;
 
 /// One object.
 #[derive(Debug)]
 pub(super) enum Object {
-    /// In the order of the keys.
+    /// Sorted by key.
     Few(Vec<Field>),
-    /// Boxed: small objects must not pay for the size of a tree.
+    /// Boxed, so that small objects do not pay for the size of a tree.
     #[allow(clippy::box_collection)]
     Many(Box<BTreeSet<Field>>),
 }
@@ -23,7 +25,7 @@ pub(super) enum Object {
 /// One field of an object.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// `"key":value`; only `"key":` when the value is `child`.
+    /// `"key":value`, or only `"key":` if the value is `child`.
     text: EcoString,
     /// The value, if it is an object with fields.
     child: Option<Box<Object>>,
@@ -45,12 +47,12 @@ impl Field {
         Self { child: Some(Box::new(child)), ..Self::value(key, "") }
     }
 
-    /// With its quotes.
+    /// Returns the key, with its quotes.
     fn key(&self) -> &str {
         &self.text[..key_length(&self.text)]
     }
 
-    /// The value as the object it is, if it is one.
+    /// Returns the value if it is an object.
     fn into_object(self) -> Option<Object> {
         match self.child {
             Some(child) => Some(*child),
@@ -62,7 +64,7 @@ impl Field {
         self.child.is_none() && self.text[key_length(&self.text)..] == *":{}"
     }
 
-    /// The length of its text.
+    /// Returns the length of the field's text.
     fn bytes(&self) -> usize {
         self.text.len() + self.child.as_ref().map_or(0, |child| child.bytes())
     }
@@ -94,7 +96,7 @@ impl PartialEq for Field {
 
 impl Eq for Field {}
 
-/// The length of the JSON string that a text begins with.
+/// Returns the length of the JSON string at the start of `text`.
 fn key_length(text: &str) -> usize {
     let mut at = 1;
     let bytes = text.as_bytes();
@@ -134,7 +136,8 @@ impl Object {
             Self::Few(fields) => fields.binary_search_by(|field| field.key().cmp(key)).ok().map(|at| fields.remove(at)),
             Self::Many(fields) => {
                 let taken = fields.take(key);
-                // Far below the bound, so that an object that stays near it is not rebuilt again and again.
+                // Far below the bound, so that an object whose size stays near it is not rebuilt
+                // repeatedly.
                 if fields.len() < FEW / 2 {
                     *self = Self::Few(std::mem::take(&mut **fields).into_iter().collect());
                 }
@@ -170,7 +173,7 @@ impl Object {
         }
     }
 
-    /// The length of the text.
+    /// Returns the length of the text.
     pub(super) fn bytes(&self) -> usize {
         let mut bytes = 2 + self.count().saturating_sub(1);
         self.for_each(|field| bytes += field.bytes());
@@ -192,7 +195,7 @@ impl Object {
         out.push('}');
     }
 
-    /// RFC 7396 section 2. Recursion is bounded by the depth a patch may have.
+    /// RFC 7396 section 2. The depth limit of a patch bounds the recursion.
     pub(super) fn merge(&mut self, changes: &Changes) {
         for change in changes.list() {
             match &change.to {
@@ -208,13 +211,13 @@ impl Object {
         }
     }
 
-    /// By how much the text would grow. It looks at nothing but what the changes replace.
+    /// Returns by how much the text would grow. Reads only the fields that the changes replace.
     pub(super) fn growth(&self, changes: &Changes) -> isize {
         growth(Some(self), changes)
     }
 }
 
-/// `None` is an object without fields.
+/// As [`Object::growth`]. `None` stands for an object without fields.
 fn growth(object: Option<&Object>, changes: &Changes) -> isize {
     let count = object.map_or(0, Object::count) as isize;
     let (mut bytes, mut fields) = (0, count);

@@ -1,5 +1,5 @@
-//! Owns how a connection gets into a room: whose seat it may take, and what it may claim of its
-//! past (R1, R3, S7, S10). A part of `RoomState`.
+//! Owns how a connection joins a room: which seat it may take, and from where it may resume (R1,
+//! R3, S7, S10).
 
 use std::net::IpAddr;
 
@@ -18,11 +18,13 @@ use crate::{
 };
 
 impl RoomState {
-    /// A connection wants in: a new seat, its own seat again (R1), somebody's place (S7), or only to watch (S10).
+    /// Lets a connection join: with a new seat, with its own seat (R1), in place of another
+    /// connection (S7), or as a spectator (S10).
     ///
     /// # Errors
-    /// [`Cause::Banned`] (S13), [`Cause::AlreadyConnected`] when the seat is taken and the claim to it is too weak (S7), [`Cause::ConnectionLimit`] when
-    /// the connection had to replace one of its address and does not (A5a).
+    /// [`Cause::Banned`] (S13); [`Cause::AlreadyConnected`] if the seat is taken and the client
+    /// proves no claim to it (S7); [`Cause::ConnectionLimit`] if the connection must replace one of
+    /// its address and does not (A5a).
     pub fn join(&mut self, join: Join, now: Now, effects: &mut Vec<Effect>) -> Result<(), Cause> {
         let Join {
             connection,
@@ -43,7 +45,8 @@ impl RoomState {
         if must_replace && (role == Role::Spectator || !self.holds(&player, address)) {
             return Err(Cause::ConnectionLimit);
         }
-        // Over the limit, a claim that is too weak is one of a stranger.
+        // Over the limit, a connection without a valid claim gets `ConnectionLimit`, as a stranger
+        // would.
         let refused = |cause| if must_replace { Cause::ConnectionLimit } else { cause };
         let is_new = role == Role::Player && self.seats.get_mut(&player).is_none();
         let (entry, session, last_id, resume) = match role {
@@ -64,7 +67,8 @@ impl RoomState {
                 (Membership::Player(player.clone()), session, last_id, resume)
             }
         };
-        // A known secret stays the secret: were it replaced and the welcome lost, the client could never come back.
+        // A known secret stays valid: if it were replaced and the welcome got lost, the client
+        // could not resume.
         let session = match session {
             Some(secret) => secret,
             None => self.new_secret(role),
@@ -74,7 +78,7 @@ impl RoomState {
         self.has_been_asked_for_names |= wants_names;
         self.start_ticking(now);
         let over_limit = self.is_crowd;
-        // What it missed may name players that left in a crowd.
+        // The missed events may name players that left during a crowd, which no event reports.
         let everybody = matches!(resume, Resume::Own { seen } if seen <= self.crowd_over && self.crowd_over > 0)
             .then(|| self.everybody(wants_names))
             .filter(|_| !over_limit);
@@ -92,14 +96,15 @@ impl RoomState {
         };
         let newcomer = draft.player.clone();
         effects.push(Effect::Enter { connection, entry, outbox: outbox.take(), resume, draft: Box::new(draft) });
-        // Behind the welcome, so that the newcomer sees what the logic has to say to it, its hand of cards say.
+        // Runs behind the welcome, so that the new player sees what the logic sends it, such as its
+        // hand of cards.
         if is_new {
             self.run_logic(now, effects, |logic, turn| logic.join(turn, &newcomer));
         }
         Ok(())
     }
 
-    /// Whether the player's present connection comes from this address.
+    /// Returns whether the player's present connection comes from this address.
     fn holds(&mut self, player: &PlayerId, address: IpAddr) -> bool {
         self.seats.get_mut(player).is_some_and(|seat| seat.connection.is_some() && seat.address == Some(address))
     }
@@ -117,7 +122,7 @@ impl RoomState {
         effects: &mut Vec<Effect>,
     ) -> Result<(Option<String>, u64, Resume), Cause> {
         let same_epoch = session.as_deref().is_none_or(|session| self.is_of_this_epoch(session));
-        // Before `back` is appended: nobody can have seen that.
+        // Read before `back` is appended: no client can have seen that event.
         let reached = self.seq;
         let Some(seat) = self.seats.get_mut(player) else {
             let resume = match session {
@@ -125,7 +130,7 @@ impl RoomState {
                 Some(_) if same_epoch => Resume::New { reason: Some("session_expired") },
                 Some(_) => Resume::Reset { reason: "room_restarted" },
             };
-            // Secret and life are set right after, by `note_welcome`.
+            // `note_welcome` sets the secret and the life right after this.
             let secret = SecretHash::of("");
             let (connection, address) = (Some(connection), Some(address));
             let seat = Seat { name: None, secret, last_id: 0, life: 0, connection, address };
@@ -158,11 +163,14 @@ impl RoomState {
         }
         let resume = match &known {
             Some(_) if seen.is_some_and(|seen| seen > self.shared_until(life, reached)) => {
-                // In an earlier life, it may be true: then its past is another one, and its secret ends with it.
+                // The client claims a `seq` that the shared log has not reached. If it was welcomed
+                // in an earlier life, it may have seen another copy of the log: it gets a new
+                // secret. In this life the claim is false, and it keeps its secret.
                 let is_lie = life == self.lineage.current().id;
                 return Ok((known.filter(|_| is_lie), last_id, Resume::Reset { reason: "seq_ahead" }));
             }
-            // Without a `seq` it is no resume (R1): the client keeps its session, and gets the state.
+            // Without a `seq` it is no resume (R1): the client keeps its session and gets the
+            // state.
             Some(_) => seen.map_or(Resume::New { reason: Some("no_seq") }, |seen| Resume::Own { seen }),
             None if !same_epoch => Resume::Reset { reason: "room_restarted" },
             None => Resume::New { reason: None },
@@ -170,7 +178,8 @@ impl RoomState {
         Ok((known, last_id, resume))
     }
 
-    /// A spectator has no seat to prove; everything it may see is public, so epoch and life are proof enough (S10).
+    /// A spectator proves no seat. All it may see is public, so the epoch and the life suffice
+    /// (S10).
     fn spectator_claim(&self, session: Option<&str>, seen: Option<u64>) -> Resume {
         let Some(session) = session else { return Resume::New { reason: None } };
         if !self.is_of_this_epoch(session) {
@@ -188,8 +197,8 @@ impl RoomState {
         session.split_once('.').is_some_and(|(epoch, _)| epoch == &*self.epoch)
     }
 
-    /// What the client shows when it comes back: `epoch.random`, which for a player is secret, and for a spectator has the
-    /// life it was welcomed in behind it; a player's seat knows that.
+    /// Makes the session of a new client: `epoch.random`. For a player it is secret. For a
+    /// spectator the life that welcomed it is appended, which for a player its seat records.
     fn new_secret(&self, role: Role) -> String {
         let secret = format!("{}.{}", self.epoch, uuid::Uuid::new_v4().simple());
         match role {
@@ -204,7 +213,7 @@ impl RoomState {
         format!("{epoch}.{random}.{:x}", self.lineage.current().id)
     }
 
-    /// The seat knows the secret that the welcome carries, and when it was; if that is new, it is kept.
+    /// Stores the secret of the welcome and the current life in the seat, and logs the seat.
     fn note_welcome(&mut self, player: &PlayerId, role: Role, session: &str, now: Now, effects: &mut Vec<Effect>) {
         if role == Role::Spectator {
             return;
@@ -217,7 +226,7 @@ impl RoomState {
     }
 }
 
-/// The life in a spectator's session.
+/// Returns the life in a spectator's session.
 fn life_of(session: &str) -> Option<u64> {
     u64::from_str_radix(session.splitn(3, '.').nth(2)?, 16).ok()
 }

@@ -1,5 +1,5 @@
-//! Owns what a back end does to a room: events as `@server`, and players thrown out (section 8). No
-//! logic is asked. A part of `RoomState`.
+//! Owns the changes that a back end makes to a room (section 8): events as `@server`, kicks, bans.
+//! The logic cannot refuse them.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::{
 };
 
 impl RoomState {
-    /// Appends an event, or finds the one that this key has become. Returns its `seq`.
+    /// Appends an event, or finds the event of a repeated key. Returns its `seq`.
     ///
     /// # Errors
-    /// [`Rejection`] with `state_too_large` or `conflict`: nothing was applied, and the key is still new. With
-    /// `idempotency_mismatch` the key has become another event.
+    /// [`Rejection`] with `state_too_large`, `conflict` or `invalid_field`: nothing was applied,
+    /// and the key is still unused. With `idempotency_mismatch`, the key belongs to another event.
     pub fn append(
         &mut self,
         event: ServerEvent,
@@ -42,16 +42,16 @@ impl RoomState {
             self.keys.note((applied, Some(body)));
             effects.push(Effect::Keep(RoomRecord::KeyedBody(applied, body)));
         }
-        // A back end that prepares a room is as good a reason to keep it as a player was (R6).
+        // An append restarts the linger of an empty room, as a player's visit does (R6).
         self.empty_since = self.empty_since.map(|_| now.instant);
         Ok(self.seq)
     }
 
-    /// Keeps the player out for so many seconds, with or without a seat; 0 lifts the ban, and throws nobody out (S13). Returns
-    /// what [`RoomState::kick`] does.
+    /// Bans the player for `seconds` seconds, with or without a seat; 0 lifts the ban and removes
+    /// nobody (S13). Otherwise returns what [`RoomState::kick`] returns.
     ///
     /// # Errors
-    /// [`Rejection`] with `too_many_bans`: nothing was done.
+    /// [`Rejection`] with `too_many_bans`: nothing was applied.
     pub fn ban(
         &mut self,
         player: &PlayerId,
@@ -69,14 +69,14 @@ impl RoomState {
         Ok(if seconds == 0 { None } else { self.throw_out(player, Cause::Banned, now, effects) })
     }
 
-    /// Until the last ban ends the room stays, and its log with it.
+    /// Keeps the room and its log until the last ban ends.
     pub(super) fn keep_for_bans(&mut self, now: Now) {
         let end_ms = self.bans.end_ms(now.unix_ms);
         self.banned_until = end_ms.map(|end| now.instant + Duration::from_millis(end - now.unix_ms));
     }
 
-    /// The player has left, whether it was here or away. Returns the `seq` of its `left`, or the newest where presence has
-    /// none (S9); `None` when it has no seat.
+    /// Removes the player's seat, connected or away. Returns the `seq` of its `left`, or the newest
+    /// `seq` in a crowd, where presence has none (S9). `None` if it has no seat.
     pub fn kick(&mut self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) -> Option<u64> {
         self.throw_out(player, Cause::Kicked, now, effects)
     }

@@ -1,6 +1,5 @@
-//! Owns the changes of a room's document: a player's, a back end's and a logic's patches, and what
-//! a logic is refused. The work of a patch depends on the patch and what it replaces, never on the
-//! document.
+//! Owns the patches of a room's document, by players, back ends and logics. The work of a patch
+//! depends on the patch and the fields it replaces, never on the document's size.
 
 use super::{RoomState, event};
 use crate::{
@@ -34,7 +33,7 @@ impl RoomState {
         Ok(())
     }
 
-    /// A patch that may be merged as far as the document is concerned, whoever sends it.
+    /// Checks `if_seq` and the patch's form, whoever sends it.
     pub(super) fn check_patch(&self, patch: &RawJson, if_seq: Option<u64>) -> Result<Patch, Rejection> {
         let changed_at = self.document.changed_at();
         if if_seq.is_some_and(|if_seq| changed_at > if_seq) {
@@ -62,7 +61,7 @@ impl RoomState {
         Ok(())
     }
 
-    /// How many patches of the logic were refused since this was asked last.
+    /// Returns how many patches of the logic were refused since the last call.
     pub fn take_refused_patches(&mut self) -> u32 {
         std::mem::take(&mut self.refused_patches)
     }

@@ -1,5 +1,5 @@
-//! Owns who is told of whom: each change of a seat in a small room, and in a crowd only how many
-//! there are (S9, S9a).
+//! Owns presence: in a small room each change of a seat is an event; a crowd only gets the number
+//! of players (S9, S9a).
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ use crate::{
     ws::{Frame, json_frame},
 };
 
-/// How often a crowd tells its size.
+/// How often a crowd gets its player count, at most.
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl RoomState {
-    /// Tells that a seat has changed, in the way that fits the number of seats as it is now. `name`: what its player is or was
-    /// called.
+    /// Reports a change of a seat, as the present number of seats demands. `name` is the player's
+    /// display name, past or present.
     pub(super) fn presence(
         &mut self,
         player: &PlayerId,
@@ -55,8 +55,9 @@ impl RoomState {
         effects.push(Effect::Event(presence));
     }
 
-    /// Those who were told only numbers are told the names. So are those who come back from before: what they missed names
-    /// players of whose leaving the crowd did not tell.
+    /// Sends the list of players to those who only got counts. Clients that resume from before this
+    /// point get the list too: their missed events name players whose leaving the crowd did not
+    /// report.
     fn end_crowd(&mut self, effects: &mut Vec<Effect>) {
         self.is_crowd = false;
         self.count_due = None;
@@ -66,7 +67,7 @@ impl RoomState {
         effects.push(Effect::Broadcast { frame: self.everybody(false), named });
     }
 
-    /// `welcome.players`, with names or without (S11).
+    /// Returns `welcome.players`, with or without display names (S11).
     pub(super) fn players(&self, names: bool) -> RawJson {
         if names {
             named_players_map(&self.seats.statuses().collect::<Vec<_>>())
@@ -75,7 +76,8 @@ impl RoomState {
         }
     }
 
-    /// The player is called so from now on (S11). It is told with the next change of its seat, and in welcomes.
+    /// Changes the player's display name (S11). Members see it with the next change of the seat,
+    /// and in welcomes.
     pub(super) fn rename(&mut self, player: &PlayerId, name: DisplayName, effects: &mut Vec<Effect>) {
         let Some(seat) = self.seats.get_mut(player) else { return };
         if seat.name.as_ref() != Some(&name) {
@@ -88,7 +90,7 @@ impl RoomState {
         self.seats.get_mut(player).and_then(|seat| seat.name.clone())
     }
 
-    /// The whole list, without a `seq`.
+    /// Returns a frame with the whole list, without a `seq`.
     pub(super) fn everybody(&self, names: bool) -> Frame {
         let players = self.players(names);
         json_frame(|out| {
@@ -98,7 +100,7 @@ impl RoomState {
         })
     }
 
-    /// Tells a crowd's size, if it is time.
+    /// Sends the player count of a crowd, if it is due.
     pub(super) fn count(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.count_due.is_none_or(|due| due > now.instant) {
             return;

@@ -1,4 +1,4 @@
-//! Owns how a room comes back from its log, and what its image is (R3, R4).
+//! Owns how a room is restored from its log, and its image for a snapshot (R3, R4).
 
 use std::{
     borrow::Cow,
@@ -21,7 +21,8 @@ use crate::{
 };
 
 impl RoomState {
-    /// Takes over what a log tells. `since`: from when on the grace of those counts who were connected at the end.
+    /// Restores a log. The grace of players that were connected at the end of the log counts from
+    /// `since`.
     pub fn restore(&mut self, recovered: Recovered, since: Instant, now: Now) {
         let Recovered {
             epoch,
@@ -44,7 +45,7 @@ impl RoomState {
         self.keep_for_bans(now);
         self.crowd_over = more.crowd_over;
         self.seq = seq;
-        // A damaged past is over: this epoch is new already, and so is the lineage.
+        // A damaged log cannot be resumed: the new room's own epoch and lineage stay.
         if is_intact {
             self.epoch = epoch.into();
             self.lineage = lineage;
@@ -54,7 +55,8 @@ impl RoomState {
         let grace = self.config.room.reconnect_grace;
         for seat in seats.into_values() {
             let left = match seat.away_until_ms {
-                // Grace that could not be used does not run. Clocks step: `Seats` bounds this by the grace.
+                // Grace does not run during downtime. The wall clock may step, so `Seats` limits
+                // the rest to the grace.
                 Some(until) => {
                     let until = Duration::from_millis(until).saturating_add(downtime);
                     until.saturating_sub(Duration::from_millis(now.unix_ms))
@@ -72,7 +74,8 @@ impl RoomState {
         self.start_ticking(now);
     }
 
-    /// The first turn of every room: one that came back begins another life, and who was connected is away now.
+    /// The first turn of every room. A restored room begins another life, and marks players that
+    /// were connected as away.
     pub fn reopen(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if std::mem::take(&mut self.is_restored) {
             let life = Life { id: fastrand::u64(..), start: self.seq };
@@ -86,7 +89,7 @@ impl RoomState {
         }
     }
 
-    /// All there is to know of the room.
+    /// Returns the whole state for a snapshot.
     pub fn image(&self, now: Now) -> RoomImage<'_> {
         let (keys, bodies) = self.keys.current(now.unix_ms).into_iter().unzip();
         RoomImage {
@@ -104,7 +107,8 @@ impl RoomState {
         }
     }
 
-    /// Up to which `seq` a client may have seen this very room, when it was last welcomed in `life` (see `Lineage`).
+    /// Returns the last `seq` of this room's log that a client last welcomed in `life` can have
+    /// seen (see `Lineage`).
     pub(super) fn shared_until(&self, life: u64, reached: u64) -> u64 {
         self.lineage.shared_until(life, reached).unwrap_or(0)
     }
@@ -124,7 +128,8 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(60);
     const HOUR_MS: u64 = 3_600_000;
 
-    /// How long a seat is kept that was away until `until_ms`, or connected, when the room comes back at `now`.
+    /// How long a restored room keeps a seat whose player was away until `away_until_ms`, or
+    /// connected.
     fn kept(away_until_ms: Option<u64>, downtime: Duration, since: Duration, now: Now) -> Duration {
         let mut config = Config::default();
         config.room.reconnect_grace = GRACE;

@@ -1,4 +1,4 @@
-//! Owns how a room asks its game's logic, and how what the logic emits becomes events.
+//! Owns the calls of a room's logic, and how its emissions become events.
 
 use std::cell::OnceCell;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl RoomState {
-    /// A call of the logic that cannot be refused.
+    /// Calls the logic where it cannot refuse.
     pub(super) fn run_logic(
         &mut self,
         now: Now,
@@ -28,7 +28,7 @@ impl RoomState {
         self.emit(emissions, now, effects);
     }
 
-    /// `request` is the patch it is asked about.
+    /// `request` is the patch that the logic shall judge.
     pub(super) fn ask_logic<R>(
         &mut self,
         request: Option<&Patch>,
@@ -57,7 +57,8 @@ impl RoomState {
             match emission {
                 Emission::Message { data, to } => self.server_message(&data, to, now, effects),
                 Emission::Patch(patch) => {
-                    // `Turn::patch` has told the logic of those that do not fit.
+                    // Counts a patch that no longer fits. `Turn::patch` has already returned an
+                    // error for all others.
                     if self.append_patch(None, &patch, now, effects).is_err() {
                         self.refused_patches += 1;
                     }
@@ -66,7 +67,7 @@ impl RoomState {
         }
     }
 
-    /// A message from `@server`, for everybody or only for `to`.
+    /// Appends a message from `@server` for everyone, or for `to` only.
     pub(super) fn server_message(
         &mut self,
         data: &RawJson,

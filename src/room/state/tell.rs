@@ -1,4 +1,4 @@
-//! Owns what a room's state tells of itself, to its actor and to operators. A part of `RoomState`.
+//! Owns the read access to a room's state, for its actor and for operators.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl RoomState {
         self.tick_interval
     }
 
-    /// Seats, away ones included.
+    /// Returns the number of seats, including those of away players.
     pub fn seat_count(&self) -> usize {
         self.seats.len()
     }
@@ -55,7 +55,7 @@ impl RoomState {
         self.document.text()
     }
 
-    /// The length of [`RoomState::document_text`], which is not made for that.
+    /// Returns the length of [`RoomState::document_text`] without making the text.
     pub fn document_bytes(&self) -> usize {
         self.document.bytes()
     }
