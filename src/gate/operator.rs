@@ -1,5 +1,6 @@
-//! Owns who may operate the server: whoever has `HTTP_API_SECRET`, the operator key of development
-//! mode (A10a), or a token with the role `admin` (E1). Nobody is an operator because of an address.
+//! Owns who may operate the server: clients with `HTTP_API_SECRET`, with the operator key of
+//! development mode (A10a), or with a token of the role `admin` (E1). An address makes nobody an
+//! operator.
 
 use std::{
     fmt,
@@ -17,20 +18,21 @@ use super::{
 };
 use crate::config::{GateConfig, Secret};
 
-/// Addresses whose wrong tokens are counted.
+/// How many addresses are remembered with their wrong tokens.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// What the tokens of operators, and the shared one of hubs, are checked against. It holds secrets, so it has no `Debug`.
+/// The secrets that operators' tokens, and the shared token of hubs, are checked against. Has no
+/// `Debug`, as it holds secrets.
 pub struct Operators {
-    /// Hashed, so that comparing tells nothing of its length either.
+    /// Hashed, so that the comparison does not reveal the length either.
     secret: Option<[u8; 32]>,
     hub_token: Option<[u8; 32]>,
     tokens: Option<Arc<Tokens>>,
-    /// A15.
+    /// Counts wrong tokens per address (A15).
     wrong: Mutex<RateLimiter>,
 }
 
-/// Who is asking, and when.
+/// The address of a request, and its time.
 #[derive(Debug, Clone, Copy)]
 pub struct Asking {
     pub address: IpAddr,
@@ -38,21 +40,21 @@ pub struct Asking {
     pub instant: Instant,
 }
 
-/// Why somebody is no operator.
+/// Why a request is not an operator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperatorError {
     /// No token: 401.
     Missing,
-    /// Another token: 403.
+    /// A wrong token: 403.
     Wrong,
-    /// The address has shown too many wrong ones: 429, for so long.
+    /// The address has sent too many wrong tokens: 429, until this time has passed.
     Limited(Duration),
-    /// The issuer's keys may still come (A11a).
+    /// The issuer's keys may still arrive (A11a).
     Pending,
 }
 
 impl OperatorError {
-    /// The stable `error.code`.
+    /// Returns the stable `error.code`.
     pub fn code(self) -> &'static str {
         match self {
             Self::Missing => "unauthorized",
@@ -82,7 +84,8 @@ impl fmt::Display for OperatorError {
 impl std::error::Error for OperatorError {}
 
 impl Operators {
-    /// `key` is the operator key, where the server has made one; it is as good as the secret (A10a).
+    /// `key` is the operator key, if the server has made one. It grants what the secret grants
+    /// (A10a).
     pub fn new(gate: &GateConfig, key: Option<&Secret>, tokens: Option<Arc<Tokens>>) -> Self {
         let auth = &gate.auth;
         let wrong = RateLimiter::new(gate.rate_limit_max_requests, gate.rate_limit_window, MAX_ADDRESSES);
@@ -94,10 +97,11 @@ impl Operators {
         }
     }
 
-    /// E1. Returns what the token opens, and until when a connection may stay; `None`: as long as it likes.
+    /// E1: checks an operator's token. Returns what it grants, and when the connection ends;
+    /// `None`: it may stay open.
     ///
     /// # Errors
-    /// [`OperatorError`]; a wrong token counts against its address.
+    /// [`OperatorError`]. A wrong token counts against its address.
     pub fn check(&self, token: Option<&str>, asking: Asking) -> Result<(AdminScope, Option<Expiry>), OperatorError> {
         let token = token.ok_or(OperatorError::Missing)?;
         self.limit(asking)?;
@@ -114,32 +118,33 @@ impl Operators {
         }
     }
 
-    /// A16: whether hubs ask for the shared token, or a JWT.
+    /// A16: returns whether hubs accept the shared token, beside a JWT.
     pub fn has_hub_token(&self) -> bool {
         self.hub_token.is_some()
     }
 
-    /// A16.
+    /// A16: returns whether this is the shared token of hubs.
     pub fn is_hub_token(&self, token: &str) -> bool {
         self.hub_token.is_some_and(|known| is_same(known, token))
     }
 
-    /// Whether the address may show a token (A15).
+    /// Checks that the address has not sent too many wrong tokens (A15).
     ///
     /// # Errors
-    /// `Limited`.
+    /// [`OperatorError::Limited`].
     pub fn limit(&self, asking: Asking) -> Result<(), OperatorError> {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.exhausted(asking.address, asking.instant).map_or(Ok(()), |left| Err(OperatorError::Limited(left)))
     }
 
-    /// A wrong token came from the address.
+    /// Counts a wrong token against the address.
     pub fn count_wrong(&self, asking: Asking) {
-        // Beyond the limit it is refused before it is looked at.
+        // The result does not matter: past the limit, `limit` refuses the address's next token
+        // unread.
         let _ = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).attempt(asking.address, asking.instant);
     }
 
-    /// For verdicts that wait.
+    /// Returns the tokens' verifier, for callers that wait for keys.
     pub fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.tokens.as_ref()
     }

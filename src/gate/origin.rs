@@ -1,18 +1,21 @@
-//! Owns the rule of A9: which pages may connect. It protects browsers' users only; anything else
-//! can forge an `Origin`.
+//! Owns the rule of A9: which web pages may connect. It protects users of browsers only, as other
+//! clients can forge an `Origin`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::config::OriginPattern;
 
-/// Whether a request may come in (A9). `origin` and `host` are those headers' texts, `None` when absent; a request that
-/// repeats `Origin` must be given as `Some` of anything that is no origin, such as the empty text.
+/// Returns whether a request is admitted (A9). `origin` and `host` are the texts of those headers,
+/// `None` if absent. If a request repeats `Origin`, pass `Some` of a text that is not an origin,
+/// such as the empty one.
 ///
-/// No `Origin` is no browser, and is let in. With a list (`patterns`), an origin must match an entry, the server's own
-/// included. Without one, pages of the server's own host are admitted, and in `open_mode` (A10) those from loopback.
+/// A request without `Origin` comes from no browser and is admitted. With a list (`patterns`), an
+/// origin must match an entry, even the server's own. Without a list, pages of the server's own
+/// host are admitted, and in `open_mode` (A10) those from loopback.
 pub fn admits(patterns: Option<&[OriginPattern]>, origin: Option<&str>, host: Option<&str>, open_mode: bool) -> bool {
     let Some(origin) = origin else { return true };
-    // `*` admits every origin, but two of them, or no origin at all, is something no browser sends.
+    // `*` admits every origin. Several origins or malformed ones are refused even so, as no browser
+    // sends them.
     if origin != "null" && !is_one_origin(origin) {
         return false;
     }
@@ -32,7 +35,7 @@ fn is_one_origin(text: &str) -> bool {
     })
 }
 
-/// Where an http or https page came from.
+/// The origin of an http or https page.
 struct PageOrigin {
     /// Lower case; an IPv6 address in brackets.
     host: String,
@@ -52,7 +55,8 @@ impl PageOrigin {
         Some(Self { host, port: port.unwrap_or(default_port), default_port })
     }
 
-    /// The page's scheme decides what a `Host` without a port means: behind a proxy the server cannot know its own.
+    /// The page's scheme gives the port of a `Host` without one: behind a proxy the server cannot
+    /// tell its own scheme.
     fn is_served_by(&self, host: &str) -> bool {
         split_port(host).is_some_and(|(host, port)| host == self.host && port.unwrap_or(self.default_port) == self.port)
     }
@@ -67,15 +71,15 @@ impl PageOrigin {
     }
 }
 
-/// `host[:port]` in lower case; `None` for what is no host.
+/// Splits `host[:port]` and returns it in lower case; `None` if it is malformed.
 fn split_port(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match authority.rsplit_once(':') {
-        // The colons of an IPv6 address are inside brackets.
+        // The colons of an IPv6 address are inside the brackets.
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     };
     let port = match port {
-        // `parse` alone would take "+80".
+        // `parse` alone would accept "+80".
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
         Some(_) => return None,
         None => None,

@@ -5,10 +5,10 @@ use std::{collections::HashMap, net::IpAddr};
 use super::address::limit_key;
 use crate::protocol::Refusal;
 
-/// A full server lets in one claim of A5a for so many connections.
+/// Above its limit, the server admits one claim of A5a for each this many connections of the limit.
 const CLAIMS_SHARE: usize = 100;
 
-/// The permits handed out. Memory is bounded by `max_connections` entries.
+/// The permits in use. `max_connections` bounds the entries.
 #[derive(Debug)]
 pub struct Permits {
     max_per_address: usize,
@@ -23,10 +23,11 @@ impl Permits {
         Self { max_per_address, max_connections, connections: 0, held: HashMap::new() }
     }
 
-    /// Takes a permit for an address (an IPv6 household counts as one). Each is given back with [`Self::release`].
+    /// Takes a permit for an address (an IPv6 household counts as one). Return it with
+    /// [`Self::release`].
     ///
     /// # Errors
-    /// `AddressLimit` or `ServerLimit` with the limit; nothing was taken.
+    /// `AddressLimit` or `ServerLimit`, with the limit. Nothing was taken.
     pub fn acquire(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let key = limit_key(address);
         let held = self.held.get(&key).copied().unwrap_or(0);
@@ -41,8 +42,9 @@ impl Permits {
         Ok(())
     }
 
-    /// Takes the one permit over the limits that an address may hold while a connection of it proves that it takes the place of
-    /// another one (A5a). `false`, and nothing taken, when that is in use, or the address has no place that could be taken over.
+    /// Takes the one permit above its limit that an address may hold while a connection of it
+    /// proves that it replaces another one (A5a). Returns `false`, and takes nothing, if that
+    /// permit is in use or the address has no connection to replace.
     pub fn claim(&mut self, address: IpAddr) -> bool {
         let most = self.max_connections + (self.max_connections / CLAIMS_SHARE).max(1);
         match self.held.get_mut(&limit_key(address)) {
@@ -55,7 +57,7 @@ impl Permits {
         }
     }
 
-    /// Gives one permit of the address back; one that holds none is left alone.
+    /// Returns one permit of the address. Does nothing if the address holds none.
     pub fn release(&mut self, address: IpAddr) {
         let key = limit_key(address);
         let Some(held) = self.held.get_mut(&key) else { return };
@@ -66,12 +68,12 @@ impl Permits {
         self.connections -= 1;
     }
 
-    /// Permits in use.
+    /// Returns the number of permits in use.
     pub fn connections(&self) -> usize {
         self.connections
     }
 
-    /// Addresses that hold at least one permit.
+    /// Returns the number of addresses that hold a permit.
     pub fn addresses(&self) -> usize {
         self.held.len()
     }

@@ -1,5 +1,5 @@
-//! Owns the limits on how often: connection attempts per address (A3), frames and bytes per
-//! connection (S5, S5a).
+//! Owns rate limits: connection attempts per address (A3), frames and bytes per connection (S5,
+//! S5a).
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,20 +9,23 @@ use std::{
 
 use super::address::limit_key;
 
-/// Expired windows forgotten per attempt: more than the one that an attempt can add, so that the table shrinks.
+/// How many expired windows an attempt removes: more than the one it can add, so that the table
+/// shrinks.
 const SWEEP: usize = 4;
 
-/// Attempts per address in a window that begins with the address's first attempt (A3).
+/// Attempts per address, in a window that begins with the address's first attempt (A3).
 ///
-/// The table is bounded: when it is full, the oldest window is dropped, so that a flood from many addresses can loosen the
-/// limit for a few but cannot grow memory or lock anybody out. Each attempt costs amortised O(1).
+/// The table is bounded: if it is full, the oldest window is dropped. A flood from many addresses
+/// can thereby loosen the limit for a few, but cannot grow memory or lock anybody out. Each attempt
+/// costs amortised O(1).
 #[derive(Debug)]
 pub struct RateLimiter {
     max_attempts: u32,
     window: Duration,
     max_addresses: usize,
     windows: HashMap<IpAddr, Window>,
-    /// Every window's beginning, oldest first. A window that began anew leaves its old entry here until that is swept.
+    /// The start of every window, oldest first. The old entry of an address with a newer window
+    /// stays until it is swept.
     begun: VecDeque<(IpAddr, Instant)>,
 }
 
@@ -41,7 +44,8 @@ impl RateLimiter {
     /// Counts one attempt of an address (an IPv6 household counts as one).
     ///
     /// # Errors
-    /// More than `max_attempts` in the window; the value is how long until the window ends, never zero.
+    /// More than `max_attempts` in the window. The value is the time until the window ends, never
+    /// zero.
     pub fn attempt(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         for _ in 0..SWEEP {
             let Some((_, begun)) = self.begun.front() else { break };
@@ -62,13 +66,14 @@ impl RateLimiter {
         }
     }
 
-    /// How long the window of an address with no attempt left still lasts; `None`: it has one.
+    /// Returns the time until the window of an address without further attempts ends; `None` if it
+    /// has attempts left.
     pub fn exhausted(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let window = self.windows.get(&limit_key(address)).filter(|window| window.attempts >= self.max_attempts)?;
         self.left(window.begun, now)
     }
 
-    /// Addresses in the table, some of which may have expired.
+    /// The number of addresses in the table, expired ones included.
     #[cfg(test)]
     fn addresses(&self) -> usize {
         self.windows.len()
@@ -78,7 +83,7 @@ impl RateLimiter {
         if self.max_attempts == 0 {
             return Err(self.window);
         }
-        // Bounds the map as well: each of its windows has an entry here.
+        // This bounds the map too: each of its windows has an entry here.
         if self.begun.len() >= self.max_addresses {
             self.drop_oldest();
         }
@@ -94,28 +99,30 @@ impl RateLimiter {
         }
     }
 
-    /// How long a window still runs; `None` when it is over.
+    /// Returns the rest of a window; `None` if it is over.
     fn left(&self, begun: Instant, now: Instant) -> Option<Duration> {
         self.window.checked_sub(now.saturating_duration_since(begun)).filter(|left| !left.is_zero())
     }
 }
 
-/// A token bucket (S5): `rate` a second on average, `burst` at once. 24 bytes, because every connection has two.
+/// A token bucket (S5): `rate` tokens a second on average, `burst` at once. 24 bytes, as every
+/// connection has two.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {
-    /// When the bucket is full again: all of its state (the generic cell rate algorithm).
+    /// When the bucket will be full again, which is its whole state (the generic cell rate
+    /// algorithm).
     full_at: Instant,
     rate: u32,
     burst: u32,
 }
 
 impl TokenBucket {
-    /// A full bucket. `rate` (a second) and `burst` below 1 count as 1.
+    /// Makes a full bucket. A `rate` (per second) or `burst` of 0 counts as 1.
     pub fn new(rate: u32, burst: u32, now: Instant) -> Self {
         Self { full_at: now, rate: rate.max(1), burst: burst.max(1) }
     }
 
-    /// Takes so many tokens; `false`, and nothing taken, when there are fewer.
+    /// Takes `tokens` tokens. Returns `false`, and takes none, if there are fewer.
     pub fn take(&mut self, tokens: u32, now: Instant) -> bool {
         let missing = self.full_at.saturating_duration_since(now) + self.time_for(tokens);
         if missing > self.time_for(self.burst) {
@@ -125,16 +132,17 @@ impl TokenBucket {
         true
     }
 
-    /// Takes so many tokens, also those that are not there yet; how long until they are.
+    /// Takes `tokens` tokens, even if there are fewer. Returns the time until the missing ones have
+    /// accrued.
     pub fn overdraw(&mut self, tokens: u32, now: Instant) -> Duration {
         let missing = self.full_at.saturating_duration_since(now) + self.time_for(tokens);
         self.full_at = now + missing;
         missing.saturating_sub(self.time_for(self.burst))
     }
 
-    /// How long the bucket takes to gain so many tokens.
+    /// Returns how long the bucket takes to gain `tokens` tokens.
     fn time_for(&self, tokens: u32) -> Duration {
-        // No overflow: u32::MAX seconds have fewer nanoseconds than u64::MAX.
+        // Cannot overflow: u32::MAX seconds have fewer nanoseconds than u64::MAX.
         Duration::from_nanos(u64::from(tokens) * 1_000_000_000 / u64::from(self.rate))
     }
 }

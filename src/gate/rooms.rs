@@ -1,5 +1,5 @@
-//! Owns how many rooms the server has, in total and for each address that opened them, on all
-//! shards together (S14). The room's slot holds the place until the room is over.
+//! Owns how many rooms the server has on all shards together: in total, and per address that opened
+//! them (S14).
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A bound of S14 that is reached.
+/// The bound of S14 that is reached, with its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomLimit {
     Server(usize),
@@ -16,7 +16,7 @@ pub enum RoomLimit {
 }
 
 impl RoomLimit {
-    /// The label of the refusals metric.
+    /// Returns the label of the refusals metric.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Server(_) => "max_rooms",
@@ -42,17 +42,19 @@ impl fmt::Display for RoomLimit {
 /// Why a room opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Opening {
-    /// It is new, and somebody from this address is the first in it.
+    /// The room is new, for a client of this address.
     New(IpAddr),
-    /// It is new, and the back end makes it: it counts for no address.
+    /// The room is new, for a back end. It counts for no address.
     Made,
-    /// It comes back from its log for somebody from this address who has no seat there. Whose room it once was is not known.
+    /// The room is restored from its log, for a client of this address without a seat in it. It
+    /// counts for no address, as the log does not record who opened it.
     Visited(IpAddr),
-    /// It comes back from its log for somebody who has a seat there: no bound refuses that.
+    /// The room is restored from its log, for a client with a seat in it or for a back end. No
+    /// bound refuses this.
     Resumed,
 }
 
-/// The places of rooms.
+/// Counts the rooms of all shards.
 pub struct RoomPermits {
     max: usize,
     max_per_address: usize,
@@ -66,7 +68,7 @@ struct RoomCounts {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// One room's place, given back when it is dropped.
+/// One room's permit. The room's slot holds it until the room is over; dropping it returns it.
 pub struct RoomPlace {
     rooms: Arc<RoomPermits>,
     address: Option<IpAddr>,
@@ -78,10 +80,10 @@ impl RoomPermits {
         Arc::new(Self { max, max_per_address, taken: Mutex::default() })
     }
 
-    /// Addresses are keys of limits already (`address::limit_key`).
+    /// Takes a permit. Addresses must be keys of limits already (`address::limit_key`).
     ///
     /// # Errors
-    /// [`RoomLimit`]; nothing was taken.
+    /// [`RoomLimit`]. Nothing was taken.
     pub fn take(self: &Arc<Self>, opening: Opening) -> Result<RoomPlace, RoomLimit> {
         let mut taken = self.lock();
         let asking = match opening {
@@ -90,7 +92,7 @@ impl RoomPermits {
         };
         if opening != Opening::Resumed {
             let held = asking.and_then(|address| taken.by_address.get(&address)).copied().unwrap_or(0);
-            // The address's own limit is the better advice.
+            // Checked first, as the client can do more about its own limit.
             if held >= self.max_per_address {
                 return Err(RoomLimit::Address(self.max_per_address));
             }

@@ -1,5 +1,5 @@
-//! Owns the bound on sockets that are no player's connection yet: how many an address holds, and
-//! which one makes room. Pure.
+//! Owns the bound on sockets that are not yet a player's connection: how many an address may hold,
+//! and which one is evicted for a new one. Pure.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,29 +8,29 @@ use std::{
 
 use super::address::limit_key;
 
-/// The sockets that listeners accepted and that speak plain HTTP, or have not said yet what they speak.
+/// Accepted sockets that speak plain HTTP, or have not sent anything yet.
 ///
-/// An idle socket waits for its peer's next request. HTTP lets a server close such a socket at any time, so idle ones make
-/// room for newcomers: whoever holds sockets without using them locks nobody out.
+/// An idle socket waits for its peer's next request. HTTP lets a server close such a socket at any
+/// time, so idle sockets are evicted for new ones: unused sockets cannot lock other clients out.
 #[derive(Debug)]
 pub struct Sockets<T> {
     max_per_address: usize,
     open: HashMap<u64, OpenSocket<T>>,
     addresses: HashMap<IpAddr, Address>,
-    /// Every idle socket, the one that waits longest first.
+    /// All idle sockets, the longest idle first.
     idle: BTreeSet<Wait>,
-    /// Numbers sockets and waits.
+    /// The source of the numbers of sockets and waits.
     next: u64,
 }
 
-/// When a socket began to wait, and the socket.
+/// The number of a wait, which orders waits by time, and the number of its socket.
 type Wait = (u64, u64);
 
 #[derive(Debug)]
 struct OpenSocket<T> {
     key: IpAddr,
     waits_since: Option<u64>,
-    /// What its owner is told by when it has to go.
+    /// Notifies the socket's owner of its eviction.
     bell: T,
 }
 
@@ -40,13 +40,13 @@ struct Address {
     idle: BTreeSet<Wait>,
 }
 
-/// A newcomer that may stay.
+/// A new socket that is admitted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketAdmission<T> {
     pub number: u64,
-    /// The bell of the socket that has to go for it.
+    /// The bell of the socket that is evicted for it.
     pub evicted: Option<T>,
-    /// No idle socket made room: only an upgrade is served.
+    /// No idle socket could be evicted: this one may only be used for an upgrade.
     pub is_spare: bool,
 }
 
@@ -55,10 +55,11 @@ impl<T> Sockets<T> {
         Self { max_per_address, open: HashMap::new(), addresses: HashMap::new(), idle: BTreeSet::new(), next: 0 }
     }
 
-    /// Counts a socket of this address (an IPv6 household counts as one). `max_open` is what all addresses may hold together.
+    /// Admits a socket of this address (an IPv6 household counts as one). `max_open` bounds the
+    /// sockets of all addresses.
     ///
     /// # Errors
-    /// The address holds its maximum and uses all of them; the bell comes back.
+    /// The address holds its maximum and none of its sockets is idle. Returns the bell.
     pub fn enter(&mut self, address: IpAddr, max_open: usize, bell: T) -> Result<SocketAdmission<T>, T> {
         let key = limit_key(address);
         let (mut evicted, mut is_spare) = (None, false);
@@ -78,7 +79,8 @@ impl<T> Sockets<T> {
         Ok(SocketAdmission { number, evicted, is_spare })
     }
 
-    /// Says whether a socket waits for its peer's next request. One that is gone already is left alone.
+    /// Records whether a socket waits for its peer's next request. Does nothing if the socket is
+    /// gone.
     pub fn set_idle(&mut self, number: u64, is_idle: bool) {
         let now = self.count();
         let Some(socket) = self.open.get_mut(&number) else { return };
@@ -94,7 +96,7 @@ impl<T> Sockets<T> {
         }
     }
 
-    /// Forgets a socket; its bell, unless it was forgotten before.
+    /// Removes a socket. Returns its bell, or `None` if it was removed before.
     pub fn leave(&mut self, number: u64) -> Option<T> {
         let socket = self.open.remove(&number)?;
         let wait = socket.waits_since.map(|since| (since, number));
@@ -113,7 +115,7 @@ impl<T> Sockets<T> {
         Some(socket.bell)
     }
 
-    /// Sockets that are counted.
+    /// Returns the number of open sockets.
     pub fn open(&self) -> usize {
         self.open.len()
     }

@@ -1,5 +1,5 @@
-//! Owns what a player's token must be: signed by a key that counts, current, and about this player
-//! and this game (A11 to A11e). Tokens are never shown (A12).
+//! Owns the checks of a JWT: signed by an accepted key, current, and issued for this player and
+//! this game (A11 to A11e). Tokens are never shown (A12).
 
 mod claims;
 mod keys;
@@ -26,15 +26,15 @@ use crate::{
     protocol::{DisplayName, Role},
 };
 
-/// The longest token that is looked at.
+/// The longest token that is accepted.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// The end of the year 9999, the latest `expires_at`: later ones are cut to it, so that milliseconds cannot overflow.
+/// The end of the year 9999. Later dates are cut to it, so that milliseconds cannot overflow.
 const LATEST_UNIX_SECS: u64 = 253_402_300_799;
 
-/// What a token is checked against. It holds the secret, so it has no `Debug`.
+/// The keys and settings that tokens are checked against. Has no `Debug`, as it holds the secret.
 pub struct Tokens {
-    /// HS256. A text that is an issuer's public key is never used as one.
+    /// For HS256. An issuer's public key is never used as a secret.
     secret: Option<DecodingKey>,
     keys: VerificationKeys,
     audience: Option<String>,
@@ -44,35 +44,36 @@ pub struct Tokens {
     player_claim: String,
 }
 
-/// When a token ends.
+/// When a token expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expiry {
-    /// Unix seconds; the token is good before this instant, and the connection ends with 4005 at it (A13).
+    /// Unix seconds. The token is valid before this instant; at it, the connection closes with 4005
+    /// (A13).
     pub at: u64,
     /// `exp` has passed, and only `JWT_LEEWAY` is left (A11b).
     pub is_late: bool,
 }
 
-/// What an accepted token says.
+/// What an accepted player's token grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub role: Role,
-    /// The `name` claim (S11); `None` also where it cannot be a name.
+    /// The `name` claim (S11); `None` also if it is not a valid name.
     pub name: Option<DisplayName>,
     pub expiry: Expiry,
 }
 
-/// What an admin's token opens (A11e).
+/// What an admin's token grants (A11e).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminScope {
-    /// `None`: everything.
+    /// The games and the hubs that it grants. `None`: everything.
     only: Option<Box<(Option<OneOrMany>, Option<OneOrMany>)>>,
 }
 
 impl AdminScope {
     pub const EVERYTHING: Self = Self { only: None };
 
-    /// Also what is about no single game or hub.
+    /// Returns whether it grants everything, including what concerns no single game or hub.
     pub fn is_everything(&self) -> bool {
         self.only.is_none()
     }
@@ -86,23 +87,23 @@ impl AdminScope {
     }
 }
 
-/// Who came to a hub or a proxy, which admit any `sub`.
+/// A client of a hub or a proxy, which accept any `sub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guest {
-    /// `sub`; `None` in development mode, or when the token names nobody.
+    /// The `sub`; `None` in development mode, or if the token has none.
     pub name: Option<String>,
-    /// A word of `A-Z a-z 0-9 _ -`, 1 to 32 bytes.
+    /// 1 to 32 bytes of `A-Z a-z 0-9 _ -`.
     pub role: String,
 }
 
-/// Where a guest wants to go.
+/// What a guest's token is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource<'a> {
     Hub(&'a str),
     Proxy(&'a str),
 }
 
-/// Why a token is refused. Says which rule, never what the token holds (A12).
+/// Why a token is refused: names the rule, never the token's content (A12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
     Malformed,
@@ -118,12 +119,12 @@ pub enum TokenError {
     WrongHub,
     WrongProxy,
     BadRole,
-    /// The key that it names may still come: the verdict waits (A11a).
+    /// The key that it names may still arrive, so the verdict waits (A11a).
     KeyPending,
 }
 
 impl TokenError {
-    /// The stable name, for the `error` frame, the log and the metric's label.
+    /// Returns the stable name, for the `error` frame, the log and the metric's label.
     pub fn code(self) -> &'static str {
         match self {
             Self::Malformed => "token_malformed",
@@ -168,12 +169,14 @@ impl fmt::Display for TokenError {
 impl std::error::Error for TokenError {}
 
 impl Tokens {
-    /// `pems`: the keys of `JWT_PUBLIC_KEY`; `known_roles`: those that hubs and proxies name.
+    /// `pems` are the keys of `JWT_PUBLIC_KEY`; `known_roles` are the roles that hubs and proxies
+    /// name.
     ///
     /// # Errors
-    /// What is wrong with a key, in words.
+    /// Describes what is wrong with a key.
     pub fn new(config: &TokenConfig, pems: &[String], known_roles: HashSet<String>) -> Result<Self, String> {
-        // Fails when a provider is installed already, which is this one: the crate is built with no other.
+        // Fails if a provider is installed already, which can only be this one: the crate is built
+        // with no other.
         let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
         Ok(Self {
             secret: config.secret.as_ref().map(|secret| DecodingKey::from_secret(secret.expose().as_bytes())),
@@ -190,7 +193,8 @@ impl Tokens {
         &self.keys
     }
 
-    /// Whether some tokens can be judged: there is a key of the settings, or all that are fetched have come.
+    /// Returns whether tokens can be verified: the settings have a key, or every issuer's keys were
+    /// fetched.
     pub fn is_ready(&self) -> bool {
         self.secret.is_some() || self.keys.has_fixed() || self.keys.is_complete()
     }
@@ -198,7 +202,8 @@ impl Tokens {
     /// Checks a token for a player in a game (A11).
     ///
     /// # Errors
-    /// The first rule it breaks; rules about claims are only reached by a token that a key signed.
+    /// The first rule that the token breaks. Rules about claims are checked only after the
+    /// signature.
     pub fn verify(&self, token: &str, game: &str, player: &str, now_unix_secs: u64) -> Result<Identity, TokenError> {
         let signed = self.current_claims(token, now_unix_secs)?;
         if self.player(&signed.claims)?.is_none_or(|named| named != player) {
@@ -209,7 +214,8 @@ impl Tokens {
         }
         let role = match self.roles.of(&signed.claims, signed.is_own)? {
             "spectator" => Role::Spectator,
-            // An operator is no player: the same token would be worth more than a game should see.
+            // An operator is not a player: a game should not get a token that grants the operator's
+            // rights.
             "admin" => return Err(TokenError::BadRole),
             _ => Role::Player,
         };
@@ -218,8 +224,8 @@ impl Tokens {
         Ok(Identity { role, name, expiry: signed.expiry })
     }
 
-    /// Checks a token for a hub or a proxy: any player, any role, and admitted there if the token says where it is good (A11,
-    /// X1). Returns who it is, and when it expires.
+    /// Checks a token for a hub or a proxy: any player, any role, and this resource if the token
+    /// restricts its resources (A11, X1). Returns the guest, and when the token expires.
     ///
     /// # Errors
     /// As [`Tokens::verify`].
@@ -241,7 +247,8 @@ impl Tokens {
         Ok((Guest { name: self.player(&signed.claims)?, role }, signed.expiry))
     }
 
-    /// Checks an operator's token (E1): role `admin`, whoever the player is. Returns what it opens, and when it expires.
+    /// Checks an operator's token (E1): role `admin`, any player. Returns what it grants, and when
+    /// it expires.
     ///
     /// # Errors
     /// As [`Tokens::verify`].
@@ -256,12 +263,12 @@ impl Tokens {
         Ok((AdminScope { only }, signed.expiry))
     }
 
-    /// Whom a token is about: the id that stands for the claim's value (A11d).
+    /// Returns the player's id that stands for the claim's value (A11d).
     fn player(&self, claims: &Claims) -> Result<Option<String>, TokenError> {
         match at(&claims.others, &self.player_claim) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(name)) => Ok(Some(player_id(name)).filter(|name| !name.is_empty())),
-            // Back ends number their users. `sub` is a text (RFC 7519, section 4.1.2).
+            // Back ends may number their users. `sub` must be a string (RFC 7519, section 4.1.2).
             Some(Value::Number(number)) if self.player_claim != "sub" && !number.is_f64() => {
                 Ok(Some(player_id(&number.to_string())))
             }
@@ -269,7 +276,7 @@ impl Tokens {
         }
     }
 
-    /// What is checked of every token, and when it expires.
+    /// Checks what every token must satisfy. Returns its claims and its expiry.
     fn current_claims(&self, token: &str, now_unix_secs: u64) -> Result<Signed, TokenError> {
         let (claims, is_own) = self.signed_claims(token)?;
         let exp = unix_secs(claims.exp.as_ref().ok_or(TokenError::NoExpiry)?, f64::floor);
@@ -294,12 +301,13 @@ impl Tokens {
         Ok(Signed { claims, is_own, expiry: Expiry { at, is_late } })
     }
 
-    /// The claims, and whether the server's own secret signed them.
+    /// Returns the claims, and whether the server's own secret signed them.
     fn signed_claims(&self, token: &str) -> Result<(Claims, bool), TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed);
         }
-        // Read here first because the crate reports an algorithm that it does not know, `none` included, as broken JSON.
+        // Parsed here first, because the crate reports an unknown algorithm, `none` included, as
+        // broken JSON.
         let header = token.split('.').next().unwrap_or_default();
         let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed)?;
         let header: Map<String, Value> = serde_json::from_slice(&header).map_err(|_| TokenError::Malformed)?;
@@ -308,7 +316,8 @@ impl Tokens {
         if issuers.is_none() && (algorithm != "HS256" || self.secret.is_none()) {
             return Err(TokenError::WrongAlgorithm);
         }
-        // Extensions that must be understood (RFC 7515, section 4.1.11): none is, whatever the value says.
+        // `crit` names extensions that must be understood (RFC 7515, section 4.1.11). None is
+        // supported.
         if header.contains_key("crit") {
             return Err(TokenError::Malformed);
         }
@@ -345,9 +354,9 @@ fn refused(error: &Error) -> TokenError {
     }
 }
 
-/// A NumericDate (RFC 7519 section 2), which may have a fraction or lie before 1970.
+/// Converts a NumericDate (RFC 7519 section 2), which may have a fraction or lie before 1970.
 fn unix_secs(date: &Number, round: fn(f64) -> f64) -> u64 {
-    // `as` saturates: a negative date is 0.
+    // `as` saturates: a negative date becomes 0.
     let secs = date.as_u64().or_else(|| date.as_f64().map(|secs| round(secs) as u64));
     secs.unwrap_or(0).min(LATEST_UNIX_SECS)
 }

@@ -201,7 +201,7 @@ impl Document {
 }
 
 impl Patch {
-    /// Merges into the values of a logic. A patch whose text a logic cannot read as values changes nothing.
+    /// Merges into the `Value` of a logic. Does nothing if the patch's text is not a valid `Value`.
     pub fn merge_into(&self, target: &mut Value) {
         if let Ok(patch) = self.text().decode() {
             merge(target, patch);

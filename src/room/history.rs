@@ -152,8 +152,8 @@ impl History {
             }
             self.drop_oldest();
         }
-        // The places of events that are gone count towards no bound. A quarter and a half, so that a
-        // history that stays about as long is not copied again and again.
+        // No bound counts unused capacity, so it is freed: below a quarter, down to a half. The gap
+        // between the two prevents repeated copies of a history whose length hardly changes.
         if self.events.len() < self.events.capacity() / 4 {
             self.events.shrink_to((2 * self.events.len()).max(2));
         }

@@ -16,9 +16,9 @@ use crate::{clock, observe::metrics::Metrics};
 
 /// How many bytes a shard gains or loses at most before it adds them to the ledger.
 const MAX_STEP: usize = 64 * 1024;
-/// Rooms that one step looks at, at most, so that no step holds its shard up for long. Between two
-/// steps the histories gain `MAX_STEP` bytes, which are fewer events than this: the rooms that moved
-/// back in the order meanwhile are looked at within one step.
+/// How many rooms one step examines at most, so that no step delays its shard for long. Between two
+/// steps the histories gain `MAX_STEP` bytes, which are fewer events than this. So one step covers
+/// all rooms whose place in the order has become outdated meanwhile.
 const LOOKS: usize = 1024;
 
 /// Asks a room to drop this many bytes of its history, oldest events first.
@@ -29,15 +29,15 @@ pub type Cut = Box<dyn Fn(usize) + Send + Sync>;
 pub struct Ledger {
     bound: usize,
     total: AtomicI64,
-    /// What the rooms were told to drop and have not dropped yet, all together.
+    /// The bytes that all rooms together were asked to drop and have not dropped yet.
     promised: AtomicUsize,
     next: AtomicU64,
     quiet: Mutex<Quiet>,
     metrics: Arc<Metrics>,
 }
 
-/// The histories that have something to cut, by when they were touched, and by number. A history
-/// that was touched later stays where it was until a step finds it at the front.
+/// The histories that have bytes to drop, by the time they were touched, and by number. A history
+/// that is touched again keeps its old place until a step finds it at the front.
 type Quiet = BTreeMap<(u64, u64), Arc<Entry>>;
 
 struct Entry {
@@ -47,9 +47,9 @@ struct Entry {
     promised: AtomicUsize,
     /// When its newest event was made, in milliseconds since the process started.
     touched_ms: AtomicU64,
-    /// Whether the entry is in `Quiet`. Changed only under the lock.
+    /// The entry is in `Ledger::quiet`. Changed under the lock only.
     is_placed: AtomicBool,
-    /// The first half of its key there. Used only under the lock.
+    /// The time in its key there. Used under the lock only.
     place_ms: AtomicU64,
     cut: Cut,
 }
@@ -108,8 +108,8 @@ impl Ledger {
             && let Some(((place_ms, _), entry)) = quiet.pop_first()
         {
             looks += 1;
-            // Before the bytes are read: a room that has more by now either is seen here, or sees that
-            // it has to come back.
+            // Must precede the read of `bytes`: if the room gains bytes now, either this step reads
+            // them, or the room finds itself without a place and takes one.
             entry.is_placed.store(false, SeqCst);
             let there = entry.bytes.load(SeqCst).saturating_sub(entry.promised.load(Relaxed));
             if there == 0 {
@@ -276,7 +276,7 @@ mod tests {
             account.touch(now);
             account.set(1000);
         }
-        // All have events since: none is as quiet as the order has it.
+        // Every room gets a newer event, so that every place in the order is outdated.
         let touched = |room: usize| now + Duration::from_millis(1 + (ROOMS - room) as u64);
         accounts.iter().enumerate().for_each(|(room, account)| account.touch(touched(room)));
         let total = ROOMS * 1000 + 1000;

@@ -1,5 +1,6 @@
-//! Owns the property tests of a room: whatever players do, each sees what is addressed to it once and in order.
-//! Run by `cargo test`; `state_tests/world.rs` has the room under test and a model of it, `client.rs` one of a client.
+//! Owns the property tests of a room: whatever happens, each client gets what is addressed to it
+//! once and in order. `state_tests/world.rs` has the room under test and a model of it, `client.rs`
+//! a model of a client.
 
 mod arrivals;
 mod client;
@@ -12,25 +13,26 @@ use proptest::prelude::*;
 use arrivals::Claim;
 use world::{Id, World};
 
-/// One thing that happens. `who` is 0 to 2, a player, or 3, a spectator.
+/// One step of a test. `who` is a player, 0 to 2, or the spectator, 3.
 #[derive(Debug, Clone)]
 enum Happening {
-    /// A new socket, also while the old one still seems open; `keep` of the frames under way reached the client before.
+    /// A new socket, even while the old one still seems open. `keep` of the old one's frames in
+    /// flight arrive before.
     Join {
         who: usize,
         claim: Claim,
         authenticated: bool,
         keep: usize,
     },
-    /// The socket breaks; the server notices now or later.
+    /// The socket breaks. The server notices now or later.
     Cut {
         who: usize,
         keep: usize,
         noticed: bool,
     },
-    /// The server notices one socket that broke before.
+    /// The server notices one socket that broke earlier.
     Notice,
-    /// The client's window takes `bytes` more, then nothing.
+    /// The client accepts `bytes` more bytes, then nothing.
     Stall {
         who: usize,
         bytes: usize,
@@ -62,7 +64,8 @@ enum Happening {
     Wait {
         ms: u64,
     },
-    /// `kill -9` and a new process: what is stored is all that is left. `keep` frames under way reached each client.
+    /// `kill -9` and a new process: only what is stored is left. `keep` frames in flight still
+    /// reach each client.
     Crash {
         keep: usize,
     },
@@ -103,7 +106,8 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// What a room is made of: how much it remembers, who is named, whether it collects writes, whether it has rules.
+/// The settings of a room: how many events it keeps, up to how many seats it names players, whether
+/// it has a flush interval, whether its logic emits anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
     pub history_events: usize,
@@ -123,8 +127,8 @@ fn terms() -> impl Strategy<Value = Terms> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// S1, S2, R2, R3, R5: see `client::Client::hear` for what is checked of each frame, `World::event` for the log,
-    /// and `World::read` for what must have arrived.
+    /// S1, S2, R2, R3, R5: `client::Client::hear` checks each frame, `World::event` the log, and
+    /// `World::read` what must have arrived.
     #[test]
     fn r5_whatever_happens_each_sees_what_is_addressed_to_it_once_in_order_and_is_told_what_is_lost(
         terms in terms(),

@@ -72,7 +72,7 @@ pub struct Turn<'a> {
     pub(super) random: &'a mut fastrand::Rng,
     pub(super) emissions: &'a mut Vec<Emission>,
     pub(super) sender_only: bool,
-    /// The document with this turn's patches, once the logic has read it behind one of them.
+    /// The document with this turn's patches. Made when the logic reads it after the first of them.
     pub(super) draft: OnceCell<Value>,
 }
 
@@ -86,10 +86,10 @@ impl Turn<'_> {
         self.seats.players().cloned().collect()
     }
 
-    /// Returns the document with the patches that this turn has made so far, but without the request
-    /// that the turn is about. The first call makes the room keep its document as a [`Value`] too,
-    /// which takes many times the memory of the text. A call after a patch of the same turn copies
-    /// that [`Value`] once.
+    /// Returns the document with the patches that this turn has made so far, but without the
+    /// request that the turn is about. The first call makes the room keep its document as a
+    /// [`Value`] too, which takes many times the memory of the text. A call after a patch of the
+    /// same turn copies that [`Value`] once.
     pub fn state(&self) -> &Value {
         if self.own_patches().next().is_none() {
             return self.document.view();

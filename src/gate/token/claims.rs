@@ -1,5 +1,4 @@
-//! Owns the claims of a token: which are read, from which path, and what role they give (A11,
-//! A11c).
+//! Owns the claims of a token: which are read, by which path, and which role they give (A11, A11c).
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,7 +18,7 @@ pub(super) struct Claims {
     pub game: Option<OneOrMany>,
     pub hub: Option<OneOrMany>,
     pub proxy: Option<OneOrMany>,
-    /// The claims that the settings name.
+    /// All other claims, among them those that the settings name.
     #[serde(flatten)]
     pub others: Map<String, Value>,
 }
@@ -44,12 +43,13 @@ impl OneOrMany {
     }
 }
 
-/// What a token's role claim gives here.
+/// Maps a token's role claim to a role of the server.
 pub(super) struct Roles {
     claim: String,
-    /// `JWT_ROLES`.
+    /// The map of `JWT_ROLES`.
     mapped: HashMap<String, String>,
-    /// Besides `player`, `spectator` and `admin`: those that a hub's or proxy's description names.
+    /// The roles that the descriptions of hubs and proxies name, besides `player`, `spectator` and
+    /// `admin`.
     known: HashSet<String>,
 }
 
@@ -58,12 +58,14 @@ impl Roles {
         Self { claim: claim.to_owned(), mapped: mapped.iter().cloned().collect(), known }
     }
 
-    /// The role of these claims. The bare word `admin` counts only where the server's own secret signed it.
+    /// Returns the role of these claims. An unmapped `admin` counts only if the server's own secret
+    /// signed it.
     pub fn of(&self, claims: &Claims, is_own: bool) -> Result<&str, TokenError> {
         let role = match at(&claims.others, &self.claim) {
             None | Some(Value::Null) => return Ok("player"),
             Some(Value::String(role)) => role,
-            // Issuers that have lists of roles: the first that the settings map, or that is known.
+            // Some issuers list roles: the first one that is mapped counts, else the first that is
+            // known.
             Some(Value::Array(roles)) => {
                 let roles = || roles.iter().filter_map(Value::as_str);
                 let mapped = || roles().find_map(|role| self.mapped.get(role));
@@ -79,7 +81,7 @@ impl Roles {
         })
     }
 
-    /// A role that nobody has to map; `admin` is none of these.
+    /// Returns a role that is valid without a mapping. `admin` is not one.
     fn known(&self, role: &str) -> Option<&str> {
         match role {
             "spectator" => Some("spectator"),
@@ -89,7 +91,8 @@ impl Roles {
     }
 }
 
-/// The value at a path: the claim of that very name, which may be an URL, or else of the names between the dots.
+/// Returns the value at a path: the claim of exactly this name, which may be a URL, else the path's
+/// parts between dots.
 pub(super) fn at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     claims.get(path).or_else(|| {
         let (first, rest) = path.split_once('.')?;

@@ -1,5 +1,5 @@
-//! Owns the keys of issuers: which there are, how one is found for a token, and when they are
-//! wanted again (A11a).
+//! Owns the keys of issuers: which exist, which ones may verify a token, and when to fetch them
+//! again (A11a).
 
 use std::sync::Arc;
 
@@ -12,12 +12,13 @@ use super::{TokenError, claims::Claims};
 
 /// The shortest RSA modulus (RFC 7518, section 3.3).
 const MIN_RSA_BYTES: usize = 256;
-/// The name of the curve P-256 in DER (RFC 5480, section 2.1.1.1).
+/// The object identifier of the curve P-256 in DER (RFC 5480, section 2.1.1.1).
 const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 
-/// A public key, and the one algorithm that it is for. What a token says of its algorithm must agree, and decides nothing.
+/// A public key and its only algorithm. The token's `alg` must agree with it, and never selects it.
 ///
-/// RSA here only verifies: RUSTSEC-2023-0071 is about the timing of operations with private keys, of which there are none.
+/// RSA is only used to verify: RUSTSEC-2023-0071 is about the timing of operations with private
+/// keys, which the server does not have.
 #[derive(Clone)]
 pub struct VerificationKey {
     kid: Option<String>,
@@ -25,12 +26,12 @@ pub struct VerificationKey {
     key: DecodingKey,
 }
 
-/// What is known of the issuers' keys at a moment.
+/// The issuers' keys at a moment.
 #[derive(Clone, Default)]
 struct KnownKeys {
-    /// One list for each URL; `None`: never fetched.
+    /// One list for each URL; `None` until the first successful fetch.
     issuers: Vec<Option<Arc<Vec<VerificationKey>>>>,
-    /// Counts up whenever keys were fetched, or could not be.
+    /// The number of fetches so far, failed ones included.
     round: u64,
 }
 
@@ -42,48 +43,50 @@ pub struct VerificationKeys {
 }
 
 impl VerificationKeys {
-    /// `pems`: the texts of `JWT_PUBLIC_KEY`; `issuers`: how many URLs are fetched.
+    /// `pems` are the texts of `JWT_PUBLIC_KEY`; `issuers` is the number of URLs to fetch.
     ///
     /// # Errors
-    /// What is wrong with a text, in words.
+    /// Describes what is wrong with a text.
     pub fn new(pems: &[String], issuers: usize) -> Result<Self, String> {
         let fixed = pems.iter().map(|pem| VerificationKey::from_pem(pem)).collect::<Result<_, _>>()?;
         let known = KnownKeys { issuers: vec![None; issuers], round: 0 };
         Ok(Self { fixed, fetched: watch::Sender::new(Arc::new(known)), wanted: Notify::new() })
     }
 
-    /// Whether there is, or may be, a key of an issuer.
+    /// Returns whether the settings have a public key or a URL of keys.
     pub fn is_any(&self) -> bool {
         !self.fixed.is_empty() || !self.known().issuers.is_empty()
     }
 
-    /// Whether the settings have a key themselves.
+    /// Returns whether the settings have a public key.
     pub fn has_fixed(&self) -> bool {
         !self.fixed.is_empty()
     }
 
-    /// Whether every issuer's keys were fetched once.
+    /// Returns whether the keys of every URL were fetched at least once.
     pub fn is_complete(&self) -> bool {
         self.known().issuers.iter().all(Option::is_some)
     }
 
-    /// Counts up whenever keys were fetched, or could not be; a verdict that waits may be asked for again then.
+    /// Returns the number of fetches so far, failed ones included. After each, a waiting verdict
+    /// can be tried again.
     pub fn round(&self) -> u64 {
         self.known().round
     }
 
-    /// Waits for a round after this one.
+    /// Waits for another round than this one.
     pub async fn after(&self, round: u64) {
-        // The sender is here.
+        // Cannot fail: `self` holds the sender.
         let _ = self.fetched.subscribe().wait_for(|known| known.round != round).await;
     }
 
-    /// Waits until a token came whose key is not known.
+    /// Waits until a token arrives whose key is unknown.
     pub async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
-    /// The result of one round, an entry for each URL; `None`: not reached, its last keys stay.
+    /// Stores the result of a round, one entry for each URL. `None`: the fetch failed, and the
+    /// earlier keys stay.
     pub fn store(&self, fetched: Vec<Option<Vec<VerificationKey>>>) {
         self.fetched.send_modify(|known| {
             let known = Arc::make_mut(known);
@@ -94,7 +97,7 @@ impl VerificationKeys {
         });
     }
 
-    /// The claims of a token that one of the keys signed.
+    /// Returns the claims of a token that one of the keys signed.
     pub(super) fn verify(&self, token: &str, algorithm: Algorithm, kid: Option<&str>) -> Result<Claims, TokenError> {
         let known = self.known();
         let keys = || self.fixed.iter().chain(known.issuers.iter().flatten().flat_map(|keys| keys.iter()));
@@ -124,7 +127,8 @@ impl VerificationKeys {
     }
 }
 
-/// The crate checks algorithm and signature. Claims are checked in `token`, because the crate can only use the system's clock.
+/// Lets the crate check the algorithm and the signature only. `token` checks the claims, as the
+/// crate can only use the system's clock.
 pub(super) fn validation(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.required_spec_claims.clear();
@@ -135,7 +139,8 @@ pub(super) fn validation(algorithm: Algorithm) -> Validation {
 }
 
 impl VerificationKey {
-    /// The keys of a JWK set (RFC 7517) that can verify a token here. Others, symmetric ones among them, are passed over.
+    /// Returns the keys of a JWK set (RFC 7517) that can verify a token here. Skips others, such as
+    /// symmetric ones.
     pub fn from_jwks(text: &str) -> Result<Vec<Self>, String> {
         let set: Value = serde_json::from_str(text).map_err(|_| "it is no JSON".to_owned())?;
         let keys = set["keys"].as_array().ok_or("it has no list \"keys\"")?;
@@ -159,7 +164,8 @@ impl VerificationKey {
         Some(Self { kid: text("kid").map(str::to_owned), algorithm, key })
     }
 
-    /// One key. What starts with a key that no token can ever be verified with would turn everybody away.
+    /// Parses one key. An unusable key is an error, as a server that started with it would refuse
+    /// every client.
     fn from_pem(pem: &str) -> Result<Self, String> {
         if pem.contains("PRIVATE KEY") {
             return Err("holds a private key; the server needs the public one alone".to_owned());
@@ -167,7 +173,8 @@ impl VerificationKey {
         let bytes = pem.as_bytes();
         let der = der(pem).unwrap_or_default();
         let (algorithm, key) = if let Ok(key) = DecodingKey::from_rsa_pem(bytes) {
-            // What stands around the modulus is far shorter than the step to the next size that is in use.
+            // The DER around the modulus is far shorter than the difference to the next key size in
+            // use.
             if der.len() <= MIN_RSA_BYTES {
                 return Err("has an RSA key of less than 2048 bits".to_owned());
             }
@@ -186,14 +193,14 @@ impl VerificationKey {
     }
 }
 
-/// What stands between the lines of a PEM block.
+/// Returns the content of a PEM block.
 fn der(pem: &str) -> Option<Vec<u8>> {
     let (_, rest) = pem.split_once("-----BEGIN ")?.1.split_once("-----")?;
     let body: String = rest.split_once("-----END")?.0.split_whitespace().collect();
     STANDARD.decode(body).ok()
 }
 
-/// The algorithms of issuers' keys, by the names that headers and JWKs have for them.
+/// Returns the algorithm of an issuer's key, by its name in token headers and JWKs.
 pub(super) fn algorithm_of(name: &str) -> Option<Algorithm> {
     match name {
         "RS256" => Some(Algorithm::RS256),
@@ -203,7 +210,7 @@ pub(super) fn algorithm_of(name: &str) -> Option<Algorithm> {
     }
 }
 
-/// The length of a modulus in base64url.
+/// Returns the length in bytes of a modulus in base64url.
 fn rsa_bytes(modulus: &str) -> usize {
     modulus.trim_end_matches('=').len() * 3 / 4
 }

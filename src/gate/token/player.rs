@@ -1,6 +1,6 @@
-//! Owns how the value of a token's claim becomes a player's id (A11d): as it is where it is one,
-//! else escaped, else hashed. Tests/fixtures/player-ids.json has the vectors that the client
-//! library shares.
+//! Owns how the value of a token's claim becomes a player's id (A11d): unchanged if it is a valid
+//! id, else escaped, else hashed. The vectors in tests/fixtures/player-ids.json are shared with the
+//! client library.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::protocol::PlayerId;
 
-/// Characters of the longest id (P1).
+/// The length of the longest id (P1).
 const MAX_CHARS: usize = 64;
-/// Hex digits of the hash in an id that would be longer.
+/// The hex digits of the hash that replaces a longer id.
 const HASH_CHARS: usize = 40;
 
-/// The id of the player whom this value names; empty for the empty value, which names nobody.
+/// Returns the id of the player whom this value names. The empty value gives the empty id, which
+/// names nobody.
 pub fn player_id(value: &str) -> String {
     if PlayerId::parse(value).is_ok() && !has_escape(value) && !is_hashed(value) {
         return value.to_owned();
@@ -37,13 +38,15 @@ pub fn player_id(value: &str) -> String {
     hashed
 }
 
-/// Whether a part of the value reads like an escaped byte: taken as it is, it would be another value's id.
+/// Returns whether a part of the value looks like an escaped byte. Unescaped, it would be the id of
+/// another value.
 fn has_escape(value: &str) -> bool {
     let is_upper_hex = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
     value.as_bytes().windows(3).any(|part| part[0] == b'~' && part[1..].iter().all(is_upper_hex))
 }
 
-/// Whether the value reads like the hash of another: whoever may choose a claim's value must not become somebody else by it.
+/// Returns whether the value looks like the hash of another value. Unescaped, it would let a user
+/// who chooses its claim pose as another player.
 fn is_hashed(value: &str) -> bool {
     value.strip_prefix("~H").is_some_and(|hash| {
         hash.len() == HASH_CHARS && hash.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))

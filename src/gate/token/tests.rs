@@ -1,4 +1,4 @@
-//! Owns the tests of tokens: one per rule of A11, and that nothing of a token is ever shown (A12).
+//! Owns the tests of tokens: one per rule of A11, and that no part of a token is ever shown (A12).
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn signed_with(secret: &str, algorithm: Algorithm, claims: &Value) -> String {
     encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
-/// A good token for alice, with `change` merged over its claims; `null` removes one.
+/// A valid token for alice, with `change` merged into its claims; `null` removes a claim.
 fn token(change: Value) -> String {
     let mut claims = json!({ "sub": "alice", "exp": NOW + 60 });
     for (name, value) in change.as_object().unwrap() {
@@ -58,7 +58,7 @@ fn a11_a_good_token_gives_a_player_until_its_expiry() {
 
 #[test]
 fn a11_a_token_made_elsewhere_has_its_signature_checked_first() {
-    // The sample of jwt.io: another implementation signed it, and it has no exp.
+    // The sample of jwt.io: signed by another implementation, and without `exp`.
     let sample = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
         eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ.\
         SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c";

@@ -1,5 +1,4 @@
-//! Owns the test that a room lets others of its shard run while its queue is long.
-//! Run by `cargo test`.
+//! Owns the test that a room with a long queue yields to the other tasks of its shard.
 
 use std::cell::Cell;
 

@@ -1,5 +1,5 @@
-//! Owns the tests of documents: what merge patches make of them, their exact size, and what they take in memory.
-//! Run by `cargo test`; `serde_json` and the pseudo-code of RFC 7396 are the second opinion.
+//! Owns the tests of documents: the results of merge patches, the exact size, the memory. They
+//! compare with `serde_json` and the pseudo-code of RFC 7396.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -153,7 +153,8 @@ proptest! {
     }
 }
 
-/// What a chain of objects with one short field each takes, a text of six bytes a link, rests on these sizes.
+/// The memory of a chain of objects with one short field each, at six bytes of text per object,
+/// depends on these sizes.
 #[test]
 fn a_link_of_nested_objects_stays_small() {
     assert_eq!((size_of::<tree::Object>(), size_of::<tree::Field>()), (24, 24));

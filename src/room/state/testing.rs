@@ -1,4 +1,4 @@
-//! Owns `Table`: a room without a server, on which a program tests the rules it has written.
+//! Owns `Table`: a room without a server, in which a program tests its own logic.
 
 use std::{
     collections::BTreeMap,
@@ -30,7 +30,7 @@ use crate::{
 /// The clock of a new table, in milliseconds since 1970.
 const START_MS: u64 = 1_700_000_000_000;
 
-/// One room in memory, with one logic, whose clock and randomness are the test's.
+/// One room in memory with one logic. The test controls its clock and its randomness.
 ///
 /// ```
 /// use innkeeper::logic::{Rejection, Request, RoomLogic, Turn, testing::Table};
@@ -54,7 +54,7 @@ pub struct Table {
     state: RoomState,
     now: Now,
     flusher: Rc<Flusher>,
-    /// Who is connected, and by which connection.
+    /// The connection of each connected player.
     connections: BTreeMap<PlayerId, u64>,
     last_connection: u64,
     events: Vec<SeenEvent>,
@@ -65,14 +65,15 @@ pub struct Table {
 pub struct SeenEvent {
     /// The frame that members get, such as `{"type":"message","seq":3,"from":"alice","data":…}`.
     pub frame: Value,
-    /// The only players who see it; `None`: every member.
+    /// The only players that see it; `None`: every member.
     pub only: Option<Vec<PlayerId>>,
 }
 
 /// What one call of [`Table`] did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableOutcome {
-    /// The `error` frame that the player got in place of an event; `None`: the rules allowed the request.
+    /// The `error` frame that the player got instead of an event; `None`: the logic allowed the
+    /// request.
     pub error: Option<Value>,
     /// The events that were appended, in order.
     pub events: Vec<SeenEvent>,
@@ -81,7 +82,7 @@ pub struct TableOutcome {
 }
 
 impl Table {
-    /// A new room of the game `table` with default settings.
+    /// Makes a new room of the game `table` with default settings.
     ///
     /// # Panics
     /// Never: `table` is a game's name.
@@ -90,10 +91,11 @@ impl Table {
         Self::with_game(logic, "table", 7)
     }
 
-    /// A new room of this game. `seed` decides what [`super::super::Turn::random_below`] returns.
+    /// Makes a new room of this game. `seed` determines what [`super::super::Turn::random_below`]
+    /// returns.
     ///
     /// # Panics
-    /// When `game` is no game's name (P1).
+    /// If `game` is not a valid game name (P1).
     #[must_use]
     pub fn with_game(logic: impl RoomLogic, game: &str, seed: u64) -> Self {
         let game = GameId::parse(game).unwrap_or_else(|error| panic!("{game:?}: {error}"));
@@ -109,10 +111,10 @@ impl Table {
         }
     }
 
-    /// The player takes a seat, or is back at the one it has.
+    /// The player takes a seat, or returns to the one it has.
     ///
     /// # Panics
-    /// When `player` is no player's name (P1).
+    /// If `player` is not a valid player name (P1).
     pub fn join(&mut self, player: &str) -> &mut Self {
         let player = id(player);
         self.last_connection += 1;
@@ -131,7 +133,7 @@ impl Table {
             outbox: SendWrapper::new(Outbox::new(Box::new(Nowhere), self.flusher.clone(), usize::MAX)),
         };
         self.connections.insert(player, connection);
-        // With a valid token a seat is never refused, and a table bans nobody.
+        // Cannot fail: a valid token always gets the seat, and a `Table` has no bans.
         self.run(|state, now, effects| state.join(join, now, effects).unwrap_or_default());
         self
     }
@@ -139,7 +141,7 @@ impl Table {
     /// The player gives up its seat. Does nothing for a player without a connection.
     ///
     /// # Panics
-    /// When `player` is no player's name (P1).
+    /// If `player` is not a valid player name (P1).
     pub fn leave(&mut self, player: &str) -> &mut Self {
         let player = id(player);
         if let Some(connection) = self.connections.remove(&player) {
@@ -151,7 +153,7 @@ impl Table {
     /// The player's connection is lost; its seat stays for the grace of `RECONNECT_GRACE`.
     ///
     /// # Panics
-    /// When `player` is no player's name (P1).
+    /// If `player` is not a valid player name (P1).
     pub fn away(&mut self, player: &str) -> &mut Self {
         let player = id(player);
         if let Some(connection) = self.connections.remove(&player) {
@@ -160,10 +162,10 @@ impl Table {
         self
     }
 
-    /// The player sends a message to everybody.
+    /// The player sends a message to everyone.
     ///
     /// # Panics
-    /// When the player has not joined.
+    /// If the player has not joined.
     pub fn message(&mut self, player: &str, data: Value) -> TableOutcome {
         self.act(player, Action::Send { id: None, data: RawJson::from_serialize(&data), to: None })
     }
@@ -171,7 +173,7 @@ impl Table {
     /// The player sends a message to these members.
     ///
     /// # Panics
-    /// When the player has not joined, or one of `to` is no player's name.
+    /// If the player has not joined, or one of `to` is not a valid player name (P1).
     pub fn message_to(&mut self, player: &str, to: &[&str], data: Value) -> TableOutcome {
         let to = Some(to.iter().map(|name| id(name)).collect());
         self.act(player, Action::Send { id: None, data: RawJson::from_serialize(&data), to })
@@ -180,12 +182,12 @@ impl Table {
     /// The player patches the state (RFC 7396).
     ///
     /// # Panics
-    /// When the player has not joined.
+    /// If the player has not joined.
     pub fn patch(&mut self, player: &str, patch: Value) -> TableOutcome {
         self.act(player, Action::Patch { id: None, patch: RawJson::from_serialize(&patch), if_seq: None })
     }
 
-    /// Time passes: the logic's ticks run, and graces end, each at its moment.
+    /// Advances the clock. Ticks of the logic run, and graces end, each at its own time.
     pub fn pass(&mut self, time: Duration) -> TableOutcome {
         let end = self.now.instant + time;
         let mut outcome = self.run(|_, _, _| {});
@@ -197,13 +199,13 @@ impl Table {
         TableOutcome { state: self.state(), ..outcome }
     }
 
-    /// The room's document.
+    /// Returns the room's document.
     #[must_use]
     pub fn state(&self) -> Value {
         self.state.document.text().decode().unwrap_or_default()
     }
 
-    /// All events so far, in order.
+    /// Returns all events so far, in order.
     #[must_use]
     pub fn events(&self) -> &[SeenEvent] {
         &self.events
@@ -249,7 +251,7 @@ fn json(frame: &Frame) -> Value {
     serde_json::from_slice(payload(frame)).unwrap_or_default()
 }
 
-/// The socket of a player at a table: nobody reads it.
+/// The socket of a player of a [`Table`]. Discards what is written.
 struct Nowhere;
 
 impl ByteSink for Nowhere {
@@ -265,7 +267,8 @@ mod tests {
     use super::*;
     use crate::room::{Rejection, Request, Turn, tic_tac_toe::TicTacToe};
 
-    /// Adds what players send, says the sum each second, and refuses what is no number.
+    /// Adds the numbers that players send, twice each, and sends the sum every second. Refuses any
+    /// other message.
     struct Sum;
 
     impl RoomLogic for Sum {

@@ -1,4 +1,4 @@
-//! Owns how the clients of a `World` come and go, and what each must be told when it comes.
+//! Owns how the clients of a `World` join and leave, and what each must get when it joins.
 
 use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
@@ -16,12 +16,12 @@ use crate::{
     ws::{Outbox, valve::Valve},
 };
 
-/// What a joining client says of its past.
+/// What a joining client claims about its session.
 #[derive(Debug, Clone, Copy)]
 pub enum Claim {
     Nothing,
     Own,
-    /// Its own session, but this much more than one past what the room has reached.
+    /// Its own session, with a `seq` this much more than one above the room's.
     Ahead(u64),
     OtherEpoch,
     Guess,
@@ -85,7 +85,8 @@ impl World {
             seat.away_since = None;
             replaced = self.unnoticed.iter().find(|line| Some(line.connection) == old).map(|line| line.outbox.clone());
         }
-        // What comes with the arrival is in the log before the welcome; what the logic says to it comes behind.
+        // Events of the arrival precede the welcome in the log. What the logic emits about it
+        // follows.
         let welcome = effects.iter().position(|effect| matches!(effect, Effect::Enter { .. })).expect("a welcome");
         let behind = effects.split_off(welcome);
         assert_eq!(behind.len(), if greeted { 3 } else { 1 }, "the logic greets newcomers, and only them");
@@ -115,7 +116,8 @@ impl World {
             "players": if over { json!({}) } else { players.collect::<serde_json::Map<_, _>>().into() },
             "player_count": if over { json!(self.seats.len()) } else { Value::Null },
             "state": if verdict == "continuous" { Value::Null } else { self.document.clone() },
-            // A claim from an earlier life that goes too far ends the secret; a spectator's names the life.
+            // A claim from an earlier life that goes too far voids the secret. A spectator's
+            // session names the life.
             "session": session.filter(|_| is_own && (!is_first || (verdict != "reset" && who != SPECTATOR))),
         });
         let Some(Effect::Enter { draft, .. }) = behind.first() else { panic!("a welcome") };
@@ -134,7 +136,7 @@ impl World {
         }
     }
 
-    /// The client lets go of its socket, having read `keep` frames more.
+    /// The client closes its socket after reading `keep` more frames.
     pub(super) fn abandon(&mut self, who: usize, keep: usize) {
         let client = &mut self.clients[who];
         client.hear_some(keep, &self.log);

@@ -1,5 +1,4 @@
-//! Owns the model of a client: what it believes after each frame, and that it is never told
-//! anything untrue.
+//! Owns the model of a client: its state after each frame, and the check that no frame is false.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -11,7 +10,7 @@ use crate::{
     ws::{Outbox, valve::Valve},
 };
 
-/// The next whole frame on this wire: its first byte and its payload.
+/// Returns the next complete frame on this wire: its first byte and its payload.
 fn next_frame(wire: &Valve) -> Option<(u8, Vec<u8>)> {
     let mut bytes = wire.taken.borrow_mut();
     let (length, start) = match *bytes.get(1)? {
@@ -30,12 +29,12 @@ pub struct Line {
     pub entry: Membership,
     pub outbox: Rc<Outbox>,
     pub wire: Rc<Valve>,
-    /// What the welcome must say.
+    /// The expected `welcome`.
     pub expected: Value,
     pub closed: Option<u16>,
 }
 
-/// An event as the log has it.
+/// An event as logged.
 pub struct Logged {
     pub text: Value,
     pub audience: Audience,
@@ -47,26 +46,26 @@ pub struct Client {
     pub session: Option<String>,
     /// The newest `seq` this client has seen.
     pub seen: u64,
-    /// Everything after this `seq` is owed to it.
+    /// The client must get every event after this `seq`.
     pub base: u64,
-    /// What it got since.
+    /// The events it got since.
     pub got: Vec<u64>,
-    /// Its copy of the state, and the `seq` that it is of.
+    /// Its copy of the state, and the `seq` of that copy.
     document: Value,
     document_seq: u64,
-    /// A copy by a client that applies whatever patch it gets, also those that the state already has in it.
+    /// The copy of a client that applies every patch, even one that its state already includes.
     naive_document: Value,
     volatile: HashMap<String, u64>,
     pub verdicts: Vec<String>,
 }
 
 impl Client {
-    /// One that knows nothing yet; at seq 0 every state is empty.
+    /// A client that has seen nothing. At seq 0 every state is empty.
     pub fn new() -> Self {
         Self { document: json!({}), naive_document: json!({}), ..Self::default() }
     }
 
-    /// Takes at most `keep` frames from the wire.
+    /// Reads at most `keep` frames from the wire.
     pub fn hear_some(&mut self, keep: usize, log: &[Logged]) {
         for _ in 0..keep {
             let Some((first, payload)) = self.line.as_ref().and_then(|line| next_frame(&line.wire)) else { return };
@@ -139,7 +138,8 @@ impl Client {
         }
     }
 
-    /// Everything was read: nothing may be missing, and the copies of the state are right.
+    /// Checks, after everything was read, that no event is missing and that the copies of the state
+    /// are right.
     pub fn check_complete(&self, player: Option<&PlayerId>, log: &[Logged], document: &Value) {
         let owed = (1..).zip(log).filter(|(seq, event)| *seq > self.base && event.audience.admits(player));
         let owed: Vec<u64> = owed.map(|(seq, _)| seq).collect();
@@ -149,7 +149,7 @@ impl Client {
     }
 }
 
-/// RFC 7396 section 2, written apart from the server's.
+/// RFC 7396 section 2, written independently of the server's.
 pub fn merge_patch(target: &mut Value, patch: &Value) {
     match patch.as_object() {
         None => *target = patch.clone(),

@@ -1,5 +1,5 @@
-//! Owns what happens when the process of a `World` is killed: only the log is left, and the room
-//! comes back from it.
+//! Owns what happens when the process of a `World` is killed: only the log is left, and the room is
+//! restored from it.
 
 use std::{
     future::Future as _,
@@ -13,7 +13,8 @@ use super::world::{World, bounds, game, new_delivery, new_log, new_state};
 use crate::room::{history::History, recovery::Recovered, state::RoomState};
 
 impl World {
-    /// R5, S3. Each client has got `keep` frames more of what was under way; the rest is gone with the process.
+    /// R5, S3. Each client still gets `keep` of the frames in flight; the rest is lost with the
+    /// process.
     pub fn crash(&mut self, keep: usize) {
         for who in 0..self.clients.len() {
             self.abandon(who, keep);

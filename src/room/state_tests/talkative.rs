@@ -1,4 +1,4 @@
-//! Owns a room logic that does everything a logic may do, also what it is refused for.
+//! Owns a room logic that does everything a logic may do, and also tries what is refused.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     room::{Rejection, Request, RoomLogic, Turn},
 };
 
-/// Uses everything a logic may do.
+/// Uses every means of a logic.
 pub struct Talkative;
 
 impl RoomLogic for Talkative {

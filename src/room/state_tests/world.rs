@@ -1,5 +1,5 @@
-//! Owns a room under test with its clients, a manual clock, and a second opinion on what the room
-//! must do.
+//! Owns a room under test with its clients and a manual clock, and a model that predicts the room's
+//! behaviour.
 
 use std::{
     collections::BTreeMap,
@@ -45,14 +45,14 @@ pub(super) const SPECTATOR: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
 pub enum Id {
-    /// This much above the last one.
+    /// An `id` this much above the last one.
     Next(u64),
-    /// This much below or at the last one.
+    /// An `id` this much below the last one, or equal to it.
     Repeat(u64),
     None,
 }
 
-/// A seat as it should be.
+/// A seat as the model expects it.
 #[derive(Default)]
 pub(super) struct Seat {
     pub(super) connection: Option<u64>,
@@ -77,7 +77,7 @@ pub struct World {
     pub(super) changed_at: u64,
     pub(super) seats: BTreeMap<PlayerId, Seat>,
     pub(super) clients: [Client; 4],
-    /// Sockets that are gone without the server's knowledge.
+    /// Broken sockets that the server has not noticed yet.
     pub(super) unnoticed: Vec<Line>,
     pub(super) volatile: u64,
     pub(super) verdicts: Vec<&'static str>,
@@ -118,7 +118,7 @@ pub(super) fn new_delivery(terms: Terms, history: History) -> Delivery {
     Delivery::new(history, terms.holds, WelcomeTerms { game: game(), epoch: EPOCH.into(), config: config(terms) })
 }
 
-/// Snapshots are frequent here, so that they are met.
+/// Takes snapshots often, so that tests meet them.
 pub(super) fn new_log(store: &Rc<Appender<Deferred>>, position: u64) -> RoomLog {
     RoomLog::new(game(), store.clone(), false, position).with_snapshots_after(1000)
 }
@@ -160,7 +160,7 @@ impl World {
         }
     }
 
-    /// The client reads all there is; if it still is a member, nothing may be missing.
+    /// The client reads everything. If it still is a member, nothing may be missing.
     pub fn read(&mut self, who: usize) {
         self.delivery.release();
         self.turn();
@@ -217,7 +217,8 @@ impl World {
         self.act(connection, who, Action::Patch { id, patch, if_seq }, repeated, stale);
     }
 
-    /// S2: a repeated id is acknowledged and nothing else, what is refused leaves no trace, the rest is logged first.
+    /// S2: a repeated id gets only an `ack`, a refused request leaves no trace, any other is logged
+    /// first.
     fn act(&mut self, connection: u64, who: usize, action: Action, repeated: bool, refused: bool) {
         let mut effects = Vec::new();
         self.state.act(Act { connection, player: player(who), action }, self.now, &mut effects);
@@ -249,14 +250,14 @@ impl World {
         line.outbox.flush();
         client.hear_some(usize::MAX, &self.log);
         let closed = client.line.take().and_then(|line| line.closed);
-        // Its own `left` may be what is too much for one that reads nothing.
+        // A client that reads nothing may overflow by its own `left`.
         assert!(matches!(closed, Some(1000 | 4008)), "{closed:?}");
         if closed == Some(1000) && who != SPECTATOR && !was_crowd {
             assert!(client.got.contains(&(reached as u64 + 1)), "the last event is its own left");
         }
     }
 
-    /// Whether presence is a count now (S9a has a test of its own).
+    /// Returns whether presence is only a count now (S9a has its own test).
     pub(super) fn is_crowd(&self) -> bool {
         self.state.is_crowd()
     }
@@ -281,7 +282,7 @@ impl World {
         self.show(effects);
     }
 
-    /// All that one turn of the state decided: a snapshot is of the end of a turn.
+    /// Stores the effects of one turn at once, as a snapshot shows the end of a turn.
     pub(super) fn store_all(&mut self, effects: &mut [Effect]) {
         let (state, delivery, now) = (&self.state, &self.delivery, self.now);
         let snapshot = || Snapshot { body: state.image(now).to_bytes(), keep_from: delivery.keep_from() };
@@ -301,7 +302,7 @@ impl World {
         self.turn();
     }
 
-    /// The log has no gap, and no id twice.
+    /// Checks that the log has no gap, and no id twice.
     fn event(&mut self, event: &Event) {
         let frame = &event.frame;
         let header = if frame[1] == 126 { 4 } else { 2 };
@@ -320,12 +321,13 @@ impl World {
         self.log.push(Logged { text, audience: event.audience.clone() });
     }
 
-    /// The end of an event-loop turn: outboxes with something to write are written once.
+    /// Ends a turn of the event loop: each outbox with queued frames is written once.
     pub(super) fn turn(&self) {
         let _ = pin!(self.flusher.clone().run()).poll(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// After each happening: connections that the room closed are gone, and the room agrees on who has a seat.
+    /// After each step: removes connections that the room has closed, and checks that the room has
+    /// the expected seats.
     pub fn settle(&mut self) {
         for who in 0..self.clients.len() {
             if self.clients[who].line.as_ref().is_some_and(|line| line.outbox.cause().is_some()) {
@@ -337,7 +339,7 @@ impl World {
         assert_eq!(self.state.seat_count(), self.seats.len());
     }
 
-    /// Everybody resumes once more and reads to the end, then leaves.
+    /// Every client resumes once more, reads to the end, and leaves.
     pub fn end(&mut self) {
         for who in 0..self.clients.len() {
             self.join(who, Claim::Own, true, 0);
