@@ -1,14 +1,15 @@
-//! Owns the question who may subscribe to what, and who may publish, by the roles of tokens; pure.
+//! Owns the access rules of a hub: which topics a token's role may subscribe to, and whether it may
+//! publish; pure.
 
 use crate::{
     config::feeds::{TopicAccess, TopicPattern},
     protocol::Topic,
 };
 
-/// Whom a role that is not listed is taken for.
+/// Stands for every role that has no entry of its own.
 const ANYBODY: &str = "*";
 
-/// What this role's subscribers may have.
+/// Returns the topic patterns of this role; those of `*` if the role is not listed, else none.
 pub fn patterns<'a>(access: &'a TopicAccess, role: &str) -> &'a [TopicPattern] {
     let of = |name: &str| access.subscribe.iter().find(|(listed, _)| listed == name);
     of(role).or_else(|| of(ANYBODY)).map_or(&[], |(_, patterns)| patterns)
@@ -22,10 +23,13 @@ pub fn admits(patterns: &[TopicPattern], topic: &Topic) -> bool {
     patterns.iter().any(|pattern| fits(pattern.0.as_bytes(), topic.as_str().as_bytes()))
 }
 
-/// `*` is any text. In time of the product of both lengths at most, whatever the pattern: the text is a stranger's to choose.
+/// Returns true if `text` matches `pattern`, in which `*` matches any text, also none. The time is
+/// at most proportional to the product of both lengths, whatever the pattern: clients choose the
+/// text.
 pub fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
-    // Behind the last star: what of the pattern follows it, and how much of the text it has taken.
+    // After the last star: the rest of the pattern, and how much of the text has been consumed when
+    // it is tried.
     let mut star = None;
     while read < text.len() {
         match pattern.get(at) {
@@ -84,7 +88,7 @@ mod tests {
         assert!(!may_publish(&of(&[], &[]), "player"));
     }
 
-    /// What `fits` is to be, as short as it can be said.
+    /// The reference for `fits`: the shortest correct definition, exponential in time.
     fn plainly(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),

@@ -1,5 +1,5 @@
-//! Owns the `Hub` actor: it tells its source what is wanted, and the shards what the source says.
-//! It runs on a thread that few share.
+//! Owns the `Hub` actor: it passes the shards' interest to its source, and the source's values and
+//! states to the shards. Each hub has a thread of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -32,15 +32,15 @@ use crate::{clock::Now, protocol::Topic, ws::Outgoing};
 mod due;
 mod publish;
 
-/// What branches and publishers may have on its way.
+/// Messages of shards, publishers and operators that may wait.
 const MAILBOX_CAPACITY: usize = 1024;
 
-/// How often a polled source is asked while anything is wanted.
+/// How often a polled source is polled while a topic is wanted.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// One life of a feed: topics, a source, and lanes to the shards.
+/// One life of a hub: its topics, its source, and a queue to each shard.
 ///
-/// Invariant: behind every handler comes [`Hub::settle`], which carries out what has changed.
+/// Invariant: every handler ends with [`Hub::settle`], which carries out what has changed.
 pub struct Hub {
     handle: HubHandle,
     life: u64,
@@ -48,12 +48,13 @@ pub struct Hub {
     topics: Topics,
     status: FeedStatus,
     lanes: BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
-    /// Of a bus: how many topics each address has made. They stay, so this does too.
+    /// For a bus: how many topics each address has created. Entries are never removed, as the
+    /// topics never are.
     made: HashMap<IpAddr, usize>,
     timer: Option<(Instant, SpawnHandle)>,
-    /// Runs while anything is wanted of a polled source.
+    /// Runs while a topic of a polled source is wanted.
     polling: Option<SpawnHandle>,
-    /// The server stops: whoever still comes finds no upstream.
+    /// The server stops: clients that connect from now on do not open the upstream again.
     is_stopping: bool,
 }
 
@@ -86,7 +87,7 @@ impl Hub {
         }
     }
 
-    /// Carries out everything that has changed, and sees to it that what falls due later is done then.
+    /// Carries out everything that has changed, and arms the timer for what is due later.
     pub(super) fn settle(&mut self, now: Now, context: &mut Context<Self>) {
         let mut is_new = false;
         for change in self.topics.changes() {
@@ -121,12 +122,13 @@ impl Hub {
         }
     }
 
-    /// A topic that never had a value made room for another.
+    /// Informs the shards that a topic without a value was removed to make room for another.
     fn evict(&mut self, topic: &Topic, shards: &BTreeSet<usize>) {
         debug!(self.handle.logger(), "[WS {}] topic {topic:?} never had a value, and makes room", self.handle.id();
             "hub" => %self.handle.id());
         self.handle.metrics().evicted.inc();
-        // One that wants it again in the same wish has it.
+        // A shard may want the topic again in the same interest message; then it has it, and needs
+        // no event.
         for shard in shards.iter().filter(|shard| !self.topics.is_wanted_by(topic, **shard)) {
             if let Some((_, lane)) = self.lanes.get_mut(shard) {
                 lane.forget(std::slice::from_ref(topic));
@@ -135,7 +137,7 @@ impl Hub {
         }
     }
 
-    /// What the uplink wants, in order; what it wants because of that, too.
+    /// Carries out the uplink's outputs in order, and those that they cause.
     pub(super) fn carry_out(&mut self, now: Now, context: &mut Context<Self>) {
         loop {
             let HubSource::Upstream(upstream) = &mut self.source else { return };
@@ -220,7 +222,8 @@ impl Hub {
         }
     }
 
-    /// Before the news of a frame: what waits for the shards is sent, or makes room.
+    /// Call before the events of a frame are pushed. Sends what waits for each shard, or conflates
+    /// a queue that is past its bound.
     pub(super) fn make_room(&mut self, now: Now, context: &mut Context<Self>) {
         let shards: Vec<_> = self.lanes.keys().copied().collect();
         for shard in shards {
@@ -234,7 +237,8 @@ impl Hub {
         }
     }
 
-    /// The next message to a shard, unless one is on its way or it is too early.
+    /// Sends the next batch of events to a shard, unless one is on its way or the interval is not
+    /// over.
     fn send(&mut self, shard: usize, now: Now, context: &mut Context<Self>) {
         let Some((reply, lane)) = self.lanes.get_mut(&shard) else { return };
         let Some(news) = lane.next(now.instant) else { return };
@@ -258,7 +262,8 @@ impl Hub {
         }
     }
 
-    /// A shard wants a topic, and hears what is known of it; or that it is not there, and why.
+    /// Notes that a shard wants a topic, and queues the topic's last value and gap for it. Returns
+    /// why if the hub refuses the topic.
     fn want(&mut self, topic: &Topic, shard: usize, now: Now) -> Option<TopicRefusal> {
         let is_nameless = matches!(&self.source, HubSource::Upstream(upstream) if !upstream.uplink.can_ask(topic));
         if is_nameless {
@@ -267,10 +272,10 @@ impl Hub {
         let wanted = self.topics.want(topic, shard);
         let (_, lane) = self.lanes.get_mut(&shard)?;
         match wanted {
-            // It may have been evicted here a moment ago, which this shard knows by its wish.
+            // Drops an `Evicted` that may still wait: this interest is newer.
             WatchOutcome::New => lane.forget(std::slice::from_ref(topic)),
             WatchOutcome::Known(last, gap) => {
-                // It may have been rejected.
+                // Asks again if the upstream has rejected the topic.
                 if let HubSource::Upstream(upstream) = &mut self.source {
                     upstream.uplink.want(topic, now);
                 }
@@ -285,7 +290,7 @@ impl Hub {
     }
 }
 
-/// An update to the lanes of those who want it.
+/// Queues an update for the shards that want its topic.
 fn push(
     lanes: &mut BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
     update: &Update,
@@ -308,7 +313,8 @@ impl Actor for Hub {
     }
 }
 
-/// Hubs never end by themselves: this one has failed.
+/// A hub never ends by itself: if it is dropped, it has failed, and the handle starts the next
+/// life.
 impl Drop for Hub {
     fn drop(&mut self) {
         self.handle.ended(self.life);

@@ -1,5 +1,5 @@
-//! Owns what an event bus knows: the last value and number of each topic that was ever published,
-//! in a log of its own.
+//! Owns the state of an event bus: the last value and number of each topic that was ever published,
+//! kept in a log of its own.
 
 use std::{
     collections::BTreeMap,
@@ -19,10 +19,10 @@ use crate::{
     },
 };
 
-/// Behind the fields of version 1 are the keys; version 1 is still read.
+/// In version 2 the idempotency keys follow the fields of version 1; version 1 is still read.
 const IMAGE_VERSION: u8 = 2;
 
-/// Where buses keep their logs. What is kept in memory outlives a hub that fails, and not the process.
+/// Where buses keep their logs. A log in memory outlives a hub that fails, but not the process.
 #[derive(Clone)]
 pub struct BusHome {
     journal: Option<Journal>,
@@ -31,27 +31,28 @@ pub struct BusHome {
 }
 
 impl BusHome {
-    /// Without a journal in memory; `flush`: `DURABILITY=sync` (D1).
+    /// Without a journal logs are kept in memory. `flush` is `DURABILITY=sync` (D1).
     pub fn new(journal: Option<Journal>, flush: bool) -> Self {
         Self { journal, memory: Arc::default(), flush }
     }
 }
 
-/// One bus as it is written, which is ahead of what has been shown.
+/// One bus as far as it is written, which is ahead of what shards have been sent.
 pub struct Bus {
     log: LogWriter<Written>,
     known: BusState,
     max_topics: usize,
-    /// Repeats of values that are on their way to the store: the topic, its number, and who waits.
+    /// Repeated publications whose value is on its way to the store: topic, number, and where the
+    /// reply goes.
     repeats: Vec<(Topic, u64, oneshot::Sender<u64>)>,
 }
 
-/// What a log amounts to.
+/// What reading a log yields.
 #[derive(Default)]
 struct BusState {
     values: BTreeMap<Topic, (u64, RawJson)>,
     keys: IdempotencyKeys,
-    /// Every new number is above it.
+    /// Every new number is above this one.
     floor: u64,
 }
 
@@ -61,11 +62,12 @@ pub struct Written {
     pub topic: Topic,
     pub seq: u64,
     pub data: RawJson,
-    /// For whoever published it: the number.
+    /// Sends the number to the publisher.
     pub answer: oneshot::Sender<u64>,
 }
 
-/// What a log of a bus consists of. As a room's records: postcard's bytes, and variants only join at the end.
+/// The entries of a bus's log. As with a room's records, the format is postcard: new variants join
+/// at the end, and no variant ever changes.
 #[derive(Serialize, Deserialize)]
 enum BusRecord<'a> {
     Value {
@@ -73,11 +75,11 @@ enum BusRecord<'a> {
         seq: u64,
         data: &'a str,
     },
-    /// The value before this was published with an idempotency key.
+    /// The value in the record before this one was published with this idempotency key.
     Key(AppliedKey, BodyHash),
 }
 
-/// When and how a value is published.
+/// A value to publish, with its key and its time.
 pub struct Publication {
     pub topic: Topic,
     pub data: RawJson,
@@ -93,7 +95,7 @@ struct BusImage<'a> {
 }
 
 impl Bus {
-    /// Knows nothing until [`Bus::open`].
+    /// Empty until [`Bus::open`] is called.
     pub fn new(id: &HubId, home: &BusHome, max_topics: usize) -> Self {
         let appender = match &home.journal {
             Some(journal) => Appender::journal(journal.clone()),
@@ -111,30 +113,31 @@ impl Bus {
         self.log.appender()
     }
 
-    /// Takes over what there is, and begins the log anew with it: nobody can write behind the old one any more, and the store
-    /// sees that the bus is in use. `false`: the log was damaged, and values may be older than they should be, or missing.
+    /// Restores the state from the log, if there is one, and begins the log anew with it. A writer
+    /// of an earlier life cannot append to it any more, and the store records that the bus is in
+    /// use. Returns false if the log was damaged: values may be missing or older than the newest.
     pub fn open(&mut self, log: Option<&Log>, unix_ms: u64) -> bool {
         let is_whole = log.is_none_or(|log| self.known.fold(log));
         if !is_whole {
             let highest = self.values().map(|(_, seq, _)| seq).max().unwrap_or(0);
-            // What is lost may have had higher ones.
+            // The lost records may have had higher numbers.
             self.known.floor = self.known.floor.max(highest) + NUMBERS_OF_A_LIFE;
         }
         self.log.begin(self.known.image(unix_ms), true);
         is_whole
     }
 
-    /// The values, by topic.
+    /// Returns all values in the order of their topics.
     pub fn values(&self) -> impl Iterator<Item = (&Topic, u64, &RawJson)> {
         self.known.values.iter().map(|(topic, (seq, data))| (topic, *seq, data))
     }
 
-    /// Whether the topic has a value, stored or on its way to the store.
+    /// Returns true if the topic has a value, stored or on its way to the store.
     pub fn has(&self, topic: &Topic) -> bool {
         self.known.values.contains_key(topic)
     }
 
-    /// The number of the value that this key has become.
+    /// Returns the number of the value that was published with this key, if there is one.
     ///
     /// # Errors
     /// [`PublishError::Mismatch`]
@@ -142,12 +145,12 @@ impl Bus {
         self.known.keys.seq_of(key, unix_ms).map_err(|KeyMismatch| PublishError::Mismatch)
     }
 
-    /// Whoever repeated a value that is on its way to the store is answered with it.
+    /// Sends the number to the repeating publisher once the value is stored.
     pub fn wait(&mut self, topic: Topic, seq: u64, answer: oneshot::Sender<u64>) {
         self.repeats.push((topic, seq, answer));
     }
 
-    /// A value is stored.
+    /// A value is stored: replies to those who repeated it, or an earlier one of its topic.
     pub fn stored(&mut self, topic: &Topic, seq: u64) {
         for (_, seq, answer) in self.repeats.extract_if(.., |(of, at, _)| of == topic && *at <= seq) {
             let _ = answer.send(seq);
@@ -157,7 +160,8 @@ impl Bus {
     /// Numbers a value and writes it.
     ///
     /// # Errors
-    /// The bus has as many topics as it may, or the store does not take anything now (D5); nothing has changed.
+    /// The bus has as many topics as it may, or the store accepts nothing now (D5). Nothing has
+    /// changed.
     pub fn write(
         &mut self,
         publication: Publication,
@@ -190,7 +194,8 @@ impl Bus {
 }
 
 impl BusState {
-    /// Whether the log is whole; else what could be read of it is known.
+    /// Restores the state from a log. Returns false if the log is damaged; what could be read is
+    /// restored.
     fn fold(&mut self, log: &Log) -> bool {
         let Some((image, keys)) = read_image(&log.snapshot) else { return false };
         self.floor = image.floor;
@@ -227,7 +232,7 @@ impl BusState {
     }
 }
 
-/// Whether all of a bus's log can be read.
+/// Returns true if all of a bus's log can be read.
 pub fn is_whole(log: &Log) -> bool {
     BusState::default().fold(log)
 }

@@ -1,5 +1,5 @@
-//! Owns what a hub tells a shard: one ordered list of values, of changes of the feed, and of gaps;
-//! pure.
+//! Owns the events that a hub sends to a shard, in one order: values, changes of the feed's state,
+//! and gaps; pure.
 
 use super::{
     update::Update,
@@ -7,27 +7,28 @@ use super::{
 };
 use crate::protocol::Topic;
 
-/// Crosses threads; cloning shares texts and sets.
+/// Crosses threads; a clone shares texts and sets.
 #[derive(Debug, Clone)]
 pub enum HubEvent {
     Update(Update),
-    /// H1: what was known of a topic when this shard asked for it.
+    /// H1: the last value of a topic when this shard began to want it.
     Last(Update),
-    /// H3.
+    /// H3: the feed's state has changed.
     Feed(FeedStatus),
-    /// H4: before the first fresh value of these topics.
+    /// H4: sent before the first new value of these topics.
     Gap(Gap),
     /// The upstream does not have a topic that is wanted.
     Rejected(Rejected),
-    /// It made room for another, as it never had a value: it is not wanted any more.
+    /// The topic never had a value and made room for another: the hub does not have it any more.
     Evicted(Topic),
-    /// The hub ended abnormally at this moment (unix ms), and another has taken its place: it knows nothing of this shard.
+    /// The hub failed at this moment (unix ms), and the next life has begun. It has no interest of
+    /// this shard yet.
     Restarted(u64),
-    /// The hub ended abnormally too often of late: there is none now.
+    /// The hub failed too often within a short time, and is not started again for now.
     Ended,
 }
 
-/// Why a topic that was wanted is not there.
+/// Why the hub does not have a topic that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicRefusal {
     /// The hub has as many topics as it may.
@@ -37,7 +38,8 @@ pub enum TopicRefusal {
 }
 
 impl HubEvent {
-    /// The one topic that it is of, which is nobody's business whom it does not matter to.
+    /// The topic this event is about, if it is about one. Shards without a subscriber to it skip
+    /// the event.
     pub fn topic(&self) -> Option<&Topic> {
         match self {
             Self::Update(update) | Self::Last(update) => Some(&update.topic),
@@ -47,7 +49,7 @@ impl HubEvent {
         }
     }
 
-    /// The topic of a value that nothing later makes up for.
+    /// The topic of a value that a later value does not include: dropping it leaves a gap.
     pub fn step(&self) -> Option<&Topic> {
         match self {
             Self::Update(update) if update.value.whole.is_none() => Some(&update.topic),
@@ -55,7 +57,7 @@ impl HubEvent {
         }
     }
 
-    /// The memory it takes, roughly.
+    /// The approximate memory that the event takes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Update(update) | Self::Last(update) => size_of::<Self>() + update.bytes(),

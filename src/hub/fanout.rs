@@ -1,5 +1,6 @@
-//! Owns the subscribers of a hub on one shard: who has which topics, their last values, and what
-//! each subscriber is told. Knows outboxes and no actor. `asking` is what the hub is told.
+//! Owns the subscribers of a hub on one shard: who has which topics, their last values, and the
+//! frames for each subscriber. Uses outboxes, but no actor. `asking` owns the interest that the hub
+//! is sent.
 
 mod asking;
 
@@ -23,48 +24,52 @@ use crate::{
     ws::{Frame, Outbox, VolatileKey, json_frame},
 };
 
-/// Invariants: a topic is listed while it has subscribers here, or the hub still has to be told that it has none. A client's
-/// `topics` say at which place of each topic's `subscribers` it stands.
+/// Invariants: a topic is listed while it has subscribers here or is reserved, or until the hub has
+/// been sent that it is unwanted. A client's `topics` give its index in each topic's `subscribers`.
 pub struct Fanout {
     topics: HashMap<Topic, Listed>,
     clients: HashMap<u64, FanoutClient>,
-    /// Topics of which the hub may have to be told something.
+    /// Topics whose interest may differ from what the hub was sent.
     changed: BTreeSet<Topic>,
     max_topics_per_client: usize,
     status: FeedStatus,
-    /// How many clients the hub knows of; `None` before it knows of this shard.
+    /// The number of clients in the newest interest; `None` before the first, or since the hub was
+    /// replaced.
     told: Option<usize>,
-    /// Wishes so far, and the newest that the hub has heard.
+    /// The number of the newest interest that was sent, and of the newest that the hub has handled.
     wishes: u64,
     heard: u64,
-    /// Since the hub was replaced: when that was (unix ms), and the topics of which values may have been missed.
+    /// Since the hub was replaced: when that was (unix ms), and the topics of which values may have
+    /// been missed.
     missed: Option<(u64, HashSet<Topic>)>,
 }
 
 struct Listed {
     key: VolatileKey,
-    /// With their outboxes: a value goes to thousands of them, and looking each of them up would cost more than telling it.
+    /// With their outboxes: a value goes to thousands of them, and to look each up would cost more
+    /// than to queue the frame.
     subscribers: Vec<(u64, Rc<Outbox>)>,
     last: Option<Update>,
-    /// H4: since `last`, values may have been missed between these moments.
+    /// H4: values since `last` may have been missed between these moments (unix ms).
     gap: Option<(u64, u64)>,
-    /// The wish in which the hub was asked for it. What it sent before it heard that one is of an earlier time, when others
-    /// here had this topic, and nothing of this one's business.
+    /// The number of the interest that asked for the topic. An event that the hub sent before it
+    /// had handled that one belongs to an earlier subscription of this shard, and is skipped.
     asked: Option<u64>,
-    /// The hub may be one that does not.
+    /// The hub may not have the topic any more: it was replaced, or it refused or rejected the
+    /// topic. The next interest asks again.
     forgotten: bool,
-    /// The hub has heard that wish, and does not have the topic.
+    /// The hub has handled that interest and refused the topic.
     refused: Option<TopicRefusal>,
-    /// What the upstream said no with, since somebody last asked for it.
+    /// The `error` of the upstream's rejection, until a client asks for the topic again.
     rejected: Option<Frame>,
-    /// Clients that will subscribe to it when the hub has heard of it.
+    /// Reservations: clients that subscribe once the hub has handled the interest.
     expected: usize,
 }
 
 struct FanoutClient {
     outbox: Rc<Outbox>,
     topics: HashMap<Topic, usize>,
-    /// `None`: an operator, whose topics count for nobody.
+    /// `None` for an operator, whose topics are not counted.
     holder: Option<Holder>,
 }
 
@@ -77,7 +82,7 @@ impl FanoutClient {
         }
     }
 
-    /// Its place among the topic's subscribers.
+    /// Returns the client's index among the topic's subscribers.
     fn lose(&mut self, topic: &Topic) -> Option<usize> {
         let place = self.topics.remove(topic)?;
         if let Some(holder) = &self.holder {
@@ -96,7 +101,7 @@ impl Drop for FanoutClient {
 }
 
 impl Fanout {
-    /// `status`: what the hub says before it has said anything.
+    /// `status` is the feed's state until the hub sends one.
     pub fn new(max_topics_per_client: usize, status: FeedStatus) -> Self {
         Self {
             topics: HashMap::new(),
@@ -111,12 +116,12 @@ impl Fanout {
         }
     }
 
-    /// `holder`: whose topics the client's count towards.
+    /// `holder` is the address that the client's topics are counted for.
     pub fn enter(&mut self, connection: u64, outbox: Rc<Outbox>, holder: Option<Holder>) {
         self.clients.insert(connection, FanoutClient { outbox, topics: HashMap::new(), holder });
     }
 
-    /// Whether it was there.
+    /// Returns false if the client was not here.
     pub fn leave(&mut self, connection: u64) -> bool {
         let Some(client) = self.clients.remove(&connection) else { return false };
         for (topic, place) in &client.topics {
@@ -125,7 +130,8 @@ impl Fanout {
         true
     }
 
-    /// What clients are told of the feed. Before anybody was there it was not connected; now it will be.
+    /// The feed's state as clients see it. A hub without clients is disconnected, and connects as
+    /// soon as one enters.
     pub fn state(&self) -> FeedState {
         match self.status.state {
             FeedState::Disconnected => FeedState::Connecting,
@@ -133,11 +139,12 @@ impl Fanout {
         }
     }
 
-    /// Notes the subscriptions, which were expected, and puts the answer `subscribed` into the outbox, then the last values that are
-    /// known here; the others follow as soon as the hub has sent them. Topics that it has already are told anew.
+    /// Adds the reserved subscriptions. Queues the reply `subscribed`, then the last values that
+    /// are known here; other values follow when the hub sends them. A topic that the client has
+    /// already is sent again.
     pub fn subscribe(&mut self, connection: u64, topics: &[Topic], subscribed: Frame, now: Instant) {
         let Some(client) = self.clients.get_mut(&connection) else { return };
-        // A topic that is named twice is told once.
+        // A topic that is named twice is sent once.
         let topics: BTreeSet<_> = topics.iter().collect();
         client.outbox.push(subscribed, now);
         let mut gaps: BTreeMap<(u64, u64), Vec<&Topic>> = BTreeMap::new();
@@ -155,7 +162,7 @@ impl Fanout {
             if let Some(frame) = &listed.rejected {
                 client.outbox.push_behind(frame.clone(), now);
             }
-            // Of those it had, it has been told.
+            // A client that had the topic has been sent its gap already.
             if let Some(gap) = listed.gap.filter(|_| is_new) {
                 gaps.entry(gap).or_default().push(topic);
             }
@@ -165,7 +172,8 @@ impl Fanout {
         }
     }
 
-    /// Nothing of these topics goes to this subscriber any more but what is on the wire's edge already.
+    /// After this, the subscriber gets nothing of these topics but what its outbox has already
+    /// begun to write.
     pub fn unsubscribe(&mut self, connection: u64, topics: &[Topic]) {
         for topic in topics {
             let Some(client) = self.clients.get_mut(&connection) else { return };
@@ -191,8 +199,8 @@ impl Fanout {
         }
     }
 
-    /// Tells the clients what is new. `heard` is the newest wish that the hub had heard by then; `unix_ms` is the same moment as
-    /// `now`.
+    /// Queues an event for the clients. `heard` is the number of the newest interest that the hub
+    /// had handled when it sent the event; `unix_ms` is the same moment as `now`.
     pub fn tell(&mut self, news: HubEvent, heard: u64, now: Instant, unix_ms: u64) {
         match news {
             _ if news.topic().is_some_and(|topic| !self.has_asked(topic, heard)) => {}
@@ -218,7 +226,7 @@ impl Fanout {
         }
     }
 
-    /// How many clients will be told.
+    /// How many clients an event is for.
     pub fn audience(&self, news: &HubEvent) -> usize {
         match news.topic() {
             Some(topic) => self.topics.get(topic).map_or(0, |listed| listed.subscribers.len()),
@@ -226,14 +234,15 @@ impl Fanout {
         }
     }
 
-    /// The hub is gone; its clients must not believe that nothing happens.
+    /// There is no hub any more: closes all clients, which would otherwise take the silence for a
+    /// quiet feed.
     fn close(&self) {
         for client in self.clients.values() {
             client.outbox.close(Cause::RoomFailed, None);
         }
     }
 
-    /// The frame is made once for all subscribers.
+    /// Makes each frame once for all subscribers.
     fn update(&mut self, update: Update, is_old: bool, now: Instant) {
         let Some(listed) = self.topics.get_mut(&update.topic) else { return };
         let seen = listed.last.as_ref().map(|last| last.seq);
@@ -250,7 +259,7 @@ impl Fanout {
         listed.gap = None;
     }
 
-    /// Its subscribers stay: the upstream may have the topic on the next connection.
+    /// The subscribers stay: the upstream may have the topic on the next connection.
     fn rejected(&mut self, rejected: &Rejected, now: Instant) {
         let Rejected { topic, said } = rejected;
         let Some(listed) = self.topics.get_mut(topic) else { return };
@@ -263,14 +272,14 @@ impl Fanout {
         listed.rejected = Some(frame);
     }
 
-    /// Says what may have been missed since the hub was replaced, before what is new.
+    /// Sends the gaps since the hub was replaced, before anything new.
     fn report_gaps(&mut self, now: Instant, unix_ms: u64) {
         if let Some((from, topics)) = self.missed.take() {
             self.gap(&Gap { topics: topics.into(), from, to: unix_ms }, now);
         }
     }
 
-    /// The same of one topic, of which something is known sooner.
+    /// Sends that gap for one topic, whose next value came before the feed's state.
     fn own_up_to(&mut self, topic: &Topic, now: Instant, unix_ms: u64) {
         let Some((from, topics)) = &mut self.missed else { return };
         let from = *from;
@@ -290,7 +299,8 @@ impl Fanout {
         }
     }
 
-    /// H4: each is told of its own topics; most have the same, so a frame is kept for the next one.
+    /// H4: a client is sent its own topics of the gap. Most clients have the same topics, so the
+    /// last frame is reused.
     fn gap(&mut self, gap: &Gap, now: Instant) {
         for (topic, listed) in &mut self.topics {
             if gap.topics.contains(topic) && listed.last.is_some() {
@@ -319,7 +329,7 @@ impl Fanout {
 
 impl Listed {
     fn new(topic: &Topic) -> Self {
-        // A room's keys have a sender; a topic has none.
+        // The keys of rooms have a sender; a topic has none.
         let key = (topic.as_str().into(), "".into());
         Self {
             key,

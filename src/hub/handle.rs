@@ -1,5 +1,5 @@
-//! Owns `HubHandle`: a hub for whoever does not live on its thread, through all of its lives; it
-//! replaces one that failed.
+//! Owns `HubHandle`: what other threads hold of a hub, through all of its lives; it replaces a hub
+//! that failed.
 
 use std::{
     collections::BTreeMap,
@@ -29,21 +29,22 @@ use crate::{
     protocol::{FeedState, HubId, RawJson, Topic},
 };
 
-/// Numbers of a hub's next life begin so far above those of the one before: more values than any life has.
+/// The numbers of a hub's next life begin this far above those of the life before: more than the
+/// values of any life.
 pub(super) const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
 
-/// What a hub is started from, and started again from.
+/// What every life of a hub is started from.
 pub struct HubPlan {
     pub id: HubId,
     pub config: HubConfig,
     pub origin: SourceFactory,
-    /// Topics that all connections of one address may have together.
+    /// The most topics that all connections of one address may have together.
     pub max_topics_per_address: usize,
     pub metrics: Arc<HubMetrics>,
     pub logger: Logger,
 }
 
-/// A hub that runs, or could. Cheap to clone.
+/// A hub, whether it runs at the moment or not. Cheap to clone.
 #[derive(Clone)]
 pub struct HubHandle(Arc<HubShared>);
 
@@ -54,29 +55,29 @@ struct HubShared {
     started: u64,
     running: Mutex<RunningHub>,
     shares: Arc<Shares>,
-    /// Of all shards.
+    /// On all shards.
     clients: AtomicUsize,
 }
 
 #[derive(Default)]
 struct RunningHub {
     address: Option<Addr<Hub>>,
-    /// Which life this is, from 1.
+    /// The number of the newest life, from 1.
     life: u64,
     budget: RestartBudget,
     branches: BTreeMap<usize, Recipient<Deliver>>,
 }
 
-/// Why nothing was published.
+/// Why a value was not published.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PublishError {
     /// The bus has as many topics as it may.
     Full,
-    /// The topic would be new, and this client or its address has made as many as it may.
+    /// The topic would be new, and this client or its address has created as many as it may.
     Share,
-    /// There is no hub at the moment.
+    /// There is no hub at the moment, or its store accepts nothing.
     Gone,
-    /// The idempotency key came with another body before.
+    /// The idempotency key was used with another body before.
     Mismatch,
 }
 
@@ -87,25 +88,26 @@ impl PublishError {
     pub const GONE: &str = "the hub cannot do that at the moment; nothing is known to be published";
 }
 
-/// What a publisher gets first: its value has a place in the order of all values.
+/// What a publisher gets first: its value has its place in the order of all values, but is not
+/// stored yet.
 pub struct Receipt {
     pub(super) answer: oneshot::Receiver<u64>,
-    /// The topic had no value before.
+    /// True if the topic had no value before.
     pub(super) is_new: bool,
 }
 
 impl Receipt {
-    /// The topic's new number, once the value is stored, as `DURABILITY` says (D1).
+    /// Resolves to the topic's new number, once the value is stored as `DURABILITY` requires (D1).
     ///
     /// # Errors
-    /// [`PublishError::Gone`]: whether the value is kept is not known.
+    /// [`PublishError::Gone`]: whether the value is stored is unknown.
     pub async fn seq(self) -> Result<u64, PublishError> {
         self.answer.await.map_err(|_| PublishError::Gone)
     }
 }
 
 impl HubHandle {
-    /// Starts it on a thread of its own.
+    /// Starts the hub on a thread of its own.
     pub fn start(plan: HubPlan) -> Self {
         let shared = HubShared {
             shares: Shares::new(plan.max_topics_per_address),
@@ -144,29 +146,31 @@ impl HubHandle {
         &self.0.plan.logger
     }
 
-    /// Whether its values are published; else they come from somewhere, and nobody can.
+    /// Returns true if clients and back ends publish the hub's values; all others come from the
+    /// server or an upstream.
     pub fn is_bus(&self) -> bool {
         matches!(self.origin(), SourceFactory::Bus(_))
     }
 
-    /// What is true of the feed before the hub has said anything, and of one without upstream always.
+    /// The state of the feed before the hub has sent one. Without an upstream it never changes.
     pub(super) fn first_status(&self) -> FeedStatus {
         let state =
             if matches!(self.origin(), SourceFactory::Upstream(_)) { FeedState::Disconnected } else { FeedState::Live };
         FeedStatus { state, since: self.0.started, attempt: 0, fatal: false }
     }
 
-    /// What numbers of this life are above of.
+    /// Numbers of earlier lives are all below this one.
     pub(super) fn floor(life: u64) -> u64 {
         (life - 1) * NUMBERS_OF_A_LIFE
     }
 
-    /// A shard is to hear what the hub says, and what becomes of it.
+    /// From now on the shard gets the events of every life of the hub, and learns when a life ends.
     pub(super) fn attach(&self, shard: usize, branch: Recipient<Deliver>) {
         self.lock().branches.insert(shard, branch);
     }
 
-    /// `None`: it has failed too often of late.
+    /// Returns the running hub, and starts or replaces it if it does not run. `None` if it has
+    /// failed too often of late.
     pub(super) fn address(&self) -> Option<Addr<Hub>> {
         let mut running = self.lock();
         match &running.address {
@@ -176,7 +180,7 @@ impl HubHandle {
         }
     }
 
-    /// A life is over: hubs never end by themselves.
+    /// Replaces the hub of this life, which has failed: a hub never ends by itself.
     pub(super) fn ended(&self, life: u64) {
         let mut running = self.lock();
         if running.life == life && running.address.is_some() {
@@ -205,7 +209,7 @@ impl HubHandle {
             return None;
         }
         running.life += 1;
-        // Before anything that the new hub itself may say.
+        // Sent before any event of the new life.
         self.tell(running, &HubEvent::Restarted(now.unix_ms));
         let (handle, life) = (self.clone(), running.life);
         let address = Hub::start_in_arbiter(&self.0.arbiter, move |_| Hub::new(handle, life));
@@ -223,7 +227,7 @@ impl HubHandle {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client came; on whichever shard.
+    /// Counts a client that entered, on any shard.
     pub(super) fn client_entered(&self) {
         let before = self.0.clients.fetch_add(1, Ordering::Relaxed);
         self.metrics().clients.inc();
@@ -236,7 +240,8 @@ impl HubHandle {
         self.log_clients("client left", before - 1, before == 1);
     }
 
-    /// The first and the last change what the hub does; those in between are for whoever looks closely.
+    /// The first client and the last change what the hub does, so they are logged as info; all
+    /// others as debug.
     fn log_clients(&self, what: &str, clients: usize, matters: bool) {
         let id = self.id();
         if matters {
@@ -246,17 +251,17 @@ impl HubHandle {
         }
     }
 
-    /// Publishes to an event bus, behind everything for which there is a receipt already.
+    /// Publishes to an event bus, after every value for which a receipt was returned before.
     ///
     /// # Errors
-    /// [`PublishError`]; nobody has seen it.
+    /// [`PublishError`]: no subscriber has seen the value.
     pub async fn publish(&self, topic: Topic, data: RawJson, by: Publisher) -> Result<Receipt, PublishError> {
         let hub = self.address().ok_or(PublishError::Gone)?;
         hub.send(Publish { topic, data, by }).await.unwrap_or(Err(PublishError::Gone))
     }
 
-    /// The server stops: closes the connection to the upstream. Resolves when that is done, or there is none. A bus is not
-    /// asked: it may wait for a store that fails.
+    /// The server stops: closes the connection to the upstream. Resolves when it is closed, or if
+    /// there is none. A bus is not asked, as it may be waiting for a store that fails.
     pub async fn stop(&self) {
         let hub = self.lock().address.clone().filter(|_| matches!(self.origin(), SourceFactory::Upstream(_)));
         if let Some(hub) = hub {
@@ -264,7 +269,7 @@ impl HubHandle {
         }
     }
 
-    /// The topics that are there, by name. `None` while there is no hub.
+    /// Returns the hub's topics by name; `None` while there is no hub.
     pub async fn topics(&self) -> Option<Vec<TopicLine>> {
         self.address()?.send(ListTopics).await.ok()
     }

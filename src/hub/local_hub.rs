@@ -1,5 +1,5 @@
-//! Owns `Branch`: a hub as the connections of one shard see it, and its half of the talk with the
-//! hub.
+//! Owns `LocalHub`: a hub's part on one shard. It carries the shard's interest to the hub, and the
+//! hub's events to the shard's subscribers.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -36,11 +36,12 @@ use crate::{
     ws::{Outbox, error_frame, json_frame},
 };
 
-/// Clients that are told in one turn of the shard's thread: a few milliseconds. With thousands of subscribers and a burst of
-/// values it would be a second otherwise, in which nobody's game goes on.
+/// How many frames are queued in one turn of the shard's thread: a few milliseconds' worth. Without
+/// this bound, thousands of subscribers and a burst of values would stop every room on this thread
+/// for a second.
 const MAX_TOLD: usize = 20_000;
 
-/// How long a hub may take to hear what is wanted of it.
+/// How long a subscription waits for the hub to handle the interest.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Never leaves its shard's thread.
@@ -50,57 +51,59 @@ pub struct LocalHub {
     reply: Recipient<Deliver>,
     heartbeat: HeartbeatTerms,
     fanout: RefCell<Fanout>,
-    /// A wish is on its way to the hub.
+    /// True while an interest is on its way to the hub: there is never more than one.
     is_asking: Cell<bool>,
-    /// Rings when the hub has heard one.
+    /// Notified when the hub has handled an interest.
     is_heard: Notify,
-    /// What the clients have not been told yet, in order.
+    /// What has not been queued for the clients yet, in order.
     inbox: RefCell<VecDeque<Item>>,
 }
 
-/// What a branch has to do.
+/// A step of work in the inbox.
 enum Item {
-    /// With the newest wish that the hub had heard by then, and the moment at which the message came.
+    /// An event, with the number of the newest interest that the hub had handled when it sent it,
+    /// and the moment at which it arrived here.
     News(u64, HubEvent, Instant),
-    /// All of a message has been told.
+    /// All events of a message are queued: resolves its [`Delivered`].
     Done(oneshot::Sender<()>),
 }
 
-/// Resolves when a message's news have been told.
+/// Resolves when all events of a message are queued for the clients.
 pub type Delivered = Pin<Box<dyn Future<Output = ()>>>;
 
-/// One connection at its hub; leaves when it is dropped.
+/// One connection's part of the hub; leaves when it is dropped.
 pub struct Subscriber {
     branch: Rc<LocalHub>,
     /// Unique on this shard.
     connection: u64,
     outbox: Rc<Outbox>,
-    /// Empty: an operator's.
+    /// Empty for an operator.
     role: String,
     address: IpAddr,
-    /// Topics of a bus that it has made.
+    /// How many topics of a bus this connection has created.
     made: Rc<Cell<usize>>,
-    /// Of one who has published.
+    /// Set when the connection publishes for the first time.
     answers: OnceCell<Rc<PendingReplies>>,
 }
 
 impl LocalHub {
-    /// `reply` is the shard, which hands what it gets to [`Branch::deliver`].
+    /// `reply` is the shard, which passes each [`Deliver`] on to [`LocalHub::deliver`].
     pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: HeartbeatTerms) -> Rc<Self> {
         hub.attach(shard, reply.clone());
         let fanout = Fanout::new(hub.config().max_topics_per_client, hub.first_status());
         let (is_asking, is_heard, inbox) = (Cell::new(false), Notify::new(), RefCell::default());
         let branch = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking, is_heard, inbox };
         let branch = Rc::new(branch);
-        // So that the state of the feed is known here before the first client comes.
+        // Asks at once, so that the feed's state is known here before the first client enters.
         branch.ask();
         branch
     }
 
-    /// Welcomes a client that may do what its role may. `connection` is unique on this shard; `address` is what limits count by.
+    /// Sends a client its welcome, and lets it do what its role may do. `connection` is unique on
+    /// this shard; `address` is the address that limits count by.
     ///
     /// # Errors
-    /// When the hub keeps failing; then the outbox is closed.
+    /// Returns `None` if the hub keeps failing; then the outbox is closed.
     pub fn enter(
         self: &Rc<Self>,
         connection: u64,
@@ -125,7 +128,8 @@ impl LocalHub {
         Some(Subscriber { branch, connection, outbox, role, address, made, answers: OnceCell::new() })
     }
 
-    /// The hub has news. Resolves when the clients have been told: only then does it send more.
+    /// Takes a message of the hub. Resolves when its events are queued for the clients; the hub
+    /// sends the next one only then.
     pub fn deliver(self: &Rc<Self>, heard: u64, news: Vec<HubEvent>) -> Delivered {
         let is_idle = {
             let mut inbox = self.inbox.borrow_mut();
@@ -147,11 +151,12 @@ impl LocalHub {
                 }
             });
         }
-        // Fails with the shard only.
+        // Fails only when the shard ends.
         Box::pin(async { drop(delivered.await) })
     }
 
-    /// Tells the clients as much as one turn may take; rooms live on this thread, too. Whether that was all.
+    /// Queues as many events as one turn may take, as rooms share this thread. Returns true if the
+    /// inbox is empty.
     fn work(self: &Rc<Self>) -> bool {
         let now = Now::read();
         let mut told = 0;
@@ -164,7 +169,7 @@ impl LocalHub {
                     let is_over = matches!(news, HubEvent::Ended);
                     fanout.tell(news, heard, came, now.unix_ms);
                     if is_over {
-                        // Whoever waits for the hub is closed now.
+                        // Clients that wait for the hub are closed by now: ends their waiting.
                         self.is_heard.notify_waiters();
                     }
                 }
@@ -175,12 +180,13 @@ impl LocalHub {
         self.inbox.borrow().is_empty()
     }
 
-    /// Tells the hub what it does not know yet, one message at a time: what changes meanwhile goes with the next.
+    /// Sends the hub the interest that has changed, one message at a time; what changes meanwhile
+    /// goes with the next.
     fn ask(self: &Rc<Self>) {
         if self.is_asking.get() {
             return;
         }
-        // Whoever comes while there is no hub starts it again, if it may be started.
+        // If there is no hub, this starts one, unless it has failed too often.
         let Some(hub) = self.hub.address() else { return };
         let Some(wishes) = self.fanout.borrow_mut().wishes() else { return };
         self.is_asking.set(true);
@@ -188,7 +194,8 @@ impl LocalHub {
         actix_rt::spawn(async move {
             let number = wishes.number;
             let wish = Interest { shard: branch.shard, reply: branch.reply.clone(), wishes };
-            // A hub that failed is replaced, and then everything is asked again: see `News::Restarted`.
+            // On an error the hub has failed: the next life asks for everything again, see
+            // `HubEvent::Restarted`.
             if let Ok(refused) = hub.send(wish).await {
                 branch.fanout.borrow_mut().heard(number, refused, Instant::now());
                 branch.is_heard.notify_waiters();
@@ -200,14 +207,16 @@ impl LocalHub {
 }
 
 impl Subscriber {
-    /// H1; all of the topics, or those within the subscriber's share behind an `error`, or none and an `error`. `subscribed` promises that whatever comes from now on is told, so it waits
-    /// until the hub has heard of topics that nobody here had: then nothing more is to be read from this client until what is
-    /// returned resolves.
+    /// H1: subscribes to all of the topics; to those within the subscriber's share, after an
+    /// `error`; or to none, with an `error`. `subscribed` promises every value from then on, so it
+    /// waits until the hub has handled the interest in topics that are new to this shard. Read
+    /// nothing more from this client until the returned future resolves.
     pub fn subscribe(&self, topics: Vec<Topic>) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
         let config = self.branch.hub.config();
         let patterns = access::patterns(&config.access, &self.role);
         if let Some(other) = topics.iter().find(|topic| !access::admits(patterns, topic)) {
-            // The server's own topics are known, and everybody who gets in may have them all.
+            // An operator, whose role is empty, may subscribe to every topic of the server's own
+            // hub, so any other topic does not exist.
             let code = if self.role.is_empty() { error_code::UNKNOWN_TOPIC } else { error_code::FORBIDDEN };
             let message = format!("there is no topic {other:?} here for you; see the topics of the welcome");
             refuse(&self.outbox, code, &message);
@@ -220,7 +229,7 @@ impl Subscriber {
         if topics.is_empty() {
             return None;
         }
-        // Another shard may have been quicker with the address's last places.
+        // Another shard may have taken the last topics of the address meanwhile.
         let claim = self.branch.fanout.borrow_mut().reserve(self.connection, &topics);
         let claim = claim.map_err(|who| self.refuse_share(&who)).ok()?;
         let (branch, connection, outbox) = (self.branch.clone(), self.connection, self.outbox.clone());
@@ -232,7 +241,8 @@ impl Subscriber {
         Some(Box::pin(async move {
             let settled = async {
                 loop {
-                    // Asked for before it is looked at: it may ring in between.
+                    // Created before `settle` looks, or a notification between the two would be
+                    // missed.
                     let is_heard = expected.branch.is_heard.notified();
                     if expected.settle() {
                         break;
@@ -256,14 +266,16 @@ impl Subscriber {
         refuse(&self.outbox, error_code::TOO_MANY_TOPICS, &message);
     }
 
-    /// Topics that the subscriber does not have are passed over. There is no answer; nothing of them follows.
+    /// Ignores topics that the subscriber does not have. There is no reply, and no value of these
+    /// topics follows.
     pub fn unsubscribe(&self, topics: &[Topic]) {
         self.branch.fanout.borrow_mut().unsubscribe(self.connection, topics);
         self.branch.ask();
     }
 
-    /// Publishes to an event bus, and answers with `published` or `error`; without an `id` only with an error. Nothing more is
-    /// to be read from this client until it resolves: what it publishes keeps its order. The answer may come later.
+    /// Publishes to an event bus. The reply is `published` or `error`, without an `id` only
+    /// `error`; it may come after the future resolves. Read nothing more from this client until the
+    /// future resolves: that keeps its publications in order.
     pub fn publish(&self, id: Option<u64>, topic: Topic, data: RawJson) -> impl Future<Output = ()> + use<> {
         let (hub, outbox) = (self.branch.hub.clone(), self.outbox.clone());
         let answers = self.answers.get_or_init(Rc::default).clone();
@@ -282,7 +294,7 @@ impl Subscriber {
                 Ok(receipt) => receipt,
                 Err(PublishError::Share) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::SHARE),
                 Err(PublishError::Full) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::FULL),
-                // A client gives no key, so there is none to mismatch.
+                // A client gives no key, so a mismatch cannot happen.
                 Err(PublishError::Gone | PublishError::Mismatch) => {
                     return refuse(error_code::UNAVAILABLE, PublishError::GONE);
                 }
@@ -293,7 +305,7 @@ impl Subscriber {
     }
 }
 
-/// A subscription that the hub may still have to hear of; given up when it is dropped.
+/// A subscription whose interest the hub may not have handled yet; given up when it is dropped.
 struct Expected {
     branch: Rc<LocalHub>,
     connection: u64,
@@ -303,7 +315,8 @@ struct Expected {
 }
 
 impl Expected {
-    /// Answers the client if it can be known what; `false`: not yet.
+    /// Sends the client its reply if the hub has handled the interest. Returns false if it has not
+    /// yet.
     fn settle(&self) -> bool {
         if self.outbox.cause().is_some() {
             return true;

@@ -17,19 +17,20 @@ use crate::{
 
 // ---- commands
 
-/// Sent by a branch whose shard's wishes have changed; the next one only when this is answered, with those wanted topics that the
-/// hub does not have. Mailbox full: it waits.
+/// Sent by a local hub when its shard's interest has changed; the next one only after the reply,
+/// which lists the wanted topics that the hub refuses. If the mailbox is full, the message waits.
 #[derive(Message)]
 #[rtype(result = "Vec<(Topic, TopicRefusal)>")]
 pub struct Interest {
     pub shard: usize,
-    /// The shard itself.
+    /// The shard, which gets the hub's events.
     pub reply: Recipient<Deliver>,
     pub wishes: Wishes,
 }
 
-/// Sent for a connection or a back end that may publish; answers with a receipt: where the topic's new number will come when the
-/// value is stored. Mailbox full: the publisher waits, and nothing more is read from it.
+/// Sent for a connection or a back end that may publish. The reply is a receipt, which resolves to
+/// the topic's new number when the value is stored. If the mailbox is full, the publisher waits,
+/// and nothing more is read from it.
 #[derive(Message)]
 #[rtype(result = "Result<Receipt, PublishError>")]
 pub struct Publish {
@@ -38,47 +39,52 @@ pub struct Publish {
     pub by: Publisher,
 }
 
-/// Who publishes, which says how many new topics it may make.
+/// Who publishes, and so how many new topics it may create.
 #[derive(Debug, Clone, Copy)]
 pub enum Publisher {
-    /// As many as the bus may have. A value with the same idempotency key is applied once.
+    /// Limited by the bus's own bound only. A value with the same idempotency key is applied once.
     BackEnd { key: Option<IdempotencyKey> },
-    /// A connection from this address (as limits count it), and whether its own share leaves room for a new topic.
+    /// A connection from this address, as limits count it. `may_make` is false if the connection
+    /// has created its share of topics.
     Client { address: IpAddr, may_make: bool },
 }
 
-/// Sent when the server stops (D4); answered when the upstream's connection is closed, a second later at most, and there will be
-/// none any more. Mailbox full: it waits.
+/// Sent when the server stops (D4). The reply comes when the connection to the upstream is closed,
+/// after a second at most; the hub opens none from then on. If the mailbox is full, the message
+/// waits.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Stop;
 
 // ---- queries
 
-/// Sent for an operator; answers the topics that are there, by name. Mailbox full: the request waits.
+/// Sent for an operator. The reply lists the hub's topics by name. If the mailbox is full, the
+/// request waits.
 #[derive(Message)]
 #[rtype(result = "Vec<TopicLine>")]
 pub struct ListTopics;
 
-/// One topic, for an operator.
+/// One topic, as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicLine {
     pub topic: Topic,
-    /// Of its newest value; 0: it has none.
+    /// The number of its newest value; 0 if it has none.
     pub seq: u64,
-    /// Whether anybody subscribes to it; or it lingers, or it is kept.
+    /// True if any shard wants it; false while it lingers, or while a bus keeps it without
+    /// subscribers.
     pub wanted: bool,
 }
 
 // ---- events
 
-/// Sent to each shard with what is new for it; the next one only when this is answered, and at the hub's pace. Mailbox full:
-/// it waits, and past a bound newer values take the place of older ones meanwhile.
+/// Sent to each shard with its events; the next one only after the reply, and after the flush
+/// interval. If the mailbox is full, the message waits. Past a bound, newer values meanwhile
+/// replace older ones.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Deliver {
     pub hub: HubId,
-    /// The number of the shard's newest wish that was heard by then.
+    /// The number of the shard's newest interest that the hub had handled when it sent this.
     pub heard: u64,
     pub news: Vec<HubEvent>,
 }

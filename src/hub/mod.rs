@@ -1,10 +1,10 @@
-//! Owns feed hubs (section 6): topics with their last values, who wants them on which shard, and
-//! the way of a value to them.
+//! Owns feed hubs (section 6): topics with their last values, the shards that want them, and the
+//! way of a value to their subscribers.
 //!
-//! A hub is one actor; on each shard it has a [`Branch`] with that shard's subscribers. A value
+//! A hub is one actor; on each shard it has a [`LocalHub`] with that shard's subscribers. A value
 //! crosses to each shard once, whatever the number of subscribers there, and is made into a frame
-//! once on each. Between hub and branch at most one message is on its way in either direction; what
-//! changes meanwhile is combined, so neither queue grows.
+//! once on each. Between hub and local hub at most one message is on its way in either direction;
+//! what changes meanwhile is combined, so neither queue grows.
 
 mod access;
 mod actor;

@@ -1,5 +1,5 @@
-//! Owns what a client is still to be answered that has published: in the order in which it did,
-//! when its values are stored.
+//! Owns the replies that a client which publishes is still to get: in the order of its
+//! publications, each when its value is stored.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,16 +14,16 @@ use crate::{
     ws::{Outbox, error_frame, json_frame},
 };
 
-/// Bounded by what the hub accepts before it is stored.
+/// Bounded by the number of values that the hub accepts before they are stored.
 #[derive(Default)]
 pub struct PendingReplies {
     queue: RefCell<VecDeque<(Receipt, Option<u64>, Topic)>>,
-    /// A task empties the queue.
+    /// True while a task empties the queue.
     is_running: Cell<bool>,
 }
 
 impl PendingReplies {
-    /// The answer is `published` or `error`; without an `id` only an error.
+    /// Queues the reply, which is `published` or `error`; without an `id` only `error`.
     pub fn push(self: &Rc<Self>, receipt: Receipt, id: Option<u64>, topic: Topic, outbox: Rc<Outbox>) {
         self.queue.borrow_mut().push_back((receipt, id, topic));
         if !self.is_running.replace(true) {

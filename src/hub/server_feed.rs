@@ -1,4 +1,4 @@
-//! Owns what the hub `_server` tells operators: the topics `stats` and `security`. `app` makes it.
+//! Owns the values of the hub `_server` for operators: the topics `stats` and `security`.
 
 use std::{
     sync::Arc,
@@ -12,11 +12,11 @@ use crate::{
     protocol::{RawJson, Topic},
 };
 
-/// How often `stats` is computed while it is wanted. A little less than a second: the hub asks at a fixed interval, and a
-/// moment too early must not make it wait for the next.
+/// How long `stats` stays valid while it is wanted. A little less than a second: the hub polls at a
+/// fixed interval, and a poll that is a moment early must not skip the value.
 const STATS_INTERVAL: Duration = Duration::from_millis(900);
 
-/// Computes nothing while nobody looks.
+/// Computes nothing while no operator is subscribed.
 pub struct ServerFeed {
     metrics: Arc<Metrics>,
     recent: Arc<Recent>,
@@ -25,14 +25,15 @@ pub struct ServerFeed {
     has_store: bool,
     stats: Topic,
     security: Topic,
-    /// While it is watched: when it was computed last.
+    /// `Some` while the topic is watched: when it was computed last.
     computed: Option<Option<Instant>>,
-    /// While it is watched: the newest line that was told, `None` before the first.
+    /// `Some` while the topic is watched: the number of the newest line that was published, `None`
+    /// before the first value.
     told: Option<Option<u64>>,
 }
 
 impl ServerFeed {
-    /// All there are.
+    /// All topics of this hub.
     pub const TOPICS: [&str; 2] = ["stats", "security"];
 
     pub fn new(
@@ -55,17 +56,17 @@ impl ServerFeed {
         let uptime = now.instant.saturating_duration_since(self.started);
         let stats = Stats::read(&self.metrics, self.version, now.unix_ms, uptime, self.has_store);
         let stats = RawJson::from_serialize(&stats);
-        // Computed because somebody asked, so the first one is what was known then.
+        // The value was computed on demand, so it is also the whole state for a new subscriber.
         Some(TopicValue { live: stats.clone(), whole: Some(stats) })
     }
 
     fn security(&mut self) -> Option<TopicValue> {
         let told = self.told.as_mut()?;
-        // The first value comes also when there is no line yet: whoever subscribes is to hear something.
+        // The first value is published even without a line, so that a new subscriber gets a value.
         if *told == Some(self.recent.count()) {
             return None;
         }
-        // Both parts from one reading, or a line could be told twice.
+        // Both parts come from one reading, or a line could be published twice.
         let (newest, all) = self.recent.after(0);
         let new = newest.saturating_sub(told.unwrap_or(0)).min(all.len() as u64) as usize;
         *told = Some(newest);

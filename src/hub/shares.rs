@@ -8,20 +8,20 @@ use std::{
 
 use crate::protocol::Topic;
 
-/// Counts distinct topics of each address. One instance serves all shards of a hub.
+/// Counts the distinct topics of each address. One instance serves all shards of a hub.
 pub struct Shares {
     most: usize,
     held: Mutex<HashMap<IpAddr, HashMap<Topic, usize>>>,
 }
 
-/// Takes topics for one address.
+/// Counts topics for one address.
 #[derive(Clone)]
 pub struct Holder {
     shares: Arc<Shares>,
     address: IpAddr,
 }
 
-/// Topics that are taken until this is dropped.
+/// Topics that are counted for an address until this is dropped.
 pub struct TopicReservation {
     holder: Option<Holder>,
     topics: Vec<Topic>,
@@ -32,7 +32,7 @@ impl Shares {
         Arc::new(Self { most, held: Mutex::default() })
     }
 
-    /// Topics that an address may have.
+    /// The most topics that one address may have.
     pub fn most(&self) -> usize {
         self.most
     }
@@ -43,12 +43,12 @@ impl Shares {
 }
 
 impl Holder {
-    /// `address`: what limits count by.
+    /// `address` is the address that limits count by.
     pub fn new(shares: Arc<Shares>, address: IpAddr) -> Self {
         Self { shares, address }
     }
 
-    /// `false`: the address would have more topics than it may; nothing is taken.
+    /// Returns false if the address would have more topics than it may; nothing is counted then.
     fn take_all(&self, topics: &BTreeSet<&Topic>) -> bool {
         let mut held = self.shares.lock();
         let known = held.get(&self.address);
@@ -63,7 +63,7 @@ impl Holder {
         true
     }
 
-    /// Those of the topics, in their order, that the address has or may have.
+    /// Returns those of the topics, in their order, that the address has or may have.
     pub fn fitting(&self, topics: Vec<Topic>) -> Vec<Topic> {
         let held = self.shares.lock();
         let known = held.get(&self.address);
@@ -71,7 +71,7 @@ impl Holder {
         fitting(topics, left, |topic| known.is_some_and(|known| known.contains_key(topic)))
     }
 
-    /// Takes a topic that this address has already.
+    /// Counts a topic once more that this address has already.
     pub fn take(&self, topic: &Topic) {
         *self.shares.lock().entry(self.address).or_default().entry(topic.clone()).or_default() += 1;
     }
@@ -93,7 +93,7 @@ impl Holder {
     }
 }
 
-/// Those of the topics, in their order, that are known, and so many others.
+/// Returns, in their order, the topics that are known and the first `left` distinct others.
 pub fn fitting(topics: Vec<Topic>, mut left: usize, is_known: impl Fn(&Topic) -> bool) -> Vec<Topic> {
     let mut new = HashSet::new();
     let fits = |topic: &Topic| {
@@ -112,7 +112,8 @@ pub fn fitting(topics: Vec<Topic>, mut left: usize, is_known: impl Fn(&Topic) ->
 }
 
 impl TopicReservation {
-    /// `None`: the address of this holder would have more topics than it may. Without a holder nothing is counted.
+    /// Returns `None` if the holder's address would have more topics than it may. Without a holder
+    /// nothing is counted.
     pub fn new(holder: Option<&Holder>, topics: &BTreeSet<&Topic>) -> Option<Self> {
         if holder.is_some_and(|holder| !holder.take_all(topics)) {
             return None;

@@ -1,4 +1,4 @@
-//! Owns where a hub's values come from: the server itself, whoever publishes, or an upstream.
+//! Owns the sources of a hub's values: the server itself, publishers, or an upstream.
 
 use std::sync::Arc;
 
@@ -11,37 +11,38 @@ use super::{
 };
 use crate::{clock::Now, config::feeds::FeedConfig, protocol::Topic, ws::Dialer};
 
-/// What a hub is made from, each time it begins.
+/// What each life of a hub makes its source from.
 pub enum SourceFactory {
     /// A source within the server.
     Polled(Box<dyn Fn() -> Box<dyn Polled> + Send + Sync>),
-    /// Nothing but what is published: an event bus, which keeps it here.
+    /// An event bus: values are published, and kept in this home.
     Bus(BusHome),
     Upstream(UpstreamPlan),
 }
 
-/// What it takes to reach an upstream.
+/// What a hub needs to reach its upstream.
 #[derive(Clone)]
 pub struct UpstreamPlan {
     pub feed: Arc<FeedConfig>,
     pub dialer: Dialer,
-    /// MAX_UPSTREAM_CONNECTIONS, for all hubs together.
+    /// `MAX_UPSTREAM_CONNECTIONS`, shared by all hubs.
     pub permits: Arc<Semaphore>,
 }
 
-/// A source that is asked; lives with the hub, on its thread.
+/// A source that the hub polls; it lives on the hub's thread.
 pub trait Polled: 'static {
-    /// Somebody wants this topic now, and nobody did.
+    /// The topic is wanted now, and was not before.
     fn watch(&mut self, topic: &Topic);
 
-    /// Nobody wants it any more.
+    /// The topic is not wanted any more.
     fn unwatch(&mut self, topic: &Topic);
 
-    /// What is new of the watched topics. Asked several times a second while there are any, and at once for a new one.
+    /// Returns new values of the watched topics. Polled several times a second while a topic is
+    /// watched, and at once for a new one.
     fn poll(&mut self, now: Now) -> Vec<(Topic, TopicValue)>;
 }
 
-/// One life's source.
+/// The source of one life.
 pub enum HubSource {
     Polled(Box<dyn Polled>),
     Bus(Box<Bus>),

@@ -1,5 +1,5 @@
-//! Owns the topics of a hub: which shards want each, its last value and its number, and what
-//! lingers when nobody does (H2); pure.
+//! Owns the topics of a hub: which shards want each, its last value and number, and how long it
+//! lingers when no shard wants it (H2); pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,50 +12,55 @@ use super::{
 };
 use crate::protocol::Topic;
 
-/// What a hub's topics are bound to.
+/// The limits of a hub's topics.
 #[derive(Debug, Clone, Copy)]
 pub struct TopicLimits {
-    /// From the last subscriber's leaving to the end of a topic, and from the last client's leaving to that of the feed.
+    /// How long a topic outlives its last subscriber, and the feed its last client.
     pub linger: Duration,
-    /// Distinct topics at once; of an event bus those without a value: it has a bound of its own for the others.
+    /// The most distinct topics at once. On an event bus it bounds the topics without a value only;
+    /// the bus bounds the others itself.
     pub max_topics: usize,
-    /// Of an event bus: a topic that has a value is kept though nobody wants it.
+    /// True for an event bus: a topic with a value is kept even if no shard wants it.
     pub keeps: bool,
 }
 
-/// What a hub's source is to do, in this order.
+/// What a hub's source has to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceCommand {
-    /// Whether anybody is there, or was a moment ago.
+    /// True if the hub has a client, or had one within the linger time.
     Active(bool),
-    /// Somebody wants this topic now, and nobody did.
+    /// The topic is wanted now, and was not before.
     Watch(Topic),
-    /// Nobody wants it any more.
+    /// The topic is not wanted any more.
     Unwatch(Topic),
-    /// It made room for another: these shards want it, and do not have it any more. `Unwatch` follows.
+    /// The topic was removed to make room for another: these shards want it, and lose it. `Unwatch`
+    /// follows.
     Evict(Topic, BTreeSet<usize>),
 }
 
-/// The topics that anybody wants or wanted a moment ago. What is over is forgotten: its value would only get old.
+/// The topics that a shard wants or wanted within the linger time. Topics beyond that are removed:
+/// their values would be stale.
 pub struct Topics {
     rules: TopicLimits,
     entries: HashMap<Topic, TopicRecord>,
-    /// Topics that nobody wants, by the end of each.
+    /// Topics that no shard wants, in the order of their ends.
     lingering: BTreeSet<(Instant, Topic)>,
-    /// Entries that have a value.
+    /// How many records have a value.
     valued: usize,
-    /// Topics that are wanted and never had a value, the longest waiting first.
+    /// Topics that are wanted and never had a value, by place: the longest waiting first.
     bare: BTreeMap<u64, Topic>,
     next_place: u64,
-    /// Topics from this place on were asked for in the present wish, which must not drive out its own.
+    /// Topics from this place on belong to the interest that is being handled, which must not evict
+    /// its own.
     wish_begins: u64,
-    /// Where the numbers of a topic begin: above those of every topic that was forgotten, and one further, so that what a shard
-    /// may still hold of the old is never taken for the value before the new (`Update::follows`).
+    /// The numbers of a new topic begin above this. It is above those of every topic that was
+    /// removed, and one further, so that a value a shard may still hold of the old topic is never
+    /// taken for the value before the new one ([`Update::follows`]).
     floor: u64,
-    /// Clients on each shard.
+    /// The number of clients on each shard.
     clients: BTreeMap<usize, usize>,
     is_active: bool,
-    /// When the feed ends, nobody being there.
+    /// When the feed ends; set while there is no client.
     inactive_at: Option<Instant>,
     changes: Vec<SourceCommand>,
 }
@@ -65,27 +70,27 @@ struct TopicRecord {
     shards: BTreeSet<usize>,
     seq: u64,
     last: Option<TopicValue>,
-    /// H4: since `last`, values may have been missed between these moments (unix ms).
+    /// H4: values since `last` may have been missed between these moments (unix ms).
     gap: Option<(u64, u64)>,
-    /// While nobody wants it: when it is over.
+    /// When the topic ends; set while no shard wants it.
     ends: Option<Instant>,
-    /// Its place in `bare`.
+    /// Its key in `bare`, while it has no value.
     place: Option<u64>,
 }
 
-/// What it means that another shard wants a topic.
+/// What a hub has for a shard that begins to want a topic.
 #[derive(Debug)]
 pub enum WatchOutcome {
-    /// Nothing is known of it yet.
+    /// The topic is new.
     New,
-    /// Its last value, if there is one, and the gap behind it.
+    /// The topic's last value, if there is one, and the gap since then.
     Known(Option<Update>, Option<(u64, u64)>),
-    /// There are as many topics as there may be, and all have values.
+    /// The hub has as many topics as it may, and none of them can make room.
     Refused,
 }
 
 impl Topics {
-    /// Numbers begin above `floor`.
+    /// All numbers are above `floor`.
     pub fn new(rules: TopicLimits, floor: u64) -> Self {
         Self {
             rules,
@@ -103,12 +108,12 @@ impl Topics {
         }
     }
 
-    /// What has changed since the last call.
+    /// Returns what has changed since the last call.
     pub fn changes(&mut self) -> Vec<SourceCommand> {
         std::mem::take(&mut self.changes)
     }
 
-    /// How many clients a shard has.
+    /// Sets how many clients a shard has.
     pub fn set_clients(&mut self, shard: usize, clients: usize, now: Instant) {
         self.clients.insert(shard, clients);
         if self.clients.values().any(|clients| *clients > 0) {
@@ -122,12 +127,13 @@ impl Topics {
         }
     }
 
-    /// What is wanted from now on is wanted by one shard, together.
+    /// Call before the topics of one interest message: topics wanted from now on do not evict each
+    /// other.
     pub fn begin_wish(&mut self) {
         self.wish_begins = self.next_place;
     }
 
-    /// A shard has a subscriber of the topic. Said twice, it counts once.
+    /// A shard has a subscriber of the topic. Calling it twice counts once.
     pub fn want(&mut self, topic: &Topic, shard: usize) -> WatchOutcome {
         if let Some(entry) = self.entries.get_mut(topic) {
             entry.shards.insert(shard);
@@ -155,7 +161,7 @@ impl Topics {
         self.entries.get(topic).is_some_and(|entry| entry.shards.contains(&shard))
     }
 
-    /// A shard's last subscriber of the topic is gone.
+    /// The shard's last subscriber of the topic has left.
     pub fn unwant(&mut self, topic: &Topic, shard: usize, now: Instant) {
         let Some(entry) = self.entries.get_mut(topic) else { return };
         let is_last = entry.shards.remove(&shard) && entry.shards.is_empty();
@@ -168,7 +174,8 @@ impl Topics {
         self.tick(now);
     }
 
-    /// Numbers a value of the source; returns it with the shards that want it. `None`: the topic is none of those that are there.
+    /// Numbers a value of the source, and returns it with the shards that want it. `None` if the
+    /// hub does not have the topic.
     pub fn publish(&mut self, topic: &Topic, value: TopicValue) -> Option<(Update, impl Iterator<Item = usize>)> {
         let entry = self.entries.get_mut(topic)?;
         entry.seq += 1;
@@ -181,8 +188,8 @@ impl Topics {
         Some((update, entry.shards.iter().copied()))
     }
 
-    /// H4: between these moments, in unix ms, values of these topics may have been missed. Whoever comes before the next value
-    /// is to know that the last one is from before.
+    /// H4: values of these topics may have been missed between these moments (unix ms). A
+    /// subscriber that comes before the next value is sent the gap with the last one.
     pub fn note_gap<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>, from: u64, to: u64) {
         for topic in topics {
             if let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.last.is_some()) {
@@ -191,7 +198,8 @@ impl Topics {
         }
     }
 
-    /// As `publish`, for an event bus, which numbers its values itself: the topic is there from now on.
+    /// Like [`Topics::publish`], for an event bus, which numbers its values itself. Creates the
+    /// topic if it is new.
     pub fn put(&mut self, topic: &Topic, seq: u64, value: TopicValue) -> (Update, impl Iterator<Item = usize>) {
         let entry = self.entries.entry(topic.clone()).or_default();
         if let Some(ends) = entry.ends.take() {
@@ -205,14 +213,14 @@ impl Topics {
         (Update { topic: topic.clone(), seq, value }, entry.shards.iter().copied())
     }
 
-    /// The number of a topic's newest value; `None`: there is no such topic.
+    /// Returns the number of the topic's newest value; `None` if the hub does not have the topic.
     pub fn seq_of(&self, topic: &Topic) -> Option<u64> {
         self.entries.get(topic).map(|entry| entry.seq)
     }
 
-    /// Something may be over.
+    /// Ends what is due.
     pub fn tick(&mut self, now: Instant) {
-        // First the feed: what ends with it need not be unsubscribed one by one.
+        // The feed ends first: topics that end with it need not be unsubscribed one by one.
         if self.inactive_at.is_some_and(|at| at <= now) {
             self.inactive_at = None;
             self.is_active = false;
@@ -229,7 +237,7 @@ impl Topics {
         self.inactive_at.into_iter().chain(topic).min()
     }
 
-    /// Topics that are there.
+    /// The number of topics.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -238,7 +246,8 @@ impl Topics {
         self.entries.is_empty()
     }
 
-    /// Each with its newest value's number (0: it has none), and whether anybody wants it, by name.
+    /// Returns all topics by name, each with the number of its newest value (0 if it has none), and
+    /// true if a shard wants it.
     pub fn list(&self) -> Vec<(&Topic, u64, bool)> {
         let seq = |entry: &TopicRecord| entry.last.as_ref().map_or(0, |_| entry.seq);
         let mut list: Vec<_> =
@@ -247,11 +256,13 @@ impl Topics {
         list
     }
 
-    /// Whether there may be another topic without a value. What lingers makes room, then what never had a value.
+    /// Returns true if there is room for another topic without a value. To make room, lingering
+    /// topics end first, then topics that never had a value.
     fn has_place(&mut self) -> bool {
         let TopicLimits { keeps, max_topics, .. } = self.rules;
         loop {
-            // Subscribers of a bus cannot keep the back end from publishing, nor it them from subscribing.
+            // On a bus, subscribers must not keep back ends from publishing, nor back ends
+            // subscribers from subscribing, so topics with a value do not count.
             let count = self.entries.len() - if keeps { self.valued } else { 0 };
             if count < max_topics {
                 return true;
@@ -270,7 +281,8 @@ impl Topics {
         self.remove(topic);
     }
 
-    /// Ends the wanted topic that has waited for a value longest. `false`: there is none but those of this wish.
+    /// Evicts the wanted topic that has waited for a value longest. Returns false if only topics of
+    /// the present interest are left.
     fn evict_first(&mut self) -> bool {
         let Some(first) = self.bare.first_entry().filter(|first| *first.key() < self.wish_begins) else { return false };
         let topic = first.get().clone();

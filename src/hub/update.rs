@@ -1,47 +1,49 @@
-//! Owns what a hub says of a topic: a value, its number, and the two frames it can be told in.
+//! Owns the updates of a topic: a value, its number, and the two frames that carry it.
 
 use crate::{
     protocol::{RawJson, Topic, server::write_data},
     ws::{Frame, json_frame},
 };
 
-/// What a source has to say of one of its topics.
+/// A value that a source publishes for one of its topics.
 #[derive(Debug, Clone)]
 pub struct TopicValue {
-    /// What is new.
+    /// The new value, or the newest step.
     pub live: RawJson,
-    /// All there is to know, where `live` is only a step towards it; `None`: `live` says it all.
+    /// The whole state, if `live` is only a step towards it. `None` if `live` is the whole state.
     pub whole: Option<RawJson>,
 }
 
-/// A value with its number. Crosses threads; cloning shares the text.
+/// A value with its number. Crosses threads; a clone shares the text.
 #[derive(Debug, Clone)]
 pub struct Update {
     pub topic: Topic,
-    /// Consecutive within the topic for as long as anybody wants it; it never falls, and leaves a gap when nobody did.
+    /// Consecutive while the topic is wanted. It never falls, and skips numbers after a time in
+    /// which the topic was not wanted.
     pub seq: u64,
     pub value: TopicValue,
 }
 
 impl Update {
-    /// For whoever has the value before it, if the value comes in steps.
+    /// The frame for a subscriber that has the value before this one.
     pub fn live_frame(&self) -> Frame {
         json_frame(|out| write_data(out, &self.topic, self.seq, false, &self.value.live))
     }
 
-    /// For whoever has nothing, or has missed something.
+    /// The frame for a subscriber that has no value, or has missed one.
     pub fn whole_frame(&self) -> Frame {
         let whole = self.value.whole.as_ref().unwrap_or(&self.value.live);
         json_frame(|out| write_data(out, &self.topic, self.seq, true, whole))
     }
 
-    /// The memory it takes, roughly.
+    /// The approximate memory of its texts.
     pub fn bytes(&self) -> usize {
         let whole = self.value.whole.as_ref().map_or(0, |whole| whole.as_str().len());
         self.topic.as_str().len() + self.value.live.as_str().len() + whole
     }
 
-    /// Whether a subscriber that has seen `seen`, or nothing, needs nothing in between.
+    /// Returns true if a subscriber whose last number is `seen` (or that has none) misses nothing
+    /// between that and this update.
     pub fn follows(&self, seen: Option<u64>) -> bool {
         self.value.whole.is_none() || seen == Some(self.seq - 1)
     }

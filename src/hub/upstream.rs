@@ -1,5 +1,5 @@
-//! Owns a hub's connection to its upstream: it carries out what the pure `Uplink` wants, and tells
-//! it what happens.
+//! Owns a hub's connection to its upstream: it carries out the outputs of the pure `Uplink`, and
+//! passes it what happens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,12 +21,12 @@ use crate::{
     ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing},
 };
 
-/// Frames that wait to be written. An uplink sends 1000 in one turn at most, and paces them: more than that means that the
-/// upstream does not read.
+/// Frames that wait to be written. An uplink sends at most 1000 in one turn, and paces them: more
+/// than this means that the upstream does not read.
 const MAX_OUTGOING: usize = 2048;
-/// Frames that were read and not looked at; past it nothing is read.
+/// Frames that were read and not handled yet; at this bound nothing more is read.
 const MAX_INCOMING: usize = 256;
-/// How long an upstream may take to answer our close frame before its socket is just closed.
+/// How long an upstream may take to answer our close frame; then its socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Heard = Result<Incoming, LinkError>;
@@ -34,10 +34,10 @@ type Heard = Result<Incoming, LinkError>;
 pub struct Upstream {
     plan: UpstreamPlan,
     pub uplink: Uplink,
-    /// Held by a connection until its socket is closed: there is never more than one.
+    /// Locked by a connection until its socket is closed, so that there is never more than one.
     line: Arc<Mutex<()>>,
     link: UpstreamLink,
-    /// What was added to the metrics so far.
+    /// The counts that are in the metrics already.
     counted: Counts,
 }
 
@@ -47,13 +47,13 @@ enum UpstreamLink {
     Open { outgoing: mpsc::Sender<Outgoing>, reading: SpawnHandle },
 }
 
-/// What a connection holds as long as its socket is open.
+/// What a connection holds while its socket is open.
 struct Lease {
     _line: OwnedMutexGuard<()>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// The error with the time for which the upstream asks to be left alone.
+/// An error comes with the time that the upstream asks to wait (`Retry-After`), if it does.
 type Dialed = Result<(LinkReader, LinkWriter, Lease), (String, Option<Duration>)>;
 
 impl Upstream {
@@ -62,11 +62,11 @@ impl Upstream {
         Self { plan, uplink, line: Arc::default(), link: UpstreamLink::None, counted: Counts::default() }
     }
 
-    /// Answers with `opened` or `failed`.
+    /// Dials. The uplink gets `opened` or `failed`.
     pub fn connect(&mut self, context: &mut Context<Hub>) {
         let (UpstreamPlan { feed, dialer, permits }, line) = (self.plan.clone(), self.line.clone());
         let dial = async move {
-            // An upstream that counts its clients still counts the one before until its socket is closed.
+            // An upstream that limits connections counts the old one until its socket is closed.
             let line = line.lock_owned().await;
             let permit = permits.try_acquire_owned();
             let permit = permit.map_err(|_| ("all MAX_UPSTREAM_CONNECTIONS are in use".to_owned(), None))?;
@@ -78,7 +78,8 @@ impl Upstream {
         self.link = UpstreamLink::Dialing(context.spawn(dial.map(|dialed, hub, context| hub.dialed(dialed, context))));
     }
 
-    /// An upstream that does not read is given up.
+    /// Queues a frame. If the queue is full, the upstream does not read, and the connection is
+    /// closed.
     pub fn send(&mut self, frame: Outgoing, now: Now, context: &mut Context<Hub>) {
         let UpstreamLink::Open { outgoing, .. } = &self.link else { return };
         if outgoing.try_send(frame).is_err() {
@@ -87,12 +88,12 @@ impl Upstream {
         }
     }
 
-    /// Whether that was the end of the connection.
+    /// Passes the uplink what came. Returns true if the connection is over.
     fn on_upstream(&mut self, heard: Heard, now: Now) -> bool {
         let uplink = &mut self.uplink;
         match heard {
             Ok(Incoming::Text(text)) => uplink.heard(&text, now),
-            // Some send JSON so.
+            // Some upstreams send JSON in binary frames.
             Ok(Incoming::Binary(bytes)) => {
                 if let Ok(text) = std::str::from_utf8(&bytes) {
                     uplink.heard(text, now);
@@ -112,26 +113,28 @@ impl Upstream {
         false
     }
 
-    /// Nothing more is heard of the connection. An open one is closed in good order, in a task of its own.
+    /// Ends the connection: nothing more of it reaches the uplink. An open one is closed with a
+    /// close frame, in a task of its own.
     pub fn disconnect(&mut self, code: u16, context: &mut Context<Hub>) {
         match std::mem::replace(&mut self.link, UpstreamLink::None) {
             UpstreamLink::None => {}
             UpstreamLink::Dialing(dialing) => drop(context.cancel_future(dialing)),
             UpstreamLink::Open { outgoing, reading } => {
-                // If it does not fit, the upstream does not read anyway.
+                // If the queue is full, the upstream does not read, and would not get the close
+                // frame either.
                 let _ = outgoing.try_send(Outgoing::Close(code, String::new()));
                 context.cancel_future(reading);
             }
         }
     }
 
-    /// Resolves when the socket of the connection that was given up is closed, which takes a second at most.
+    /// Resolves when the socket of the connection that was ended is closed, after a second at most.
     pub fn closed(&self) -> impl Future<Output = ()> + use<> {
         let line = self.line.clone();
         async move { drop(line.lock().await) }
     }
 
-    /// Shows what there is to see of it.
+    /// Updates the metrics.
     pub fn measure(&mut self, metrics: &HubMetrics, now: Now) {
         let FeedStatus { state, attempt, fatal, .. } = self.uplink.status();
         metrics.set_state(state, attempt, fatal);
@@ -171,14 +174,14 @@ impl Hub {
         self.settle(now, context);
     }
 
-    /// What came since the last time; nothing means that the connection is over.
+    /// Handles what came since the last call; an empty list means that the connection is over.
     fn heard(&mut self, incoming: mpsc::Receiver<Heard>, heard: Vec<Heard>, context: &mut Context<Self>) {
         let now = Now::read();
         let mut is_over = heard.is_empty();
         for heard in heard {
             self.make_room(now, context);
             let HubSource::Upstream(upstream) = &mut self.source else { return };
-            // Of a connection that was given up.
+            // The connection was given up while this list was handled: the rest does not count.
             if !matches!(upstream.link, UpstreamLink::Open { .. }) {
                 return self.settle(now, context);
             }
@@ -191,7 +194,7 @@ impl Hub {
         let HubSource::Upstream(upstream) = &mut self.source else { return };
         let uplink = &mut upstream.uplink;
         if is_over {
-            // Means nothing to an uplink that knows already.
+            // The uplink ignores this if it has ended the connection already.
             uplink.lost(None, "it ended without a close frame", now);
             upstream.link = UpstreamLink::None;
         } else if let UpstreamLink::Open { reading, .. } = &mut upstream.link {
@@ -201,7 +204,7 @@ impl Hub {
     }
 }
 
-/// Waits for what comes next; all that is there by then is handled together.
+/// Waits for the next frames; all that are there by then are handled together.
 fn listen(mut incoming: mpsc::Receiver<Heard>, context: &mut Context<Hub>) -> SpawnHandle {
     let next = async move {
         let mut heard = Vec::new();
@@ -212,7 +215,8 @@ fn listen(mut incoming: mpsc::Receiver<Heard>, context: &mut Context<Hub>) -> Sp
     context.spawn(next.map(|(incoming, heard), hub, context| hub.heard(incoming, heard, context)))
 }
 
-/// One connection, until its socket is closed. The hub ends it by dropping its halves of the two queues.
+/// Runs one connection until its socket is closed. The hub ends it by dropping its ends of the two
+/// channels.
 async fn carry(
     mut reader: LinkReader,
     mut writer: LinkWriter,
@@ -222,7 +226,7 @@ async fn carry(
 ) {
     let writing = actix_rt::spawn(async move {
         while let Some(frame) = to_write.recv().await {
-            // The reader notices, too.
+            // The reader notices the loss, too.
             if writer.send(frame).await.is_err() {
                 break;
             }
@@ -239,8 +243,8 @@ async fn carry(
         }
     }
     drop(forward);
-    // The close frame goes out, and what the upstream still says is read until it closes too: a socket that is closed with
-    // something unread in it takes back what was written last.
+    // Sends the close frame, and reads what the upstream still sends until it closes too: a socket
+    // that is closed with unread data is reset, which can lose what was written last.
     let abort = writing.abort_handle();
     let closing = async {
         let _ = writing.await;
@@ -251,7 +255,7 @@ async fn carry(
     drop((reader, lease));
 }
 
-/// A frame for the upstream.
+/// Makes a text frame for the upstream.
 pub fn text(secret: &crate::config::Secret) -> Outgoing {
     Outgoing::Text(ByteString::from(secret.expose()))
 }

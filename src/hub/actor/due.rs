@@ -1,4 +1,4 @@
-//! Owns a hub's one timer: what falls due of its upstream, its topics and its lanes.
+//! Owns a hub's one timer: the earliest deadline of its upstream, its topics and its shard queues.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::{Hub, HubSource};
 use crate::clock::{self, Now};
 
 impl Hub {
-    /// One timer for everything that falls due; a hub with nobody there has none running.
+    /// Arms the one timer for the earliest deadline; a hub without a deadline has no timer.
     pub(super) fn arm(&mut self, now: Now, context: &mut Context<Self>) {
         let uplink = match &self.source {
             HubSource::Upstream(upstream) => upstream.uplink.next_deadline(),
@@ -17,7 +17,7 @@ impl Hub {
         let lanes = self.lanes.values().filter_map(|(_, lane)| lane.next_deadline());
         let due = lanes.chain(uplink).chain(self.topics.next_deadline()).min();
         if let Some((armed, handle)) = self.timer {
-            // One that is early only finds nothing to do.
+            // A timer that fires early finds nothing to do and is armed again.
             if due.is_some_and(|due| armed <= due) {
                 return;
             }

@@ -1,5 +1,5 @@
-//! Owns what a `Hub` does as an event bus: it opens its log, writes what is published, and shows it
-//! when it is stored.
+//! Owns what a `Hub` does as an event bus: it opens the bus's log, writes what is published, and
+//! sends a value to the shards when it is stored.
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::{
     store::{Appended, Log, Outcome},
 };
 
-/// How often a log that cannot be read is tried again (D5).
+/// How long a bus waits before it tries again to read a log that it could not read (D5).
 const READ_RETRY: Duration = Duration::from_millis(200);
 
 impl Hub {
-    /// A bus hears nobody before it knows what it knew.
+    /// Reads the bus's log. The hub handles no message until that is done.
     pub(super) fn open_bus(&mut self, context: &mut Context<Self>) {
         let HubSource::Bus(bus) = &self.source else { return };
         let (home, game, handle) = (bus.appender().clone(), bus.game().clone(), self.handle.clone());
@@ -55,14 +55,14 @@ impl Hub {
             );
         }
         for (topic, seq, data) in bus.values() {
-            // No shard has said yet what it wants.
+            // No shard has sent its interest yet, so the shards returned here are none.
             let _ = self.topics.put(topic, seq, TopicValue { live: data.clone(), whole: None });
         }
         self.listen(context);
         self.settle(Now::read(), context);
     }
 
-    /// Shows what has been stored, for as long as the hub lives.
+    /// Sends stored values to the shards, for as long as the hub lives.
     fn listen(&mut self, context: &mut Context<Self>) {
         let HubSource::Bus(bus) = &self.source else { return };
         let (home, bell) = (bus.appender().clone(), bus.appender().clone());
@@ -79,7 +79,8 @@ impl Hub {
     fn show(&mut self, outcome: Outcome, written: Written, context: &mut Context<Self>) {
         let Written { topic, seq, data, answer } = written;
         if outcome == Outcome::Rejected {
-            // Somebody else has begun the log anew: the next life sees what is there. The answer is dropped: not known.
+            // Another writer has begun the log anew: the next life reads what is there now.
+            // Dropping the reply means that whether the value was stored is unknown.
             context.stop();
             return;
         }
@@ -88,7 +89,7 @@ impl Hub {
         let (update, shards) = self.topics.put(&topic, seq, TopicValue { live: data, whole: None });
         push(&mut self.lanes, &update, shards);
         self.handle.metrics().heard(1, now.unix_ms);
-        // Whoever published may be gone.
+        // The publisher may be gone.
         let _ = answer.send(seq);
         if let HubSource::Bus(bus) = &mut self.source {
             bus.stored(&topic, seq);
@@ -124,7 +125,8 @@ impl Handler<Publish> for Hub {
         if let Some(address) = maker {
             *self.made.entry(address).or_default() += 1;
         }
-        // When the store is slow, publishers feel it: the mailbox fills up, and they wait.
+        // Backpressure: while the store is slow, the hub handles no message, the mailbox fills up,
+        // and publishers wait.
         if let Some(journal) = home.congested() {
             context.wait(async move { journal.space().await }.into_actor(self));
         }
@@ -132,7 +134,11 @@ impl Handler<Publish> for Hub {
     }
 }
 
-/// Whose new topic it counts as, if anybody's.
+/// Returns the address that a new topic is counted for; `None` for a back end, whose topics are not
+/// counted.
+///
+/// # Errors
+/// [`PublishError::Share`]: the client or its address has created as many topics as it may.
 fn maker(made: &HashMap<IpAddr, usize>, by: Publisher, most: usize) -> Result<Option<IpAddr>, PublishError> {
     let Publisher::Client { address, may_make } = by else { return Ok(None) };
     if may_make && made.get(&address).is_none_or(|made| *made < most) {

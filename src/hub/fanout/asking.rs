@@ -1,5 +1,5 @@
-//! Owns what a shard asks its hub for: which topics are wanted here, and what the hub is known to
-//! have heard.
+//! Owns a shard's interest in a hub's topics: which topics are wanted here, and which interest the
+//! hub has handled.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -13,39 +13,40 @@ use crate::{
     ws::json_frame,
 };
 
-/// What the hub is to be told, in this order.
+/// A shard's interest: what it wants and no longer wants since the interest before. The hub handles
+/// `unwanted` first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// From 1, in this shard's life.
+    /// Counts from 1 in the life of this shard.
     pub number: u64,
     pub unwanted: Vec<Topic>,
     pub wanted: Vec<Topic>,
-    /// Connections of this shard.
+    /// How many clients this shard has now.
     pub clients: usize,
 }
 
-/// Whoever would have more topics than it may.
+/// Whose limit of topics a subscription would exceed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TooMany {
-    /// The subscriber.
+    /// The subscriber's own.
     Client,
-    /// All subscribers of its address together.
+    /// That of all subscribers of its address together.
     Address,
 }
 
-/// What is known of topics that somebody wants to subscribe to.
+/// Whether a client can be subscribed to its reserved topics.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Availability {
-    /// The hub has heard of all of them: what comes from now on comes here.
+    /// The hub has handled the interest in all of them: values from now on arrive here.
     Known,
-    /// It has not heard of some yet.
+    /// The hub has not handled the interest in some of them yet.
     Unknown,
-    /// It does not have this one.
+    /// The hub refused this topic.
     Refused(Topic, TopicRefusal),
 }
 
 impl TopicRefusal {
-    /// The code and the reason of an `error`.
+    /// Returns the code and the reason for an `error`.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Full => (error_code::TOO_MANY_TOPICS, "the hub has as many topics as it may"),
@@ -55,7 +56,8 @@ impl TopicRefusal {
 }
 
 impl Fanout {
-    /// Those of the topics, in their order, that the client has or may have; and whose share the others are beyond.
+    /// Returns those of the topics, in their order, that the client has or may have; and whose
+    /// limit excludes the others, if any are excluded.
     pub fn fitting(&self, connection: u64, topics: Vec<Topic>) -> (Vec<Topic>, Option<TooMany>) {
         let Some(client) = self.clients.get(&connection) else { return (topics, None) };
         let asked = topics.len();
@@ -70,11 +72,12 @@ impl Fanout {
         (fitting, beyond)
     }
 
-    /// A client is going to subscribe to these: the hub is to hear of them. Call [`Fanout::expect_no_more`] once it has, or has
-    /// given up; the claim is to be kept until then.
+    /// Reserves topics that a client is about to subscribe to, so that the next interest asks for
+    /// them. Call [`Fanout::expect_no_more`] after the client has subscribed or given up, and keep
+    /// the reservation until then.
     ///
     /// # Errors
-    /// [`TooMany`]; nothing has changed.
+    /// [`TooMany`]: nothing has changed.
     pub fn reserve(&mut self, connection: u64, topics: &[Topic]) -> Result<TopicReservation, TooMany> {
         let topics: BTreeSet<_> = topics.iter().collect();
         let client = self.clients.get(&connection);
@@ -89,7 +92,7 @@ impl Fanout {
         for topic in topics {
             let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
             listed.expected += 1;
-            // There may be room now, or the upstream may have it.
+            // Asks again: the hub may have room now, or the upstream may have the topic.
             listed.forgotten |= listed.refused.take().is_some() | listed.rejected.take().is_some();
             if listed.asked.is_none() || listed.forgotten {
                 self.changed.insert(topic.clone());
@@ -109,7 +112,7 @@ impl Fanout {
         }
     }
 
-    /// Of topics that are expected.
+    /// Call it for reserved topics only.
     pub fn outlook(&self, topics: &[Topic]) -> Availability {
         let mut outlook = Availability::Known;
         for topic in topics {
@@ -124,7 +127,8 @@ impl Fanout {
         outlook
     }
 
-    /// What the hub does not know yet; from now on it counts as known.
+    /// Returns the interest that has not been sent yet, and counts it as sent. `None` if nothing
+    /// has changed.
     pub fn wishes(&mut self) -> Option<Wishes> {
         let clients = self.clients.len();
         let number = self.wishes + 1;
@@ -132,7 +136,8 @@ impl Fanout {
         for topic in std::mem::take(&mut self.changed) {
             let Some(listed) = self.topics.get_mut(&topic) else { continue };
             if listed.subscribers.is_empty() && listed.expected == 0 {
-                // A wish of the past may still be on its way to a new hub.
+                // A topic that was asked for earlier must be given up, even at a new hub: the
+                // earlier interest may still be on its way to it.
                 if listed.asked.is_some() {
                     wishes.unwanted.push(topic.clone());
                 }
@@ -142,7 +147,7 @@ impl Fanout {
                 wishes.wanted.push(topic);
             }
         }
-        // How many there are matters to the hub only where it is none.
+        // The hub only distinguishes between no client and some.
         let is_known = self.told.is_some_and(|told| (told == 0) == (clients == 0));
         if is_known && wishes.wanted.is_empty() && wishes.unwanted.is_empty() {
             return None;
@@ -152,18 +157,20 @@ impl Fanout {
         Some(wishes)
     }
 
-    /// The hub has heard the wish of this number, and does not have some of the topics that were wanted in it.
+    /// The hub has handled the interest of this number, and refused these of the topics wanted in
+    /// it.
     pub fn heard(&mut self, number: u64, refused: Vec<(Topic, TopicRefusal)>, now: Instant) {
         self.heard = self.heard.max(number);
         for (topic, why) in refused {
-            // Subscribers it has had in the life of a hub before this one.
+            // A refusal of an older interest is out of date. Subscribers that the topic still has,
+            // from an earlier life of the hub, lose it.
             if self.topics.get(&topic).is_some_and(|listed| listed.asked == Some(number)) {
                 self.refuse(&topic, why, now);
             }
         }
     }
 
-    /// The hub does not have the topic any more: its subscribers are told, and do not have it either.
+    /// The hub does not have the topic any more: its subscribers get an `error` and lose it.
     pub(super) fn refuse(&mut self, topic: &Topic, why: TopicRefusal, now: Instant) {
         let Some(listed) = self.topics.get_mut(topic) else { return };
         listed.refused = Some(why);
@@ -181,12 +188,13 @@ impl Fanout {
         self.changed.insert(topic.clone());
     }
 
-    /// Whether a value is of a time when this topic was wanted here: `heard` is the newest wish that the hub had heard by then.
+    /// Returns true if an event of this topic was sent after the hub had handled the interest in
+    /// it. `heard` is the number of the newest interest that the hub had handled by then.
     pub(super) fn has_asked(&self, topic: &Topic, heard: u64) -> bool {
         self.topics.get(topic).is_some_and(|listed| listed.asked.is_some_and(|asked| asked <= heard))
     }
 
-    /// The hub is another one.
+    /// The hub was replaced at this moment (unix ms): everything is asked for again.
     pub(super) fn ask_again(&mut self, at: u64) {
         let (from, mut topics) = self.missed.take().unwrap_or((at, HashSet::new()));
         for (topic, listed) in &mut self.topics {
