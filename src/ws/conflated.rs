@@ -1,5 +1,5 @@
-//! Owns the values that wait for a client that does not keep up: the newest of each key, the least
-//! recently changed first.
+//! Owns conflated values: for a client that does not keep up, the newest value of each key waits
+//! here, the least recently changed first.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,13 +8,15 @@ use std::{
 
 use super::frame::Frame;
 
-/// What identifies a value of which only the newest matters: a volatile message's sender and name, or a topic and nothing.
+/// Identifies a value of which only the newest matters: the sender and name of a volatile message,
+/// or a topic and an empty string.
 pub type VolatileKey = (Rc<str>, Rc<str>);
 
-/// A client that keeps up has none of these, so what it takes to find a value by its key costs idle clients nothing.
+/// The waiting values of one outbox. Only exists while the client does not keep up, so the index by
+/// key costs other clients nothing.
 #[derive(Default)]
 pub(super) struct Conflated {
-    /// By the order in which they changed last. Frames without a key are never replaced.
+    /// In the order of their last change. Frames without a key are never replaced.
     waiting: BTreeMap<u64, (Option<VolatileKey>, Frame)>,
     places: HashMap<VolatileKey, u64>,
     next: u64,
@@ -30,13 +32,14 @@ impl Conflated {
         self.bytes
     }
 
-    /// Bytes of this key's value.
+    /// Length of this key's value in bytes.
     pub fn length_of(&self, key: &VolatileKey) -> Option<usize> {
         let place = self.places.get(key)?;
         self.waiting.get(place).map(|(_, frame)| frame.len())
     }
 
-    /// The newest value of its key, or a frame that stands for itself; behind everything else.
+    /// Appends a frame behind all others. A frame with a key replaces the earlier value of that
+    /// key.
     pub fn push(&mut self, key: Option<VolatileKey>, frame: Frame) {
         if let Some(key) = &key {
             self.remove(key);
@@ -54,7 +57,7 @@ impl Conflated {
         Some(frame)
     }
 
-    /// Drops the least recently changed; `false` when there is none.
+    /// Drops the least recently changed frame; returns `false` if there is none.
     pub fn drop_first(&mut self) -> bool {
         let Some((_, (key, frame))) = self.waiting.pop_first() else { return false };
         if let Some(key) = key {
@@ -64,7 +67,7 @@ impl Conflated {
         true
     }
 
-    /// In order.
+    /// The frames, least recently changed first.
     pub fn into_frames(self) -> impl Iterator<Item = Frame> {
         self.waiting.into_values().map(|(_, frame)| frame)
     }

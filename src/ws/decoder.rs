@@ -15,10 +15,10 @@ use simdutf8::basic::from_utf8;
 use self::header::{FrameHeader, MAX_HEADER_BYTES, Opcode};
 use crate::protocol::Cause;
 
-/// Why bytes are refused. The connection ends: the stream cannot be followed any further.
+/// Why the decoder refuses bytes. The connection ends, because the framing is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeError {
-    /// A data message over the limit, judged by the declared lengths (S4).
+    /// A data message over the limit, by the lengths in its headers (S4).
     TooBig,
     /// A text message or a close reason that is not UTF-8 (RFC 6455 section 8.1).
     InvalidUtf8,
@@ -48,7 +48,8 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// One connection's decoder: two words, and nothing on the heap between frames, because most connections are idle.
+/// One connection's decoder: two words, and no heap memory between frames, because most connections
+/// are idle.
 #[derive(Debug)]
 pub struct Decoder {
     max_message_bytes: usize,
@@ -56,37 +57,41 @@ pub struct Decoder {
     pending: Option<Box<Pending>>,
 }
 
-/// What has arrived of something incomplete. Payloads are kept unmasked.
+/// The received part of a frame or message. Payloads are stored unmasked.
 #[derive(Debug, Default)]
 struct Pending {
     header: [u8; MAX_HEADER_BYTES],
     header_bytes: usize,
-    /// A frame whose payload is incomplete, and how much of it has arrived.
+    /// A frame with an incomplete payload, and how many bytes of it have arrived.
     frame: Option<(FrameHeader, usize)>,
     control: Vec<u8>,
     message: Vec<u8>,
-    /// The opcode of the fragmented message that is open.
+    /// The opcode of the open fragmented message.
     fragmented: Option<Opcode>,
 }
 
 impl Decoder {
-    /// `max_message_bytes` bounds a data message, fragments summed; control frames have their own 125 bytes.
+    /// `max_message_bytes` bounds a data message, the sum of its fragments; control frames are
+    /// bounded at 125 bytes.
     pub fn new(max_message_bytes: usize) -> Self {
         Self { max_message_bytes, pending: None }
     }
 
-    /// Changes the bound, for messages whose header has not been read yet.
+    /// Changes the bound for messages whose header has not been read yet.
     pub fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
         self.max_message_bytes = max_message_bytes;
     }
 
-    /// Decodes what one read returned, in linear time, and keeps the rest of an incomplete frame. `input` is unmasked in
-    /// place. Every frame gives one message with the bytes of its own payload, so that the caller can count frames and
-    /// bytes: `Nop` stands for a fragment that does not end its message. Answers how many bytes were consumed: all of them, unless `out` broke off, which it should do
-    /// at a close frame; then up to the end of the frame just delivered.
+    /// Decodes the bytes of one read, in linear time, and keeps the rest of an incomplete frame.
+    /// Unmasks `input` in place. Each frame gives one message with the length of its own payload,
+    /// so that the caller can count frames and bytes; a fragment that does not end its message
+    /// gives `Nop`. `out` stops the decoding with `Break`, which it should return for a close
+    /// frame. Returns the consumed bytes: all of them, or after a `Break` those up to the end of
+    /// that frame.
     ///
     /// # Errors
-    /// The first breach; frames before it have been delivered. Buffers are freed; the decoder must not be fed again.
+    /// Fails at the first breach; frames before it have been delivered. Frees the buffers; the
+    /// decoder must not be fed again.
     pub fn feed(
         &mut self,
         input: &mut [u8],
@@ -103,13 +108,13 @@ impl Decoder {
         Ok(at)
     }
 
-    /// Heap bytes held now: 0 between messages, at most `max_message_bytes` plus a constant.
+    /// Heap bytes in use: 0 between messages, at most `max_message_bytes` plus a constant.
     #[cfg(test)]
     fn buffered_bytes(&self) -> usize {
         self.pending.as_ref().map_or(0, |p| mem::size_of::<Pending>() + p.control.capacity() + p.message.capacity())
     }
 
-    /// Goes to the end of one frame or of the input, whichever comes first.
+    /// Decodes up to the end of one frame or of the input, whichever comes first.
     fn step(&mut self, input: &mut [u8]) -> Result<(usize, Option<(Message, usize)>), DecodeError> {
         let (header, received, payload_at) = match self.pending.as_mut().and_then(|p| p.frame.take()) {
             Some((header, received)) => (header, received, 0),
@@ -135,7 +140,8 @@ impl Decoder {
         Ok((payload_at + taken, message.map(|message| (message, header.payload_bytes))))
     }
 
-    /// The next header and where its payload begins in `input`; `None` keeps all of `input` for later.
+    /// Returns the next header and where its payload begins in `input`. `None`: the header is
+    /// incomplete, and all of `input` is kept.
     fn header(&mut self, input: &[u8]) -> Result<Option<(FrameHeader, usize)>, DecodeError> {
         let (in_message, room, kept) = match &self.pending {
             Some(p) => (p.fragmented.is_some(), self.max_message_bytes.saturating_sub(p.message.len()), p.header_bytes),
@@ -159,8 +165,8 @@ impl Decoder {
 }
 
 impl Pending {
-    /// Appends `payload`, the next part of a frame of which `received` bytes came before, and answers the frame's message
-    /// when that completes it.
+    /// Appends `payload`, the next part of a frame of which `received` bytes came before. Returns
+    /// the frame's message if this completes it.
     fn absorb(
         &mut self,
         header: FrameHeader,
@@ -174,7 +180,8 @@ impl Pending {
                 let limit = self.message.len() - received + header.payload_bytes;
                 (&mut self.message, limit)
             }
-            // Not the frame's own length: growing by one fragment at a time would be quadratic for tiny fragments.
+            // Not the frame's own length: growing by one fragment at a time would be quadratic for
+            // tiny fragments.
             (false, false) => (&mut self.message, max_message_bytes),
         };
         append(buffer, payload, limit);
@@ -196,7 +203,7 @@ impl Pending {
     }
 }
 
-/// Doubles the capacity as bytes arrive, never past `limit`: a declared length by itself costs nothing.
+/// Appends, doubling the capacity up to `limit`. A declared length by itself allocates nothing.
 fn append(buffer: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     let length = buffer.len() + bytes.len();
     if length > buffer.capacity() {
@@ -206,7 +213,8 @@ fn append(buffer: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     buffer.extend_from_slice(bytes);
 }
 
-/// A whole message from its unmasked payload. It is copied, at its exact size, because it outlives the shared buffer.
+/// Makes a message from its whole unmasked payload. It copies the payload, at its exact size,
+/// because the message outlives the shared buffer.
 fn message(opcode: Opcode, payload: &[u8]) -> Result<Message, DecodeError> {
     Ok(match opcode {
         Opcode::Text => Message::Text(ByteString::from(utf8(payload)?)),
@@ -222,7 +230,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
     from_utf8(bytes).map_err(|_| DecodeError::InvalidUtf8)
 }
 
-/// RFC 6455 sections 5.5.1 and 7.4: nothing, or a code that may be sent and a reason.
+/// RFC 6455 sections 5.5.1 and 7.4: the payload is empty, or a code that may be sent and a reason.
 fn close_reason(payload: &[u8]) -> Result<Option<CloseReason>, DecodeError> {
     if payload.is_empty() {
         return Ok(None);
@@ -239,7 +247,7 @@ fn close_reason(payload: &[u8]) -> Result<Option<CloseReason>, DecodeError> {
     Ok(Some(CloseReason { code: CloseCode::from(code), description }))
 }
 
-/// RFC 6455 section 5.3, eight bytes at a time; `offset` is the position of `bytes` within their frame.
+/// RFC 6455 section 5.3, eight bytes at a time. `offset` is the position of `bytes` in their frame.
 fn unmask(bytes: &mut [u8], mut mask: [u8; 4], offset: usize) {
     mask.rotate_left(offset % 4);
     let [a, b, c, d] = mask;

@@ -1,5 +1,5 @@
-//! Owns how `error` frames are written (3.2): plain, in the shape that clients of an upstream read
-//! (X6), or not at all. The outbox knows which shape is its client's.
+//! Owns the encoding of `error` frames (3.2): plain, nested as an upstream's clients expect them
+//! (X6), or none. Each outbox holds the shape for its client.
 
 use std::time::Duration;
 
@@ -8,17 +8,18 @@ use crate::protocol::ServerFrame;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Errors {
-    /// At rooms and hubs.
+    /// For rooms and hubs.
     #[default]
     Plain,
-    /// At proxies (X6): OpenAI's clients read `error.message`.
+    /// For proxies (X6): OpenAI's clients read `error.message`.
     Nested,
-    /// At a proxy whose description says `error_frames: false`: every frame there is the upstream's.
+    /// For a proxy with `error_frames: false`, whose client gets only the upstream's frames.
     Silent,
 }
 
 impl Errors {
-    /// `code` is stable, `message` is for people, `id` names the request that failed.
+    /// `code` is stable, `message` is for people, `id` is that of the failed request. Returns
+    /// `None` for `Silent`.
     pub fn frame(self, code: &str, message: &str, id: Option<u64>) -> Option<Frame> {
         match self {
             Self::Plain => Some(error_frame(code, message, id)),
@@ -27,7 +28,7 @@ impl Errors {
         }
     }
 
-    /// As `frame`, of an upstream that asks to be left alone for so long.
+    /// As `frame`, with the time after which the client may try again. Only `Nested` carries it.
     pub fn frame_for_later(self, code: &str, message: &str, retry_after: Duration) -> Option<Frame> {
         let ms = retry_after.as_millis() as u64;
         match self {

@@ -1,8 +1,8 @@
-//! Owns what a proxy adds to an outbox: its upstream waits while the client is slow, and the client
-//! while the upstream is (X2) or while it is ahead of its rate (S5a).
+//! Owns a proxy's flow control: the upstream waits while the client is slow, and the client waits
+//! while the upstream is slow (X2) or while it is ahead of its rate (S5a).
 //!
-//! The two directions never wait for each other: a paused reader still writes, a full outbox still
-//! lets read.
+//! The two directions never wait for each other: a paused reader still writes, and a full outbox
+//! still reads.
 
 use std::{
     cell::RefCell,
@@ -15,27 +15,28 @@ use super::{frame::Frame, outbox::Outbox, queue::Class};
 
 #[derive(Default)]
 pub(super) struct ReadFlow {
-    /// Nothing is read from the client while there is a reason.
+    /// Nothing is read from the client while this contains a reason.
     pauses: Vec<Pause>,
-    /// Invariant: `Some` while `pauses` has any.
+    /// Invariant: `Some` exactly while `pauses` is not empty.
     paused_since: Option<Instant>,
-    /// For how long it was so before, since [`Outbox::take_pause`].
+    /// Length of the pauses that ended since the last [`Outbox::take_pause`].
     paused_for: Duration,
-    /// Who is to be woken when no more than this many bytes of the upstream wait.
+    /// The task to wake when at most this many bytes of the upstream wait.
     waiting: Option<(usize, Waker)>,
 }
 
 /// Why nothing is read from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
-    /// What it sends has no place at the moment.
+    /// The queue to the upstream is full.
     Queue,
-    /// It is ahead of its rate.
+    /// The client is ahead of its rate.
     Rate,
 }
 
 impl Outbox {
-    /// Queues a frame of the upstream. Never closes the client: ask [`Outbox::poll_room`] before reading the next one.
+    /// Queues a frame of the upstream. Never closes the client: call [`Outbox::poll_room`] before
+    /// reading the next one.
     pub fn push_relayed(self: &Rc<Self>, frame: Frame, made: Instant) {
         if self.cause().is_some() {
             return;
@@ -45,12 +46,13 @@ impl Outbox {
         self.mark_dirty();
     }
 
-    /// How many frames of the upstream the kernel has taken.
+    /// Number of upstream frames that the kernel has taken.
     pub fn relayed_written(&self) -> u64 {
         self.queue.borrow().relayed_written
     }
 
-    /// Drops the upstream's frames that are not begun yet. Answers how many of them the client gets here all in all.
+    /// Drops the upstream's frames of which nothing is written yet. Returns how many upstream
+    /// frames the client gets on this connection in total.
     pub fn release_relayed(&self) -> u64 {
         let mut queue = self.queue.borrow_mut();
         let begun = queue.relayed_begun();
@@ -60,14 +62,14 @@ impl Outbox {
         begun
     }
 
-    /// Ready while less than `OUTBOX_BYTES` of the upstream wait, and when the connection is over; once it was not, from half of that.
-    /// One task may wait for an outbox.
+    /// Ready while less than `OUTBOX_BYTES` of the upstream wait, or if the connection is over. A
+    /// task that had to wait is woken at half of that. One task may wait for an outbox.
     pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let waiting = self.queue.borrow().relayed_bytes;
         self.poll_relayed(waiting < self.max_bytes, self.max_bytes / 2, context)
     }
 
-    /// Ready when nothing of the upstream waits, and when the connection is over.
+    /// Ready if nothing of the upstream waits, or if the connection is over.
     pub fn poll_drained(&self, context: &mut Context<'_>) -> Poll<()> {
         let waiting = self.queue.borrow().relayed_bytes;
         self.poll_relayed(waiting == 0, 0, context)
@@ -85,7 +87,7 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// Something was written, or the connection is over.
+    /// Wakes the waiting task if few enough bytes wait, or if the connection is over.
     pub(super) fn wake_upstream(&self) {
         let Some(flow) = self.flow.get() else { return };
         let waiting = self.queue.borrow().relayed_bytes;
@@ -97,7 +99,7 @@ impl Outbox {
         }
     }
 
-    /// There is this reason to read nothing more from the client, or there no longer is.
+    /// Adds or removes a reason for not reading from the client.
     pub fn pause_reading(&self, reason: Pause, pause: bool) {
         let mut flow = self.flow().borrow_mut();
         flow.pauses.retain(|known| *known != reason);
@@ -120,7 +122,8 @@ impl Outbox {
         self.flow.get().is_some_and(|flow| flow.borrow().paused_since.is_some())
     }
 
-    /// For how long the client was not read since the last call. `None`: it was read all the time.
+    /// Returns how long the client was not read since the last call; `None` if it was read all the
+    /// time.
     pub fn take_pause(&self, now: Instant) -> Option<Duration> {
         let mut flow = self.flow.get()?.borrow_mut();
         let mut paused = std::mem::take(&mut flow.paused_for);

@@ -1,5 +1,5 @@
-//! Owns the end of an event-loop turn: every outbox that got a frame in this turn is written once.
-//! One `Flusher` runs per shard, started by `registry::shard`.
+//! Owns the end of an event-loop turn: writes each outbox that got a frame in this turn once. There
+//! is one `Flusher` per shard.
 
 use std::{
     cell::RefCell,
@@ -11,18 +11,19 @@ use std::{
 use super::{outbox::Outbox, queue::Frames};
 use crate::observe::metrics::ShardMetrics;
 
-/// Emptied queues kept for the next outbox, and the largest kept.
+/// Emptied queues kept for the next outbox, and the largest capacity of a kept one.
 const MAX_SPARE: usize = 256;
 const MAX_SPARE_SLOTS: usize = 64;
 
-/// The shard's list of outboxes with something to write.
+/// The shard's list of outboxes that have something to write.
 ///
-/// The task is woken by the first outbox of a turn and so runs behind every task that was ready before it: what
-/// those tasks push to one socket leaves in one vectored write.
+/// The first outbox of a turn wakes the flusher's task, which therefore runs after every task that
+/// was ready before it: all frames that those tasks push to one socket leave in one vectored write.
 pub struct Flusher {
     dirty: RefCell<Vec<Rc<Outbox>>>,
     waker: RefCell<Option<Waker>>,
-    /// Emptied queues with their memory: an idle outbox holds none, a busy one need not allocate.
+    /// Emptied queues with their memory, so that an idle outbox holds none and a busy one allocates
+    /// none.
     spare: RefCell<Vec<Frames>>,
     stats: ShardMetrics,
 }
@@ -32,17 +33,16 @@ impl Flusher {
         Rc::new(Self { dirty: RefCell::default(), waker: RefCell::new(None), spare: RefCell::default(), stats })
     }
 
-    /// This shard's own counters.
     pub fn stats(&self) -> &ShardMetrics {
         &self.stats
     }
 
-    /// A queue for an outbox that has something to hold again.
+    /// Returns a queue for an outbox that has frames again.
     pub(super) fn lend(&self) -> Frames {
         self.spare.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// An emptied queue comes back.
+    /// Takes back an emptied queue.
     pub(super) fn give_back(&self, frames: Frames) {
         let mut spare = self.spare.borrow_mut();
         if spare.len() < MAX_SPARE && (1..=MAX_SPARE_SLOTS).contains(&frames.capacity()) {
@@ -60,7 +60,7 @@ impl Flusher {
         }
     }
 
-    /// Flushes for ever; never resolves.
+    /// Flushes after each turn; never resolves.
     pub async fn run(self: Rc<Self>) {
         let mut spare = Vec::new();
         poll_fn(|context| {
@@ -78,7 +78,7 @@ impl Flusher {
         .await;
     }
 
-    /// Writes one outbox now and counts what went out.
+    /// Writes one outbox now and updates the metrics.
     pub(super) fn flush(&self, outbox: &Outbox) {
         let flushed = outbox.flush();
         self.stats.events_out(flushed.frames as u64);

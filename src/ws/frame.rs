@@ -1,10 +1,10 @@
-//! Owns the encoding of server frames (RFC 6455 section 5.2, unmasked, never fragmented), one exact
+//! Owns the encoding of server frames (RFC 6455 section 5.2): unmasked, never fragmented, one exact
 //! allocation each.
 
 use std::{cell::RefCell, rc::Rc};
 
-/// A ready-made frame. It never leaves its shard, so sharing it among a thousand outboxes costs no atomic operation,
-/// and it is one allocation.
+/// An encoded frame. It never leaves its shard, so a thousand outboxes share one allocation without
+/// atomic operations.
 pub type Frame = Rc<[u8]>;
 
 /// The longest payload of a control frame (RFC 6455 section 5.5).
@@ -26,17 +26,18 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-/// A text frame whose payload `write` appends to a scratch buffer. It must be UTF-8, which is not checked again here.
+/// Makes a text frame. `write` appends the payload to a scratch buffer; it must be UTF-8, which is
+/// not checked here.
 pub fn text(write: impl FnOnce(&mut Vec<u8>)) -> Frame {
     build(TEXT, write)
 }
 
-/// A binary frame.
+/// Makes a binary frame.
 pub fn binary(payload: &[u8]) -> Frame {
     frame(BINARY, &[payload])
 }
 
-/// The payload of one of the frames made here.
+/// Returns the payload of a frame that was made here.
 pub fn payload(frame: &Frame) -> &[u8] {
     let length = match frame.get(1) {
         Some(126) => 4,
@@ -46,18 +47,19 @@ pub fn payload(frame: &Frame) -> &[u8] {
     frame.get(length..).unwrap_or_default()
 }
 
-/// A ping frame; a payload over 125 bytes is cut.
+/// Makes a ping frame; a payload over 125 bytes is cut.
 pub fn ping(payload: &[u8]) -> Frame {
     frame(PING, &[control(payload)])
 }
 
-/// A pong frame; a payload over 125 bytes is cut.
+/// Makes a pong frame; a payload over 125 bytes is cut.
 pub fn pong(payload: &[u8]) -> Frame {
     frame(PONG, &[control(payload)])
 }
 
-/// A close frame; the reason is cut at a character so that code and reason fit 125 bytes. The codes that must not be
-/// sent (1005, 1006, 1015: RFC 6455 section 7.4.1) give a close frame without a payload.
+/// Makes a close frame. The reason is cut at a character boundary so that code and reason fit 125
+/// bytes. For codes that must not be sent (1005, 1006, 1015: RFC 6455 section 7.4.1) the payload is
+/// empty.
 pub fn close(code: u16, reason: &str) -> Frame {
     if matches!(code, 1005 | 1006 | 1015) {
         return frame(CLOSE, &[]);
@@ -79,10 +81,11 @@ fn frame(first: u8, parts: &[&[u8]]) -> Frame {
 
 /// The longest header of a server frame.
 const MAX_HEADER_BYTES: usize = 10;
-/// A scratch buffer that grew past this is given back.
+/// A scratch buffer that grew past this is freed.
 const MAX_KEPT_BYTES: usize = 256 * 1024;
 
-/// The payload is written behind room for the longest header, so that header and payload need one copy between them.
+/// Encodes a frame. `write` puts the payload behind room for the longest header, so that header and
+/// payload need only one copy.
 fn build(first: u8, write: impl FnOnce(&mut Vec<u8>)) -> Frame {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -135,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads back with an independent codec, which must find exactly one final, unmasked frame.
+    /// Decodes with an independent codec, which must find exactly one final, unmasked frame.
     fn peer_reads(bytes: &Frame) -> PeerFrame {
         let mut socket = FrameSocket::new(Cursor::new(bytes.to_vec()));
         let frame = socket.read(None).unwrap().unwrap();

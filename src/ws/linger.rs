@@ -1,5 +1,5 @@
-//! Owns the last seconds of a socket: the closing frames go out, the peer's bytes are thrown away,
-//! then the socket is shut. `registry::shard` waits for the last one before the process ends.
+//! Owns the last seconds of a socket: its closing frames are written, the peer's bytes are
+//! discarded, then the socket is shut.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,15 +19,19 @@ use tokio::{
 
 use super::{flush::Flusher, outbox::Outbox};
 
-/// How long a silent peer may take to read our last frames and close its side.
+/// How long a silent peer may take to read the last frames and close its side.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a peer may go on sending what it had under way: a reset in the middle of it would destroy the close frame.
+/// How long a peer may continue to send what it had begun: a reset meanwhile would destroy the
+/// close frame.
 const SENDING_TIMEOUT: Duration = Duration::from_secs(10);
-/// With more lingering sockets than this on the shard, [`QUIET_TIMEOUT`] holds for a sending peer, too.
+/// With more lingering sockets than this on the shard, [`QUIET_TIMEOUT`] applies to a sending peer,
+/// too.
 const MANY_LINGERING: usize = 128;
-/// Sockets that may linger on one shard at once; past it a socket is dropped at once, unread frames and all.
+/// Sockets that may linger on one shard. Past it a socket is dropped at once, with its unread
+/// frames.
 const MAX_LINGERING: usize = 1024;
-/// Bytes thrown away for one peer that keeps sending; one that streams a huge frame still gets to read why it failed.
+/// Bytes discarded for one peer that keeps sending. Large enough for a peer that streams a huge
+/// frame to read why it failed.
 const MAX_DISCARDED_BYTES: u64 = 512 * 1024 * 1024;
 
 thread_local! {
@@ -41,10 +45,11 @@ struct Lingering {
     changed: Notify,
 }
 
-/// Lets the socket end in good order on its own task.
+/// Lets the socket end in good order, on a task of its own.
 ///
-/// Dropping a socket with unread bytes makes the kernel reset it, and a reset can destroy the close frame before
-/// the peer has read it: so the frames are flushed, our side is shut, and the rest is read and thrown away.
+/// Dropping a socket with unread bytes makes the kernel reset it, and a reset can destroy the close
+/// frame before the peer has read it. So this flushes the frames, shuts the write side, and
+/// discards what the peer still sends.
 pub(super) fn linger(half: OwnedReadHalf, outbox: Rc<Outbox>, flusher: Rc<Flusher>) {
     let lingering = LINGERING.with(Rc::clone);
     if lingering.count.get() >= MAX_LINGERING {
@@ -59,8 +64,8 @@ pub(super) fn linger(half: OwnedReadHalf, outbox: Rc<Outbox>, flusher: Rc<Flushe
     });
 }
 
-/// Resolves when no socket of this shard lingers any more, at the latest after [`QUIET_TIMEOUT`]: by then whoever reads
-/// has our last frames.
+/// Resolves when no socket of this shard lingers any more, at the latest after [`QUIET_TIMEOUT`],
+/// by when every peer that reads has the last frames.
 pub async fn all_gone() {
     let lingering = LINGERING.with(Rc::clone);
     let gone = async {

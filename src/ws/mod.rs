@@ -1,5 +1,5 @@
-//! Owns bytes on sockets: frames, outboxes, flushing, lingering; the only folder that knows how
-//! bytes move.
+//! Owns all I/O on WebSocket connections: frames, outboxes, flushing, lingering, dialling. No other
+//! folder moves bytes.
 
 mod conflated;
 pub mod decoder;

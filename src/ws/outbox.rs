@@ -1,6 +1,5 @@
 //! Owns one client's outgoing frames: the queue, its bound (S6), conflation of volatile values
-//! (S8), and the one cause of the end. Emptied by the shard's `Flusher` and the connection's
-//! `Reader`.
+//! (S8), and the one cause of the connection's end.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -20,44 +19,45 @@ use super::{
 };
 use crate::protocol::Cause;
 
-/// The queue between a room and one socket. Lives on one shard; shared as `Rc`.
+/// The queue between a room, hub or proxy and one socket. Lives on one shard; shared as `Rc`.
 ///
-/// Invariant: after `close` nothing but the closing frames is added, and `cause` never changes again.
+/// Invariant: after `close` only the closing frames are added, and `cause` never changes again.
 pub struct Outbox {
     pub(super) queue: RefCell<FrameQueue>,
     sink: Box<dyn ByteSink>,
     pub(super) flusher: Rc<Flusher>,
-    /// `OUTBOX_BYTES`: the bound of `Queue::bytes`.
+    /// `OUTBOX_BYTES`: the bound of `FrameQueue::bytes`.
     pub(super) max_bytes: usize,
-    /// In the flusher's list already.
+    /// The outbox is on the flusher's list.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
-    /// How the client is told of errors.
+    /// The shape of this client's `error` frames.
     pub(super) errors: Cell<Errors>,
-    /// Microseconds from the last ping to its pong; [`UNKNOWN`] before the first.
+    /// Microseconds from the last ping to its pong; [`UNKNOWN`] before the first pong.
     latency: Cell<u32>,
-    /// The connection's task, woken when the outbox is closed or the socket stops taking bytes.
+    /// The connection's task, woken when the outbox closes or the socket blocks.
     reader: RefCell<Option<Waker>>,
-    /// Of a proxy's connection, once it is needed: players and subscribers, of whom there are many, have none.
+    /// Flow control of a proxy's connection, created at its first use. Players and subscribers, of
+    /// whom there are many, have none.
     pub(super) flow: OnceCell<Box<RefCell<ReadFlow>>>,
 }
 
-/// No pong has come yet.
 const UNKNOWN: u32 = u32::MAX;
 
-/// Something that takes bytes without waiting; a socket, or a test.
+/// Takes bytes without waiting: a socket, or a test's valve.
 pub trait ByteSink {
     /// # Errors
-    /// `WouldBlock` when nothing can be taken now; anything else ends the connection.
+    /// Returns `WouldBlock` if it can take nothing now; any other error ends the connection.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
-/// What one flush did.
+/// The result of one flush.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Flushed {
     pub frames: usize,
     pub bytes: usize,
-    /// From the making of the oldest frame to its write, when the queue was emptied.
+    /// How long the oldest frame waited from its creation to its write, if the flush emptied the
+    /// queue.
     pub waited: Option<Duration>,
 }
 
@@ -77,23 +77,24 @@ impl Outbox {
         })
     }
 
-    /// Queues a frame in order, to be written at the end of this event-loop turn.
-    /// Past the bound the client is closed with [`Cause::TooSlow`] and its queue released (S6).
+    /// Queues a frame in order; the flusher writes it at the end of this event-loop turn. Past the
+    /// bound, closes the client with [`Cause::TooSlow`] and releases its queue (S6).
     pub fn push(self: &Rc<Self>, frame: Frame, made: Instant) {
         if self.hold(frame, made) {
             self.mark_dirty();
         }
     }
 
-    /// As `push`, but leaves the write to a later [`Outbox::mark_dirty`]: a room with a flush interval.
-    /// Returns whether there is something to write that the socket would take.
+    /// As `push`, but leaves the write to a later [`Outbox::mark_dirty`], for rooms with a flush
+    /// interval. Returns true if there is something to write that the socket would take.
     pub fn hold(self: &Rc<Self>, frame: Frame, made: Instant) -> bool {
         if self.cause.get().is_some() {
             return false;
         }
         let mut queue = self.queue.borrow_mut();
         if queue.is_over(frame.len(), self.max_bytes) {
-            // So far this is only much for one turn; whether the client is slow, its socket knows.
+            // The frames of this turn alone may exceed the bound. Whether the client is slow only
+            // shows when they are written.
             drop(queue);
             self.flusher.flush(self);
             if self.cause.get().is_some() {
@@ -111,8 +112,8 @@ impl Outbox {
         !queue.blocked
     }
 
-    /// Queues a part of what a client gets when it enters, in order, whatever its size: a client that was away for
-    /// long must not be closed for the very frames that bring it up to date.
+    /// Queues one of the frames that bring a client up to date when it joins, in order, whatever
+    /// its size: these must not close a client that was away for long.
     pub fn push_catch_up(self: &Rc<Self>, frame: Frame, made: Instant) {
         if self.cause.get().is_some() {
             return;
@@ -122,8 +123,8 @@ impl Outbox {
         self.mark_dirty();
     }
 
-    /// Queues a value of which only the newest matters (S8). Never closes the client.
-    /// Returns whether there is something to write.
+    /// Queues a value of which only the newest matters (S8). Never closes the client. Returns true
+    /// if there is something to write.
     pub fn hold_volatile(self: &Rc<Self>, key: &VolatileKey, frame: Frame, made: Instant) -> bool {
         if self.cause.get().is_some() {
             return false;
@@ -139,11 +140,12 @@ impl Outbox {
         false
     }
 
-    /// Queues what is new of a feed's topic (H6): `live` for a client that keeps up; for one that does not, `whole` in place
-    /// of everything of this key that still waits, so that no step of a value that comes in steps can be missed unseen.
-    /// What was `made` together goes together: a client that kept up when it began does not fall behind in the middle of it, but for
-    /// the bound. No topic's value makes room for another's: past the bound the client is closed with [`Cause::TooSlow`].
-    /// Returns whether there is something to write.
+    /// Queues an update of a feed's topic (H6). A client that keeps up gets `live`. For another,
+    /// `whole` replaces everything of this key that still waits, so no step of an incremental value
+    /// is lost unnoticed. Updates with the same `made` belong together: a client that kept up at
+    /// the first of them gets them all as `live`, within the bound. No topic's value displaces
+    /// another's: past the bound, the client is closed with [`Cause::TooSlow`]. Returns true if
+    /// there is something to write.
     pub fn hold_topic(
         self: &Rc<Self>,
         key: &VolatileKey,
@@ -156,7 +158,7 @@ impl Outbox {
         }
         let mut queue = self.queue.borrow_mut();
         if queue.is_much(live.len(), self.max_bytes) {
-            // So far this is only much for one turn; whether the client is slow, its socket knows.
+            // The updates of this turn alone may exceed the bound: write them first.
             drop(queue);
             self.flusher.flush(self);
             if self.cause.get().is_some() {
@@ -175,8 +177,8 @@ impl Outbox {
         false
     }
 
-    /// As `push`, but behind the values that still wait because the client does not keep up: what this frame says of them
-    /// must not come first (H4). Past the bound the client is closed with [`Cause::TooSlow`].
+    /// As `push`, but behind the conflated values, because this frame refers to them (H4). Past the
+    /// bound, closes the client with [`Cause::TooSlow`].
     pub fn push_behind(self: &Rc<Self>, frame: Frame, made: Instant) {
         let has_conflated = self.queue.borrow().has_conflated();
         if !has_conflated {
@@ -197,31 +199,32 @@ impl Outbox {
         self.flusher.stats().queued(bytes, frames);
     }
 
-    /// Drops the value of this key that still waits because the client does not keep up.
+    /// Drops the conflated value of this key.
     pub fn forget(&self, key: &VolatileKey) {
         let (bytes, frames) = self.queue.borrow_mut().forget(key);
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
     }
 
-    /// Puts the outbox on the flusher's list; the frames go out at the end of this event-loop turn.
+    /// Puts the outbox on the flusher's list, to be written at the end of this event-loop turn.
     pub fn mark_dirty(self: &Rc<Self>) {
         if !self.dirty.replace(true) {
             self.flusher.add(self.clone());
         }
     }
 
-    /// Ends the connection: a last frame, if any, then a close frame for `cause`; then nothing more is taken.
-    /// The first cause wins. Returns whether this was the first.
+    /// Ends the connection: queues `last`, if any, and a close frame for `cause`, and accepts no
+    /// frame after that. The first cause wins; returns true if this was the first.
     pub fn close(self: &Rc<Self>, cause: Cause, last: Option<Frame>) -> bool {
         self.close_with(cause, cause.name(), last)
     }
 
-    /// As `close`, behind an `error` frame whose code is the cause's name (A8). `message` is for people.
+    /// As `close`, with an `error` frame before it whose code is the cause's name (A8). `message`
+    /// is for people.
     pub fn refuse(self: &Rc<Self>, cause: Cause, message: &str) -> bool {
         self.refuse_with(cause, cause.name(), message)
     }
 
-    /// As `refuse`, with another code.
+    /// As `refuse`, with another error code.
     pub fn refuse_with(self: &Rc<Self>, cause: Cause, code: &str, message: &str) -> bool {
         self.close(cause, self.errors().frame(code, message, None))
     }
@@ -230,7 +233,7 @@ impl Outbox {
         self.errors.get()
     }
 
-    /// As `close`, with a reason that is not ours: that of a proxy's upstream.
+    /// As `close`, with another close reason, for example that of a proxy's upstream.
     pub fn close_with(self: &Rc<Self>, cause: Cause, reason: &str, last: Option<Frame>) -> bool {
         if self.cause.get().is_some() {
             return false;
@@ -251,12 +254,13 @@ impl Outbox {
         true
     }
 
-    /// Why the connection ended, once it has.
+    /// Why the connection ended; `None` while it is open.
     pub fn cause(&self) -> Option<Cause> {
         self.cause.get()
     }
 
-    /// Whether the socket stopped taking bytes; the reader then waits for writability and flushes.
+    /// Returns true if the socket stopped taking bytes. The reader then waits for writability and
+    /// flushes.
     pub fn is_blocked(&self) -> bool {
         self.queue.borrow().blocked
     }
@@ -265,12 +269,12 @@ impl Outbox {
         self.queue.borrow().frames.is_empty()
     }
 
-    /// Bytes that are not written yet, and their frames.
+    /// Bytes that are not written yet, and the number of their frames.
     pub fn backlog(&self) -> (usize, usize) {
         self.queue.borrow().backlog()
     }
 
-    /// From the last ping to its pong, up to 71 minutes; `None` before the first.
+    /// Time from the last ping to its pong, at most 71 minutes; `None` before the first pong.
     pub fn latency(&self) -> Option<Duration> {
         Some(self.latency.get()).filter(|micros| *micros != UNKNOWN).map(|micros| Duration::from_micros(micros.into()))
     }
@@ -279,7 +283,7 @@ impl Outbox {
         self.latency.set(u32::try_from(latency.as_micros()).unwrap_or(UNKNOWN).min(UNKNOWN - 1));
     }
 
-    /// The connection's task, to be woken on close and when the socket blocks.
+    /// Sets the connection's task, which is woken on close and when the socket blocks.
     pub fn set_reader(&self, waker: &Waker) {
         let mut reader = self.reader.borrow_mut();
         match &*reader {
@@ -288,8 +292,8 @@ impl Outbox {
         }
     }
 
-    /// Writes what the sink takes now. Called by the flusher, and by the reader when the socket is writable again.
-    /// A sink that fails ends the connection with [`Cause::ConnectionLost`].
+    /// Writes what the sink takes now. The flusher calls this, and the reader when the socket is
+    /// writable again. A failing sink ends the connection with [`Cause::ConnectionLost`].
     pub fn flush(&self) -> Flushed {
         self.dirty.set(false);
         let mut flushed = Flushed::default();

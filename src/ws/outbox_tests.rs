@@ -1,5 +1,4 @@
-//! Owns the tests of the outbox's bounds against a sink that takes what it is told to take.
-//! Run by `cargo test`.
+//! Owns the tests of the outbox's bounds, with a sink that takes a set number of bytes.
 
 #[path = "outbox_topic_tests.rs"]
 mod topics;
@@ -63,7 +62,7 @@ fn s8_a_value_longer_than_the_bound_reaches_a_client_that_keeps_up() {
 fn s8_a_value_never_comes_after_a_newer_one_of_its_key() {
     let (outbox, valve) = outbox();
     value(&outbox, "a", 1, 60);
-    // Too long for what is left, then one that would fit.
+    // One too long for what is left, then one that would fit.
     value(&outbox, "b", 2, 60);
     value(&outbox, "b", 3, 10);
     assert_eq!(open(&outbox, &valve), [vec![1; 60], vec![3; 10]].concat());
@@ -117,15 +116,15 @@ fn x2_an_upstreams_frames_without_a_payload_fill_the_outbox_too_and_are_given_ba
     assert_eq!(outbox.queue.borrow().relayed_bytes, 0);
 }
 
-/// What happens to an outbox.
+/// An event for an outbox.
 #[derive(Debug, Clone)]
 enum Happening {
     Push(usize),
     CatchUp(usize),
     Volatile(u8, usize),
-    /// The end of a turn.
+    /// The end of an event-loop turn.
     Turn,
-    /// The socket takes this much more.
+    /// The socket takes this many more bytes.
     Take(usize),
     Close,
 }
@@ -141,14 +140,14 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// An outbox, its sink, and what must come out of it.
+/// An outbox, its sink, and a model of the output.
 struct Model {
     metrics: Arc<Metrics>,
     flusher: Rc<Flusher>,
     outbox: Rc<Outbox>,
     valve: Rc<Valve>,
     next: u8,
-    /// Ordered frames in their order, and which of them count towards the bound.
+    /// The ordered frames, and which of them count towards the bound.
     ordered: VecDeque<(Vec<u8>, bool)>,
     newest: HashMap<u8, u8>,
     got: HashMap<u8, u8>,
@@ -164,7 +163,7 @@ impl Model {
         Self { metrics, flusher, outbox, valve, next: 0, ordered, newest, got, ended: None }
     }
 
-    /// Frames say of themselves what they are: class or key, number, length.
+    /// A frame contains its class or key, number and length.
     fn frame(&mut self, class: u8, length: usize) -> Vec<u8> {
         self.next += 1;
         [vec![class, self.next, length as u8], vec![0xff; length]].concat()
@@ -177,7 +176,8 @@ impl Model {
                 let frame = self.frame(b'P', length);
                 let open = self.outbox.cause().is_none();
                 self.outbox.push(frame.clone().into(), now);
-                // The outbox asks the socket before it calls the client slow; what the socket took counts no longer.
+                // The outbox tries the socket before it closes a client as too slow; what the
+                // socket took no longer counts.
                 self.look();
                 let queued = self.live_bytes();
                 let too_slow = open && queued > 0 && queued + frame.len() > MAX_BYTES;
@@ -232,7 +232,7 @@ impl Model {
         let _ = pin!(self.flusher.clone().run()).poll(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// Takes the whole frames that came out and compares.
+    /// Compares the complete frames that came out with the model.
     fn look(&mut self) {
         let mut taken = self.valve.taken.borrow_mut();
         loop {
@@ -318,7 +318,7 @@ fn s6_what_a_client_is_owed_when_it_enters_never_closes_it() {
     assert!(model.ordered.is_empty());
 }
 
-/// A socket that is gone.
+/// A socket whose peer is gone.
 struct Broken;
 
 impl ByteSink for Broken {

@@ -1,9 +1,8 @@
-//! Owns the tests of what an outbox keeps of a feed's topics for a client that does not keep up (H4, H6).
-//! Run by `cargo test`.
+//! Owns the tests of a feed's topics in the outbox of a client that does not keep up (H4, H6).
 
 use super::*;
 
-/// One step of `name`'s value, and the whole of it.
+/// One step of `name`'s value, and its whole value.
 fn step(outbox: &Rc<Outbox>, name: &str, live: &str, whole: &str) -> bool {
     let live = Frame::from(live.as_bytes());
     outbox.hold_topic(&key(name), &live, || Frame::from(whole.as_bytes()), Instant::now())

@@ -1,5 +1,5 @@
-//! Owns the frames that wait in one outbox: order, byte counts by class, conflation of volatile
-//! values (S8); no I/O. The flusher keeps emptied ones for the next.
+//! Owns the queued frames of one outbox: their order, byte counts by class, and conflation of
+//! volatile values (S8); no I/O.
 
 use std::{collections::VecDeque, io::IoSlice, time::Instant};
 
@@ -8,35 +8,38 @@ use super::{
     frame::{self, Frame},
 };
 
-/// Frames handed to one vectored write. Linux takes 1024; past 64 the call's own price no longer matters.
+/// Frames in one vectored write. Linux takes 1024; past 64 the cost of the call no longer matters.
 pub(super) const MAX_SLICES: usize = 64;
-/// Distinct volatile values kept for a client that does not keep up, within `OUTBOX_BYTES` of their own; the least
-/// recently changed makes room (S8).
+/// Distinct volatile values kept for a client that does not keep up, besides a bound of
+/// `OUTBOX_BYTES` for them. Past it the least recently changed is dropped (S8).
 pub(super) const MAX_VOLATILE: usize = 256;
 
 #[derive(Default)]
 pub(super) struct FrameQueue {
     pub(super) frames: Frames,
-    /// Bytes of the first frame that are on the wire already.
+    /// Bytes of the first frame that are already written.
     pub(super) written: usize,
-    /// Queued bytes of live frames; volatile ones are counted apart, so they alone never close anybody.
+    /// Queued bytes of live frames. The other classes are counted apart, so they never close a
+    /// client as too slow.
     pub(super) bytes: usize,
     pub(super) volatile_bytes: usize,
-    /// What waits behind `frames` for a client that does not keep up; `None` for one that does.
+    /// Values that wait behind `frames`. `None` as long as the client keeps up.
     conflated: Option<Box<Conflated>>,
-    /// Of a proxy's upstream; also apart: whoever reads from it waits instead.
+    /// Queued cost of relayed frames of a proxy's upstream; past the bound the upstream is not
+    /// read.
     pub(super) relayed_bytes: usize,
-    /// Frames of the upstream that are wholly written, since the beginning.
+    /// Number of relayed frames that were written completely, over the connection's life.
     pub(super) relayed_written: u64,
-    /// The socket took less than it was offered; only writability starts it again.
+    /// The socket took less than was offered; writing goes on when it is writable.
     pub(super) blocked: bool,
-    /// When the values of topics were made of which the first came while the client kept up.
+    /// The `made` time of the last topic update that was queued while the client kept up. Updates
+    /// with the same time may follow it.
     together: Option<Instant>,
     /// When the oldest queued frame was made.
     pub(super) since: Option<Instant>,
 }
 
-/// Frames on their way, oldest first.
+/// Queued frames, oldest first.
 pub(super) type Frames = VecDeque<QueuedFrame>;
 
 pub(super) struct QueuedFrame {
@@ -44,12 +47,13 @@ pub(super) struct QueuedFrame {
     class: Class,
 }
 
-/// What a frame counts towards.
+/// The bound that a frame counts towards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// `OUTBOX_BYTES`.
+    /// `OUTBOX_BYTES`; past it the client is closed (S6).
     Live,
-    /// Nothing: a welcome and what follows it are bounded by the state and the history, and share their memory.
+    /// None: the room's state and history bound the welcome and the frames after it, and share
+    /// memory with them.
     CatchUp,
     /// A bound of its own; past it values are conflated (S8).
     Volatile,
@@ -85,20 +89,21 @@ impl FrameQueue {
         }
     }
 
-    /// Whether a value of `bytes` may go out in order with everything else.
+    /// Returns true if a volatile value of `bytes` may be queued in order with everything else.
     pub(super) fn keeps_up(&self, bytes: usize, max_bytes: usize) -> bool {
-        // Behind conflated values nothing may overtake: an older value of the same key would come after this one.
+        // While values are conflated, none may go before them: an older value of the same key would
+        // come after this one.
         let is_behind = self.blocked || self.conflated.is_some();
         !is_behind && (self.volatile_bytes == 0 || self.volatile_bytes + bytes <= max_bytes)
     }
 
-    /// Whether only the bound speaks against [`Queue::keeps_up`].
+    /// Returns true if only the bound makes [`FrameQueue::keeps_up`] false.
     pub(super) fn is_much(&self, bytes: usize, max_bytes: usize) -> bool {
         !self.blocked && self.conflated.is_none() && !self.keeps_up(bytes, max_bytes)
     }
 
-    /// As [`Queue::keeps_up`], for values of topics: what was made together with one that a client took while it kept up may wait
-    /// for its socket, too.
+    /// As [`FrameQueue::keeps_up`], for topics: also takes an update that was made together with
+    /// one that the client took while it kept up, even if the socket is blocked by now.
     pub(super) fn takes_topic(&mut self, bytes: usize, max_bytes: usize, made: Instant) -> bool {
         if self.keeps_up(bytes, max_bytes) {
             self.together = Some(made);
@@ -107,12 +112,12 @@ impl FrameQueue {
         self.together == Some(made) && self.conflated.is_none() && self.volatile_bytes + bytes <= max_bytes
     }
 
-    /// Whether values wait that only go out when everything ordered is out.
+    /// Returns true if values wait until everything ordered is written.
     pub(super) fn has_conflated(&self) -> bool {
         self.conflated.is_some()
     }
 
-    /// Whether [`Queue::replace`] would stay within the bound. One value always fits.
+    /// Returns true if [`FrameQueue::replace`] would stay within the bound. One value always fits.
     pub(super) fn has_place(&self, key: Option<&VolatileKey>, bytes: usize, max_bytes: usize) -> bool {
         let Some(conflated) = &self.conflated else { return true };
         let own = key.and_then(|key| conflated.length_of(key)).unwrap_or(0);
@@ -130,14 +135,15 @@ impl FrameQueue {
         (value.len(), 1)
     }
 
-    /// Keeps this as the newest value of its key, or as a frame of its own, behind everything that waits; nothing else makes
-    /// room for it. Returns by how many bytes and frames the queue grew.
+    /// Puts a frame behind everything that waits, with a key in place of that key's earlier value.
+    /// Drops nothing else. Returns by how many bytes and frames the queue grew.
     pub(super) fn replace(&mut self, key: Option<&VolatileKey>, frame: Frame) -> (i64, i64) {
         self.conflate_within(key, frame, usize::MAX, usize::MAX)
     }
 
-    /// Keeps the newest value of each key, and of these the newest that fit `max_bytes`, this one in any case (S8).
-    /// Returns by how many bytes and frames the queue grew.
+    /// As `replace`, but drops the least recently changed values until the rest, with this one,
+    /// fits `max_bytes` and [`MAX_VOLATILE`] (S8). Returns by how many bytes and frames the queue
+    /// grew.
     pub(super) fn conflate(&mut self, key: &VolatileKey, frame: Frame, max_bytes: usize) -> (i64, i64) {
         self.conflate_within(Some(key), frame, MAX_VOLATILE, max_bytes)
     }
@@ -162,20 +168,20 @@ impl FrameQueue {
         (conflated.bytes() as i64 - before.0, conflated.len() as i64 - before.1)
     }
 
-    /// Bytes that wait, of every class, and their frames.
+    /// Waiting bytes of all classes, and the number of their frames.
     pub(super) fn backlog(&self) -> (usize, usize) {
         let bytes: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
         let (conflated, values) = self.conflated_size();
         (bytes + conflated - self.written, self.frames.len() + values)
     }
 
-    /// Whether a live frame of `bytes` is too much. One always fits: a bound below the longest message must not close
-    /// a client that keeps up.
+    /// Returns true if a live frame of `bytes` exceeds the bound. One always fits: a bound below
+    /// the longest message must not close a client that keeps up.
     pub(super) fn is_over(&self, bytes: usize, max_bytes: usize) -> bool {
         self.bytes > 0 && self.bytes + bytes > max_bytes
     }
 
-    /// What is left of the first frame.
+    /// The unwritten rest of the first frame.
     pub(super) fn first_slice(&self) -> IoSlice<'_> {
         IoSlice::new(self.frames.front().map_or(&[], |entry| &entry.frame[self.written..]))
     }
@@ -191,7 +197,7 @@ impl FrameQueue {
         count
     }
 
-    /// Drops `written` bytes from the front; returns how many frames that finished.
+    /// Drops `written` bytes from the front; returns how many frames this completes.
     pub(super) fn advance(&mut self, written: usize) -> usize {
         let mut left = self.written + written;
         let mut frames = 0;
@@ -211,7 +217,7 @@ impl FrameQueue {
             self.frames.pop_front();
         }
         self.written = left;
-        // Volatile values wait until everything ordered is out, then the newest of each goes.
+        // All ordered frames are written: queue the conflated values.
         if self.frames.is_empty() {
             for frame in self.conflated.take().into_iter().flat_map(|conflated| conflated.into_frames()) {
                 self.volatile_bytes += frame.len();
@@ -221,7 +227,8 @@ impl FrameQueue {
         frames
     }
 
-    /// Drops all frames but one that is partly written: its rest must follow, or the peer loses the framing.
+    /// Drops all frames except a partly written one, whose rest must follow: without it the peer
+    /// would lose the framing.
     pub(super) fn release(&mut self) -> (usize, usize) {
         let written = std::mem::take(&mut self.written);
         let partial = if written > 0 { self.frames.pop_front() } else { None };
@@ -233,19 +240,20 @@ impl FrameQueue {
         released
     }
 
-    /// Conflated values go out last; behind a close frame nothing may (RFC 6455 section 5.5.1).
+    /// Drops the conflated values; returns their bytes and number. For a close frame, behind which
+    /// no frame may go out (RFC 6455 section 5.5.1).
     pub(super) fn forget_conflated(&mut self) -> (usize, usize) {
         let size = self.conflated_size();
         self.conflated = None;
         size
     }
 
-    /// Bytes and number of the values that wait behind everything ordered.
+    /// Bytes and number of the conflated values.
     fn conflated_size(&self) -> (usize, usize) {
         self.conflated.as_ref().map_or((0, 0), |conflated| (conflated.bytes(), conflated.len()))
     }
 
-    /// Drops the frames of the upstream that are not begun; returns their bytes and their number.
+    /// Drops the relayed frames of which nothing is written yet; returns their bytes and number.
     pub(super) fn release_relayed(&mut self) -> (usize, usize) {
         let frames = self.frames.len();
         let mut may_drop = self.written == 0;
@@ -264,7 +272,7 @@ impl FrameQueue {
         (dropped, frames - self.frames.len())
     }
 
-    /// Frames of the upstream that are written, or begun.
+    /// Number of relayed frames that are written, at least in part.
     pub(super) fn relayed_begun(&self) -> u64 {
         let is_begun = self.written > 0 && self.frames.front().is_some_and(|entry| entry.class == Class::Relayed);
         self.relayed_written + u64::from(is_begun)

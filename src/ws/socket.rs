@@ -1,5 +1,5 @@
-//! Owns one accepted TCP socket after the handshake: its two halves and the stream of messages read
-//! from it.
+//! Owns one accepted TCP socket after the handshake: its two halves, and the stream of messages
+//! read from it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,44 +33,44 @@ use super::{
     outbox::{ByteSink, Outbox},
 };
 
-/// How often a socket that is not read is looked at: after twice this it is known whether the peer is there.
+/// How often a socket that is not read is probed. After two probes a vanished peer is detected.
 pub const PROBE_INTERVAL: Duration = Duration::from_millis(400);
-/// What one read may return; one buffer per shard, so that an idle connection holds none.
+/// Size of the shard's read buffer. All its sockets share it, so an idle connection holds none.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER_BYTES].into_boxed_slice());
 }
 
-/// Why the stream of messages ended early.
+/// Why the stream of messages ended with an error.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The bytes break RFC 6455 or a bound; the peer is told.
+    /// The bytes break RFC 6455 or exceed a bound; the peer gets a close code.
     Decode(DecodeError),
     /// The socket ended or failed.
     Lost,
 }
 
-/// One frame of the peer.
+/// One decoded frame of the peer.
 #[derive(Debug)]
 pub struct Arrived {
     /// `Nop` for a fragment that does not end its message.
     pub message: Message,
-    /// Of this frame alone, as it was on the wire (S5a).
+    /// Payload bytes of this frame alone, as sent (S5a).
     pub payload_bytes: usize,
 }
 
-/// What a connection knows of its socket while both run.
+/// Counters and a limit that a connection shares with its socket.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// Moved so far; for the last log line.
+    /// Bytes so far; for the last log line.
     pub bytes_in: Cell<u64>,
     pub bytes_out: Cell<u64>,
-    /// S4. May be changed: it holds from the next read.
+    /// S4. A change applies from the next read on.
     pub max_message_bytes: Cell<usize>,
 }
 
-/// The half that is written to, as the outbox sees it.
+/// The write half, as the outbox's sink.
 pub struct SocketWriter {
     half: OwnedWriteHalf,
     traffic: Rc<Traffic>,
@@ -78,7 +78,7 @@ pub struct SocketWriter {
 
 impl ByteSink for SocketWriter {
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One slice is the common case and `write` is cheaper than `writev`.
+        // One slice is the common case, and `write` is cheaper than `writev`.
         let written = match slices {
             [one] => self.half.try_write(one)?,
             many => self.half.try_write_vectored(many)?,
@@ -88,27 +88,26 @@ impl ByteSink for SocketWriter {
     }
 }
 
-/// The messages a peer sends, until the outbox is closed, the socket ends, or the bytes break a rule.
+/// The peer's messages, until the outbox closes, the socket ends, or the bytes break a rule.
 ///
-/// It also writes on when a blocked socket takes bytes again: both directions of a socket wake one task.
+/// Also continues writing when a blocked socket takes bytes again: both directions wake one task.
 ///
 /// Dropping it lets the socket linger, so that the closing frames reach the peer.
 pub struct SocketReader {
-    /// Only `None` while it is dropped.
+    /// `None` only during `drop`.
     half: Option<OwnedReadHalf>,
     decoder: Decoder,
-    /// Decoded from the last read and not yet handed on; at most one read's worth.
+    /// Messages decoded from the last read and not yet returned; at most one read's worth.
     pending: VecDeque<Arrived>,
-    /// Reported after the messages that came before it.
+    /// Returned after the messages that came before it.
     error: Option<DecodeError>,
     outbox: Rc<Outbox>,
     flusher: Rc<Flusher>,
     traffic: Rc<Traffic>,
-    /// From a pause of the reading until all is read: when to look whether the peer is still there.
+    /// Timer of the next probe. Set from a pause of reading until everything that arrived is read.
     probe: Option<Pin<Box<Sleep>>>,
 }
 
-/// An open socket of this shard.
 pub struct Socket {
     pub reader: SocketReader,
     pub outbox: Rc<Outbox>,
@@ -126,15 +125,15 @@ pub struct SocketLimits {
 }
 
 impl Socket {
-    /// Registers a socket that another thread accepted with this shard's event loop. `early` are bytes that
-    /// came behind the handshake.
+    /// Registers a socket that another thread accepted with this shard's event loop. `early` are
+    /// the bytes that followed the handshake.
     ///
     /// # Errors
-    /// When the event loop cannot take the socket.
+    /// Fails if the event loop cannot take the socket.
     pub fn open(stream: StdTcpStream, early: &[u8], flusher: Rc<Flusher>, limits: SocketLimits) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
-        // The listener passes it on where the system inherits options; elsewhere this is what sets it.
+        // Where accepted sockets do not inherit the listener's options, this sets it.
         stream.set_nodelay(true)?;
         let (read_half, write_half) = stream.into_split();
         let traffic = Rc::new(Traffic { max_message_bytes: Cell::new(limits.max_message_bytes), ..Traffic::default() });
@@ -172,9 +171,9 @@ impl SocketReader {
         self.error = self.decoder.feed(bytes, take).err();
     }
 
-    /// While nothing is read, nobody would see that the peer is gone. Its end of the stream shows in the socket's readiness,
-    /// unless data that there is no room for stands before it; then a frame that needs no answer makes a machine that no longer
-    /// has the socket reset it. Ready when the peer is gone.
+    /// Detects a vanished peer while nothing is read; ready when it is gone. The end of its stream
+    /// shows in the socket's readiness, unless unread data stands before it. So this also sends a
+    /// frame that needs no reply: a machine that no longer has the socket answers it with a reset.
     fn poll_probe(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let probe = self.probe.get_or_insert_with(|| Box::pin(sleep(PROBE_INTERVAL)));
         while probe.as_mut().poll(context).is_ready() {
@@ -193,7 +192,7 @@ impl SocketReader {
         Poll::Pending
     }
 
-    /// One read into the shard's buffer, decoded into `pending`.
+    /// Reads once into the shard's buffer and decodes into `pending`.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let Some(half) = &mut self.half else { return Poll::Ready(Err(ReadError::Lost)) };
@@ -211,7 +210,7 @@ impl SocketReader {
 
 impl Drop for SocketReader {
     fn drop(&mut self) {
-        // Without a cause nobody ended the connection: the thread itself is going down, and cannot spawn.
+        // Without a cause the thread itself is ending, and cannot spawn.
         if let Some(half) = self.half.take()
             && self.outbox.cause().is_some()
         {
@@ -238,10 +237,12 @@ impl Stream for SocketReader {
                     Ok(()) => this.flusher.flush(&this.outbox),
                     Err(_) => return Poll::Ready(Some(Err(ReadError::Lost))),
                 }
-                // Blocked again means the readiness was stale: ask for the next one, or see the cause.
+                // If it is blocked again, the readiness was stale: poll for the next one, or see
+                // the cause.
                 continue;
             }
-            // Before what is decoded already: the client's messages have no place at the moment.
+            // This comes before messages that are decoded already: there is no place for them at
+            // the moment.
             if this.outbox.is_reading_paused() {
                 return this.poll_probe(context).map(|()| Some(Err(ReadError::Lost)));
             }
@@ -258,8 +259,9 @@ impl Stream for SocketReader {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Poll::Pending => {
-                    // Only now would the end of the stream show by itself: a client that is slowed down is read a little
-                    // between one pause and the next.
+                    // The probe must stay until here: a throttled client is read a little between
+                    // two pauses, and only a socket without unread data shows the end of the
+                    // stream.
                     this.probe = None;
                     return Poll::Pending;
                 }

@@ -1,4 +1,4 @@
-//! Owns `Valve`, the socket of unit tests: it takes as many bytes as it is told to.
+//! Owns `Valve`, the byte sink of unit tests, which accepts a set number of bytes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,7 +8,7 @@ use std::{
 
 use super::outbox::ByteSink;
 
-/// Takes `room` bytes, then no more.
+/// Accepts `room` bytes, then no more.
 #[derive(Default)]
 pub struct Valve {
     pub room: Cell<usize>,
@@ -16,7 +16,7 @@ pub struct Valve {
 }
 
 impl Valve {
-    /// One that takes everything.
+    /// A valve that accepts everything.
     pub fn open() -> Rc<Self> {
         Rc::new(Self { room: Cell::new(usize::MAX), ..Self::default() })
     }

@@ -1,5 +1,5 @@
-//! Owns the rules of a client frame's header (RFC 6455 sections 5.2 to 5.5); each is applied as
-//! soon as its byte is there.
+//! Owns the rules of a client frame's header (RFC 6455 sections 5.2 to 5.5). Each applies as soon
+//! as its byte has arrived.
 
 use super::DecodeError::{self, Protocol, TooBig};
 use crate::ws::frame::MAX_CONTROL_BYTES;
@@ -31,11 +31,13 @@ pub(super) struct FrameHeader {
     pub(super) mask: [u8; 4],
 }
 
-/// Parses the header at the start of `bytes`; answers it with its own length, or `None` when more bytes are needed.
-/// `in_message` says that a fragmented message is open; `room` is what the message may still grow by.
+/// Parses the header at the start of `bytes`. Returns it with its own length; `None` if more bytes
+/// are needed. `in_message`: a fragmented message is open. `room`: bytes by which the message may
+/// grow.
 ///
 /// # Errors
-/// Everything the header alone can break, `TooBig` included (S4): nothing of such a payload is ever kept.
+/// Returns each breach that the header alone shows, including `TooBig` (S4), before any payload is
+/// kept.
 pub(super) fn parse(bytes: &[u8], in_message: bool, room: usize) -> Result<Option<(FrameHeader, usize)>, DecodeError> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     if first & 0x70 != 0 {

@@ -11,7 +11,7 @@ use tungstenite::protocol::frame::{
 use super::*;
 
 const MAX: usize = 64 * 1024;
-/// What `buffered_bytes` may add to the message: the box, and one control frame.
+/// What `buffered_bytes` may be beyond the message: the box, and one control frame.
 const OVERHEAD: usize = mem::size_of::<Pending>() + 125;
 
 fn client_frame(opcode: OpCode, fin: bool, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
@@ -29,7 +29,7 @@ fn control(kind: Control, payload: &[u8]) -> Vec<u8> {
     client_frame(OpCode::Control(kind), true, payload, [9, 8, 7, 6])
 }
 
-/// Feeds `bytes` as reads of `read_bytes`, and answers what came out before the end or the error.
+/// Feeds `bytes` in reads of `read_bytes`; returns the messages before the end or the error.
 fn decode_in(decoder: &mut Decoder, bytes: &[u8], read_bytes: usize) -> (Vec<Message>, Result<(), DecodeError>) {
     let mut messages = Vec::new();
     for read in bytes.chunks(read_bytes) {
@@ -45,7 +45,7 @@ fn decode_in(decoder: &mut Decoder, bytes: &[u8], read_bytes: usize) -> (Vec<Mes
     (messages, Ok(()))
 }
 
-/// Decodes in one read and byte by byte, which must agree.
+/// Decodes in one read and byte by byte; both must agree.
 fn decode(bytes: &[u8]) -> (Vec<Message>, Result<(), DecodeError>) {
     let at_once = decode_in(&mut Decoder::new(MAX), bytes, usize::MAX);
     assert_eq!(at_once, decode_in(&mut Decoder::new(MAX), bytes, 1));
@@ -217,7 +217,8 @@ fn errors_name_their_cause() {
     assert_eq!(DecodeError::Protocol("x").to_string(), "not RFC 6455: x");
 }
 
-/// A message as a client means it: its payload, where it is cut, and a ping sent after which of its fragments.
+/// A message as a client sends it: its payload, where it is fragmented, and the fragments after
+/// which it sends a ping.
 #[derive(Debug, Clone)]
 struct Sent {
     text: Option<String>,
@@ -300,7 +301,8 @@ proptest! {
     ) {
         let mut decoder = Decoder::new(max_message_bytes);
         for read in [valid_start, &bytes].concat().chunks(read_bytes) {
-            // Goes on after an error, which callers must not, to show that even this is harmless.
+            // Continues after an error, which callers must not, to show that even this does no
+            // harm.
             let _ = decode_in(&mut decoder, read, usize::MAX);
             prop_assert!(decoder.buffered_bytes() <= max_message_bytes + OVERHEAD);
         }
