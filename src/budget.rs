@@ -1,12 +1,13 @@
-//! Owns how often something that failed may be replaced before the server stops trying for a while.
+//! Owns the restart budget: how often something that failed may be restarted before the server
+//! pauses.
 
 use std::time::{Duration, Instant};
 
-/// Failures that it may have within [`WINDOW`].
+/// Failures within [`WINDOW`] that spend the budget.
 const MAX_FAILURES: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// The failures of late of one game's rooms, or of one hub.
+/// The recent failures of one game's rooms, or of one hub.
 #[derive(Default)]
 pub struct RestartBudget {
     failures: Vec<Instant>,

@@ -7,27 +7,28 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// A moment: for deadlines the monotonic clock, for the wire and for tokens the calendar's.
+/// A moment: on the monotonic clock for deadlines, on the calendar clock for the wire and tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     pub instant: Instant,
-    /// Milliseconds since 1970, UTC.
+    /// Unix milliseconds.
     pub unix_ms: u64,
 }
 
-/// Any moment near the start of the process.
+/// The first use of [`since_start`], near the start of the process.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// A moment as a number that fits where an `Instant` does not. Moments before the first call are zero.
+/// A moment as a number, for places where an `Instant` does not fit. Moments before the first call
+/// give zero.
 pub fn since_start(instant: Instant) -> Duration {
     instant.saturating_duration_since(*START)
 }
 
-/// R7: a timer that is so late was not delayed by other timers: this thread did not run.
+/// R7: if a timer is this late, other timers did not delay it: this thread did not run.
 const LATE: Duration = Duration::from_millis(500);
-/// R7: so long whoever waits at a socket has, after that, to be read.
+/// R7: after that, the time in which the server reads what waits in its sockets.
 const CATCH_UP: Duration = Duration::from_secs(1);
-/// A thread that is late all the time postpones what is due only once in so long.
+/// R7: the shortest time between two postponements, for a thread that is always late.
 const NOT_AGAIN: Duration = Duration::from_secs(3);
 
 thread_local! {
@@ -35,8 +36,9 @@ thread_local! {
     static AWOKE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// R7: call this at the top of each timer that ends something because nobody was heard, with the moment that the timer was due.
-/// A process that was stopped first reads what waits in its sockets: then this says when to come again.
+/// R7: call this at the start of each timer that ends something because a peer was silent, with the
+/// time the timer was due. If the process was stopped, the peer's bytes may still wait in the
+/// socket: then this returns when to check again.
 pub fn postponed(due: Instant, now: Instant) -> Option<Instant> {
     let awoke = AWOKE.get();
     if now.saturating_duration_since(due) >= LATE
@@ -48,15 +50,16 @@ pub fn postponed(due: Instant, now: Instant) -> Option<Instant> {
 }
 
 thread_local! {
-    /// Both clocks, read together a moment ago.
+    /// The last joint reading of both clocks.
     static ANCHOR: Cell<Option<Now>> = const { Cell::new(None) };
 }
 
-/// How old the anchor may be: a step of the calendar's clock is followed within this time.
+/// The longest use of an anchor: a step of the calendar clock takes effect within this time.
 const ANCHOR_AGE: Duration = Duration::from_secs(1);
 
 impl Now {
-    /// Reads the monotonic clock; the calendar's is read once a second and carried on in between.
+    /// Reads the monotonic clock. The calendar clock is read once a second and extrapolated in
+    /// between.
     pub fn read() -> Self {
         let instant = Instant::now();
         if let Some(anchor) = ANCHOR.get() {
@@ -94,7 +97,7 @@ mod tests {
             "also what fell due a moment later"
         );
         assert_eq!(postponed(awoke + CATCH_UP, awoke + CATCH_UP), None);
-        // Late all the time: it ends what it must end, a little later.
+        // A thread that is always late still ends what is due, a little later.
         assert_eq!(postponed(start, awoke + ms(2_000)), None);
         assert!(postponed(start, awoke + ms(20_000)).is_some(), "stopped again");
     }

@@ -1,5 +1,5 @@
-//! Owns admission as a request meets it: the checks of section 2 in their order, logged and
-//! counted.
+//! Owns admission of HTTP requests: runs the checks of section 2 in their order, logs and counts
+//! refusals.
 
 use std::{
     io::Write as _,
@@ -29,36 +29,37 @@ use crate::{
     registry::{Permit, Registry, messages::Admit},
 };
 
-/// What admission looks at; header values as they came.
+/// What admission checks of a request; header values as sent.
 #[derive(Debug, Clone)]
 pub struct AdmissionRequest<'a> {
     pub address: IpAddr,
     pub origin: Option<&'a str>,
     pub host: Option<&'a str>,
-    /// What [`Admission::undeclared_proxy`] says of the request.
+    /// The result of [`Admission::undeclared_proxy`].
     pub proxy: Option<&'static str>,
-    /// A page from elsewhere sent it, as far as the request tells without an `Origin`.
+    /// A page of another origin sent the request, as far as it shows without an `Origin` header.
     pub is_foreign: bool,
-    /// A4, judged by the caller.
+    /// The check A4, made by the caller.
     pub request: Result<(), Refusal>,
     pub claim: TakeoverClaim,
 }
 
-/// Whether a connection may turn out to take the place of another one of its address (A5a).
+/// Whether a connection may replace another one of the same address (A5a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TakeoverClaim {
     None,
     /// Its first frame decides.
     InFrame,
-    /// Its handshake decides, as soon as it is looked at.
+    /// Its handshake decides, once its credentials are checked.
     InHandshake,
 }
 
-/// How long a claim that is decided at once waits for an earlier one of its address.
+/// How long a claim in a handshake waits for an earlier claim of its address, and how often it
+/// retries.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(3);
 const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
-/// The way in; one per HTTP worker.
+/// Admits requests; one per HTTP worker.
 #[derive(Clone)]
 pub struct Admission {
     pub config: Arc<Config>,
@@ -66,20 +67,20 @@ pub struct Admission {
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
     pub operators: Arc<Operators>,
-    /// An undeclared proxy was warned of.
+    /// The warning about an undeclared proxy has been logged.
     pub warned: Arc<AtomicBool>,
 }
 
-/// The address at the other end of the socket.
+/// The address of the socket's peer; 0.0.0.0 if unknown.
 pub(super) fn peer_address(peer: Option<SocketAddr>) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
 impl Admission {
-    /// A1 to A6.
+    /// Checks A1 to A6.
     ///
     /// # Errors
-    /// The first refusal in the order of the table.
+    /// Returns the first refusal in the order of the table.
     pub async fn admit(&self, knock: AdmissionRequest<'_>) -> Result<Permit, Refusal> {
         if let Some(header) = knock.proxy
             && !self.warned.swap(true, Ordering::Relaxed)
@@ -118,7 +119,7 @@ impl Admission {
             let request = Err(Refusal::InvalidOrigin);
             let admit = Admit { address: knock.address, is_foreign: true, request, claims: false, is_repeated: false };
             return Err(match self.registry.send(admit).await {
-                // A2 answers before A3; what is over the limit is told when to come back.
+                // A2 comes before A3, but past the rate limit the client learns when to retry.
                 Ok(Err(Refusal::RateLimit { retry_after })) => Refusal::InvalidOrigins { retry_after },
                 _ => Refusal::InvalidOrigin,
             });
@@ -139,11 +140,11 @@ impl Admission {
         let (request, claims) = (knock.request.clone(), knock.claim != TakeoverClaim::None);
         let is_foreign = knock.is_foreign;
         let admit = Admit { address: knock.address, is_foreign, request, claims, is_repeated };
-        // The registry lives as long as the process; without it nobody can be let in.
+        // The registry lives as long as the process. Without it, no connection can be admitted.
         self.registry.send(admit).await.unwrap_or(Err(Refusal::Draining { retry_after: Duration::from_secs(1) }))
     }
 
-    /// Answers a socket whose address uses as many as it may hold, and closes it.
+    /// Answers 429 on a socket whose address holds too many, and closes it.
     pub(super) fn turn_away(&self, socket: TcpStream) {
         const REASON: &str = "this address holds MAX_SOCKETS_PER_IP sockets and waits for answers on all of them";
         self.metrics.refused("socket_limit");
@@ -151,21 +152,22 @@ impl Admission {
         let fields = SecurityFields { address: Some(&peer), reason: Some(REASON), ..SecurityFields::default() };
         security(&self.logger, "HTTP_CONNECTION_BLOCKED_SOCKET_LIMIT", &fields);
         let answer = response(429, "Retry-After: 1\r\n", &error_body("socket_limit", REASON));
-        // Nobody waits for this peer: what its socket does not take at once it does not get.
+        // Does not wait for the peer: what its socket does not take at once is lost.
         let _ = socket.into_std().and_then(|mut socket| socket.write(&answer));
     }
 
-    /// A9.
+    /// Checks the request's origin (A9).
     pub fn admits_origin(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let gate = &self.config.gate;
         let open = matches!(gate.auth.mode, AuthMode::Open);
         origin::admits(gate.allowed_origins.as_deref(), origin, host, open)
     }
 
-    /// E1, for a request with this token from this address: what it opens. Waits while an issuer's keys may still come (A11a).
+    /// Checks an operator's token (E1); returns its scope. Waits as long as an issuer's keys may
+    /// still arrive (A11a).
     ///
     /// # Errors
-    /// [`OperatorError`].
+    /// Fails if the token is missing or wrong, the address is limited, or no keys arrive in time.
     pub async fn admits_operator(&self, token: Option<&str>, address: IpAddr) -> Result<AdminScope, OperatorError> {
         let until = Instant::now() + self.config.gate.auth.timeout;
         loop {
@@ -186,7 +188,7 @@ impl Admission {
         }
     }
 
-    /// A15.
+    /// Counts the refusal, and logs a wrong token (A15).
     fn refuse_operator(&self, error: OperatorError, address: IpAddr) {
         self.metrics.refused(error.code());
         if error == OperatorError::Wrong {
@@ -196,14 +198,16 @@ impl Admission {
         }
     }
 
-    /// The client's address: the trusted proxy's word where there is one, else the socket's.
+    /// Returns the client's address: from the trusted proxy's header if one is configured,
+    /// otherwise the socket's.
     pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let name = self.config.gate.client_ip_header.as_deref();
         let last = |name| headers.get_all(name).last().map(|value| (name, value.as_bytes()));
         address::client_address(peer, name.and_then(last))
     }
 
-    /// The header by which a request seems to come from a proxy that nobody has declared.
+    /// Returns a forwarding header of the request, which shows a proxy that the configuration does
+    /// not declare.
     pub fn undeclared_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> Option<&'static str> {
         let may_be = self.config.gate.expects_no_proxy && address::is_inside(peer);
         address::FORWARDING.into_iter().find(|name| may_be && headers.contains_key(*name))

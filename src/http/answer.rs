@@ -1,4 +1,4 @@
-//! Owns the shape of an HTTP error (A8, E1), and of answers that are true for a moment only.
+//! Owns the shape of HTTP errors (A8, E1) and of responses that must not be cached.
 
 use actix_web::{
     HttpResponse, Resource, Route, guard,
@@ -11,7 +11,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::protocol::Refusal;
 
-/// A8's body.
+/// The body of an error (A8).
 pub fn error_body(code: &str, message: &str) -> Value {
     json!({ "error": { "code": code, "message": message } })
 }
@@ -20,17 +20,18 @@ pub(super) fn refusal_body(refusal: &Refusal) -> Value {
     error_body(refusal.code(), &refusal.message())
 }
 
-/// JSON that nobody may keep.
+/// A JSON response that must not be cached.
 pub fn fresh(status: StatusCode, value: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(value)
 }
 
-/// A path whose other methods answer 405 with `Allow`, which names those that do not.
+/// A path that answers 405 to all methods without a route. `methods` is the `Allow` header: the
+/// methods that have one.
 pub fn resource(path: &str, methods: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move { wrong_method(methods) }))
 }
 
-/// Whatever answers GET answers HEAD, too: actix-http leaves the body out.
+/// A route for GET and HEAD; actix-http omits the body for HEAD.
 pub fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
@@ -42,7 +43,7 @@ pub fn wrong_method(methods: &'static str) -> HttpResponse {
     response
 }
 
-/// This moment, as RFC 3339 has it.
+/// The current time in RFC 3339 format.
 pub(super) fn timestamp() -> String {
     OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default()
 }

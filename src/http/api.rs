@@ -1,5 +1,5 @@
-//! Owns the HTTP API for back ends and operators (section 8): rooms listed, shown, written to, and
-//! closed. E1. Every answer to a change comes after the change is stored.
+//! Owns the HTTP API for back ends and operators (section 8, E1): lists, shows, writes to and
+//! closes rooms. A change is stored before it is answered.
 
 mod ask;
 mod hubs;
@@ -32,12 +32,12 @@ use crate::{
     },
 };
 
-/// Rooms in one answer, and without `limit`.
+/// Most rooms in one response, and the default of `limit`.
 const MAX_GAMES: u64 = 10_000;
 const DEFAULT_GAMES: u64 = 1000;
-/// Events in one answer, also without `limit`.
+/// Most events in one response, also the default of `limit`.
 const MAX_EVENTS: u64 = 1000;
-/// What a body may have around `data` or `patch`: the names of the fields, and of players in `to`.
+/// Bytes of a body besides `data` or `patch`: the field names, and the players in `to`.
 const ENVELOPE_BYTES: usize = 1024 + MAX_RECIPIENTS * (MAX_ID_BYTES + 8);
 
 type ApiResult = Result<HttpResponse, ApiError>;
@@ -60,7 +60,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 #[derive(Serialize)]
 struct GameList {
     games: Vec<RoomDescription<RoomSummary<usize>>>,
-    /// Ask again with `after` this; `null` at the end.
+    /// The `after` of the next request; `null` at the end.
     next: Option<GameId>,
 }
 
@@ -102,7 +102,7 @@ async fn show(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     let shown = ask(&site, game, move |local, game| async move {
         let detail = local.ask_room(&game, false, |room| async move { room.show().await }).await?;
-        // Text here already: the values of a room do not leave its shard otherwise.
+        // Serialised on the shard: a room's values must not leave it.
         Ok(RawJson::from_serialize(&local.describe(game, detail)))
     });
     Ok(ask::json_text(shown.await?.as_str().to_owned()))
@@ -153,7 +153,7 @@ async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload
             let player = player.clone();
             async move { room.kick(Kick { player, ban_s }).await }
         };
-        // A ban needs a room to be kept in.
+        // A ban is kept in the room, so it creates the room if necessary.
         local.ask_room(&game, ban_s.is_some_and(|seconds| seconds > 0), ask).await
     });
     let seq = seq.await?.map_or_else(|| "null".to_owned(), |seq| seq.to_string());

@@ -1,4 +1,4 @@
-//! Owns the HTTP API's cross-origin answers: the same allow-list as for WebSocket (A9).
+//! Owns the HTTP API's cross-origin headers: the allow-list is that of WebSocket (A9).
 
 use actix_web::{
     Error, HttpResponse,
@@ -11,7 +11,7 @@ use actix_web::{
 
 use super::{headers, routes::Site};
 
-/// Lets pages of admitted origins read the answers, and answers their preflights.
+/// Middleware: lets pages of admitted origins read the responses, and answers their preflights.
 pub async fn allow_origins<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,

@@ -1,5 +1,5 @@
-//! Owns what one HTTP connection is doing: waiting, sending a request, waiting for its answer. One
-//! request at a time.
+//! Owns the phase of an HTTP connection: idle, receiving a request, or answering it. One request at
+//! a time.
 
 use std::{
     cell::Cell,
@@ -23,28 +23,31 @@ use bytes::Bytes;
 
 use super::answer::{error_body, fresh};
 
-/// How long a connection may wait for its next request, and how long an answer may wait for a peer that takes nothing of it.
+/// How long a connection may wait for its next request, and how long a response may wait for a peer
+/// that takes nothing of it.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Requests that one connection may make; the last answer says `Connection: close`.
+/// Requests that one connection may make; the last response has `Connection: close`.
 const MAX_REQUESTS: u32 = 1000;
-/// How long a connection that is to close may go on sending: closing earlier would destroy the answer on its way.
+/// How long a closing connection may continue to send: closing earlier would destroy the response
+/// on its way.
 const CLOSING: Duration = Duration::from_secs(2);
-/// actix-http tells a late client 408, by a clock of half seconds; what is enforced here comes behind that.
+/// actix-http answers 408 to a late client, by a clock of half seconds; the deadlines here come
+/// after that.
 const MARGIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestPhase {
-    /// Nothing has come since the last answer.
+    /// Nothing has arrived since the last response.
     Idle,
-    /// A request's head has begun to come.
+    /// A part of a request's head has arrived.
     Head,
-    /// A request is being answered whose body may still come.
+    /// A request is being answered and its body may still arrive.
     Body { is_chunked: bool },
-    /// A whole request is being answered: nothing more is read until the answer is written.
+    /// A complete request is being answered; nothing more is read until the response is written.
     Answering,
-    /// The answer is made, not yet written.
+    /// The response is made but not yet written.
     Answered,
-    /// The answer is made, and nobody reads the rest of the request.
+    /// The response is made, and the rest of the request is not read.
     Unread,
     /// No further request is served.
     Closing,
@@ -56,7 +59,7 @@ pub(super) struct RequestFlow {
     since: Cell<Instant>,
     requests: Cell<u32>,
     request_timeout: Duration,
-    /// Descriptors are short: a plain request is refused.
+    /// Descriptors are short: plain requests get 503.
     is_spare: bool,
 }
 
@@ -80,7 +83,7 @@ impl RequestFlow {
         self.since.set(Instant::now());
     }
 
-    /// When the phase has lasted too long; `None` while the server itself works.
+    /// When the phase has lasted too long; `None` while the server is at work.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let allowed = match self.phase() {
             RequestPhase::Idle if self.requests.get() > 0 => KEEP_ALIVE + MARGIN,
@@ -91,12 +94,12 @@ impl RequestFlow {
         Some(self.since.get() + allowed)
     }
 
-    /// Whether the peer's bytes have to wait.
+    /// Returns true while the peer's bytes must wait.
     pub(super) fn holds_back(&self) -> bool {
         matches!(self.phase(), RequestPhase::Answering | RequestPhase::Answered | RequestPhase::Unread)
     }
 
-    /// Everything that was to be written is written.
+    /// Notes that everything is written, which ends an answer.
     pub(super) fn flushed(&self) {
         match self.phase() {
             RequestPhase::Answered => self.set(RequestPhase::Idle),
@@ -105,7 +108,8 @@ impl RequestFlow {
         }
     }
 
-    /// The body of the request that is being answered is here: nothing more is read until the answer is written.
+    /// Notes that the request's whole body has arrived: nothing more is read until the response is
+    /// written.
     pub(super) fn whole(request: &HttpRequest) {
         if let Some(flow) = request.conn_data::<Rc<Self>>()
             && matches!(flow.phase(), RequestPhase::Body { .. })
@@ -114,7 +118,7 @@ impl RequestFlow {
         }
     }
 
-    /// Whether this is the last request that the connection may make.
+    /// Begins a request. Returns true if it is the last one of the connection.
     fn begin(&self, request: &ServiceRequest) -> bool {
         let (head, payload) = request.parts();
         self.set(match payload {
@@ -126,13 +130,14 @@ impl RequestFlow {
     }
 
     fn end(&self) {
-        // actix-http reads the rest of a chunked body for as long as it comes; the rest of any other it cuts off itself.
+        // actix-http reads the rest of a chunked body as long as it arrives; it cuts off any other
+        // body.
         let is_unread = self.phase() == RequestPhase::Body { is_chunked: true };
         self.set(if is_unread { RequestPhase::Unread } else { RequestPhase::Answered });
     }
 }
 
-/// Ends the answer when it is dropped: after its last byte, or with an error in its place.
+/// Marks the response as made when it is dropped: after the last byte, or after an error.
 struct Answering(Rc<RequestFlow>);
 
 impl Drop for Answering {
@@ -141,7 +146,7 @@ impl Drop for Answering {
     }
 }
 
-/// The body of an answer, which is over when actix-http drops it.
+/// The body of a response; it is complete when actix-http drops it.
 pub(super) struct Tracked {
     body: BoxBody,
     _answering: Option<Answering>,
@@ -159,7 +164,7 @@ impl MessageBody for Tracked {
     }
 }
 
-/// Follows a plain request through the server.
+/// Middleware: tracks the phase of a plain request.
 pub(super) async fn follow<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,

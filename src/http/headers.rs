@@ -1,33 +1,35 @@
-//! Owns how a header is looked at: by its presence. A value that is no text is still a value, and
-//! never the header's absence.
+//! Owns reading headers by their presence: a value that is not text is still a value and never
+//! counts as absent.
 
 use std::borrow::Cow;
 
 use actix_http::header::{HeaderMap, HeaderValue};
 
-/// A value as text. What is not UTF-8 becomes U+FFFD, which stands in no origin, host, token or name that the server knows.
+/// A value as text. Bytes that are not UTF-8 become U+FFFD, which no valid origin, host, token or
+/// name contains.
 pub(super) fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
-/// The last header of this name, the one the nearest proxy added; `None` when there is none.
+/// The last header of this name, which the nearest proxy added; `None` if there is none.
 pub(super) fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
     headers.get_all(name).last().map(text)
 }
 
-/// How many lines have this name.
+/// The number of header lines with this name.
 pub(super) fn count(headers: &HeaderMap, name: &str) -> usize {
     headers.get_all(name).count()
 }
 
-/// The request's origin; one that is repeated is none that any list admits (A9), as is one that is no text.
+/// The request's origin. A repeated one gives "", which no list admits (A9); one that is not text
+/// is not admitted either.
 pub(super) fn origin(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let mut values = headers.get_all("origin");
     let origin = values.next()?;
     Some(if values.next().is_some() { Cow::Borrowed("") } else { text(origin) })
 }
 
-/// The items of a header that is a list, of all its lines.
+/// The items of a list header, from all its lines.
 pub(super) fn items(headers: &HeaderMap, name: &str) -> Vec<String> {
     let items = headers.get_all(name).map(text);
     items.flat_map(|value| value.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>()).collect()

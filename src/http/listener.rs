@@ -1,4 +1,4 @@
-//! Owns listening sockets and the HTTP service behind each of them.
+//! Owns the listening sockets and the HTTP service of each.
 
 use std::{
     io,
@@ -23,20 +23,21 @@ use super::{
 };
 
 const BACKLOG: i32 = 4096;
-/// Bytes the kernel may hold for a socket before it stops taking more: a slow client's backlog belongs into its
-/// outbox, where it is counted and conflated, not into the kernel, where it only gets old.
+/// Unsent bytes that the kernel holds of a socket before it takes no more. A slow client's backlog
+/// belongs in its outbox, where it is counted and conflated, not in the kernel, where it only ages.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 128 * 1024;
 
-/// actix-http reads its clock twice a second: without this margin a short timeout is over before the request begins.
+/// actix-http reads its clock twice a second: without this margin a short timeout would be over
+/// before the request begins.
 const CLOCK_STEP: Duration = Duration::from_millis(500);
 
-/// Binds `host`, or every address of both families when there is none. Port 0 takes any free one.
+/// Binds `host`, or all addresses of both families if it is `None`. Port 0 takes any free port.
 ///
-/// Options set here are inherited by accepted sockets on Linux: no system call per connection.
+/// On Linux, accepted sockets inherit the options set here: no system call per connection.
 ///
 /// # Errors
-/// When the address cannot be bound; the message names it.
+/// Fails if the address cannot be bound; the message names it.
 pub fn bind(host: Option<IpAddr>, port: u16, stalled_timeout: Duration) -> io::Result<TcpListener> {
     let named = |address: SocketAddr| {
         listen(address, host.is_none(), stalled_timeout)
@@ -82,7 +83,7 @@ fn listen(address: SocketAddr, dual_stack: bool, stalled_timeout: Duration) -> i
     Ok(socket.into())
 }
 
-/// The service of one listener: upgrades go to the entrance, everything else to the routes.
+/// The service of one listener: upgrades go to the entrance, all other requests to the routes.
 pub fn service(
     duty: Duty,
     site: Site,
@@ -91,7 +92,7 @@ pub fn service(
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
     let request_timeout = site.door.config.gate.request_timeout;
     let site = web::Data::new(site);
-    // The last one wrapped is the outermost.
+    // The last middleware wrapped is the outermost.
     let app = App::new().app_data(site).wrap(from_fn(allow_origins)).wrap(from_fn(follow)).configure(configure(duty));
     let app = map_config(app.into_factory(), |_| AppConfig::default());
     let door = entrance.door.clone();
@@ -100,7 +101,7 @@ pub fn service(
             Duty::HttpOnly => Either::Left(Entrance::point_elsewhere(framed)),
             Duty::Everything | Duty::WebSocketOnly => Either::Right(entrance.clone().enter(request, framed)),
         };
-        // An error is a peer that left during its handshake: nobody to tell, nothing held.
+        // An error means that the peer left during its handshake; nothing is left to do.
         answering.map(|_| Ok::<(), actix_http::Error>(()))
     });
     let http = HttpService::build()

@@ -1,4 +1,4 @@
-//! Owns everything that arrives as HTTP: the upgrade of players, and the plain routes.
+//! Owns everything that arrives as HTTP: WebSocket upgrades and the plain routes.
 
 mod admission;
 mod answer;

@@ -1,5 +1,5 @@
-//! Owns the plain HTTP side: liveness, readiness, metrics, what a front end needs; everything else
-//! is a page or nothing.
+//! Owns the plain routes: liveness, readiness, metrics, the client configuration; every other path
+//! is a page or 404.
 
 use std::{
     sync::Arc,
@@ -27,7 +27,7 @@ use crate::{
     registry::{Hubs, ServerPhase, Shard},
 };
 
-/// What the routes answer from.
+/// The state that the routes share.
 #[derive(Clone)]
 pub struct Site {
     pub door: Admission,
@@ -35,22 +35,23 @@ pub struct Site {
     pub started: Instant,
     pub shards: Arc<[Addr<Shard>]>,
     pub hubs: Hubs,
-    /// The port players connect to, when it is another one than this page's.
+    /// The port that players connect to, if it differs from that of the pages.
     pub ws_port: Option<u16>,
 }
 
-/// How long a server is not ready because an issuer cannot be reached: it may have tokens of another, or none to judge.
+/// How long an unreachable issuer keeps the server from being ready. After that it may serve tokens
+/// of another issuer, or need none.
 const KEYS_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Site {
-    /// Whether tokens can be judged, or the issuers have had time to answer.
+    /// Returns true if tokens can be checked, or if the issuers have had time to answer.
     fn has_keys(&self) -> bool {
         let is_complete = self.door.operators.tokens().is_none_or(|tokens| tokens.is_ready());
         is_complete || self.started.elapsed() >= KEYS_PATIENCE
     }
 }
 
-/// Which of the server's duties a listener has (`WS_PORT`, `HTTP_PORT`).
+/// Which requests a listener serves (`WS_PORT`, `HTTP_PORT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duty {
     Everything,
@@ -58,7 +59,8 @@ pub enum Duty {
     HttpOnly,
 }
 
-/// The routes of one listener. Liveness is everywhere: a load balancer asks the port it forwards to.
+/// The routes of one listener. Liveness is on all: a load balancer asks the port that it forwards
+/// to.
 pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         const READ: &str = "GET, HEAD";
@@ -98,7 +100,7 @@ async fn health(site: web::Data<Site>) -> HttpResponse {
 
 async fn ready(site: web::Data<Site>) -> HttpResponse {
     let (status, name) = match *site.phase.borrow() {
-        // A11a: who comes while no key is known waits for a verdict.
+        // A11a: without a key, each new client would wait for the check of its token.
         ServerPhase::Ready if !site.has_keys() => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
         ServerPhase::Ready => (StatusCode::OK, "ready"),
         ServerPhase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
@@ -125,7 +127,8 @@ fn websocket_url(site: &Site, request: &HttpRequest) -> Option<String> {
     site.door.config.public.websocket_url.clone().or_else(|| own_url(site, request))
 }
 
-/// Where this very request came in, as a WebSocket address: the best guess without a public address.
+/// The WebSocket address of the host that this request names: the best guess without a public
+/// address.
 fn own_url(site: &Site, request: &HttpRequest) -> Option<String> {
     let host = headers::last(request.headers(), header::HOST.as_str())?;
     let authority: actix_web::http::uri::Authority = host.parse().ok()?;
@@ -142,7 +145,8 @@ async fn page(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     pages::answer(&request, websocket_url(&site, &request).as_deref())
 }
 
-/// A4: a plain request on a WebSocket path goes through the same door, so that it is counted and refused alike.
+/// A4: a plain request on a WebSocket path passes admission, so that it is counted and refused
+/// alike.
 async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let peer = peer_address(request.peer_addr());
     let refusal = match parse_target(request.path(), None) {
@@ -174,7 +178,8 @@ async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResp
     response.json(refusal_body(&refusal))
 }
 
-/// Whether a page from elsewhere made its visitor's browser ask: an image, a frame. Such requests have no `Origin`.
+/// Returns true if a page of another origin made the browser send this, for example as an image or
+/// a frame. Such requests have no `Origin`.
 fn is_foreign(site: &Site, request: &HttpRequest, host: Option<&str>) -> bool {
     if let Some(site) = headers::last(request.headers(), "sec-fetch-site") {
         return !matches!(&*site, "same-origin" | "none");
@@ -186,7 +191,7 @@ fn is_foreign(site: &Site, request: &HttpRequest, host: Option<&str>) -> bool {
     })
 }
 
-/// A port for players alone has no pages.
+/// A listener for WebSocket alone has no pages.
 async fn not_found() -> HttpResponse {
     pages::nothing_here()
 }

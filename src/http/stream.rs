@@ -1,10 +1,10 @@
-//! Owns an accepted socket until it is upgraded: what of it actix-http may read, how long its peer
-//! may take, and its place among all sockets.
+//! Owns an accepted socket until its upgrade: what actix-http may read of it, its deadlines, and
+//! its permit among all sockets.
 //!
-//! actix-http reads up to 128 KiB and decodes every request in it before it writes, polls itself
-//! without end when requests wait behind an answer that nobody takes, and has no deadline behind
-//! the first head. So it gets the bytes in small slices, none while an answer is unwritten, and an
-//! error when a deadline has passed.
+//! actix-http reads up to 128 KiB and decodes all requests in it before it writes, polls itself
+//! without end when requests wait behind an unread response, and has no deadline after the first
+//! head. So this stream gives it the bytes in small slices, none while a response is unwritten, and
+//! an error when a deadline has passed.
 
 use std::{
     io,
@@ -28,27 +28,28 @@ use tokio::{
 use super::flow::{KEEP_ALIVE, RequestFlow, RequestPhase};
 use crate::{gate::Sockets, observe::metrics::Metrics};
 
-/// Bytes of requests' heads in one turn: what is pipelined in them is decoded and answered at once.
+/// Bytes of requests' heads in one turn, because all pipelined requests in them are decoded and
+/// answered at once.
 const HEAD_SLICE: usize = 1024;
 /// Bytes of a body in one turn.
 const SLICE: usize = 4096;
-/// Bytes that a connection which is to close may still send.
+/// Bytes that a closing connection may still send.
 const MAX_DISCARDED: usize = 256 * 1024;
 
-/// Descriptors that are no client's: listeners, event loops, log and store.
+/// Descriptors of the process that are no client's: listeners, event loops, log and store.
 const OWN_FILES: usize = 100;
 /// Sockets that are served however short descriptors are.
 const MIN_OPEN: usize = 16;
 
-/// The places of all sockets that are not upgraded. Shared by the HTTP workers.
+/// The permits of all sockets that are not upgraded yet. Shared by the HTTP workers.
 pub struct SocketPermits {
     sockets: Mutex<Sockets<Arc<EvictionSignal>>>,
-    /// Nine tenths of the descriptors that the process may have: the last tenth is for upgrades.
+    /// Nine tenths of the process's descriptor limit: the last tenth is for upgrades.
     max_files: usize,
     metrics: Arc<Metrics>,
 }
 
-/// Tells a socket's owner that it has to go.
+/// Tells a socket's owner to close it.
 #[derive(Default)]
 struct EvictionSignal {
     has_rung: AtomicBool,
@@ -63,14 +64,15 @@ impl EvictionSignal {
         }
     }
 
-    /// `wake` comes when it rings; it has to be here before anybody may ring.
+    /// Registers the task to wake. Do this before the socket is listed as idle, which allows its
+    /// eviction.
     fn listen(&self, waker: &Waker) {
         *self.owner.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
 }
 
 impl SocketPermits {
-    /// `max_files`: how many descriptors the process may have.
+    /// `max_files` is the process's descriptor limit.
     pub fn new(max_per_address: usize, max_files: u64, metrics: Arc<Metrics>) -> Self {
         let max_files = usize::try_from(max_files).unwrap_or(usize::MAX) / 10 * 9;
         Self { sockets: Mutex::new(Sockets::new(max_per_address)), max_files, metrics }
@@ -80,7 +82,8 @@ impl SocketPermits {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a socket of this address; `None` when the address uses as many as it may hold.
+    /// Returns a permit for a socket of this address, and whether descriptors are short; `None` if
+    /// the address holds as many sockets as it may.
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(SocketPermit, bool)> {
         let connections = usize::try_from(self.metrics.connections.get()).unwrap_or(0);
         let max_open = self.max_files.saturating_sub(OWN_FILES + connections).max(MIN_OPEN);
@@ -98,7 +101,7 @@ impl SocketPermits {
     }
 }
 
-/// One socket's place; dropping it gives the place back.
+/// One socket's permit; dropping it releases it.
 pub(super) struct SocketPermit {
     places: Arc<SocketPermits>,
     number: u64,
@@ -142,18 +145,18 @@ pub(super) struct Stream {
     flow: Rc<RequestFlow>,
     timer: Pin<Box<Sleep>>,
     armed_for: Option<Instant>,
-    /// Since when the peer takes nothing of the answer.
+    /// Since when the peer takes nothing of the response.
     stalled_since: Option<Instant>,
     /// A slice was read in this turn.
     has_read: bool,
-    /// Reading was put off until the answer is written.
+    /// A read was postponed until the response is written.
     has_held_back: bool,
     is_shut: bool,
     discarded: usize,
 }
 
 impl Stream {
-    /// `None`: the address uses as many sockets as it may hold.
+    /// Gives the socket back as an error if its address holds as many as it may.
     pub(super) fn accept(
         socket: TcpStream,
         places: &Arc<SocketPermits>,
@@ -184,12 +187,12 @@ impl Stream {
         self.flow.clone()
     }
 
-    /// The socket, for an upgrade. It keeps its place until that is decided.
+    /// Returns the socket for an upgrade, with its permit, which must live until admission decides.
     pub(super) fn into_parts(self) -> (TcpStream, SocketPermit) {
         (self.socket, self.place)
     }
 
-    /// An error once the deadline has passed; wakes the task then.
+    /// Returns an error once the deadline has passed, and wakes the task then.
     fn check_deadline(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         let stalled = self.stalled_since.map(|since| since + KEEP_ALIVE);
         let Some(deadline) = stalled.or_else(|| self.flow.deadline()) else { return Ok(()) };
@@ -203,7 +206,8 @@ impl Stream {
         }
     }
 
-    /// Reads at most as much as `max`, and not through actix-http's buffer, which is larger than a slice.
+    /// Reads at most `max` bytes, through a buffer of a slice's size because actix-http's is
+    /// larger.
     fn poll_slice(
         &mut self,
         context: &mut Context<'_>,
@@ -231,7 +235,7 @@ impl AsyncRead for Stream {
             return Poll::Pending;
         }
         if std::mem::take(&mut this.has_read) {
-            // What came is decoded and answered first.
+            // The bytes read before are decoded and answered first.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -287,7 +291,8 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes our side, then waits a moment for the peer's: a socket dropped with unread bytes is reset, and its answer lost.
+    /// Closes our side, then waits shortly for the peer's end: dropping a socket with unread bytes
+    /// resets it, and the response would be lost.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.is_shut {

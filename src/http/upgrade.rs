@@ -1,5 +1,4 @@
-//! Owns the upgrade: the handshake is checked, answered, and the socket sent to the shard that owns
-//! the game.
+//! Owns the upgrade: checks and answers the handshake, and sends the socket to its shard.
 
 use std::{
     borrow::Cow,
@@ -39,20 +38,21 @@ use crate::{
     },
 };
 
-/// How long a peer may take to accept the few bytes of our answer.
+/// How long a peer may take to accept the few bytes of the response.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What an HTTP worker needs to let players in.
+/// What an HTTP worker needs to upgrade connections.
 #[derive(Clone)]
 pub struct Entrance {
     pub door: Admission,
     pub shards: Arc<[Addr<Shard>]>,
     pub terms: Arc<Terms>,
-    /// Those so far who do not come for a game: they go to the shards in turn.
+    /// Counts connections that are for no game and no existing proxy session. They go to the shards
+    /// in turn.
     pub visitors: Arc<AtomicUsize>,
 }
 
-/// A handshake, read as far as admission needs it.
+/// A parsed handshake, as far as admission needs it.
 struct Handshake {
     address: IpAddr,
     target: Result<Target, Refusal>,
@@ -62,10 +62,10 @@ struct Handshake {
 }
 
 impl Entrance {
-    /// Answers one upgrade request. An error means the peer is gone; there is nobody to tell.
+    /// Answers one upgrade request. An error means that the peer is gone.
     ///
-    /// The future holds what is read from the request, not the request: thousands of them wait in a rush, and an
-    /// `async fn` would hold each argument twice.
+    /// The future holds what was read from the request, not the request: in a rush thousands of
+    /// them wait, and an `async fn` would hold each argument twice.
     pub(super) fn enter(self, request: Request, framed: Framed<Stream, Codec>) -> impl Future<Output = io::Result<()>> {
         let parts = framed.into_parts();
         let (mut stream, place) = parts.io.into_parts();
@@ -79,7 +79,7 @@ impl Entrance {
         async move {
             let _place = place;
             if !owed.is_empty() {
-                // The answers to requests that came before this one.
+                // Responses to earlier requests on this connection come first.
                 answer(&mut stream, &owed).await?;
             }
             let knock = AdmissionRequest {
@@ -113,13 +113,13 @@ impl Entrance {
                         self.say_goodbye(stream.into_std()?, cause, &refusal, target.ok()).await
                     }
                 },
-                // A permit without a target cannot be: a bad target is a refusal.
+                // Unreachable: a bad target is a refusal, so it never has a permit.
                 (Ok(_), Err(refusal)) => answer(&mut stream, &refused(400, &refusal)).await,
             }
         }
     }
 
-    /// Answers an upgrade request on the port that `HTTP_PORT` keeps free of players.
+    /// Answers an upgrade request on `HTTP_PORT`, which does not serve players.
     pub(super) fn point_elsewhere(framed: Framed<Stream, Codec>) -> impl Future<Output = io::Result<()>> {
         let (mut stream, place) = framed.into_parts().io.into_parts();
         async move {
@@ -142,7 +142,8 @@ impl Entrance {
         self.shard(&target).send(adopt).await.map_err(io::Error::other)
     }
 
-    /// A5a: what this handshake has to show, or its first frame may have. Subscribers have no place of their own.
+    /// A5a: where this connection's claim to replace another one is, if it may have any.
+    /// Subscribers replace none.
     fn claim(&self, target: &Target, credentials: &Credentials) -> TakeoverClaim {
         let needs_token = self.terms.tokens.is_some();
         let shows = match target {
@@ -158,8 +159,9 @@ impl Entrance {
         }
     }
 
-    /// The shard that owns a game: the same one for the life of the process. A hub has a branch on every shard, and a relay
-    /// lives where its first connection did; its secret is such that it leads there again.
+    /// Returns the target's shard. A game has one shard for the life of the process. A hub is on
+    /// every shard. A proxy session stays on the shard of its first connection: the hash of its
+    /// secret leads there again.
     fn shard(&self, target: &Target) -> &Addr<Shard> {
         match target {
             Target::Seat { game, .. } => owner(&self.shards, game),
@@ -191,7 +193,7 @@ impl Entrance {
             seen = integer_in_query(&seq);
             objections.extend(seen.is_none().then_some("seq is an integer from 0 to 2^53-1"));
         }
-        // A proxy's query is its upstream's, and a hub has no seats.
+        // Only rooms take a name: a proxy's query is its upstream's, and a hub has no seats.
         let at_room = matches!(target, Ok(Target::Seat { .. }));
         let name = value("name").filter(|_| at_room).map(|name| DisplayName::parse(&name));
         objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
@@ -218,10 +220,11 @@ impl Entrance {
     }
 }
 
-/// `/ws/{game}/{player}`, `/ws/{hub}`, `/proxy/{name}` or `/proxy/{name}/realtime`, and nothing else (P1, X6).
+/// Parses `/ws/{game}/{player}`, `/ws/{hub}`, `/proxy/{name}` or `/proxy/{name}/realtime`, and
+/// nothing else (P1, X6).
 pub fn parse_target(path: &str, query: Option<&str>) -> Option<Target> {
     if let Some(proxy) = path.strip_prefix("/proxy/") {
-        // X6: OpenAI's clients append this to whatever address they are given.
+        // X6: OpenAI's clients append this to any address.
         let proxy = ProxyId::parse(proxy.strip_suffix("/realtime").unwrap_or(proxy)).ok()?;
         return Some(Target::Proxy { proxy, query: query.map(str::to_owned) });
     }
@@ -233,7 +236,7 @@ pub fn parse_target(path: &str, query: Option<&str>) -> Option<Target> {
     Some(Target::Seat { game: GameId::parse(game).ok()?, player: PlayerId::parse(player).ok()? })
 }
 
-/// What RFC 6455 and HTTP ask of a handshake beyond what actix-http looks at.
+/// Checks the rules of RFC 6455 and HTTP for a handshake that actix-http does not check.
 fn strictly(head: &actix_http::RequestHead) -> Result<(), &'static str> {
     let several = |name: header::HeaderName| headers::count(&head.headers, name.as_str()) > 1;
     if head.version < actix_http::Version::HTTP_11 {
@@ -297,7 +300,7 @@ fn refused(status: u16, refusal: &Refusal) -> Vec<u8> {
     response(status, &headers, &refusal_body(refusal))
 }
 
-/// `headers` are whole lines.
+/// `headers` are complete lines.
 pub(super) fn response(status: u16, headers: &str, body: &serde_json::Value) -> Vec<u8> {
     let reason = actix_http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let (reason, body) = (reason.unwrap_or("Refused"), body.to_string());

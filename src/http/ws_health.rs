@@ -1,5 +1,5 @@
-//! Owns `/api/ws-health` (H7): what the feed hubs are doing, and whether an operator should be
-//! woken.
+//! Owns `/api/ws-health` (H7): the state of the feed hubs, and whether an operator should be
+//! alerted.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{clock::Now, observe::metrics::HubMetrics, protocol::FeedState};
 
-/// A feed that clients wait for: after so many attempts it is not going to be back in a moment.
+/// A feed with subscribers is unhealthy from this many attempts to reconnect on.
 const MAX_ATTEMPTS: i64 = 3;
 
-/// Connections in a row without a value: one may be chance.
+/// Connections in a row that brought no value; one alone may be chance.
 const MAX_MUTE: u32 = 2;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ const MAX_MUTE: u32 = 2;
 struct Health {
     healthy: bool,
     timestamp: String,
-    /// By hub, those included that are off.
+    /// By hub, including those that are off.
     metrics: BTreeMap<String, FeedHealth>,
     limits: HealthLimits,
 }
@@ -34,12 +34,12 @@ struct FeedHealth {
     total_clients: i64,
     topics: i64,
     upstream_connections: i64,
-    /// H9.
+    /// One of the four states of H9.
     connection_state: &'static str,
-    /// H3.
+    /// The feed's state (H3).
     feed_state: &'static str,
     reconnect_attempts: i64,
-    /// `null` before the first.
+    /// `null` before the first message.
     last_message_age_ms: Option<u64>,
     enabled: bool,
     provider: String,
@@ -68,7 +68,7 @@ impl FeedHealth {
     }
 }
 
-/// H9: what monitors of other people's servers know.
+/// H9: the states that common monitors understand.
 fn connection_state(metrics: &HubMetrics) -> &'static str {
     match metrics.state() {
         FeedState::Live | FeedState::Stale => "connected",
@@ -78,9 +78,10 @@ fn connection_state(metrics: &HubMetrics) -> &'static str {
     }
 }
 
-/// Whether this feed lets anybody down for longer than a reconnection takes.
+/// Returns false if subscribers have waited for longer than a reconnection takes.
 fn is_healthy(metrics: &HubMetrics) -> bool {
-    // While an attempt is made, too: else a monitor that asks in that moment would see it recover.
+    // Also counts during an attempt: otherwise a monitor that asks at that moment would see a
+    // recovery.
     let is_down = matches!(metrics.state(), FeedState::Down | FeedState::Connecting)
         && metrics.reconnect_attempts.get() >= MAX_ATTEMPTS;
     let is_mute = metrics.mute() >= MAX_MUTE;

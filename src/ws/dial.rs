@@ -47,25 +47,26 @@ pub use self::{
 };
 use crate::config::feeds::{EndpointConfig, is_private};
 
-/// What one read may return. Each attempt to read clears as much first, so more is not better.
+/// Size of a read. The library clears a buffer of this size before each attempt, so a larger one
+/// costs more.
 const READ_BUFFER_BYTES: usize = 8 * 1024;
-/// Frames are collected up to this before they are written, unless they are flushed.
+/// Frames are collected up to this size before they are written, unless they are flushed.
 const WRITE_BUFFER_BYTES: usize = 32 * 1024;
-/// How long a peer may say nothing before the kernel asks whether it is still there, and how often it asks then.
+/// How long a peer may be silent before the kernel probes it, and the interval of the probes.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Opens WebSocket connections to upstreams. Cheap to clone; all clones share what is trusted.
+/// Opens WebSocket connections to upstreams. Cheap to clone; clones share the trusted certificates.
 #[derive(Clone)]
 pub struct Dialer {
     tls: TlsConnector,
 }
 
 impl Dialer {
-    /// `ca_file` is a PEM file of certificates that are trusted besides the public ones.
+    /// `ca_file` is a PEM file of certificates to trust in addition to the public ones.
     ///
     /// # Errors
-    /// When that file cannot be read or holds no certificate; the text names the file.
+    /// Fails if the file cannot be read or contains no certificate; the text names the file.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = ca_file {
@@ -74,22 +75,23 @@ impl Dialer {
                 roots.add(certificate).map_err(|error| format!("{}: {error}", path.display()))?;
             }
         }
-        // The provider is named: what another crate installed for the process must not decide about this one.
+        // Names the provider explicitly, so that one installed for the process by another crate is
+        // not used.
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // HTTP/2 has another way to open a WebSocket.
+        // HTTP/2 opens a WebSocket in another way.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
     }
 
-    /// Opens a connection, all in all within `endpoint.connect_timeout`. `path_and_query` takes the place of the URL's own
-    /// and begins with `/`. Redirects are not followed.
+    /// Opens a connection, in total within `endpoint.connect_timeout`. `path_and_query` replaces
+    /// that of the URL and begins with `/`. Redirects are not followed.
     ///
     /// # Errors
-    /// [`DialError`], which shows neither the URL nor a header.
+    /// Returns a [`DialError`], which shows neither the URL nor a header.
     pub async fn dial(
         &self,
         endpoint: &EndpointConfig,
@@ -134,11 +136,12 @@ impl Dialer {
             Transport::plain(stream)
         };
 
-        // Both bounds are judged by declared lengths; the second also by the sum of fragments.
+        // Both bounds apply to declared lengths; the second also to the sum of fragments.
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
-            // Answers to pings wait there, too, without regard to who reads them: see `LinkError::Unread`.
+            // Replies to pings are also queued here, even if the peer does not read: see
+            // `LinkError::Unread`.
             .max_write_buffer_size(2 * WRITE_BUFFER_BYTES + endpoint.max_sent_bytes)
             .max_frame_size(Some(endpoint.max_message_bytes))
             .max_message_size(Some(endpoint.max_message_bytes));
@@ -156,13 +159,14 @@ impl Dialer {
     }
 }
 
-/// Where nobody listens in: this machine, and with the operator's word the networks that no router of the internet leads to.
+/// Returns true if `ws://` to this address cannot be overheard: on this machine, or, if the
+/// operator allows it, in a private network.
 fn may_be_plain(address: IpAddr, allow_insecure: bool) -> bool {
     let address = address.to_canonical();
     address.is_loopback() || (allow_insecure && is_private(address))
 }
 
-/// RFC 9110 section 10.2.3: seconds, or a date.
+/// Parses `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date.
 fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     match text.parse::<u64>() {
@@ -180,7 +184,7 @@ fn own_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     if found.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(found) }
 }
 
-/// `None` where a part of it cannot be sent; which one must not be told.
+/// Returns `None` if some part cannot be sent. Which part stays secret.
 fn request(endpoint: &EndpointConfig, path_and_query: Option<&str>) -> Option<Request> {
     let mut uri: Uri = endpoint.url.expose().parse().ok()?;
     if let Some(path_and_query) = path_and_query {
@@ -197,7 +201,8 @@ fn request(endpoint: &EndpointConfig, path_and_query: Option<&str>) -> Option<Re
     Some(request)
 }
 
-/// The first address that answers. Each gets its share of the time, so that one that never answers does not use it up.
+/// Connects to the first address that answers. Each address gets its share of the time, so that a
+/// silent one does not use it up.
 async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialFailure> {
     let mut failure = DialFailure::Resolve(std::io::ErrorKind::NotFound);
     for (index, address) in addresses.iter().enumerate() {
@@ -206,7 +211,8 @@ async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStrea
         failure = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(|error| DialFailure::Connect(error.kind()))?;
-                // Without it nobody would notice a peer that is gone while there is nothing to send.
+                // Without keepalive a vanished peer would go unnoticed while there is nothing to
+                // send.
                 let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
                 let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
                 return Ok(stream);

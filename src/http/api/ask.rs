@@ -1,5 +1,5 @@
-//! Owns what all calls of the operators' API share: who may call (E1), how a request is read, how a
-//! game's shard is asked, and how problems are answered.
+//! Owns what all calls of the operators' API share: authorisation (E1), reading a request, asking a
+//! game's shard, and errors.
 
 use std::{fmt, rc::Rc, time::Duration};
 
@@ -34,16 +34,16 @@ use crate::{
 
 /// The longest `Idempotency-Key`.
 const MAX_KEY_BYTES: usize = 255;
-/// How long a room may take to answer: a store that fails in this very moment answers nobody.
+/// How long a room may take to answer. While the store begins to fail, no answer comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// An answer that is an error, A8's body around it (E1).
+/// An error response with the body of A8 (E1).
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// In seconds.
+    /// The `Retry-After` header, in seconds.
     retry_after: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, message)
     }
 
-    /// Of what every client may receive.
+    /// For data that is longer than the longest message to a client.
     pub fn message_too_big() -> Self {
         Self::too_large("message_too_big", "data is longer than MAX_MESSAGE_BYTES")
     }
@@ -154,20 +154,20 @@ impl From<OperateRefusal> for ApiError {
     }
 }
 
-/// E1 for a call that is about no single game or hub, and nothing new while the server stops (A6).
+/// Checks E1 for a call about no single game or hub, and refuses calls while the server stops (A6).
 pub async fn guard(site: &Site, request: &HttpRequest) -> Result<(), ApiError> {
     let scope = operator(site, request).await?;
     if scope.is_everything() { Ok(()) } else { Err(out_of_scope()) }
 }
 
-/// E1 for the game in the path (P1, A11e).
+/// Checks E1 for the game in the path, and returns the game (P1, A11e).
 pub async fn guard_game(site: &Site, request: &HttpRequest) -> Result<GameId, ApiError> {
     let scope = operator(site, request).await?;
     let game = id(request, GameId::parse)?;
     if scope.admits_game(game.as_str()) { Ok(game) } else { Err(out_of_scope()) }
 }
 
-/// E1 for the hub in the path (P1, A11e).
+/// Checks E1 for the hub in the path, and returns the hub (P1, A11e).
 pub async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, ApiError> {
     let scope = operator(site, request).await?;
     let hub = id(request, HubId::parse)?;
@@ -189,9 +189,9 @@ fn out_of_scope() -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 
-/// The id behind `/api/games/` or `/api/hubs/` (P1).
+/// The id after `/api/games/` or `/api/hubs/` (P1).
 fn id<I>(request: &HttpRequest, parse: impl FnOnce(&str) -> Result<I, InvalidId>) -> Result<I, ApiError> {
-    // As it came: `match_info` would decode what P1 does not allow.
+    // From the raw path: `match_info` would decode escapes, which P1 does not allow.
     let name = request.uri().path().split('/').nth(3).unwrap_or_default();
     parse(name).map_err(|InvalidId| ApiError::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
 }
@@ -200,7 +200,7 @@ pub fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
     request.uri().query().and_then(|query| query_value(query, name))
 }
 
-/// A number of the query within these bounds; an empty value is no value.
+/// A number of the query within these bounds; `None` if it is missing or empty.
 pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<Option<u64>, ApiError> {
     let Some(text) = query_text(request, name).filter(|text| !text.is_empty()) else { return Ok(None) };
     match integer_in_query(&text).filter(|number| (min..=max).contains(number)) {
@@ -210,7 +210,7 @@ pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<O
     }
 }
 
-/// The body, read only now: who may not call sends none.
+/// Reads the body. Call this after authorisation, so that nothing is read of other callers.
 pub async fn body(
     site: &Site,
     request: &HttpRequest,
@@ -231,7 +231,7 @@ pub async fn body(
     ByteString::try_from(bytes).map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, error_code::BAD_JSON, "not UTF-8"))
 }
 
-/// Asks the shard that owns this game.
+/// Runs `work` on the shard that owns this game.
 pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, OperateRefusal>> + 'static>(
     site: &Site,
     game: GameId,
@@ -242,7 +242,8 @@ pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, OperateRefusal>
         .await
 }
 
-/// The key that makes a request repeatable, in this scope of its log. A header that is no key is an error, not its absence.
+/// The request's `Idempotency-Key`, hashed with its scope in the log. An invalid header is an error
+/// and never counts as absent.
 pub fn idempotency_key(request: &HttpRequest, scope: &str) -> Result<Option<KeyHash>, ApiError> {
     let mut values = request.headers().get_all("idempotency-key");
     let Some(key) = values.next() else { return Ok(None) };

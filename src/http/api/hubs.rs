@@ -1,4 +1,4 @@
-//! Owns the back end's calls for feed hubs: all of them, one with its topics, and publishing to an
+//! Owns the back end's calls for feed hubs: list all, show one with its topics, and publish to an
 //! event bus (sections 6 and 8).
 
 use actix_web::{HttpRequest, http::StatusCode, web};
@@ -31,10 +31,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
 struct HubLine<'a> {
     #[serde(flatten)]
     stats: HubStats,
-    /// Why it is off.
+    /// Why the hub is off; absent if it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     off: Option<&'a str>,
-    /// Whether its values come from elsewhere, so that nobody can publish.
+    /// The hub's values come from an upstream, so publishing is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     has_upstream: Option<bool>,
 }
@@ -80,7 +80,7 @@ async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payl
     let id = ask::guard_hub(&site, &request).await?;
     let (hub, topic) = (bus(&site, &id)?, topic(&request)?);
     let max_data = site.door.config.connection.max_message_bytes;
-    // A topic is what a path names: the same key means another event there.
+    // The path names the topic, so the same key on another topic is another event.
     let key = idempotency_key(&request, topic.as_str())?;
     let text = body(&site, &request, payload, max_data + ENVELOPE_BYTES).await?;
     let key = key.map(|key| IdempotencyKey { key, body: BodyHash::of(text.as_bytes()) });
@@ -95,7 +95,7 @@ async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payl
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
 }
 
-/// The topic in the path: everything behind `topics/`, percent-decoded.
+/// The topic in the path: everything after `topics/`, percent-decoded.
 fn topic(request: &HttpRequest) -> Result<Topic, ApiError> {
     let name = request.uri().path().splitn(6, '/').nth(5).unwrap_or_default();
     let topic = percent_decoded(name).and_then(|name| Topic::parse(&name));

@@ -1,11 +1,10 @@
-//! Owns what can go wrong with an outgoing connection, in words that show neither a URL nor a
-//! header (A12). Whoever dials logs them.
+//! Owns the errors of outgoing connections, in words that show neither a URL nor a header (A12).
 
 use std::{fmt, io, time::Duration};
 
 use tokio_tungstenite::tungstenite::Error as Trouble;
 
-/// Why there is no connection. `Display` says the host and the reason.
+/// Why there is no connection. `Display` shows the host and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DialError {
     /// [`crate::config::feeds::EndpointConfig::host`].
@@ -22,7 +21,7 @@ impl DialError {
         }
     }
 
-    /// How long the peer asks to be left alone.
+    /// How long the peer asks to wait before the next attempt; only with status 429 or 503.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.failure {
             DialFailure::Status(429 | 503, retry_after) => retry_after,
@@ -35,21 +34,21 @@ impl DialError {
 pub enum DialFailure {
     /// The URL or a header cannot be sent.
     BadEndpoint,
-    /// `ws://` to another machine.
+    /// `ws://` leads to another machine.
     NotSecure,
-    /// `ws://` by a name that leads out of private networks, though the description allows it.
+    /// `ws://` leads out of private networks, although `allow_insecure` is set.
     NotPrivate,
     Resolve(io::ErrorKind),
     Connect(io::ErrorKind),
-    /// The certificate, or what TLS has against it.
+    /// TLS failed, for example because of the certificate; the library's reason.
     Tls(String),
-    /// The peer refused with this HTTP status; a redirect is a refusal too. With its `Retry-After`.
+    /// The peer refused with this HTTP status, which includes redirects; and its `Retry-After`.
     Status(u16, Option<Duration>),
-    /// The peer's answer is no handshake.
+    /// The peer's reply is not a WebSocket handshake.
     Handshake(String),
     /// The connection ended during the handshake.
     Lost(io::ErrorKind),
-    /// Not everything was done within `connect_timeout`.
+    /// `connect_timeout` ended first.
     Timeout,
 }
 
@@ -77,18 +76,18 @@ impl fmt::Display for DialError {
 
 impl std::error::Error for DialError {}
 
-/// Why an open connection ended without a close frame, or took nothing any more.
+/// Why an open connection ended without a close frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkError {
     /// The socket ended or failed.
     Lost,
-    /// A message over the bound, judged by its declared length.
+    /// A message over the bound, by its declared length.
     TooBig,
-    /// What came is not RFC 6455.
+    /// The peer broke RFC 6455; the value names the breach.
     Protocol(String),
     /// Text that is not UTF-8.
     NotText,
-    /// It floods this side with pings, and takes none of the answers.
+    /// The peer floods this side with pings and reads none of the replies.
     Unread,
 }
 
@@ -105,7 +104,7 @@ impl fmt::Display for LinkError {
 }
 
 impl LinkError {
-    /// What the peer is told before the connection ends (RFC 6455 sections 7.1.7 and 7.4.1); `None`: it is gone.
+    /// The close code that the peer gets (RFC 6455 sections 7.1.7 and 7.4.1); `None` if it is gone.
     pub fn close_code(&self) -> Option<u16> {
         match self {
             Self::Lost => None,
@@ -128,7 +127,7 @@ impl From<Trouble> for LinkError {
             Trouble::Protocol(error) => Self::Protocol(error.to_string()),
             Trouble::Utf8(_) => Self::NotText,
             Trouble::WriteBufferFull(_) => Self::Unread,
-            // Nothing else says more than that it is over.
+            // All others only mean that the connection is over.
             _ => Self::Lost,
         }
     }

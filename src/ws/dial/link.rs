@@ -1,4 +1,4 @@
-//! Owns the two halves of an open outgoing connection: messages in, messages out.
+//! Owns the two halves of an open outgoing connection: one reads messages, one writes them.
 
 use std::{
     cell::RefCell,
@@ -34,37 +34,42 @@ use tokio_tungstenite::{
 use super::{LinkError, transport::Transport, watch::Watch};
 use crate::ws::frame::MAX_CONTROL_BYTES;
 
-/// Pings in a row during which the peer took not one byte of ours, answers to pings included. Honest peers send a few a minute.
+/// Pings in a row during which the peer takes none of our bytes, which include the pongs. Honest
+/// peers send a few a minute.
 const MAX_UNREAD_PINGS: u32 = 1000;
-/// For our close frame to a peer that broke the protocol, and for its end of the connection.
+/// How long the close frame for a peer that broke the protocol, and that peer's end of the
+/// connection, may take.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
-/// A code of the registry that the library takes for one that must not be sent.
+/// A registered close code that the library nevertheless treats as one that must not be sent.
 const BAD_GATEWAY: u16 = 1014;
 
-/// What a peer says. Its pings are answered unseen.
+/// A message of the peer. The library answers its pings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     Text(ByteString),
-    /// May share memory with its neighbours; whoever keeps it for long copies it.
+    /// May share memory with neighbouring messages: copy it before keeping it for long.
     Binary(Bytes),
     Pong,
-    /// The last one. `None`: the peer gave no code, or one that must not be sent. It has been answered.
+    /// The last message; it has been answered. `None`: the peer sent no code, or one that must not
+    /// be sent.
     Close(Option<(u16, String)>),
 }
 
-/// What is said to a peer.
+/// A message to the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outgoing {
     Text(ByteString),
     Binary(Bytes),
     Ping,
-    /// The last one; a reason over 123 bytes is cut at a character. The code must be one that may be sent.
+    /// The last message. The code must be one that may be sent; a reason over 123 bytes is cut at a
+    /// character boundary.
     Close(u16, String),
 }
 
 type UpstreamSocket = WebSocketStream<Transport>;
 
-/// Both halves' socket. They live on one thread, and neither holds a borrow while it waits.
+/// The socket that both halves share. They live on one thread, and neither holds a borrow while it
+/// waits.
 #[derive(Clone)]
 struct SharedSocket(Rc<RefCell<UpstreamSocket>>);
 
@@ -82,8 +87,8 @@ impl SharedSocket {
         poll_fn(|context| Pin::new(&mut *self.0.borrow_mut()).poll_flush(context)).await
     }
 
-    /// RFC 6455 section 7.1.7: a peer that broke the protocol is told so before the connection ends. What it still sends is
-    /// thrown away: a socket that is closed with unread bytes takes back what was written last.
+    /// Sends a close frame to a peer that broke the protocol (RFC 6455 section 7.1.7), then
+    /// discards what it still sends: closing a socket with unread bytes would drop the close frame.
     async fn farewell(self, code: u16) {
         let saying = async {
             let close = CloseFrame { code: code.into(), reason: "".into() };
@@ -99,7 +104,7 @@ impl SharedSocket {
                 }
             }
         };
-        // Whatever goes wrong here, the connection is over.
+        // Errors do not matter: the connection is over.
         let _ = timeout(FAREWELL_TIMEOUT, saying).await;
     }
 }
@@ -112,31 +117,32 @@ pub(super) fn split(socket: UpstreamSocket) -> (LinkReader, LinkWriter) {
     (reader, LinkWriter { socket: shared })
 }
 
-/// Dropping both halves ends the connection.
+/// Reads messages. Dropping both halves ends the connection.
 pub struct LinkReader {
     socket: SharedSocket,
     watch: Rc<Watch>,
     is_over: bool,
-    /// What the peer had taken when it last was seen to take something, and its pings since then.
+    /// `Watch::written` when it last changed, and the pings since then.
     taken: u64,
     unread_pings: u32,
-    /// Takes leave of a peer that broke the protocol, also when this is dropped.
+    /// The task that closes towards a peer that broke the protocol. It continues when this is
+    /// dropped.
     farewell: Option<JoinHandle<()>>,
 }
 
 impl LinkReader {
-    /// The next message. `None` after a close frame, or after an error once the connection is closed. May be dropped and
-    /// called again: nothing is lost.
+    /// Returns the next message; `None` after a close frame, or after an error once the connection
+    /// is closed. Cancel safe: it may be dropped and called again without losing a message.
     pub async fn next(&mut self) -> Option<Result<Incoming, LinkError>> {
         while !self.is_over {
             let message = match poll_fn(|context| self.socket.poll_next(context)).await {
                 Some(Ok(message)) => message,
                 Some(Err(trouble)) => return Some(Err(self.fail(trouble.into()))),
-                // The peer's close frame was told before, or it never sent one.
+                // The close frame was returned before, or the peer never sent one.
                 None => break,
             };
             return Some(Ok(match message {
-                // Checked once already, but the library's type does not let its proof be taken over.
+                // The library has checked this, but its type does not let its proof be reused.
                 Message::Text(text) => match ByteString::try_from(Bytes::from(text)) {
                     Ok(text) => Incoming::Text(text),
                     Err(_) => return Some(Err(self.fail(LinkError::NotText))),
@@ -168,7 +174,7 @@ impl LinkReader {
         error
     }
 
-    /// Whether the peer asks and asks and takes no answer.
+    /// Returns true if the peer keeps sending pings and takes no reply.
     fn is_unread(&mut self) -> bool {
         let taken = self.watch.written();
         if taken != self.taken {
@@ -178,7 +184,8 @@ impl LinkReader {
         self.unread_pings > MAX_UNREAD_PINGS
     }
 
-    /// What the close frame said. In place of a code that must not be sent, 1006 for example, the library puts words of its own.
+    /// Returns code and reason of the close frame. The library replaces a frame whose code must not
+    /// be sent, such as 1006, by one of its own.
     fn close(&self, frame: Option<CloseFrame>) -> Option<(u16, String)> {
         let frame = frame?;
         let is_stand_in = frame.code == CloseCode::Protocol && frame.reason.as_str() == "Protocol violation";
@@ -188,7 +195,7 @@ impl LinkReader {
         Some((frame.code.into(), frame.reason.to_string()))
     }
 
-    /// The answer to a ping or to a close frame is written when the connection is read again.
+    /// Polls once: the library writes its reply to a close frame at the next read.
     async fn answer_close(&mut self) {
         poll_fn(|context| {
             let _ = self.socket.poll_next(context);
@@ -203,16 +210,16 @@ pub struct LinkWriter {
 }
 
 impl LinkWriter {
-    /// Sends a message and everything fed before. Waits while the peer takes nothing.
+    /// Sends a message, after everything fed before. Waits while the peer takes nothing.
     ///
     /// # Errors
-    /// When the connection is over; the reader tells more.
+    /// Fails if the connection is over; the reader returns the reason.
     pub async fn send(&mut self, message: Outgoing) -> Result<(), LinkError> {
         self.feed(message).await?;
         self.flush().await
     }
 
-    /// As `send`, but it may leave the message in the write buffer, until that is full or [`LinkWriter::flush`].
+    /// As `send`, but may leave the message in the write buffer until that is full or flushed.
     ///
     /// # Errors
     /// As `send`.
@@ -220,7 +227,7 @@ impl LinkWriter {
         self.socket.feed(encode(message)).await.map_err(LinkError::from)
     }
 
-    /// Writes what was fed.
+    /// Writes all fed messages.
     ///
     /// # Errors
     /// As `send`.
@@ -231,7 +238,7 @@ impl LinkWriter {
 
 fn encode(message: Outgoing) -> Message {
     match message {
-        // As a frame, because a text of the library's own would have to be proven UTF-8 again.
+        // Sent as a raw frame, because the library's text message would check the UTF-8 again.
         Outgoing::Text(text) => Message::Frame(Frame::message(text.into_bytes(), OpCode::Data(Data::Text), true)),
         Outgoing::Binary(bytes) => Message::Binary(bytes),
         Outgoing::Ping => Message::Ping(Bytes::new()),

@@ -1,5 +1,4 @@
 //! Owns the tests of outgoing connections, each against a real socket that behaves well or badly.
-//! Run by `cargo test`.
 
 mod hostile;
 
@@ -47,7 +46,7 @@ async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Sends back every message.
+/// Echoes every message.
 async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>) {
     while let Some(Ok(message)) = socket.next().await {
         if matches!(message, Message::Text(_) | Message::Binary(_)) {
@@ -56,7 +55,7 @@ async fn echo<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>)
     }
 }
 
-/// Plain, and for one connection.
+/// Echoes on one plain connection.
 async fn serve_echo() -> u16 {
     let (listener, port) = listen().await;
     actix_rt::spawn(async move {
@@ -66,7 +65,8 @@ async fn serve_echo() -> u16 {
     port
 }
 
-/// A certificate authority made for this test: its file, and what a server with a certificate of it for `name` needs.
+/// A certificate authority for this test: its file, and the setting of a server with its
+/// certificate for `name`.
 fn authority(name: &str) -> (tempfile::NamedTempFile, TlsAcceptor) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -94,7 +94,7 @@ async fn dial(url: &str) -> Result<(LinkReader, LinkWriter), DialError> {
     dialer().dial(&endpoint(url), None).await
 }
 
-/// The error must not show what it must not.
+/// Checks that the error shows no secret.
 fn failure(result: Result<(LinkReader, LinkWriter), DialError>) -> DialFailure {
     let error = result.err().expect("no connection");
     let (shown, debug) = (error.to_string(), format!("{error:?}"));
@@ -192,12 +192,13 @@ fn a_ca_file_that_is_missing_or_holds_nothing_is_an_error_that_names_it() {
 
 #[actix_rt::test]
 async fn ws_to_another_machine_is_refused_before_anything_is_sent() {
-    // An address for documentation (RFC 5737): nobody answers there, so a timeout would be another failure.
+    // An address for documentation (RFC 5737), where no host answers: a timeout would be another
+    // failure.
     assert_eq!(failure(dial("ws://192.0.2.1:9/?apikey=1").await), DialFailure::NotSecure);
-    // With the operator's word to private networks, which it is not.
+    // The operator allows private networks, and this is not one.
     let allowed = EndpointConfig { allow_insecure: true, ..endpoint("ws://8.8.8.8:9/?apikey=1") };
     assert_eq!(failure(dialer().dial(&allowed, None).await), DialFailure::NotPrivate);
-    // To a private one it tries, whatever comes of it.
+    // A private address is tried, with any result.
     let allowed = EndpointConfig {
         allow_insecure: true,
         connect_timeout: Duration::from_millis(200),
@@ -281,14 +282,14 @@ async fn what_is_no_websocket_is_no_connection() {
     }
 }
 
-/// Accepts one connection and writes these bytes behind the handshake.
+/// Accepts one connection and writes these bytes after the handshake.
 async fn serve_bytes(bytes: Vec<u8>) -> u16 {
     let (listener, port) = listen().await;
     actix_rt::spawn(async move {
         let (stream, _) = listener.accept().await.expect("a client");
         let mut socket = accept_async(stream).await.expect("a handshake");
         socket.get_mut().write_all(&bytes).await.expect("written");
-        // Kept open: only the client's judgement may end the test.
+        // Stays open: only the client may end the connection.
         while socket.next().await.is_some_and(|message| message.is_ok()) {}
     });
     port
@@ -358,7 +359,7 @@ async fn our_close_frame_arrives_with_a_reason_that_fits_and_a_lost_peer_is_told
         let (stream, _) = listener.accept().await.expect("a client");
         let mut socket = accept_async(stream).await.expect("a handshake");
         let closed = socket.next().await.expect("a frame").expect("a frame");
-        // Gone without an answer.
+        // Ends without a reply.
         drop(listener);
         closed
     });

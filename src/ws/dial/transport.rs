@@ -1,5 +1,5 @@
-//! Owns the bytes below an outgoing connection: TCP, or TLS over TCP, and what is noted of them on
-//! the way.
+//! Owns the byte stream of an outgoing connection: TCP, or TLS over TCP. A `Watch` observes its
+//! bytes.
 
 use std::{
     io,

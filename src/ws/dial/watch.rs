@@ -1,15 +1,15 @@
-//! Owns what is to be known of an outgoing connection's bytes and the library does not tell:
-//! whether the peer takes any, and what its close frame said.
+//! Owns what the library does not show of an outgoing connection's bytes: whether the peer takes
+//! any, and the contents of its close frame.
 
 use std::cell::{Cell, RefCell};
 
-/// What stands between the head of an HTTP answer and what follows.
+/// Ends the head of an HTTP response.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const CLOSE: u8 = 8;
-/// Of a close frame's payload.
+/// The longest payload of a close frame.
 const MAX_CLOSE_BYTES: usize = 125;
 
-/// Shared by a transport and its link.
+/// Observes one connection. Shared by its transport and its link.
 #[derive(Default)]
 pub struct Watch {
     written: Cell<u64>,
@@ -17,15 +17,15 @@ pub struct Watch {
     close: RefCell<Option<Vec<u8>>>,
 }
 
-/// Where in the peer's bytes the next one is.
+/// Which part of the peer's bytes the next one belongs to.
 enum BytePosition {
-    /// Of the answer to the handshake; so many bytes of its end are there.
+    /// The head of the handshake's response; so many bytes of [`END_OF_HEAD`] have matched.
     Head(usize),
-    /// In a frame's header, as far as it is there.
+    /// A frame's header; the bytes of it that have arrived.
     Header(Vec<u8>),
-    /// In a payload of which so much is to come; `true`: of a close frame.
+    /// A payload: bytes still to come, and whether it is that of a close frame.
     Payload(u64, bool),
-    /// Behind a close frame.
+    /// After a close frame.
     End,
 }
 
@@ -36,7 +36,8 @@ impl Default for BytePosition {
 }
 
 impl Watch {
-    /// Bytes that the peer's machine has taken so far.
+    /// Bytes written to the socket so far. Stops growing when the peer takes nothing and buffers
+    /// are full.
     pub fn written(&self) -> u64 {
         self.written.get()
     }
@@ -45,14 +46,14 @@ impl Watch {
         self.written.set(self.written.get() + bytes as u64);
     }
 
-    /// The code and the reason of the peer's close frame, as they were sent, once it is there.
+    /// Code and reason of the peer's close frame, as sent; `None` before it, or if it has no code.
     pub fn close(&self) -> Option<(u16, String)> {
         let close = self.close.borrow();
         let (code, reason) = close.as_ref()?.split_first_chunk::<2>()?;
         Some((u16::from_be_bytes(*code), std::str::from_utf8(reason).ok()?.to_owned()))
     }
 
-    /// The peer's next bytes. Payloads are passed over as a whole.
+    /// Observes the peer's next bytes. Skips each payload as a whole.
     pub fn read(&self, mut bytes: &[u8]) {
         let mut place = self.place.borrow_mut();
         while let Some((&first, rest)) = bytes.split_first() {
@@ -96,13 +97,14 @@ impl Watch {
         match length {
             0 if is_close => BytePosition::End,
             0 => BytePosition::Header(Vec::new()),
-            // The library ends a connection with a longer one.
+            // The library ends the connection at a longer close frame.
             length => BytePosition::Payload(length, is_close && length <= MAX_CLOSE_BYTES as u64),
         }
     }
 }
 
-/// Of a whole header; a mask, which a server must not have, counts to the header.
+/// Returns the payload's length if the header is complete. A mask, which a server must not send,
+/// counts to the header.
 fn payload_bytes(header: &[u8]) -> Option<u64> {
     let second = *header.get(1)?;
     let mask = if second & 0x80 == 0 { 0 } else { 4 };

@@ -1,5 +1,5 @@
-//! Owns the tests of peers that break the rules or take nothing: what they are told, and what they cannot fill.
-//! Run by `cargo test`.
+//! Owns the tests of peers that break the rules or read nothing: their close codes, and the bounds
+//! of what they can fill.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -12,7 +12,8 @@ const PING: [u8; 127] = {
     frame
 };
 
-/// Accepts one connection, writes these bytes behind the handshake, and reads on: the bytes that came, to their end.
+/// Accepts one connection, writes these bytes after the handshake, and returns all bytes that
+/// arrive.
 async fn provoke(bytes: Vec<u8>) -> (u16, actix_rt::task::JoinHandle<Vec<u8>>) {
     let (listener, port) = listen().await;
     let served = actix_rt::spawn(async move {
@@ -48,7 +49,7 @@ async fn a_peer_that_breaks_rfc_6455_gets_a_close_frame_before_the_connection_en
         let (mut reader, writer) = dial(&format!("ws://127.0.0.1:{port}")).await.expect("connected");
         let error = reader.next().await.expect("an end").expect_err("an error");
         assert_eq!(error.close_code(), Some(code), "{error}");
-        // Whoever holds the halves may drop them at once.
+        // A caller may drop both halves at once.
         drop((reader, writer));
         assert_eq!(close_code(&served.await.expect("served")), Some(code), "{error}");
     }
