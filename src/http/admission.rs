@@ -44,7 +44,7 @@ pub struct AdmissionRequest<'a> {
     pub claim: TakeoverClaim,
 }
 
-/// Whether a connection may replace another one of the same address (A5a).
+/// Where a connection's claim to replace another one of the same address is, if it has any (A5a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TakeoverClaim {
     None,

@@ -10,11 +10,11 @@ pub type Frame = Rc<[u8]>;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 pub const MAX_CONTROL_BYTES: usize = 125;
 
-/// What a frame counts at least towards a bound that only slows its sender down: the allocation and
-/// the place in a queue cost about that much, and a peer may send frames without a payload.
+/// The least cost of a frame towards a bound that only slows its sender down. Its allocation and its
+/// queue entry take about this much, and a peer may send frames without a payload.
 const MIN_COST: usize = 48;
 
-/// What a frame or a message of so many bytes counts towards such a bound.
+/// The cost of a frame or message of `bytes` towards such a bound.
 pub fn cost(bytes: usize) -> usize {
     bytes.max(MIN_COST)
 }
