@@ -10,7 +10,7 @@ pub type Frame = Rc<[u8]>;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 pub const MAX_CONTROL_BYTES: usize = 125;
 
-/// The least cost of a frame towards a bound that only slows its sender down. Its allocation and its
+/// The least cost of a frame towards a bound that only slows its sender down. Its allocation and
 /// queue entry take about this much, and a peer may send frames without a payload.
 const MIN_COST: usize = 48;
 
