@@ -1,6 +1,5 @@
 //! Owns who may operate the server: clients with `HTTP_API_SECRET`, with the operator key of
-//! development mode (A10a), or with a token of the role `admin` (E1). An address makes nobody an
-//! operator.
+//! development mode (A10a), or with a token of the role `admin` (E1). No address grants it.
 
 use std::{
     fmt,

@@ -5,7 +5,8 @@ use std::{collections::HashMap, net::IpAddr};
 use super::address::limit_key;
 use crate::protocol::Refusal;
 
-/// Above its limit, the server admits one claim of A5a for each this many connections of the limit.
+/// A full server admits claims of A5a above its limit: one for each this many connections of the
+/// limit, and at least one.
 const CLAIMS_SHARE: usize = 100;
 
 /// The permits in use. `max_connections` bounds the entries.

@@ -17,8 +17,8 @@ use crate::protocol::{GameId, Refusal};
 
 // ---- commands
 
-/// Sent by `http` for every upgrade that passed A1; the result of A2 does not matter here. Returns
-/// a permit, or the first refusal of A3 to A6. While the mailbox is full, the upgrade waits.
+/// Sent by `http` for every upgrade that passed A1, even if it failed A2, so that A3 counts it.
+/// Returns a permit, or the first refusal of A3 to A6. While the mailbox is full, the upgrade waits.
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Refusal>")]
 pub struct Admit {
@@ -26,7 +26,7 @@ pub struct Admit {
     /// A page of a foreign origin sent it. It counts as an attempt, but not among the address's
     /// own.
     pub is_foreign: bool,
-    /// The result of A4. It is judged after A3, which counts bad requests too.
+    /// The result of A2 and A4. It is judged after A3, which counts refused requests too.
     pub request: Result<(), Refusal>,
     /// A5a: the request has, or announces, a claim to replace another connection.
     pub claims: bool,

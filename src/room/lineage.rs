@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many openings are remembered. A client that was away for more of them gets a new session.
+/// How many openings are remembered. A client that was away for more of them cannot resume.
 const MAX_LIVES: usize = 128;
 
 /// The time between two openings of a room.

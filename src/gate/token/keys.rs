@@ -31,7 +31,7 @@ pub struct VerificationKey {
 struct KnownKeys {
     /// One list for each URL; `None` until the first successful fetch.
     issuers: Vec<Option<Arc<Vec<VerificationKey>>>>,
-    /// The number of fetches so far, failed ones included.
+    /// The number of rounds of fetches so far, failed ones included.
     round: u64,
 }
 
@@ -68,8 +68,8 @@ impl VerificationKeys {
         self.known().issuers.iter().all(Option::is_some)
     }
 
-    /// Returns the number of fetches so far, failed ones included. After each, a waiting verdict
-    /// can be tried again.
+    /// Returns the number of rounds of fetches so far, failed ones included. After each, a waiting
+    /// verdict can be tried again.
     pub fn round(&self) -> u64 {
         self.known().round
     }
