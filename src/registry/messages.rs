@@ -18,7 +18,8 @@ use crate::protocol::{GameId, Refusal};
 // ---- commands
 
 /// Sent by `http` for every upgrade that passed A1, even if it failed A2, so that A3 counts it.
-/// Returns a permit, or the first refusal of A3 to A6. While the mailbox is full, the upgrade waits.
+/// Returns a permit, or the first refusal of A2 to A6. While the mailbox is full, the upgrade
+/// waits.
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Refusal>")]
 pub struct Admit {
