@@ -1,5 +1,5 @@
 //! Owns the embedding of the built pages: every file below frontend-client/dist becomes part of the
-//! binary. `src/http/pages.rs` includes what it writes. Needs no Node.
+//! binary. `src/http/pages.rs` includes the generated list. It needs no Node.
 
 use std::{
     env, fs, io,
@@ -8,7 +8,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How often the pages are read anew while scripts/pages replaces them, a pause before each time.
+/// How often the pages are read again while scripts/pages replaces them, with a pause before each
+/// try.
 const TRIES: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -17,7 +18,8 @@ fn main() -> io::Result<()> {
     let pages = root.join("frontend-client");
     let dist = pages.join("dist");
     println!("cargo:rerun-if-changed=build.rs");
-    // A path that is not there would have cargo build the library anew each time: then the one above it is watched.
+    // cargo rebuilds the library each time if a watched path is missing, so its parent is watched
+    // instead.
     if let Some(watched) = [&dist, &pages].into_iter().find(|path| path.exists()) {
         println!("cargo:rerun-if-changed={}", watched.display());
     }
@@ -25,8 +27,9 @@ fn main() -> io::Result<()> {
     fs::write(out.join("pages.rs"), table(&dist, &out)?)
 }
 
-/// The Rust text of a list of files, in the order of their paths; an empty one when the folder is not there. What the
-/// compiler reads are copies below `out`: the pages may be built anew before it gets to them, under other names.
+/// Returns a list of files as Rust text, sorted by path; empty if the folder is missing. The
+/// compiler reads copies below `out`, because a rebuild of the pages may rename the originals
+/// before it reads them.
 pub fn table(dist: &Path, out: &Path) -> io::Result<String> {
     let copies = out.join("pages");
     fs::create_dir_all(&copies)?;
@@ -44,8 +47,9 @@ pub fn table(dist: &Path, out: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Every file with its path, in order. scripts/pages renames the folder to `dist.old`, another one to `dist`, and removes
-/// the old one: while it does, all is read anew, so that it is of one build.
+/// Returns every file with its path, sorted. scripts/pages renames the folder to `dist.old`,
+/// renames a new one to `dist`, and removes the old one. While it does, everything is read again,
+/// so that all files are of one build.
 fn of_one_build(dist: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut tries = 0;
     loop {
@@ -64,12 +68,12 @@ fn of_one_build(dist: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     }
 }
 
-/// Differs from one build of the pages to the next.
+/// The folder's modification time; it differs between two builds of the pages.
 fn modified(dist: &Path) -> Option<SystemTime> {
     fs::metadata(dist).and_then(|folder| folder.modified()).ok()
 }
 
-/// Files whose names begin with a dot are not meant for anybody.
+/// Skips files whose names begin with a dot: they are not served.
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -106,7 +110,7 @@ fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// Tells versions of a file apart; nothing more depends on it.
+/// Hashes a file for its ETag; nothing else depends on it.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

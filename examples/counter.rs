@@ -9,7 +9,8 @@ use innkeeper::{
 };
 use serde_json::json;
 
-/// The rules: players take turns at will, each message is `{"add":1..3}`, whoever reaches 10 wins and it starts over.
+/// The rules: players take turns at will, each message is `{"add":1..3}`, whoever reaches 10 wins
+/// and it starts over.
 struct Counter;
 
 #[derive(serde::Deserialize)]

@@ -1,5 +1,5 @@
-//! Owns the composition: configuration to shards, registry, listeners; start, signals, drain, stop.
-//! It alone sees everything.
+//! Owns the composition: from the configuration to shards, registry and listeners; start, signals,
+//! drain and stop. Only this module imports all others.
 
 mod durable;
 mod feeds;
@@ -52,20 +52,21 @@ use crate::{
     ws::Dialer,
 };
 
-/// On top of the time after which nobody can come back to a room that was never opened again.
+/// Added to the time after which no client can resume in a room that was not opened since the
+/// start.
 const SWEEP_MARGIN: Duration = Duration::from_secs(1);
 
-/// What the store gets to write the last words, however long the clients took.
+/// The least time the store gets for its last writes, however long the drain took.
 const MIN_FLUSH: Duration = Duration::from_millis(500);
 
-/// Why the server does not start.
+/// Why the server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The configuration cannot be carried out; the message says which setting.
+    /// The configuration cannot be applied; the message names the setting.
     Config(String),
     /// The data directory cannot be used; the message says why.
     Store(String),
-    /// A listener cannot be bound, or a thread not started.
+    /// A listener could not be bound, or a thread could not be started.
     Io(io::Error),
 }
 
@@ -86,7 +87,7 @@ impl From<io::Error> for StartError {
     }
 }
 
-/// A server that is not running yet.
+/// A configured server that does not run yet.
 pub struct Innkeeper {
     config: Config,
     logics: Logics,
@@ -99,8 +100,8 @@ impl Innkeeper {
         Self { config, logics: Logics::new(), routes: Vec::new(), wrap_store: None }
     }
 
-    /// Games whose name begins with `prefix` are played by the rules that `make` makes, one value for each room.
-    /// `GAME_LOGICS` may give the logic further prefixes by this `name`.
+    /// Uses the logic that `make` returns, one value per room, for games whose name begins with
+    /// `prefix`. `GAME_LOGICS` may route further prefixes to this `name`.
     #[must_use]
     pub fn logic<L: RoomLogic>(
         mut self,
@@ -113,8 +114,8 @@ impl Innkeeper {
         self
     }
 
-    /// Puts a store of one's own around the configured one, or in its place: to watch it, to copy it, to make it fail.
-    /// Not called when all rooms live in memory.
+    /// Wraps or replaces the configured store, for example to observe it, to copy it or to inject
+    /// faults. Not called when all rooms live in memory.
     #[must_use]
     pub fn wrap_store(mut self, wrap: impl FnOnce(Box<dyn Store>) -> Box<dyn Store> + Send + 'static) -> Self {
         self.wrap_store = Some(Box::new(wrap));
@@ -196,7 +197,8 @@ async fn serve(
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let (phase, phase_seen) = watch::channel(ServerPhase::Starting);
     let phase = Arc::new(phase);
-    // First the store: a port that is bound while another process still has the directory would answer nobody.
+    // The store opens first: while another process still holds the directory, a bound port would
+    // accept clients and serve none.
     let journal = tokio::select! {
         journal = open_journal(&config, wrap, &metrics, &logger) => journal?,
         signal = ending.comes() => {
@@ -288,7 +290,7 @@ async fn serve(
     };
     info!(logger, "stopped"; "drained" => drained, "flushed" => flushed);
     drop(whereabouts);
-    // Connections are closed or given up: nothing to wait for that the drain has not waited for.
+    // The drain has closed or given up every connection, so there is nothing left to wait for.
     drop(handle.stop(false));
     Ok(())
 }
@@ -300,7 +302,7 @@ fn proxies(config: &Config, dialer: &Dialer, metrics: &Metrics, logger: &Logger)
         plan.ok_or_else(|| StartError::Config(format!("a proxy cannot be called {:?}", proxy.id)))
     };
     let is_open = matches!(config.gate.auth.mode, AuthMode::Open);
-    // X5: without AUTH=off it would be off.
+    // Without AUTH=off the proxy would be off (X5).
     for ProxyConfig { id, .. } in
         config.proxies.iter().filter(|proxy| is_open && proxy.spends_credential && proxy.off.is_none())
     {
@@ -317,7 +319,7 @@ fn start_fetching(config: &Config, tokens: Option<&Arc<Tokens>>, logger: &Logger
     }
 }
 
-/// The registry on this thread, each shard on its own.
+/// Starts the registry on this thread and each shard on its own thread.
 fn start_actors(
     plan: impl Fn(Events) -> ShardPlan,
     config: &Arc<Config>,

@@ -1,5 +1,5 @@
 //! Owns the command `innkeeper api`: one request to the running server, with the address and the
-//! key found as the server's own settings say.
+//! key taken from the server's own settings.
 
 use std::{
     fs,
@@ -14,33 +14,33 @@ use crate::{
     whereabouts,
 };
 
-/// For connecting, and for the answer: a call may wait for a slow disk.
+/// For the connection and the response together: a call may wait for a slow disk.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the token lives that is made for one call.
+/// How long a token made for one call is valid.
 const TOKEN_TTL: Duration = Duration::from_secs(60);
 
-/// What to ask the server.
+/// The request to send.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
-    /// In any case.
+    /// In upper or lower case.
     pub method: String,
-    /// With its query; begins with `/`.
+    /// Begins with `/`; includes the query.
     pub path: String,
-    /// `-`: the body is read from stdin.
+    /// The body; `-` reads it from stdin.
     pub body: Option<String>,
-    /// `Name: value`.
+    /// Each as `Name: value`.
     pub headers: Vec<String>,
-    /// In place of the server that the settings speak of: `http://host:port`.
+    /// `http://host:port` of another server than the one of the settings.
     pub url: Option<String>,
 }
 
-/// Why there is no answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub enum CallError {
-    /// The call cannot be made as it was asked for; the message says what to write.
+    /// The arguments are invalid; the message says what to write.
     Usage(String),
-    /// Nobody answered, or the answer could not be read or printed.
+    /// No server responded, or the response could not be read or printed.
     Failed(String),
 }
 
@@ -51,7 +51,7 @@ impl std::fmt::Display for CallError {
     }
 }
 
-/// Makes the call, prints the answer's body, and returns the answer's status.
+/// Makes the call, prints the response's body and returns its status.
 ///
 /// # Errors
 /// [`CallError`].
@@ -97,7 +97,7 @@ pub fn call(config: &Config, call: &Call, out: &mut dyn Write) -> Result<u16, Ca
         .http_status_as_error(false)
         .max_redirects(0)
         .allow_non_standard_methods(true)
-        // The key goes to the server that was named, and to no proxy of the environment.
+        // The key must reach only the named server, never a proxy from the environment.
         .proxy(None)
         .build();
     let agent = settings.new_agent();
@@ -108,14 +108,14 @@ pub fn call(config: &Config, call: &Call, out: &mut dyn Write) -> Result<u16, Ca
         body.push(b'\n');
     }
     match out.write_all(&body).and_then(|()| out.flush()) {
-        // Whoever reads has read enough: `innkeeper api GET /metrics | head`.
+        // The reader closed the pipe early, as in `innkeeper api GET /metrics | head`.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failed("cannot print the answer", &error)),
         _ => Ok(answer.status().as_u16()),
     }
 }
 
 fn no_header(header: &str) -> CallError {
-    // Without its text: it may be a secret.
+    // The header's text is left out: it may be a secret.
     CallError::Usage(format!("a header of {} bytes has no colon; write Name: value", header.len()))
 }
 
@@ -123,7 +123,8 @@ fn failed(what: &str, error: &dyn std::fmt::Display) -> CallError {
     CallError::Failed(format!("{what}: {error}"))
 }
 
-/// Where the server answers HTTP: where it says so itself, else where its settings put it.
+/// Returns the server's base URL: the one the running server has written down, otherwise the one of
+/// the settings.
 fn base(config: &Config) -> Result<String, CallError> {
     if let Some(url) = whereabouts::running(&config.store.data_dir) {
         return Ok(url);
@@ -145,8 +146,8 @@ fn is_loopback(base: &str) -> bool {
     matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
 
-/// What opens the API: the operators' secret, an admin's token that lives as long as the call, or the operator key, which is
-/// of this machine's server and goes to no other.
+/// Returns the key for the API: the operators' secret, an admin's token that is valid for the call,
+/// or the operator key, which is sent only to this machine's server.
 fn key(config: &Config, is_here: bool) -> Result<Option<Secret>, CallError> {
     let auth = &config.gate.auth;
     if let Some(secret) = &auth.api_secret {
@@ -154,7 +155,7 @@ fn key(config: &Config, is_here: bool) -> Result<Option<Secret>, CallError> {
     }
     if let AuthMode::Jwt(tokens) = &auth.mode {
         if tokens.secret.is_none() {
-            // An issuer makes the tokens; the server says what it needs.
+            // Only an issuer can make tokens; the server's response explains what it needs.
             return Ok(None);
         }
         let claims = MintedClaims {
@@ -173,7 +174,7 @@ fn key(config: &Config, is_here: bool) -> Result<Option<Secret>, CallError> {
     let file = config.store.operator_key_file();
     match fs::read_to_string(&file) {
         Ok(text) => Ok(Some(Secret::new(text.trim()))),
-        // The server says what it needs.
+        // Without a key, the server's response explains what it needs.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&format!("cannot read the operator key {}", file.display()), &error)),
     }

@@ -1,4 +1,4 @@
-//! Owns the command `innkeeper rooms`: what is in the data directory of a server that does not run.
+//! Owns the command `innkeeper rooms`: it reads the data directory of a stopped server.
 
 use std::io::{self, Write};
 
@@ -10,25 +10,25 @@ use crate::{
     store::{Log, Store},
 };
 
-/// What to do with the rooms.
+/// What to print about the rooms.
 #[derive(Debug, Clone)]
 pub enum Inspection {
-    /// One line for each room.
+    /// One line per room.
     List,
-    /// One room as JSON, its state included.
+    /// One room as JSON, including its state.
     Show(String),
-    /// The events of one room, or of all, as JSON lines.
+    /// The events of one room, or of all rooms, as JSON lines.
     Export(Option<String>),
-    /// Whether every room's log is whole.
+    /// Checks that every room's log is intact.
     Verify,
 }
 
-/// Why an inspection did not do what it was asked.
+/// Why an inspection failed.
 #[derive(Debug)]
 pub enum InspectError {
     /// There is no such room.
     NoSuchGame(String),
-    /// This many rooms are damaged; which ones has been printed.
+    /// The number of damaged rooms; their names have been printed.
     Damaged(usize),
     Store(String),
     Io(io::Error),
@@ -60,13 +60,13 @@ impl From<crate::store::StoreError> for InspectError {
     }
 }
 
-/// Games are read in portions of this many.
+/// Games are read in batches of this size.
 const PORTION: usize = 256;
 
-/// Carries an inspection out and prints to `out`.
+/// Runs an inspection and prints to `out`.
 ///
 /// # Errors
-/// [`InspectError`]; what could be printed has been.
+/// [`InspectError`]. Everything printable has been printed before.
 pub fn inspect(store: &mut dyn Store, inspection: &Inspection, out: &mut dyn Write) -> Result<(), InspectError> {
     match inspection {
         Inspection::List => list(store, out),
@@ -142,7 +142,7 @@ fn find(store: &mut dyn Store, name: &str) -> Result<(GameId, Log), InspectError
     Ok((game, log))
 }
 
-/// Every room's log, one at a time, by name.
+/// Visits every room's log, one at a time, by name.
 fn each(
     store: &mut dyn Store,
     mut visit: impl FnMut(GameId, Log) -> Result<(), InspectError>,
@@ -150,7 +150,7 @@ fn each(
     each_log(store, |game, log| if game.bus().is_none() { visit(game, log) } else { Ok(()) })
 }
 
-/// Those of event buses, too.
+/// As [`each`], including the logs of event buses.
 fn each_log(
     store: &mut dyn Store,
     mut visit: impl FnMut(GameId, Log) -> Result<(), InspectError>,

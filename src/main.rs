@@ -15,7 +15,7 @@ use innkeeper::{
     store::EmbeddedStore,
 };
 
-/// `EX_USAGE` of sysexits.h: the configuration is wrong, starting again will not help.
+/// `EX_USAGE` of sysexits.h: the configuration is invalid, so a restart does not help.
 const EXIT_USAGE: u8 = 64;
 
 /// A real-time game and session server. Settings come from the environment and config.yaml; see the README.
@@ -150,7 +150,7 @@ fn rooms(data_dir: PathBuf, what: RoomsCommand) -> ExitCode {
         });
     match inspected {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has read enough: `innkeeper rooms export | head`.
+        // The reader closed the pipe early, as in `innkeeper rooms export | head`.
         Err(InspectError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("innkeeper: {error}");
@@ -184,7 +184,7 @@ fn token(config: &Config, claims: &MintedClaims) -> ExitCode {
         },
         Err(why) => {
             eprintln!("innkeeper: {why}");
-            // A misspelt JWT_SECRET may be why.
+            // A misspelt JWT_SECRET may be the cause; the warnings name it.
             config.warnings.iter().for_each(|warning| eprintln!("innkeeper: {} {}", warning.name, warning.message));
             EXIT_USAGE.into()
         }

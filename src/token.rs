@@ -1,4 +1,4 @@
-//! Owns the command `innkeeper token`: a player's or an admin's token, signed with JWT_SECRET.
+//! Owns the command `innkeeper token`: it signs a token for a player or an admin with JWT_SECRET.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,25 +9,25 @@ use crate::{
     protocol::PlayerId,
 };
 
-/// What a token says (A11).
+/// The claims of a token (A11).
 #[derive(Debug, Clone, Default)]
 pub struct MintedClaims {
     pub player: String,
-    /// Games, hubs and proxies that it admits; empty: it says nothing of them.
+    /// The games, hubs and proxies the token is limited to; an empty list leaves the claim out.
     pub games: Vec<String>,
     pub hubs: Vec<String>,
     pub proxies: Vec<String>,
     pub role: Option<String>,
-    /// What others see in place of the id (S11).
+    /// The display name in place of the id (S11).
     pub name: Option<String>,
-    /// From now.
+    /// How long the token is valid from now.
     pub ttl: Duration,
 }
 
-/// The token.
+/// Returns the signed token.
 ///
 /// # Errors
-/// A sentence for people: no secret to sign with, or a claim that no server accepts.
+/// A readable sentence: there is no secret to sign with, or the server would reject a claim.
 pub fn mint(config: &Config, claims: &MintedClaims, now: SystemTime) -> Result<String, String> {
     let unset = || "tokens are signed with JWT_SECRET, which is unset; set it as the server has it".to_owned();
     let AuthMode::Jwt(settings) = &config.gate.auth.mode else { return Err(unset()) };
@@ -61,7 +61,8 @@ pub fn mint(config: &Config, claims: &MintedClaims, now: SystemTime) -> Result<S
         .map_err(|error| format!("the token cannot be signed: {error}"))
 }
 
-/// A claim where the server looks for it: `app_metadata.role` is `role` in the object `app_metadata`.
+/// Sets a claim at the path where the server reads it: `app_metadata.role` is `role` in the object
+/// `app_metadata`.
 fn put(body: &mut Map<String, Value>, path: &str, text: &str) {
     match path.split_once('.') {
         None => drop(body.insert(path.into(), text.into())),
@@ -74,10 +75,10 @@ fn put(body: &mut Map<String, Value>, path: &str, text: &str) {
     }
 }
 
-/// `90`, `90s`, `15m`, `12h` or `7d`.
+/// Parses `90`, `90s`, `15m`, `12h` or `7d`.
 ///
 /// # Errors
-/// What is allowed.
+/// A sentence that states what is allowed.
 pub fn parse_ttl(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
     let unit = match &text[digits.len()..] {
@@ -89,7 +90,7 @@ pub fn parse_ttl(text: &str) -> Result<Duration, String> {
     };
     let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let secs = digits.parse::<u64>().ok().filter(|_| is_whole).and_then(|number| number.checked_mul(unit));
-    // A hundred years: what a client of JSON numbers can still count in milliseconds.
+    // A hundred years: in milliseconds still an exact integer in a JSON number.
     const MAX_SECS: u64 = 36_525 * 86_400;
     match secs {
         Some(secs) if (1..=MAX_SECS).contains(&secs) => Ok(Duration::from_secs(secs)),

@@ -1,5 +1,5 @@
-//! Owns the file in the data directory that says where its server answers HTTP, so that commands
-//! find a server whose port the system chose.
+//! Owns the file in the data directory that holds the server's HTTP URL, so that commands find a
+//! server whose port the system chose.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -12,16 +12,17 @@ use crate::store::private;
 
 const FILE: &str = "innkeeper.url";
 
-/// Held while the server runs. The lock is what says that it does: the file of a killed server stays behind.
+/// Held while the server runs. The lock shows that it runs: the file of a killed server stays
+/// behind.
 pub struct Whereabouts {
     _file: File,
 }
 
 impl Whereabouts {
-    /// Writes where the server is.
+    /// Writes the server's URL.
     ///
     /// # Errors
-    /// When the directory cannot be written, or another server says the same of it.
+    /// When the directory cannot be written, or another server holds the file.
     pub fn tell(dir: &Path, url: &str) -> io::Result<Self> {
         private::create_dir(dir)?;
         let path = dir.join(FILE);
@@ -36,10 +37,10 @@ impl Whereabouts {
     }
 }
 
-/// Where the server that has this data directory answers HTTP, if one runs.
+/// Returns the HTTP URL of the running server of this data directory, if there is one.
 pub fn running(dir: &Path) -> Option<String> {
     let mut file = OpenOptions::new().read(true).open(dir.join(FILE)).ok()?;
-    // A shared lock: two commands at once do not take one another for the server.
+    // A shared lock, so that two commands at once do not mistake each other for the server.
     if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;
     }
@@ -49,7 +50,8 @@ pub fn running(dir: &Path) -> Option<String> {
     url.starts_with("http://").then(|| url.to_owned())
 }
 
-/// How this machine reaches a server that listens at `address`; one that listens on every address, over loopback.
+/// Returns the URL by which this machine reaches a server that listens at `address`; loopback if it
+/// listens on every address.
 pub fn url(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("http://127.0.0.1:{}", address.port())

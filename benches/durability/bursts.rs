@@ -56,8 +56,8 @@ impl Bursts {
         Self { writer, frame, id_at, data_at, out: Vec::new(), made: 0 }
     }
 
-    /// Sends so many messages in one write, stamped with this time; what the socket does not take waits for the next call.
-    /// Zero sends only what waits. Returns whether all is written.
+    /// Sends so many messages in one write, stamped with this time; what the socket does not take
+    /// waits for the next call. Zero sends only what waits. Returns whether all is written.
     pub fn send(&mut self, count: u64, now: u64) -> bool {
         for _ in 0..count {
             let id = FIRST_ID + self.made;

@@ -31,7 +31,8 @@ pub struct Case {
     pub rooms: usize,
     /// Of each room; the first one publishes, and everyone receives.
     pub members: usize,
-    /// Events a second of all rooms together. `None`: each publisher sends its next burst when it has seen its last one.
+    /// Events a second of all rooms together. `None`: each publisher sends its next burst when it
+    /// has seen its last one.
     pub offered: Option<u64>,
     /// Events in one write of a publisher.
     pub burst: u64,
@@ -80,7 +81,8 @@ struct Field {
     stopped: Mutex<bool>,
 }
 
-/// Starts a server on this directory and puts the case's load on it: `warm_up`, then `time`, which counts.
+/// Starts a server on this directory and puts the case's load on it: `warm_up`, then `time`, which
+/// counts.
 ///
 /// # Errors
 /// When the server does not start or refuses players, or the system shows no `/proc`.

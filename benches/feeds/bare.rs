@@ -11,7 +11,8 @@ use tokio::{
 
 const BUFFER_BYTES: usize = 4096;
 
-/// Starts it, with an event loop for each core as the server has, behind addresses of their own; it ends with the process.
+/// Starts it, with an event loop for each core as the server has, behind addresses of their own; it
+/// ends with the process.
 ///
 /// # Errors
 /// When no port can be had.

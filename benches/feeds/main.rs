@@ -14,7 +14,8 @@ use std::{io, process::ExitCode, time::Duration};
 
 use kit::{Wish, figures::load_average};
 
-/// Subscribers of one topic, and its updates a second. The first two are the figure and half of it.
+/// Subscribers of one topic, and its updates a second. The first two are the figure and
+/// half of it.
 const HUBS: [(usize, u64); 3] = [(2000, 200), (1000, 200), (2000, 20)];
 /// Sessions, and frames a second of each.
 const PROXIES: [(usize, u64); 3] = [(500, 50), (250, 50), (100, 50)];

@@ -41,7 +41,8 @@ impl Got {
     }
 }
 
-/// The child's own main: says its port, waits for `address milliseconds`, attacks, says what it got.
+/// The child's own main: says its port, waits for `address milliseconds`, attacks, says what it
+/// got.
 pub fn main(name: &str) -> ExitCode {
     match attack(name) {
         Ok(()) => ExitCode::SUCCESS,

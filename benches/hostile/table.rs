@@ -69,7 +69,8 @@ async fn measure(attack: &Attack, quiet: Duration, hostile: Duration) -> io::Res
         time::sleep(Duration::from_millis(20)).await;
     }
     let report = if attacker.has_ended()? { attacker.report()? } else { "(did not end)".to_owned() };
-    // The mark also saw what was given back between two looks; one from the start is older than the attack.
+    // The mark also saw what was given back between two looks; one from the start is older than the
+    // attack.
     let peak = server.peak_bytes()?;
     let most = if peak > high { peak } else { most };
     let grown = most.saturating_sub(resident) as f64 / MEBIBYTE;

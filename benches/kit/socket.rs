@@ -17,10 +17,12 @@ use tokio::{
     },
 };
 
-/// Source addresses that connections are spread over: one address has no more than some 28,000 ports.
+/// Source addresses that connections are spread over: one address has no more than some 28,000
+/// ports.
 const ADDRESSES: usize = 100;
 const READ_BYTES: usize = 64 * 1024;
-/// The same in all four places, so that a byte is masked wherever it stands. Servers need not mind; RFC 6455 does.
+/// The same in all four places, so that a byte is masked wherever it stands. Servers need not mind;
+/// RFC 6455 does.
 pub const MASK: u8 = 0x5a;
 
 /// One that has been welcomed.
@@ -55,7 +57,8 @@ impl Player {
     }
 }
 
-/// Connects from one of many addresses, chosen by `index`; returns also the frames that came right behind the handshake.
+/// Connects from one of many addresses, chosen by `index`; returns also the frames that came right
+/// behind the handshake.
 ///
 /// # Errors
 /// When the server refuses.
@@ -116,7 +119,8 @@ pub fn number(digits: &[u8]) -> Option<u64> {
 }
 
 impl Reader {
-    /// Waits for bytes, reads once, and hands over the payloads of the text frames that are complete with them.
+    /// Waits for bytes, reads once, and hands over the payloads of the text frames that are
+    /// complete with them.
     ///
     /// # Errors
     /// When the connection has ended.

@@ -92,7 +92,8 @@ pub(super) async fn open_journal(
     Ok(Some(Journal::start(store, setting, logger.clone(), metrics.clone())?))
 }
 
-/// Waits for another process to give the directory up, on a thread of its own: a signal must be heard meanwhile.
+/// Waits for another process to give the directory up, on a thread of its own: a signal must be
+/// heard meanwhile.
 async fn wait_for(dir: PathBuf, timeout: Duration) -> io::Result<Result<Opened, OpenError>> {
     let (opened, waiting) = oneshot::channel();
     thread::Builder::new().name("data-dir".into()).spawn(move || {
@@ -101,7 +102,8 @@ async fn wait_for(dir: PathBuf, timeout: Duration) -> io::Result<Result<Opened, 
     waiting.await.map_err(|_| io::Error::other("the store could not be opened"))
 }
 
-/// Writes what is queued and ends the journal, on a thread of its own: a disk that hangs must not hold the exit up.
+/// Writes what is queued and ends the journal, on a thread of its own: a disk that hangs must not
+/// hold the exit up.
 pub(super) async fn close(journal: Journal) {
     let (closed, closing) = oneshot::channel();
     let thread = thread::Builder::new().name("last-words".into()).spawn(move || {
@@ -113,8 +115,9 @@ pub(super) async fn close(journal: Journal) {
     }
 }
 
-/// R6: a room that was there before the start and that nobody has opened by now has lost all its seats, and has been
-/// empty for as long as an empty room is kept. One with a running ban is opened, and so is not removed (R8).
+/// R6: a room that was there before the start and that nobody has opened by now has lost all its
+/// seats, and has been empty for as long as an empty room is kept. One with a running ban is
+/// opened, and so is not removed (R8).
 pub(super) async fn sweep(journal: Journal, shards: Arc<[Addr<Shard>]>, after: Duration, logger: Logger) {
     sleep(after).await;
     while let Err(why) = open_banned(&journal, &shards).await {

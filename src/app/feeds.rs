@@ -20,8 +20,8 @@ use crate::{
     ws::Dialer,
 };
 
-/// Starts all hubs that are not off, each on a thread of its own: reading /proc for the server's feed takes a while with many
-/// sockets, and an upstream that talks a lot holds nobody else up.
+/// Starts all hubs that are not off, each on a thread of its own: reading /proc for the server's
+/// feed takes a while with many sockets, and an upstream that talks a lot holds nobody else up.
 pub(super) fn start_hubs(
     config: &Config,
     metrics: &Arc<Metrics>,
@@ -77,8 +77,8 @@ pub(super) fn start_hubs(
     Ok(Arc::new(hubs))
 }
 
-/// Half of what all connections that an address may hold could have, at most all topics of the hub: where many people come from
-/// one address, an operator has raised MAX_CONNECTIONS_PER_IP.
+/// Half of what all connections that an address may hold could have, at most all topics of the hub:
+/// where many people come from one address, an operator has raised MAX_CONNECTIONS_PER_IP.
 fn topics_per_address(config: &HubConfig, connections: usize) -> usize {
     let half = config.max_topics_per_client.saturating_mul(connections) / 2;
     let most = config.max_topics_per_address.unwrap_or_else(|| half.max(config.max_topics_per_client));
@@ -86,8 +86,8 @@ fn topics_per_address(config: &HubConfig, connections: usize) -> usize {
     if most < config.max_topics { most } else { usize::MAX }
 }
 
-/// Closes the connections to all upstreams (D4), at once and all together: to a provider that counts them, the process that comes
-/// next is to be the only one. Resolves when they are closed.
+/// Closes the connections to all upstreams (D4), at once and all together: to a provider that
+/// counts them, the process that comes next is to be the only one. Resolves when they are closed.
 pub(super) async fn stop_hubs(hubs: &Hubs) {
     let stop = |hub: &HubHandle| {
         let hub = hub.clone();

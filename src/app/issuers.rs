@@ -17,7 +17,8 @@ use crate::{
 
 /// Between fetches that tokens ask for.
 const REFETCH_AFTER: Duration = Duration::from_secs(30);
-/// Between attempts while an issuer has never answered, for the time of a start; then `REFETCH_AFTER`.
+/// Between attempts while an issuer has never answered, for the time of a start; then
+/// `REFETCH_AFTER`.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const HASTE: Duration = Duration::from_secs(60);
 /// Keys that an issuer takes back must go, also when nobody brings a new one.
@@ -92,7 +93,8 @@ pub(super) async fn keep_fetching(urls: Vec<String>, tokens: Arc<Tokens>, logger
     let (mut refreshed_at, mut asked_at) = (started, None);
     let mut is_refresh = true;
     loop {
-        // Between refreshes only who has never answered is asked: one that is down must not have the others asked every second.
+        // Between refreshes only who has never answered is asked: one that is down must not have
+        // the others asked every second.
         let is_due = |issuer: &Issuer| is_refresh || issuer.fetched_at.is_none();
         let due = issuers.iter().map(|issuer| is_due(issuer).then(|| issuer.url.clone())).collect();
         let round = fetch_all(due).await;

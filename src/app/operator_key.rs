@@ -24,8 +24,8 @@ pub(super) struct OperatorKey {
     file: Option<PathBuf>,
 }
 
-/// The key, if this server has one: not with an operator's secret, not with keys for tokens, whose admins are its operators, and
-/// not on a hosted platform, where nobody could read the file.
+/// The key, if this server has one: not with an operator's secret, not with keys for tokens, whose
+/// admins are its operators, and not on a hosted platform, where nobody could read the file.
 pub(super) fn operator_key(config: &Config, logger: &Logger) -> Option<OperatorKey> {
     let auth = &config.gate.auth;
     if auth.api_secret.is_some() || config.platform.is_some() || !matches!(auth.mode, AuthMode::Open) {

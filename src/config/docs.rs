@@ -11,8 +11,8 @@ use super::{
 /// Whose variables the shipped descriptions ask for.
 const FEEDS: &str = "Feeds and proxies";
 
-/// The markdown table that stands in README.md between `<!-- settings:begin -->` and `<!-- settings:end -->`.
-/// Ends with a newline.
+/// The markdown table that stands in README.md between `<!-- settings:begin -->` and `<!--
+/// settings:end -->`. Ends with a newline.
 pub fn readme_table() -> String {
     let mut table = String::from("| Setting | Default | What |\n|---|---|---|\n");
     for (setting, heading) in with_headings() {
@@ -80,7 +80,8 @@ pub fn yaml_example() -> String {
     text
 }
 
-/// The tables of keys that stand in docs/feeds.md between `<!-- keys:begin -->` and `<!-- keys:end -->`. Ends with a newline.
+/// The tables of keys that stand in docs/feeds.md between `<!-- keys:begin -->` and `<!-- keys:end
+/// -->`. Ends with a newline.
 pub fn feeds_reference() -> String {
     let mut text = String::new();
     for group in keys::GROUPS {
@@ -99,7 +100,8 @@ pub fn feeds_reference() -> String {
     text
 }
 
-/// The table that stands in docs/migrate.md between `<!-- foreign:begin -->` and `<!-- foreign:end -->`. Ends with a newline.
+/// The table that stands in docs/migrate.md between `<!-- foreign:begin -->` and `<!-- foreign:end
+/// -->`. Ends with a newline.
 pub fn foreign_reference() -> String {
     let mut text = String::from("\n| Variable, or key of config.yaml | What is told |\n|---|---|\n");
     for (name, instead) in foreign::VARIABLES.iter().chain(foreign::KEYS) {
@@ -115,7 +117,8 @@ fn ends_feeds(setting: &Setting) -> bool {
     last.is_some_and(|last| last.name == setting.name)
 }
 
-/// What of config.yaml is no setting. A test takes the `# ` away from what is indented by it and reads it.
+/// What of config.yaml is no setting. A test takes the `# ` away from what is indented by it and
+/// reads it.
 const FEEDS_EXAMPLE: &str = r##"
 # Hubs, served at /ws/{name}, besides those of the variable HUBS or in their place; docs/feeds.md has every key.
 # hubs:

@@ -19,7 +19,8 @@ const NAME: &str = "config.yaml";
 pub(super) const HUBS: &str = "hubs";
 pub(super) const PROXIES: &str = "proxies";
 
-/// The text of the file that `CONFIG_FILE` names, or of ./config.yaml under `directory` if there is one.
+/// The text of the file that `CONFIG_FILE` names, or of ./config.yaml under `directory` if there is
+/// one.
 pub(super) fn read(source: &dyn VariableSource, directory: &Path, problems: &mut Problems) -> Option<String> {
     let named = source.get(CONFIG_FILE.name).filter(|path| !path.trim().is_empty());
     let path = directory.join(named.as_deref().map_or(NAME, str::trim));

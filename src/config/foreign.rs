@@ -67,8 +67,8 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
     ("EVENT_BUS_ENABLED", BUS),
 ];
 
-/// Keys of config.yaml, nested ones with dots, and what to write in their place. `*` at the end stands for every key
-/// below it. The first that fits counts.
+/// Keys of config.yaml, nested ones with dots, and what to write in their place. `*` at the end
+/// stands for every key below it. The first that fits counts.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("event_bus.*", BUS),
     ("eventbus.*", BUS),
@@ -133,7 +133,8 @@ pub(super) fn variable(name: &str) -> Option<&'static str> {
     VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)
 }
 
-/// Complains of a key of config.yaml that is no setting. When something below it is recognised, each key there is told.
+/// Complains of a key of config.yaml that is no setting. When something below it is recognised,
+/// each key there is told.
 pub(super) fn report_foreign(key: &str, line: usize, node: &YamlNode, file: &str, problems: &mut Problems) {
     let mut leaves = Vec::new();
     collect(key.to_owned(), line, node, &mut leaves);
@@ -151,8 +152,9 @@ pub(super) fn report_foreign(key: &str, line: usize, node: &YamlNode, file: &str
     }
 }
 
-/// What was meant by the keys of a map that stands where a setting has a text: `auth.secret` is `jwt_secret`. A key that
-/// is not recognised is not shown: it may be a secret that was written in braces.
+/// What was meant by the keys of a map that stands where a setting has a text: `auth.secret` is
+/// `jwt_secret`. A key that is not recognised is not shown: it may be a secret that was written in
+/// braces.
 pub(super) fn meant(key: &str, node: &YamlNode) -> Option<String> {
     let mut leaves = Vec::new();
     collect(key.to_owned(), 0, node, &mut leaves);

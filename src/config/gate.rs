@@ -33,14 +33,17 @@ pub struct GateConfig {
     pub max_connections_per_ip: usize,
     /// A5, at least 1.
     pub max_connections: usize,
-    /// Sockets that are no connection yet; at least as many as connections, since each of those begins as one.
+    /// Sockets that are no connection yet; at least as many as connections, since each of those
+    /// begins as one.
     pub max_sockets_per_ip: usize,
     /// A3, at least 1.
     pub rate_limit_max_requests: u32,
     pub rate_limit_window: Duration,
-    /// The proxy header, in lower case, that is trusted to name the client's address; `None`: the socket's address.
+    /// The proxy header, in lower case, that is trusted to name the client's address; `None`: the
+    /// socket's address.
     pub client_ip_header: Option<String>,
-    /// `CLIENT_IP_HEADER` is unset, and no platform says that there is a proxy: one that shows itself is warned of.
+    /// `CLIENT_IP_HEADER` is unset, and no platform says that there is a proxy: one that shows
+    /// itself is warned of.
     pub expects_no_proxy: bool,
     /// A whole HTTP request head must arrive in it.
     pub request_timeout: Duration,
@@ -64,7 +67,8 @@ impl Platform {
         }
     }
 
-    /// The header in which the platform's own proxy names the client, whatever the client itself has sent.
+    /// The header in which the platform's own proxy names the client, whatever the client itself
+    /// has sent.
     fn client_ip_header(self) -> &'static str {
         match self {
             Self::Railway => "x-real-ip",

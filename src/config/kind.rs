@@ -28,7 +28,8 @@ pub enum SettingKind {
     Secret(&'static str),
     /// Comma-separated texts (in config.yaml also a list); the value says what one entry may be.
     List(&'static str),
-    /// Comma-separated `key=value` (in config.yaml also a map); the value says what one entry may be.
+    /// Comma-separated `key=value` (in config.yaml also a map); the value says what one entry may
+    /// be.
     Pairs(&'static str),
 }
 
@@ -43,7 +44,8 @@ pub(super) enum SettingValue {
 }
 
 impl SettingKind {
-    /// Reads `text` (already trimmed, not empty). The error says what is wrong and leaves the value out.
+    /// Reads `text` (already trimmed, not empty). The error says what is wrong and leaves the value
+    /// out.
     pub(super) fn parse(&self, text: &str) -> Result<SettingValue, &'static str> {
         match *self {
             Self::Flag => parse_flag(text).map(SettingValue::Flag).ok_or("is not a yes or a no"),

@@ -67,7 +67,8 @@ pub struct Config {
     pub platform: Option<Platform>,
     /// `AUTH=off`.
     pub is_open_on_purpose: bool,
-    /// What the operator should know at the start: what is set and not read, and what is often mistaken.
+    /// What the operator should know at the start: what is set and not read, and what is often
+    /// mistaken.
     pub warnings: Vec<Problem>,
 }
 
@@ -114,7 +115,8 @@ pub struct Overrides {
 }
 
 impl Config {
-    /// From the environment of the process, and the file that `CONFIG_FILE` names or ./config.yaml if there is one.
+    /// From the environment of the process, and the file that `CONFIG_FILE` names or ./config.yaml
+    /// if there is one.
     ///
     /// # Errors
     /// Every problem there is.

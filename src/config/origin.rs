@@ -7,10 +7,11 @@ use std::net::Ipv6Addr;
 pub enum OriginPattern {
     /// `*`
     Any,
-    /// `scheme://host[:port]` as a browser writes it: lower case, without the scheme's default port.
+    /// `scheme://host[:port]` as a browser writes it: lower case, without the scheme's default
+    /// port.
     Exact(String),
-    /// `scheme://*.example.com[:port]`: every host that ends in `suffix` (".example.com"), at any depth, but not the
-    /// host without the dot. `port` is `None` for the scheme's default port.
+    /// `scheme://*.example.com[:port]`: every host that ends in `suffix` (".example.com"), at any
+    /// depth, but not the host without the dot. `port` is `None` for the scheme's default port.
     Subdomains { scheme: String, suffix: String, port: Option<u16> },
 }
 
@@ -40,7 +41,8 @@ impl OriginPattern {
         Ok(Self::Exact(origin.to_string()))
     }
 
-    /// Whether an `Origin` header's text is admitted. Any text is safe to pass; one that is no origin matches only `Any`.
+    /// Whether an `Origin` header's text is admitted. Any text is safe to pass; one that is no
+    /// origin matches only `Any`.
     pub fn matches(&self, origin: &str) -> bool {
         if *self == Self::Any {
             return true;

@@ -9,14 +9,15 @@ pub(super) struct Prefixed<T> {
     pub value: T,
 }
 
-/// The entries `prefix=value`, longest prefix first, so that the first that matches a game's name is the one. Empty
-/// when unset or `none`. `parse` is told the value; its error says what is wrong.
+/// The entries `prefix=value`, longest prefix first, so that the first that matches a game's name
+/// is the one. Empty when unset or `none`. `parse` is told the value; its error says what is wrong.
 pub(super) fn by_prefix<T>(
     reader: &mut SettingReader<'_>,
     setting: &Setting,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Vec<Prefixed<T>> {
-    // The word is needed where the default, or config.yaml, says something: an empty variable counts as unset.
+    // The word is needed where the default, or config.yaml, says something: an empty variable
+    // counts as unset.
     if reader.text(setting).is_some_and(|text| text.eq_ignore_ascii_case("none")) {
         return Vec::new();
     }

@@ -6,14 +6,16 @@ use std::fmt;
 /// One thing wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The setting, or the alias it was given under; `--host`; `config.yaml` for what is no setting of the table; a variable
-    /// that the description of a hub or proxy asks for; or the key in a description that the file does not hold.
+    /// The setting, or the alias it was given under; `--host`; `config.yaml` for what is no setting
+    /// of the table; a variable that the description of a hub or proxy asks for; or the key in a
+    /// description that the file does not hold.
     pub name: String,
     /// What is wrong and what is allowed. One line; holds no secret (A12).
     pub message: String,
 }
 
-/// Every problem found. `Display` prints `NAME: what is wrong; what is allowed`, one per line, without a last newline.
+/// Every problem found. `Display` prints `NAME: what is wrong; what is allowed`, one per line,
+/// without a last newline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 

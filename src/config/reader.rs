@@ -56,7 +56,8 @@ impl<'a> SettingReader<'a> {
         self.find(setting).is_some()
     }
 
-    /// It already has a problem, so that its value is not to be trusted in a check against another setting.
+    /// It already has a problem, so that its value is not to be trusted in a check against another
+    /// setting.
     pub fn is_bad(&self, setting: &Setting) -> bool {
         self.bad.contains(&setting.name)
     }
@@ -68,7 +69,8 @@ impl<'a> SettingReader<'a> {
     /// 0 for one that is unset and has no default; ask `is_set` first.
     pub fn number<N: TryFrom<u64> + Default>(&mut self, setting: &Setting) -> N {
         match self.value(setting) {
-            // The table's bounds are what makes it fit; `every_bound_fits_the_field_it_fills` checks them.
+            // The table's bounds are what makes it fit; `every_bound_fits_the_field_it_fills`
+            // checks them.
             Some(SettingValue::Number(number)) => N::try_from(number).unwrap_or_default(),
             _ => N::default(),
         }
@@ -88,7 +90,8 @@ impl<'a> SettingReader<'a> {
         }
     }
 
-    /// White space around a secret is a problem rather than trimmed: whoever signs with the same text might not trim.
+    /// White space around a secret is a problem rather than trimmed: whoever signs with the same
+    /// text might not trim.
     pub fn secret(&mut self, setting: &Setting) -> Option<Secret> {
         let found = self.find(setting)?;
         if found.text.trim() != found.text {
@@ -98,7 +101,8 @@ impl<'a> SettingReader<'a> {
         Some(Secret::new(found.text))
     }
 
-    /// A text that `parse` checks. The error says what is wrong, without the value and what is allowed.
+    /// A text that `parse` checks. The error says what is wrong, without the value and what is
+    /// allowed.
     pub fn parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text(setting)?;
         self.accept(setting, &text, parse(&text))
@@ -114,7 +118,8 @@ impl<'a> SettingReader<'a> {
         Some(entries.iter().filter_map(|entry| self.accept(setting, entry, parse(entry))).collect())
     }
 
-    /// Notes a problem: the value (unless it is a secret), what is wrong with it, and what is allowed.
+    /// Notes a problem: the value (unless it is a secret), what is wrong with it, and what is
+    /// allowed.
     pub fn reject(&mut self, setting: &Setting, value: &str, wrong: &str) {
         let value = if setting.secret { "the value".to_owned() } else { shown(value) };
         self.report(setting, &format!("{value} {wrong}; allowed: {}", setting.kind));
@@ -156,7 +161,8 @@ impl<'a> SettingReader<'a> {
         setting.kind.parse(setting.default).ok()
     }
 
-    /// An empty text counts as unset, so that `NAME=` in a file of variables lets the next place speak.
+    /// An empty text counts as unset, so that `NAME=` in a file of variables lets the next place
+    /// speak.
     fn find(&self, setting: &Setting) -> Option<SettingText> {
         let names = || std::iter::once(setting.name).chain(setting.aliases.iter().copied());
         let in_source = names().filter_map(|name| Some((name, self.source.get(name)?, false)));
@@ -175,7 +181,8 @@ impl Setting {
         self.name.to_ascii_lowercase()
     }
 
-    /// `CONFIG_FILE` names the file, so it cannot stand in it; what `HUBS` says, the map `hubs` says there.
+    /// `CONFIG_FILE` names the file, so it cannot stand in it; what `HUBS` says, the map `hubs`
+    /// says there.
     pub(super) fn is_in_file(&self) -> bool {
         self.name != super::table::CONFIG_FILE.name && self.name != super::table::HUBS.name
     }

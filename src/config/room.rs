@@ -60,8 +60,8 @@ pub struct HistoryConfig {
     pub max_age: Duration,
 }
 
-/// Games whose name begins with `prefix` run the logic registered as `logic`. Whether there is such a logic, the
-/// registry of logics knows.
+/// Games whose name begins with `prefix` run the logic registered as `logic`. Whether there is such
+/// a logic, the registry of logics knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogicPrefix {
     pub prefix: String,
@@ -82,7 +82,8 @@ pub(super) fn connection(reader: &mut SettingReader<'_>) -> ConnectionConfig {
     }
 }
 
-/// S5a: a burst that does not hold one message would close whoever sends it. One that nobody set grows with the message.
+/// S5a: a burst that does not hold one message would close whoever sends it. One that nobody set
+/// grows with the message.
 fn message_bytes(reader: &mut SettingReader<'_>) -> (usize, u32) {
     let (max, burst): (u32, u32) = (reader.number(&table::MAX_MESSAGE_BYTES), reader.number(&table::BYTE_BURST));
     let is_known = !reader.is_bad(&table::MAX_MESSAGE_BYTES) && !reader.is_bad(&table::BYTE_BURST);

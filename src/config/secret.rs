@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A secret from the settings. `Debug` and `Display` print `***`; it is deliberately neither comparable (comparison
-/// must be constant-time, see `subtle`) nor serializable.
+/// A secret from the settings. `Debug` and `Display` print `***`; it is deliberately neither
+/// comparable (comparison must be constant-time, see `subtle`) nor serializable.
 #[derive(Clone)]
 pub struct Secret(String);
 
@@ -18,7 +18,8 @@ impl Secret {
     }
 }
 
-/// Whether quotes of a file of variables are part of the value: what signs or answers with it may have read it without them.
+/// Whether quotes of a file of variables are part of the value: what signs or answers with it may
+/// have read it without them.
 pub fn is_quoted(text: &str) -> bool {
     ['"', '\''].into_iter().any(|quote| text.starts_with(quote) && text.ends_with(quote))
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 /// Somewhere to look a variable up.
 pub trait VariableSource {
-    /// The variable's text, or `None` when it is not there. An empty text counts as unset for the reader.
+    /// The variable's text, or `None` when it is not there. An empty text counts as unset for the
+    /// reader.
     fn get(&self, key: &str) -> Option<String>;
 
-    /// The names of all variables that are there, in any order; none from a source that cannot list them.
+    /// The names of all variables that are there, in any order; none from a source that cannot list
+    /// them.
     fn names(&self) -> Vec<String> {
         Vec::new()
     }

@@ -18,7 +18,8 @@ pub struct StoreConfig {
     pub data_dir: PathBuf,
     /// Nobody said where: on a hosted platform the directory is gone with the next deploy.
     pub data_dir_is_default: bool,
-    /// How long a starting process waits for another one to release `data_dir`, at most an hour. Zero: not at all.
+    /// How long a starting process waits for another one to release `data_dir`, at most an hour.
+    /// Zero: not at all.
     pub data_dir_timeout: Duration,
     /// Of games that no entry of `games` is about; ask [`StoreConfig::durability`].
     pub default: Durability,

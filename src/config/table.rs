@@ -21,7 +21,8 @@ pub struct Setting {
     pub secret: bool,
 }
 
-/// Each setting becomes a constant of its own name, so that the code cannot read one that the table does not list.
+/// Each setting becomes a constant of its own name, so that the code cannot read one that the table
+/// does not list.
 macro_rules! settings {
     ($($section:literal: $($name:ident $(/ $alias:ident)* = $default:literal, $kind:expr, $doc:literal;)+)+) => {
         $($(pub const $name: Setting = Setting {

@@ -1,5 +1,5 @@
-//! Owns the tests of the table itself: every setting is read, bounded, documented with its default, and safe with any text.
-//! Run by `cargo test`.
+//! Owns the tests of the table itself: every setting is read, bounded, documented with its default,
+//! and safe with any text. Run by `cargo test`.
 
 use std::{cell::RefCell, collections::BTreeSet};
 

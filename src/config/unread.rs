@@ -12,13 +12,15 @@ use super::{
     table::{MAX_UPSTREAM_CONNECTIONS, MAX_WS_CONNECTIONS, SETTINGS},
 };
 
-/// Below it MAX_WS_CONNECTIONS is more likely meant for upstreams: servers of feeds use the name for those.
+/// Below it MAX_WS_CONNECTIONS is more likely meant for upstreams: servers of feeds use the name
+/// for those.
 const FEW_CLIENTS: usize = 100;
 
 /// Platforms and tools set these by the dozen; nobody types them.
 const PLATFORM_PREFIXES: &[&str] = &["RAILWAY_", "RENDER_", "FLY_", "HEROKU_", "KUBERNETES_", "CARGO_", "npm_"];
 
-/// A source that remembers which names it was asked for: a description may read any variable by `${NAME}`.
+/// A source that remembers which names it was asked for: a description may read any variable by
+/// `${NAME}`.
 pub(super) struct Asked<'a> {
     inner: &'a dyn VariableSource,
     names: RefCell<HashSet<String>>,
@@ -43,7 +45,8 @@ impl VariableSource for Asked<'_> {
     }
 }
 
-/// Variables that are set, that nobody asked for, and that are probably meant for this server. No value is shown.
+/// Variables that are set, that nobody asked for, and that are probably meant for this server. No
+/// value is shown.
 pub(super) fn variables(source: &Asked<'_>) -> Vec<Problem> {
     let mut names = source.names();
     names.sort_unstable();
@@ -83,7 +86,8 @@ fn is_link(value: &str) -> bool {
     value.starts_with("tcp://") || value.starts_with("udp://")
 }
 
-/// What this server has in place of the variable, or `None` when the variable is none of its business.
+/// What this server has in place of the variable, or `None` when the variable is none of its
+/// business.
 fn meant(name: &str) -> Option<String> {
     if PLATFORM_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
         return None;
@@ -103,8 +107,8 @@ fn meant(name: &str) -> Option<String> {
     near.map(|(_, known)| format!("did you mean {known}?"))
 }
 
-/// How far the names are apart, if they are near enough that one is the other mistyped. Short names have too many
-/// neighbours: of them only two letters in the wrong order count.
+/// How far the names are apart, if they are near enough that one is the other mistyped. Short names
+/// have too many neighbours: of them only two letters in the wrong order count.
 fn distance(written: &str, known: &str) -> Option<usize> {
     const UNITS: &[&str] = &["_MS", "_S", "_SECS", "_SECONDS", "_BYTES"];
     let with_unit = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|unit| UNITS.contains(&unit));

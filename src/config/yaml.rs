@@ -11,8 +11,8 @@ pub(super) enum YamlNode {
     Map(Vec<(String, usize, YamlNode)>),
 }
 
-/// The one document of a file, or `None` if there is none. Errors carry a line and what is wrong there, never the
-/// file's text, which may be a secret.
+/// The one document of a file, or `None` if there is none. Errors carry a line and what is wrong
+/// there, never the file's text, which may be a secret.
 pub(super) fn read(yaml: &str) -> Result<Option<YamlNode>, String> {
     let mut document = Document(Parser::new_from_str(yaml));
     let mut root = None;

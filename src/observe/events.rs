@@ -7,8 +7,8 @@ use slog::{KV, Logger, Record};
 use super::recent::SECURITY_TAG;
 use crate::protocol::Cause;
 
-/// What is known about the connection a security event speaks of; what is `None` is not logged. Never a token, never
-/// a session secret (A12).
+/// What is known about the connection a security event speaks of; what is `None` is not logged.
+/// Never a token, never a session secret (A12).
 #[derive(Default, Clone, Copy)]
 pub struct SecurityFields<'a> {
     pub hub: Option<&'a str>,
@@ -54,8 +54,8 @@ impl KV for SecurityFields<'_> {
     }
 }
 
-/// Logs one security event (section 2; `WS_CONNECTION_ESTABLISHED`, `WS_CONNECTION_CLOSED`): a refusal, whose name
-/// contains `_BLOCKED_`, as a warning, everything else as information.
+/// Logs one security event (section 2; `WS_CONNECTION_ESTABLISHED`, `WS_CONNECTION_CLOSED`): a
+/// refusal, whose name contains `_BLOCKED_`, as a warning, everything else as information.
 pub fn security(logger: &Logger, event: &'static str, fields: &SecurityFields<'_>) {
     if event.contains("_BLOCKED_") || event == "API_REFUSED" {
         slog::warn!(logger, #SECURITY_TAG, "{}", event; "category" => "SECURITY", "event" => event, fields);

@@ -10,8 +10,8 @@ use std::{
 /// Between two reports of one kind.
 pub const PAUSE: Duration = Duration::from_secs(60);
 
-/// Kinds that are remembered, and so the most reports in `PAUSE`: a panic's message may hold what a client sent, and every
-/// text of it is another kind.
+/// Kinds that are remembered, and so the most reports in `PAUSE`: a panic's message may hold what a
+/// client sent, and every text of it is another kind.
 pub const MAX_KINDS: usize = 100;
 
 /// The kinds that were reported within the last `PAUSE`.
@@ -28,7 +28,8 @@ struct SeenKind {
 }
 
 impl Kinds {
-    /// Whether an error of this kind is reported now: how many of its kind were not since the last one, or `None`.
+    /// Whether an error of this kind is reported now: how many of its kind were not since the last
+    /// one, or `None`.
     pub fn admit(&mut self, kind: &impl Hash, now: Instant) -> Option<u64> {
         let kind = self.hasher.hash_one(kind);
         let is_due = |seen: &SeenKind| now.saturating_duration_since(seen.at) >= PAUSE;

@@ -26,9 +26,9 @@ const OWN_FIELDS: [&str; 3] = ["timestamp", "level", "message"];
 /// The key whose value stands in brackets before the message.
 const CATEGORY: &str = "category";
 
-/// One record as one line, without the newline. Secrets are scrubbed (A12), control characters escaped. Of kvs with
-/// the same key the newest wins: the statement's before the logger's, a child logger's before its parent's.
-/// `now` counts only for records that carry no moment of their own.
+/// One record as one line, without the newline. Secrets are scrubbed (A12), control characters
+/// escaped. Of kvs with the same key the newest wins: the statement's before the logger's, a child
+/// logger's before its parent's. `now` counts only for records that carry no moment of their own.
 pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
     let fields = LineFields::of(record, values);
     let at = fields.at_ms.map_or(now, |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
@@ -44,8 +44,8 @@ pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &Own
     }
 }
 
-/// The same record for the operators' feed, as a JSON object: `time` in unix ms, `level`, and the key-value pairs, without
-/// message and category. Scrubbed and escaped likewise.
+/// The same record for the operators' feed, as a JSON object: `time` in unix ms, `level`, and the
+/// key-value pairs, without message and category. Scrubbed and escaped likewise.
 pub(super) fn brief(now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
     let mut fields = LineFields::of(record, values).pairs;
     fields.retain(|(key, _)| !matches!(*key, CATEGORY | "time" | "n"));
@@ -55,7 +55,8 @@ pub(super) fn brief(now: SystemTime, record: &Record<'_>, values: &OwnedKVList) 
     escape(&serde_json::to_string(&brief).unwrap_or_default(), is_unsafe).into_owned()
 }
 
-/// The same record for an error report: the message as the line has it, and the key-value pairs without the category. Scrubbed.
+/// The same record for an error report: the message as the line has it, and the key-value pairs
+/// without the category. Scrubbed.
 pub(super) fn told(record: &Record<'_>, values: &OwnedKVList) -> (String, Vec<(Key, Value)>) {
     let mut fields = LineFields::of(record, values).pairs;
     let message = message(record, &fields);
@@ -148,7 +149,8 @@ impl LogLine {
                 Value::String(text) => Cow::Borrowed(text.as_str()),
                 other => Cow::Owned(other.to_string()),
             };
-            // The category is the prefix, a security line's event is its message, a heartbeat's message lists its kvs.
+            // The category is the prefix, a security line's event is its message, a heartbeat's
+            // message lists its kvs.
             let pair = format!("{key}={}", quote(&text));
             let said = *key == CATEGORY || (*key == "event" && is_message(&text));
             if !said && !message.split(' ').any(|word| word == pair) {
@@ -169,13 +171,14 @@ fn quote(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("\"{}\"", escape(text, |c| is_unsafe(c) || matches!(c, '"' | '\\'))))
 }
 
-/// What a terminal or a viewer would obey instead of showing: C0, DEL and C1 controls, line and paragraph separators,
-/// and the marks that turn the reading direction.
+/// What a terminal or a viewer would obey instead of showing: C0, DEL and C1 controls, line and
+/// paragraph separators, and the marks that turn the reading direction.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
-/// JSON's escapes; every character that `is_unsafe` accepts is below U+10000, so four digits are enough.
+/// JSON's escapes; every character that `is_unsafe` accepts is below U+10000, so four digits are
+/// enough.
 fn escape(text: &str, marked: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(&marked) {
         return Cow::Borrowed(text);

@@ -28,8 +28,8 @@ use super::{
     report::Reporting,
 };
 
-/// Records waiting for the writer. When it is full new records are dropped, counted, and the count is logged later:
-/// a stalled stdout never stalls a room.
+/// Records waiting for the writer. When it is full new records are dropped, counted, and the count
+/// is logged later: a stalled stdout never stalls a room.
 pub const MAX_QUEUED_RECORDS: usize = 4096;
 
 /// How long dropping the guard waits for the writer, should nobody read stdout.
@@ -41,7 +41,8 @@ const HELD_INTERVAL: Duration = Duration::from_millis(250);
 /// How a line looks; either way one record is one line of stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// For people: `2026-11-21T04:00:00.123Z INFO  [SECURITY] WS_CONNECTION_ESTABLISHED game=x player=y`.
+    /// For people: `2026-11-21T04:00:00.123Z INFO  [SECURITY] WS_CONNECTION_ESTABLISHED game=x
+    /// player=y`.
     Text,
     /// For machines: one object with `timestamp`, `level`, `message`, then the key-value pairs.
     Json,
@@ -133,7 +134,8 @@ impl Drop for LogGuard {
     fn drop(&mut self) {
         self.held.tell(Instant::now(), true);
         self.queue.report_dropped(&slog::o!().into());
-        // AsyncGuard's own drop waits for the writer for ever, and the writer waits for whoever reads our stdout.
+        // AsyncGuard's own drop waits for the writer for ever, and the writer waits for whoever
+        // reads our stdout.
         let (done, written) = mpsc::channel();
         let worker = self.worker.take();
         let _ = thread::Builder::new().name("log-flush".into()).spawn(move || {
@@ -152,7 +154,8 @@ struct LineQueue {
     unreported: AtomicU64,
 }
 
-// slog wants drains that survive unwinding. AsyncCore is a channel and a mutex that is locked only on drop.
+// slog wants drains that survive unwinding. AsyncCore is a channel and a mutex that is locked only
+// on drop.
 impl RefUnwindSafe for LineQueue {}
 
 impl LineQueue {

@@ -10,7 +10,8 @@ use slog::{debug, info, o};
 
 use super::*;
 
-/// A stdout whose reader takes one write at a time. When the reader is gone, writes succeed and vanish.
+/// A stdout whose reader takes one write at a time. When the reader is gone, writes succeed and
+/// vanish.
 struct Pipe(SyncSender<String>);
 
 impl Write for Pipe {
@@ -110,7 +111,8 @@ fn records_bear_the_moment_they_were_logged_not_the_moment_they_were_written() {
     info!(logger, "first");
     info!(logger, "second");
     let logged = rfc3339(SystemTime::now());
-    // RFC 3339 in one zone and one precision sorts as text; wait until the clock shows another millisecond.
+    // RFC 3339 in one zone and one precision sorts as text; wait until the clock shows another
+    // millisecond.
     while rfc3339(SystemTime::now()) == logged {
         thread::yield_now();
     }

@@ -12,7 +12,8 @@ pub use super::upstreams::{HubMetrics, ProxyMetrics};
 use super::{log, process, upstreams::Upstreams};
 use crate::protocol::Cause;
 
-/// Every value of the label `reason`: the codes of `protocol::Refusal`, the two causes of A7, and `socket_limit`.
+/// Every value of the label `reason`: the codes of `protocol::Refusal`, the two causes of A7, and
+/// `socket_limit`.
 pub const REFUSAL_REASONS: [&str; 13] = [
     "disabled",
     "invalid_origin",
@@ -33,7 +34,8 @@ pub const REFUSAL_REASONS: [&str; 13] = [
 const EVENT_TO_WIRE_BUCKETS: [f64; 14] =
     [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0];
 
-/// The server's counts. One per process, shared; gauges are set or moved by their owner, totals only grow.
+/// The server's counts. One per process, shared; gauges are set or moved by their owner, totals
+/// only grow.
 pub struct Metrics {
     registry: Registry,
     /// Open sockets.
@@ -74,8 +76,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All series exist at zero from the start, so that a rate over the first event is seen. `version` labels
-    /// `innkeeper_build_info`.
+    /// All series exist at zero from the start, so that a rate over the first event is seen.
+    /// `version` labels `innkeeper_build_info`.
     pub fn new(version: &str) -> Arc<Self> {
         let registry = Registry::new();
         let gauge = |name, help| registered(&registry, IntGauge::new(name, help));
@@ -149,7 +151,8 @@ impl Metrics {
         self.store_group.observe(took.as_secs_f64());
     }
 
-    /// The counters of one feed hub, the same at every call: `id` is its configured name, `enabled` whether it may run.
+    /// The counters of one feed hub, the same at every call: `id` is its configured name, `enabled`
+    /// whether it may run.
     pub fn hub(&self, id: &str, provider: &str, enabled: bool) -> Arc<HubMetrics> {
         self.upstreams.hub(id, provider, enabled)
     }
@@ -183,9 +186,11 @@ impl Metrics {
         }
     }
 
-    /// The Prometheus text format, version 0.0.4. Reads /proc: a few milliseconds with many thousand sockets.
+    /// The Prometheus text format, version 0.0.4. Reads /proc: a few milliseconds with many
+    /// thousand sockets.
     pub fn encode(&self) -> String {
-        // Two scrapes at once may both add; the difference is then counted twice, which a loss count survives.
+        // Two scrapes at once may both add; the difference is then counted twice, which a loss
+        // count survives.
         self.log_lines_dropped.inc_by(log::dropped_lines().saturating_sub(self.log_lines_dropped.get()));
         let mut families = self.registry.gather();
         families.extend(process::families());
@@ -194,7 +199,8 @@ impl Metrics {
     }
 }
 
-/// Fails only on a name that is invalid or taken; the names above are constant and a test builds them all.
+/// Fails only on a name that is invalid or taken; the names above are constant and a test builds
+/// them all.
 pub(super) fn registered<C: Collector + Clone + 'static, E: fmt::Debug>(
     registry: &Registry,
     metric: Result<C, E>,
@@ -204,8 +210,8 @@ pub(super) fn registered<C: Collector + Clone + 'static, E: fmt::Debug>(
     metric
 }
 
-/// What one shard thread counted since its last `publish`; plain cells, so counting costs an add. Not `Sync`.
-/// The shard calls `publish` about once a second; dropping publishes too.
+/// What one shard thread counted since its last `publish`; plain cells, so counting costs an add.
+/// Not `Sync`. The shard calls `publish` about once a second; dropping publishes too.
 pub struct ShardMetrics {
     shared: Arc<Metrics>,
     events_in: Cell<u64>,

@@ -58,7 +58,8 @@ fn every_refusal_of_the_protocol_has_its_series() {
         Refusal::Draining { retry_after: second },
     ];
     for refusal in &refusals {
-        // A variant added to the protocol stops this from compiling: give it a reason above and an entry here.
+        // A variant added to the protocol stops this from compiling: give it a reason above and an
+        // entry here.
         match refusal {
             Refusal::Disabled(_) | Refusal::InvalidOrigin | Refusal::RateLimit { .. } | Refusal::BadPath => {}
             Refusal::UpgradeRequired | Refusal::BadHandshake(_) | Refusal::AddressLimit { .. } => {}

@@ -5,7 +5,8 @@ use std::fs;
 
 use prometheus::{Counter, Gauge, core::Collector, proto::MetricFamily};
 
-/// What /proc/self counts in (USER_HZ); the kernel fixes it at 100 for every architecture Rust's std runs on.
+/// What /proc/self counts in (USER_HZ); the kernel fixes it at 100 for every architecture Rust's
+/// std runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What the process uses; `None` where it could not be read.
@@ -53,7 +54,8 @@ pub fn families() -> Vec<MetricFamily> {
     families
 }
 
-/// Field `n` of proc_pid_stat(5), counted from 1. The command name (2) may hold anything, so count from its bracket.
+/// Field `n` of proc_pid_stat(5), counted from 1. The command name (2) may hold anything, so count
+/// from its bracket.
 fn stat_field(stat: &str, n: usize) -> Option<f64> {
     stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().nth(n.checked_sub(3)?)?.parse().ok()
 }

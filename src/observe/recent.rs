@@ -17,7 +17,8 @@ pub const MAX_LINES: usize = 200;
 /// The tag of records that are kept: `slog::info!(logger, #SECURITY_TAG, …)`.
 pub(super) const SECURITY_TAG: &str = "security";
 
-/// A bounded ring. Shared by all threads; its lock is held for a few instructions, never while a line is made.
+/// A bounded ring. Shared by all threads; its lock is held for a few instructions, never while a
+/// line is made.
 #[derive(Default)]
 pub struct Recent(Mutex<Ring>);
 
@@ -30,8 +31,8 @@ struct Ring {
 }
 
 impl Recent {
-    /// The number of the newest line, and those behind line `seen` that are still kept, oldest first: JSON objects whose first
-    /// field `n` is their number, so that a gap shows.
+    /// The number of the newest line, and those behind line `seen` that are still kept, oldest
+    /// first: JSON objects whose first field `n` is their number, so that a gap shows.
     pub fn after(&self, seen: u64) -> (u64, Vec<String>) {
         let (count, lines): (u64, Vec<_>) = {
             let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -26,22 +26,25 @@ use slog::{Drain, Never, OwnedKVList, Record};
 
 use super::{kinds::Kinds, line, scrub::scrub};
 
-/// One report is given up after this long, so that a collector that swallows packets cannot hold the process.
+/// One report is given up after this long, so that a collector that swallows packets cannot hold
+/// the process.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long dropping the guard waits for reports under way. With a collector that hangs, the request in flight and a
-/// full queue each add up to `SEND_TIMEOUT` to it.
+/// How long dropping the guard waits for reports under way. With a collector that hangs, the
+/// request in flight and a full queue each add up to `SEND_TIMEOUT` to it.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The tag of the line that a panic is logged with: the hook reports the panic itself, with its stack.
+/// The tag of the line that a panic is logged with: the hook reports the panic itself, with its
+/// stack.
 const PANIC_TAG: &str = "panic";
 
-/// Starts reporting to the collector that the DSN names; `None` leaves it off. Reports wait in a queue of 30 and are
-/// dropped when it is full. Keep the guard: dropping it sends what is queued, and
-/// returns within 5 s whatever the collector does.
+/// Starts reporting to the collector that the DSN names; `None` leaves it off. Reports wait in a
+/// queue of 30 and are dropped when it is full. Keep the guard: dropping it sends what is queued,
+/// and returns within 5 s whatever the collector does.
 ///
 /// # Errors
-/// A sentence for people when the DSN cannot be parsed. It does not repeat the DSN, which is a secret.
+/// A sentence for people when the DSN cannot be parsed. It does not repeat the DSN, which is a
+/// secret.
 pub fn start(dsn: Option<&str>, release: &str) -> Result<Option<ClientInitGuard>, String> {
     let Some(dsn) = dsn else { return Ok(None) };
     // `ClientOptions::dsn` panics on a bad one.
@@ -54,8 +57,9 @@ pub fn start(dsn: Option<&str>, release: &str) -> Result<Option<ClientInitGuard>
         .before_breadcrumb(scrubbed)
         .shutdown_timeout(FLUSH_TIMEOUT)
         .transport(Transports)
-        // Without the panic integration: it waits for the collector inside the hook, on the thread that panicked, and
-        // that thread serves a whole shard of rooms. `install_panic_hook` does its work without waiting.
+        // Without the panic integration: it waits for the collector inside the hook, on the thread
+        // that panicked, and that thread serves a whole shard of rooms. `install_panic_hook` does
+        // its work without waiting.
         .default_integrations(false)
         .add_integration(ContextIntegration::default())
         .add_integration(ProcessStacktraceIntegration);
@@ -65,7 +69,8 @@ pub fn start(dsn: Option<&str>, release: &str) -> Result<Option<ClientInitGuard>
     Ok(Some(guard))
 }
 
-/// Reports what is logged at `error`, whatever the log's level, and passes everything on. Never waits.
+/// Reports what is logged at `error`, whatever the log's level, and passes everything on. Never
+/// waits.
 pub(super) struct Reporting<D> {
     kinds: Arc<Mutex<Kinds>>,
     next: D,
@@ -109,10 +114,11 @@ impl<D> Reporting<D> {
     }
 }
 
-/// From now on a panic on any thread is one `error` line of the log, in place of the text on stderr, and one report, unless
-/// the same panic was reported within `PAUSE`.
-/// The hook never waits: the line and the report are queued. With reporting on, the first panic of the process costs its
-/// thread some 90 ms for reading the debug information, later ones under 1 ms. May be called before or after `start`.
+/// From now on a panic on any thread is one `error` line of the log, in place of the text on
+/// stderr, and one report, unless the same panic was reported within `PAUSE`. The hook never waits:
+/// the line and the report are queued. With reporting on, the first panic of the process costs its
+/// thread some 90 ms for reading the debug information, later ones under 1 ms. May be called before
+/// or after `start`.
 pub fn install_panic_hook(logger: slog::Logger) {
     thread_local! {
         static REPORTING: Cell<bool> = const { Cell::new(false) };
@@ -142,8 +148,8 @@ pub fn install_panic_hook(logger: slog::Logger) {
     }));
 }
 
-/// The value with every string and every key scrubbed, wherever it stands in the structure. `None` when that fails: what
-/// cannot be scrubbed is not sent.
+/// The value with every string and every key scrubbed, wherever it stands in the structure. `None`
+/// when that fails: what cannot be scrubbed is not sent.
 fn scrubbed<T: Serialize + DeserializeOwned>(value: T) -> Option<T> {
     let mut tree = serde_json::to_value(value).ok()?;
     scrub_tree(&mut tree);
@@ -174,7 +180,8 @@ fn scrub_tree(value: &mut Value) {
     }
 }
 
-/// Sentry's HTTP transport has no timeouts of its own, and its shutdown waits for the request in flight.
+/// Sentry's HTTP transport has no timeouts of its own, and its shutdown waits for the request in
+/// flight.
 struct Transports;
 
 impl sentry::TransportFactory for Transports {

@@ -6,8 +6,9 @@ use std::{borrow::Cow, ops::Range};
 /// What stands where a secret stood.
 pub const SCRUBBED: &str = "[scrubbed]";
 
-/// Removes JWTs, the values of `token` and `session` (in a query or as JSON strings), bearer credentials, and the user
-/// part of URLs. Linear in the length of the text; borrows when there is nothing to remove.
+/// Removes JWTs, the values of `token` and `session` (in a query or as JSON strings), bearer
+/// credentials, and the user part of URLs. Linear in the length of the text; borrows when there is
+/// nothing to remove.
 pub fn scrub(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut out = String::new();
@@ -32,7 +33,8 @@ pub fn scrub(text: &str) -> Cow<'_, str> {
             _ => None,
         };
         match found {
-            // Both ends are next to ASCII bytes (or the text's end), so they are character boundaries.
+            // Both ends are next to ASCII bytes (or the text's end), so they are character
+            // boundaries.
             Some(secret) if !secret.is_empty() => {
                 out.push_str(text.get(kept..secret.start).unwrap_or_default());
                 out.push_str(SCRUBBED);
@@ -66,8 +68,8 @@ fn is_base64url(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')
 }
 
-/// `eyJ` is base64url for `{"`. Header and payload are enough: the signature may be empty, or cut off.
-/// `Err` is how far no `eyJ` can begin a JWT.
+/// `eyJ` is base64url for `{"`. Header and payload are enough: the signature may be empty, or cut
+/// off. `Err` is how far no `eyJ` can begin a JWT.
 fn jwt(bytes: &[u8], at: usize) -> Result<Range<usize>, usize> {
     if !bytes.get(at..).is_some_and(|rest| rest.starts_with(b"eyJ")) {
         return Err(at);
@@ -85,7 +87,8 @@ fn jwt(bytes: &[u8], at: usize) -> Result<Range<usize>, usize> {
     Ok(at..run(bytes, payload, |b| is_base64url(b) || b == b'.'))
 }
 
-/// `token=…` up to the end of a query value, or `"token":"…"`, the quotes escaped or not. Only the value is removed.
+/// `token=…` up to the end of a query value, or `"token":"…"`, the quotes escaped or not. Only the
+/// value is removed.
 fn named(bytes: &[u8], at: usize, name: &[u8]) -> Option<Range<usize>> {
     if !is_word_start(bytes, at) || !follows(bytes, at, name) {
         return None;

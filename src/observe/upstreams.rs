@@ -56,7 +56,8 @@ pub struct HubMetrics {
     /// Values from the upstream, or published.
     pub messages: IntCounter,
     pub gaps: IntCounter,
-    /// Frames of the upstream that cannot be read, and items of which no rule of the description knows what they are.
+    /// Frames of the upstream that cannot be read, and items of which no rule of the description
+    /// knows what they are.
     pub unusable: IntCounter,
     /// Topics that the upstream rejected.
     pub rejected: IntCounter,
@@ -190,7 +191,8 @@ impl Upstreams {
 }
 
 impl HubMetrics {
-    /// What the hub says of its feed: `attempts` as in H3, and whether the upstream refused for good.
+    /// What the hub says of its feed: `attempts` as in H3, and whether the upstream refused for
+    /// good.
     pub fn set_state(&self, state: FeedState, attempts: u32, refused: bool) {
         self.state.store(state as u8, Relaxed);
         self.live.set(i64::from(state == FeedState::Live));

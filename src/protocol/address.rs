@@ -1,8 +1,9 @@
-//! Owns what one client's address is, however it is written, and which addresses count as one.
+//! Owns client addresses: one canonical form per address, and the key that limits count by.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What limits count by: an IPv6 /64, because one household is given at least that much; an IPv4 address itself.
+/// The key that limits count by: an IPv6 address's /64, because one household is given at least
+/// that much; an IPv4 address itself.
 pub fn limit_key(address: IpAddr) -> IpAddr {
     match canonical(address) {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -10,10 +11,11 @@ pub fn limit_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// 64:ff9b::/96 (RFC 6052).
+/// The NAT64 prefix 64:ff9b::/96 (RFC 6052).
 const NAT64: u128 = 0x64_ff9b << 96;
 
-/// An IPv4 address also where it is written as IPv6: mapped by a dual-stack socket, or translated by NAT64.
+/// The canonical form of an address. An IPv4 address written as IPv6 (mapped by a dual-stack
+/// socket, or translated by NAT64) becomes IPv4 again.
 pub fn canonical(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if address.to_bits() >> 32 == NAT64 >> 32 => {

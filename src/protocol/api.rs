@@ -1,4 +1,5 @@
-//! Owns the bodies of the back-end API (section 8), read field by field like players' frames.
+//! Owns the request bodies of the back-end API (section 8), parsed field by field like clients'
+//! frames.
 
 use bytestring::ByteString;
 use serde::Deserialize;
@@ -12,18 +13,18 @@ use super::{
     recipients::{self, recipients},
 };
 
-/// `POST /api/games/{game}/events`.
+/// The body of `POST /api/games/{game}/events`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppendBody {
     Message { data: RawJson, to: Option<Vec<PlayerId>> },
     Patch { patch: RawJson, if_seq: Option<u64> },
 }
 
-/// `POST /api/games/{game}/kick`.
+/// The body of `POST /api/games/{game}/kick`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KickBody {
     pub player: PlayerId,
-    /// S13: up to [`MAX_BAN_S`].
+    /// The ban in seconds, at most [`MAX_BAN_S`] (S13).
     pub ban_s: Option<u64>,
 }
 
@@ -32,7 +33,7 @@ pub const MAX_BAN_S: u64 = 86_400;
 
 #[derive(Deserialize)]
 struct RequestFields<'a> {
-    // `null` is a value here, elsewhere it means absent.
+    // `null` is a value for `data`; for every other field it means absent.
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -56,13 +57,14 @@ fn fields(text: &ByteString) -> Result<RequestFields<'_>, FrameError> {
 }
 
 impl AppendBody {
-    /// Reads a body. `data` and `patch` share its memory.
+    /// Parses a body. `data` and `patch` share its memory.
     ///
     /// # Errors
     /// [`FrameError`] with code `bad_json`, `too_deep` or `invalid_field`.
     pub fn parse(text: &ByteString) -> Result<Self, FrameError> {
         let mut fields = fields(text)?;
-        // Some serializers write every field they know: beside a patch, `null` is no message (N1).
+        // Some serializers write every field they have, so `"data":null` beside a patch is not a
+        // message (N1).
         fields.data = fields.data.filter(|data| fields.patch.is_none() || data.get() != "null");
         match (fields.data, fields.patch) {
             (Some(data), None) if fields.if_seq.is_none() => {
@@ -83,7 +85,7 @@ impl AppendBody {
     }
 }
 
-/// Reads the body of `POST /api/games/{game}/kick`.
+/// Parses the body of `POST /api/games/{game}/kick`.
 ///
 /// # Errors
 /// As [`AppendBody::parse`].
@@ -99,7 +101,7 @@ pub fn parse_kick(text: &ByteString) -> Result<KickBody, FrameError> {
     Ok(KickBody { player, ban_s })
 }
 
-/// Reads the body of `POST /api/hubs/{hub}/topics/{topic}`; what it returns shares its memory.
+/// Parses the body of `POST /api/hubs/{hub}/topics/{topic}`. The result shares its memory.
 ///
 /// # Errors
 /// As [`AppendBody::parse`].

@@ -1,7 +1,8 @@
-//! Owns the list of reasons a connection can end for, each with its close code (section 4); a
-//! connection has exactly one.
+//! Owns the causes of a connection's end, each with its close code (section 4). A connection has
+//! exactly one cause.
 
-/// Why a connection ended. The first cause given to a connection's outbox wins; later ones are ignored.
+/// Why a connection ended. The first cause given to a connection's outbox wins; later ones are
+/// ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The client sent a close frame; the code is the client's (1005 when it gave none).
@@ -12,15 +13,15 @@ pub enum Cause {
     Left,
     /// A newer connection took the seat (S7).
     Replaced,
-    /// The seat is connected and this client has no claim to it (S7).
+    /// The seat is connected and this client has no right to take it over (S7).
     AlreadyConnected,
     /// No valid token within `AUTH_TIMEOUT_MS` (A7).
     AuthTimeout,
-    /// A token that is not accepted (A7, A11).
+    /// The token was rejected (A7, A11).
     AuthFailed,
     /// The token's `exp` passed (A13).
     TokenExpired,
-    /// The address or the server holds as many connections as it may (A5).
+    /// The address or the server has reached its limit of connections (A5).
     ConnectionLimit,
     /// More than 10 bad frames in 10 s (P2).
     TooManyErrors,
@@ -28,7 +29,7 @@ pub enum Cause {
     RateExceeded,
     /// A data message over `MAX_MESSAGE_BYTES` (S4).
     MessageTooBig,
-    /// Bytes that are not RFC 6455.
+    /// The client sent bytes that violate RFC 6455.
     ProtocolError,
     /// A text message or close reason that is not UTF-8 (RFC 6455 section 8.1).
     InvalidUtf8,
@@ -36,38 +37,38 @@ pub enum Cause {
     TooSlow,
     /// No frame within `WS_PING_TIMEOUT` of a ping (B1).
     HeartbeatTimeout,
-    /// The back end threw the player out.
+    /// The back end removed the player.
     Kicked,
-    /// The back end keeps the player out for a while (S13).
+    /// The back end banned the player for a time (S13).
     Banned,
-    /// The back end closed the room, or the name leads nowhere.
+    /// The back end closed the room, or no game has this name.
     NoSuchGame,
-    /// No hub has this name, or it is switched off.
+    /// No hub has this name, or the hub is off.
     NoSuchHub,
-    /// No proxy has this name, or it is switched off.
+    /// No proxy has this name, or the proxy is off.
     NoSuchProxy,
-    /// The proxy's upstream closed; the code is the upstream's, or what it became (X4).
+    /// The proxy's upstream closed. The code is the upstream's, or the one it is mapped to (X4).
     UpstreamClosed(u16),
-    /// The proxy's upstream cannot be reached, or what it sends cannot be passed on.
+    /// The proxy's upstream cannot be reached, or sends what cannot be relayed.
     UpstreamFailed,
-    /// The proxy's upstream refuses the server's credentials, or is not there.
+    /// The proxy's upstream rejects the server's credentials, or does not exist.
     UpstreamRefused,
-    /// The proxy's upstream takes no more connections for now.
+    /// The proxy's upstream accepts no more connections for now.
     UpstreamBusy,
-    /// The session has used what it may (X3).
+    /// The session has used up its budget (X3).
     BudgetExceeded,
     /// The server restarts (D4).
     Draining,
-    /// The server cannot take the work now; nothing is wrong with the client.
+    /// The server cannot take the work now; the client did nothing wrong.
     Overloaded,
-    /// The store does not work at the moment (D5).
+    /// The store is failing (D5).
     Unavailable,
-    /// The room ended abnormally; a new one will take its place.
+    /// The room ended abnormally; a new room replaces it.
     RoomFailed,
 }
 
 impl Cause {
-    /// Every cause once, for metrics that show zeroes and for tests.
+    /// Every cause once. The metrics use it to show zeroes.
     pub const ALL: [Self; 30] = [
         Self::ClientClosed(1005),
         Self::ConnectionLost,
@@ -101,7 +102,8 @@ impl Cause {
         Self::RoomFailed,
     ];
 
-    /// The close code (section 4). 1005 and 1006 are never sent, only recorded (RFC 6455 section 7.4.1).
+    /// The close code (section 4). 1005 and 1006 are never sent, only recorded (RFC 6455 section
+    /// 7.4.1).
     pub fn code(self) -> u16 {
         match self {
             Self::ClientClosed(code) | Self::UpstreamClosed(code) => code,
@@ -127,7 +129,8 @@ impl Cause {
         }
     }
 
-    /// The stable name: the log's `cause`, the metric's label, the close frame's reason (under 124 bytes).
+    /// The stable name: the log's `cause`, the metric's label, the close frame's reason (under 124
+    /// bytes).
     pub fn name(self) -> &'static str {
         match self {
             Self::ClientClosed(_) => "client_closed",

@@ -1,5 +1,4 @@
-//! Owns the frames a client may send (3.1, section 6): parsed, checked field by field, and never
-//! trusted further than that.
+//! Owns the frames a client may send (3.1, section 6), parsed and validated field by field.
 
 use std::borrow::Cow;
 
@@ -19,17 +18,17 @@ use super::{
 /// The longest name of a volatile value (S8), in bytes.
 pub const MAX_VOLATILE_NAME_BYTES: usize = 64;
 
-/// What a client asks for. Unknown fields were ignored (P2).
+/// A client's request. Unknown fields are ignored (P2).
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientFrame {
     Auth {
         token: Option<String>,
         session: Option<String>,
         seq: Option<u64>,
-        /// S11. A bad one does not make the frame a bad one.
+        /// The display name (S11). An invalid name does not make the frame invalid.
         name: Option<Result<DisplayName, InvalidName>>,
     },
-    /// `to`: see [`recipients`].
+    /// `to` is parsed by [`recipients`].
     Send {
         id: Option<u64>,
         data: RawJson,
@@ -57,7 +56,7 @@ pub enum ClientFrame {
     Unsubscribe {
         topics: Vec<Topic>,
     },
-    /// With an `id` it is answered.
+    /// Acknowledged with `published` if it has an `id`.
     Publish {
         id: Option<u64>,
         topic: Topic,
@@ -65,34 +64,36 @@ pub enum ClientFrame {
     },
 }
 
-/// Which frames a connection understands; the others are of unknown type to it.
+/// The frames a connection accepts; every other frame is an unknown type to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// 3.1
+    /// The frames of a room (3.1).
     Game,
-    /// Section 6.
+    /// The frames of a hub (section 6).
     Hub,
-    /// Section 7, until the token is accepted: what follows is not ours to read.
+    /// The frames of a proxy (section 7), until the token is accepted. Everything later is the
+    /// upstream's and is not parsed.
     Proxy,
 }
 
-/// A frame that cannot be read. It is answered with an `error` frame and counted (P2).
+/// A frame that cannot be parsed. The server replies with an `error` frame and counts it (P2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameError {
     pub code: &'static str,
     pub message: &'static str,
-    /// The frame's `id`, when that much could be read.
+    /// The frame's `id`, if it could be parsed.
     pub id: Option<u64>,
 }
 
-/// The frame with every field still raw, so that a wrong one can be named and the `id` echoed.
+/// A frame with every field still raw, so that an error can name the invalid field and echo the
+/// `id`.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
-    // `null` is a value here, elsewhere it means absent.
+    // `null` is a value for `data`; for every other field it means absent.
     #[serde(borrow, default, deserialize_with = "present")]
     data: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -124,7 +125,7 @@ pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 }
 
 impl ClientFrame {
-    /// Reads one text message. `data` and `nonce` share the message's memory.
+    /// Parses one text message. `data` and `nonce` share the message's memory.
     ///
     /// # Errors
     /// [`FrameError`] with code `bad_json`, `too_deep`, `unknown_type` or `invalid_field` (P2).
@@ -194,7 +195,8 @@ impl ClientFrame {
     }
 }
 
-/// Reads the fields of one JSON object. The messages are for a text that is no object, and for one that cannot be read.
+/// Parses the fields of one JSON object. `no_object` is the error text for a value that is not an
+/// object, `unreadable` for text that cannot be parsed.
 pub(super) fn object<'a, T: Deserialize<'a>>(
     text: &'a ByteString,
     no_object: &'static str,
@@ -204,14 +206,14 @@ pub(super) fn object<'a, T: Deserialize<'a>>(
     if is_too_deep(text) {
         return Err(error(error_code::TOO_DEEP, "arrays and objects may nest 127 deep at most"));
     }
-    // serde would read an array as the fields in their order.
+    // serde would accept an array as the fields in their order.
     if !text.trim_start().starts_with('{') {
         return Err(error(error_code::BAD_JSON, no_object));
     }
     serde_json::from_str(text).map_err(|_| error(error_code::BAD_JSON, unreadable))
 }
 
-/// A value that others are to get, as it was written; it shares the text's memory.
+/// A value that is relayed to other clients exactly as it was written; it shares the text's memory.
 pub(super) fn passed_on(text: &ByteString, raw: &RawValue, id: Option<u64>) -> Result<RawJson, FrameError> {
     match poison(raw.get()) {
         None => Ok(RawJson::within(text, raw)),
@@ -219,7 +221,7 @@ pub(super) fn passed_on(text: &ByteString, raw: &RawValue, id: Option<u64>) -> R
     }
 }
 
-/// `Some(None)` when absent, `None` when present and not a string.
+/// Returns `Some(None)` if the field is absent, `None` if it is present and not a string.
 fn optional_string(raw: Option<&RawValue>) -> Option<Option<String>> {
     match raw {
         None => Some(None),

@@ -1,5 +1,4 @@
-//! Owns the names that come in a URL: games, players and hubs, checked once (P1) and cheap to clone
-//! afterwards. Every other layer only passes the values on.
+//! Owns the ids in URLs (games, players, hubs, proxies): validated once (P1), cheap to clone.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
@@ -8,7 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The longest id, in bytes; ids are ASCII (P1).
 pub const MAX_ID_BYTES: usize = 64;
 
-/// Why a string is no id. The message names the rule, never the value: values are hostile.
+/// Why a string is not an id. The message states the rule and never the value, which is hostile
+/// input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidId;
 
@@ -20,13 +20,15 @@ impl fmt::Display for InvalidId {
 
 impl std::error::Error for InvalidId {}
 
-/// `[A-Za-z0-9][A-Za-z0-9._~-]{0,63}` (P1). No percent-decoding: `%2f` is not in the alphabet.
+/// Returns true for `[A-Za-z0-9][A-Za-z0-9._~-]{0,63}` (P1). Nothing is percent-decoded: `%2f` is
+/// invalid.
 pub fn is_valid_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= MAX_ID_BYTES && bytes.first().is_some_and(u8::is_ascii_alphanumeric) && is_id_text(text)
 }
 
-/// As another id, or with a `~` at its beginning, where an issuer's name for the player had another character (A11d).
+/// Returns true for an id, and for one that begins with `~`: the form of a player whose name at the
+/// issuer has other characters (A11d).
 pub fn is_valid_player(text: &str) -> bool {
     is_valid_id(text) || (text.len() <= MAX_ID_BYTES && text.strip_prefix('~').is_some_and(is_id_text))
 }
@@ -53,7 +55,7 @@ macro_rules! id_type {
             }
         }
 
-        // Lets a map keyed by ids be asked with a plain `&str`.
+        // Allows a lookup by `&str` in a map keyed by ids.
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -88,7 +90,7 @@ macro_rules! id_type {
 }
 
 id_type! {
-    /// `{game}`: names one room; its shard is derived from it.
+    /// `{game}`: names one room and determines its shard.
     GameId, is_valid_id
 }
 
@@ -103,25 +105,27 @@ id_type! {
 }
 
 id_type! {
-    /// `{name}` of `/proxy/{name}`.
+    /// `{name}` of `/proxy/{name}`: names one proxy.
     ProxyId, is_valid_id
 }
 
-/// Before the name of a bus, where its log stands among those of games: an underscore begins no game's name (P1).
+/// The prefix of a bus's log in the store. No game's name begins with an underscore (P1), so the
+/// two never collide.
 const BUS_PREFIX: &str = "_hub.";
 
 impl GameId {
-    /// Where the log of an event bus is kept.
+    /// The store's name for the log of an event bus.
     pub fn of_bus(hub: &HubId) -> Self {
         Self(format!("{BUS_PREFIX}{hub}").into())
     }
 
-    /// The bus whose log this is; `None`: it is a game's.
+    /// Returns the name of the bus that this log belongs to, or `None` for a game's log.
     pub fn bus(&self) -> Option<&str> {
         self.0.strip_prefix(BUS_PREFIX)
     }
 
-    /// A name as a store has written it down: a game's or a bus's. Never of anything that came from a client.
+    /// Parses a name that the store wrote, a game's or a bus's. Never pass a client's text: it
+    /// would allow the names of buses.
     ///
     /// # Errors
     /// [`InvalidId`] when it is neither.
@@ -131,7 +135,7 @@ impl GameId {
 }
 
 impl HubId {
-    /// The operators' feed: a name that no client can make (P1).
+    /// The hub of the operators' feed. No client can use this name (P1).
     pub fn server() -> Self {
         Self("_server".into())
     }

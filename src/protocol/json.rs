@@ -1,20 +1,19 @@
-//! Owns `RawJson`: text that is known to be one JSON value, shared without copying and written out
-//! as it came.
+//! Owns `RawJson`: text that is one valid JSON value, shared without copying and written unchanged.
 
 use std::{borrow::Cow, fmt};
 
 use bytestring::ByteString;
 use serde_json::value::RawValue;
 
-/// How deep arrays and objects of one frame may nest, the frame itself included. One more level and common parsers,
-/// `serde_json` for one, refuse the frame that reaches the other clients.
+/// How deep arrays and objects of one frame may nest, the frame itself included. With one more
+/// level common parsers, `serde_json` for one, reject the frame that the other clients receive.
 pub const MAX_DEPTH: usize = 127;
 
-/// What a JSON string says. `None` for every other value.
+/// The content of a JSON string; `None` for every other value.
 pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text = raw.get();
     match text.as_bytes() {
-        // The common case, a plain string, needs no second parse.
+        // Common case: a string without escapes needs no second parse.
         [b'"', inner @ .., b'"'] if !inner.contains(&b'\\') => Some(Cow::Borrowed(&text[1..text.len() - 1])),
         [b'"', ..] => serde_json::from_str::<String>(text).ok().map(Cow::Owned),
         _ => None,
@@ -33,12 +32,13 @@ impl RawJson {
         Ok(Self(raw.get().into()))
     }
 
-    /// Serialises a value; a value that cannot be JSON (a map with non-string keys) becomes `null`.
+    /// Serialises a value. A value that is not valid JSON (a map with non-string keys) becomes
+    /// `null`.
     pub fn from_serialize(value: &impl serde::Serialize) -> Self {
         Self(serde_json::to_string(value).unwrap_or_else(|_| "null".into()).into())
     }
 
-    /// Shares the part of `frame` that `raw` was parsed from, copying only if it lies elsewhere.
+    /// Shares the part of `frame` that `raw` was parsed from. Copies only if `raw` lies elsewhere.
     pub(super) fn within(frame: &ByteString, raw: &RawValue) -> Self {
         let text = raw.get();
         let inside = frame.as_bytes().as_ptr_range();
@@ -61,7 +61,7 @@ impl RawJson {
     }
 }
 
-/// Copies: a part of an upstream's frame must not keep the whole of it in memory.
+/// Copies, so that a part of an upstream's frame does not keep the whole frame in memory.
 impl From<&RawValue> for RawJson {
     fn from(raw: &RawValue) -> Self {
         Self(raw.get().into())
@@ -81,16 +81,18 @@ impl fmt::Debug for RawJson {
     }
 }
 
-/// Whether brackets nest deeper than [`MAX_DEPTH`].
+/// Returns true if arrays and objects nest deeper than [`MAX_DEPTH`].
 pub(super) fn is_too_deep(text: &str) -> bool {
     is_deeper(text, MAX_DEPTH)
 }
 
-/// Whether brackets nest deeper than this. Brackets inside strings do not count.
+/// Returns true if arrays and objects nest deeper than `max_depth`. Brackets inside strings do not
+/// count.
 ///
-/// `serde_json` skips raw values without recursion and hence without a limit, so this is checked apart.
+/// `serde_json` skips raw values without recursion and hence without a limit, so this check is
+/// separate.
 pub fn is_deeper(text: &str, max_depth: usize) -> bool {
-    // A well-formed text needs two bytes for each level: most frames are too short to be deep.
+    // Each level needs two bytes, so most frames are too short to be too deep.
     if text.len() <= 2 * max_depth {
         return false;
     }

@@ -1,5 +1,5 @@
-//! Owns the wire types of contract version 1 (docs/protocol.md); it knows no socket, no actor and
-//! no clock. It imports nothing of the crate, so it compiles alone.
+//! Owns the wire types of contract version 1 (docs/protocol.md). It uses no socket, actor or clock
+//! and imports nothing else of the crate.
 
 pub mod address;
 pub mod api;
@@ -29,15 +29,16 @@ pub use role::Role;
 pub use server::{FeedState, ServerFrame};
 pub use topic::Topic;
 
-/// The subprotocol spoken when none is offered (P3).
+/// The subprotocol used when the client offers none (P3).
 pub const SUBPROTOCOL: &str = "innkeeper.v1.json";
 
-/// The prefixes of offered subprotocols that carry a token and are never echoed (P3, A11); the second one counts at proxies
-/// alone (A14).
+/// The prefixes of offered subprotocols that carry a token and are never echoed (P3, A11). The
+/// second one is accepted only at proxies (A14).
 pub const CREDENTIAL_SUBPROTOCOLS: [&str; 2] = ["bearer.", "openai-insecure-api-key."];
 
-/// `from` of events that no player sent: the back end and the room's own logic (3.2).
+/// The `from` of events sent by the back end or the room's logic (3.2).
 pub const SERVER_SENDER: &str = "@server";
 
-/// The largest `id` and `if_seq` a client may use: what a JSON number holds exactly, 2^53 - 1 (S2).
+/// The largest `id` and `if_seq` of a client: 2^53 - 1, the largest integer that a double holds
+/// exactly (S2).
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

@@ -1,5 +1,4 @@
-//! Owns the display names of players (S11): which texts can be one. `room` keeps the names and
-//! `server` writes them.
+//! Owns the display names of players (S11): which texts are valid, and their cost in memory.
 
 use std::{fmt, sync::Arc};
 
@@ -9,11 +8,12 @@ use unicode_normalization::is_nfc;
 /// The longest display name, in Unicode scalar values.
 const MAX_CHARS: usize = 64;
 
-/// What players see of a player in place of its id (S11). It is untrusted text: it never reaches a log.
+/// The name that clients show in place of a player's id (S11). It is untrusted text and never
+/// logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DisplayName(Arc<str>);
 
-/// Why a text is no display name.
+/// Why a text is not a display name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidName;
 
@@ -26,7 +26,7 @@ impl DisplayName {
     /// # Errors
     /// [`InvalidName`] when the text breaks S11.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        // One character more is enough to know: the text may be long.
+        // The text may be long, so at most one character over the limit is counted.
         let chars = text.chars().take(MAX_CHARS + 1).count();
         let is_name = (1..=MAX_CHARS).contains(&chars) && !text.chars().any(is_forbidden) && is_nfc(text);
         if is_name { Ok(Self(text.into())) } else { Err(InvalidName) }
@@ -36,14 +36,15 @@ impl DisplayName {
         &self.0
     }
 
-    /// Bytes that one holder of this name takes, as if nobody shared its text: in a log nobody does.
+    /// The bytes one copy of this name takes. It counts the text as unshared, because names read
+    /// from a log are.
     pub fn cost(&self) -> usize {
-        // Both counts of the `Arc` stand before the text.
+        // An `Arc` stores two counters before the text.
         2 * size_of::<usize>() + self.0.len()
     }
 }
 
-/// Controls, and those that change the direction of the text around a name.
+/// Control characters, and those that change the direction of the text around a name.
 fn is_forbidden(c: char) -> bool {
     let is_bidirectional =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -62,7 +63,8 @@ impl Serialize for DisplayName {
     }
 }
 
-/// As a log has it. The text is not checked again: the rule may change, and the log must still be read.
+/// Reads a name from a log without validating it: the rule may change, and old logs must stay
+/// readable.
 impl<'de> Deserialize<'de> for DisplayName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         <&str>::deserialize(deserializer).map(|text| Self(text.into()))
@@ -91,7 +93,7 @@ mod tests {
         for text in controls.iter().chain(&bidirectional) {
             assert_eq!(DisplayName::parse(&format!("Bo{text}b")), Err(InvalidName), "{text:?}");
         }
-        // `e` and a combining diaeresis; the sign of Ångström.
+        // `e` with a combining diaeresis, and the ångström sign: both are not in NFC.
         for text in ["Zoe\u{308}", "\u{212b}"] {
             assert_eq!(DisplayName::parse(text), Err(InvalidName), "{text:?}");
         }

@@ -1,17 +1,19 @@
-//! Owns the reading of integers (N1): JSON knows one kind of number, and some clients write `1.0`
-//! for 1.
+//! Owns the parsing of integers (N1): JSON has one kind of number, and some clients write `1.0` for
+//! 1.
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::value::RawValue;
 
 use super::MAX_SAFE_INTEGER;
 
-/// The integer that this JSON number is, from 0 to 2^53-1. A zero fraction counts as none: `1.0`, `2e0`, `-0`.
+/// Returns the integer from 0 to 2^53-1 that this JSON number equals. `1.0`, `2e0` and `-0` are
+/// integers.
 ///
-/// Decimal digits are looked at, because a double cannot tell `9007199254740990.5` from an integer.
+/// Works on the decimal digits, because a double cannot distinguish `9007199254740990.5` from an
+/// integer.
 pub fn integer(raw: &RawValue) -> Option<u64> {
     let text = raw.get();
-    // The common case.
+    // Common case: plain digits.
     if let Ok(number) = text.parse::<u64>() {
         return (number <= MAX_SAFE_INTEGER).then_some(number);
     }
@@ -26,7 +28,8 @@ pub fn integer(raw: &RawValue) -> Option<u64> {
     if significant.is_empty() {
         return Some(0);
     }
-    // The number is `significant` × 10^`zeros`. An exponent that fits no i64 is of no integer in range.
+    // The number is `significant` × 10^`zeros`. An exponent outside i64 is never an integer in
+    // range.
     let trailing = digits.len() - digits.trim_end_matches('0').len();
     let zeros = exponent.parse::<i64>().ok()?.checked_add(trailing as i64)?.checked_sub(fraction.len() as i64)?;
     if is_negative || !(0..=16).contains(&zeros) || significant.len() > 16 {
@@ -36,7 +39,7 @@ pub fn integer(raw: &RawValue) -> Option<u64> {
     (number <= MAX_SAFE_INTEGER).then_some(number)
 }
 
-/// The integer that a value of a query is, written as in JSON.
+/// Returns the integer of a query parameter, written as in JSON.
 pub fn integer_in_query(text: &str) -> Option<u64> {
     integer(serde_json::from_str(text).ok()?)
 }
@@ -44,13 +47,14 @@ pub fn integer_in_query(text: &str) -> Option<u64> {
 /// For a field of a logic's own messages: `#[serde(deserialize_with = "whole")]`.
 ///
 /// # Errors
-/// It is no integer from 0 to 2^53-1.
+/// The number is not an integer from 0 to 2^53-1.
 pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     integer(&raw).ok_or_else(|| D::Error::custom("an integer from 0 to 2^53-1"))
 }
 
-/// As [`whole`], for a field that may be absent or `null`: `#[serde(default, deserialize_with = "optional_whole")]`.
+/// As [`whole`], for a field that may be absent or `null`: `#[serde(default, deserialize_with =
+/// "optional_whole")]`.
 ///
 /// # Errors
 /// As [`whole`].

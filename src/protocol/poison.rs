@@ -1,17 +1,17 @@
-//! Owns what is valid JSON and still must not reach other clients, because common parsers refuse it
-//! (N2).
+//! Owns the detection of JSON that is valid but that common parsers reject, so it must not reach
+//! other clients (N2).
 
-/// Why a value is refused.
+/// Why a value is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Poison {
-    /// An escape such as `\ud800` without its other half: no text of Unicode.
+    /// An escape such as `\ud800` without its other half, which is not valid Unicode.
     LoneSurrogate,
     /// A number outside the range of a double, such as `1e400`.
     HugeNumber,
 }
 
 impl Poison {
-    /// For who sent it, beside the code `bad_json`.
+    /// The error text for the sender, used with the code `bad_json`.
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::LoneSurrogate => "a \\u escape is half of a surrogate pair, without the other",
@@ -20,10 +20,11 @@ impl Poison {
     }
 }
 
-/// A number of fewer digits, and without an exponent, is within the range of a double.
+/// A number of at most this many digits and without an exponent is within the range of a double.
 const SHORT_NUMBER: usize = 308;
 
-/// The first poison of a JSON value. `serde_json` skips raw values without looking at what numbers and escapes say.
+/// Returns the first poison of a JSON value. `serde_json` skips raw values without decoding their
+/// numbers and escapes.
 pub(super) fn poison(text: &str) -> Option<Poison> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -46,7 +47,7 @@ pub(super) fn poison(text: &str) -> Option<Poison> {
     None
 }
 
-/// Where the string that `at` is in ends, behind its quote.
+/// Returns the index after the closing quote of the string that contains `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, Poison> {
     loop {
         let Some(step) = memchr::memchr2(b'"', b'\\', &bytes[at..]) else { return Ok(bytes.len()) };
@@ -62,7 +63,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> Result<usize, Poison> {
     }
 }
 
-/// What the escape `\uXXXX` at this place says.
+/// The UTF-16 unit of the escape `\uXXXX` at `at`, if there is one.
 fn unit(bytes: &[u8], at: usize) -> Option<u16> {
     let escape = bytes.get(at..at + 6)?;
     let digits = std::str::from_utf8(escape.strip_prefix(b"\\u")?).ok()?;

@@ -1,30 +1,30 @@
-//! Owns the one frame of ours that opens a proxy connection which may be resumed; everything behind
-//! it is the upstream's.
+//! Owns the server's welcome frame on a resumable proxy connection. Every later frame is the
+//! upstream's.
 
 use serde::Serialize;
 
 use super::{ProxyId, server::Verdict};
 
-/// The first frame of a proxy connection, as R2's.
+/// The first frame of a resumable proxy connection, modelled on R2's.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ProxyWelcome<'a> {
     /// 1, the version of the contract.
     pub protocol: u32,
     pub proxy: &'a ProxyId,
-    /// The secret to come back with.
+    /// The secret the client resumes with.
     pub session: &'a str,
     pub resume: Verdict,
-    /// Why the verdict is not what the client hoped for.
+    /// Why the verdict is worse than the client asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// With `snapshot`: the numbers of the first and the last frame that are gone.
+    /// With `snapshot`: the numbers of the first and the last lost frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<(u64, u64)>,
-    /// Frames of the upstream so far, those included that follow.
+    /// The number of upstream frames so far, including those sent after this welcome.
     pub seq: u64,
-    /// The number of the upstream's frame that comes next.
+    /// The number of the next upstream frame.
     pub next: u64,
-    /// Frames of the client so far, those included that were refused.
+    /// The number of client frames so far, including refused ones.
     pub last_id: u64,
     pub resume_ms: u64,
     pub max_message_bytes: usize,

@@ -1,5 +1,5 @@
-//! Owns `to`, the list of those who are to see a message (S1a): read name by name, never longer
-//! than its bound.
+//! Owns `to`, the list of a message's recipients (S1a), parsed name by name so that it never
+//! exceeds its bound.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
@@ -11,11 +11,12 @@ use serde_json::value::RawValue;
 
 use super::PlayerId;
 
-/// Different names in one list (S1a).
+/// The most distinct names in one list (S1a).
 pub const MAX_RECIPIENTS: usize = 500;
 pub(super) const RULE: &str = "to is a list of at most 500 player ids";
 
-/// The names of a list, each once, in their order. `None` when it is not a list of at most [`MAX_RECIPIENTS`] ids.
+/// Returns the ids of a list, sorted and without duplicates, or `None` if it is not a list of at
+/// most [`MAX_RECIPIENTS`] ids.
 pub(super) fn recipients(raw: &RawValue) -> Option<Vec<PlayerId>> {
     serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Names).ok()
 }

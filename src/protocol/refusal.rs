@@ -1,34 +1,35 @@
 //! Owns the refusals of admission (section 2): one value per row of the table, with its status,
-//! code, log event and advice.
+//! code, log event and message.
 
 use std::time::Duration;
 
 use super::Cause;
 
-/// Why an upgrade is not let in. `answer` says whether the client hears it as an HTTP status or as a close.
+/// Why an upgrade is refused. `answer` returns whether the client gets an HTTP status or a close.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// A1. The value names the setting that switched the service off.
     Disabled(&'static str),
     /// A2.
     InvalidOrigin,
-    /// A2, from an address with more of these than A3 allows. Wait this long.
+    /// A2, from an address with more of these than A3 allows. `retry_after`: how long the client
+    /// must wait.
     InvalidOrigins { retry_after: Duration },
-    /// A3. Wait this long.
+    /// A3. `retry_after`: how long the client must wait.
     RateLimit { retry_after: Duration },
     /// A4: the path or an id in it breaks P1.
     BadPath,
-    /// A4: a plain request where an upgrade is needed.
+    /// A4: a plain request to a path that needs an upgrade.
     UpgradeRequired,
     /// A4: an upgrade that breaks RFC 6455 section 4.2.1; the value says how.
     BadHandshake(&'static str),
-    /// A5: the address holds `MAX_CONNECTIONS_PER_IP`.
+    /// A5: the address already holds `MAX_CONNECTIONS_PER_IP` connections.
     AddressLimit {
         max: usize,
-        /// The header of a proxy that seems to be in between and is not declared.
+        /// The forwarding header of an undeclared proxy that seems to be in between.
         proxy: Option<&'static str>,
     },
-    /// A5: the server holds `MAX_WS_CONNECTIONS`.
+    /// A5: the server already holds `MAX_WS_CONNECTIONS` connections.
     ServerLimit(usize),
     /// A6.
     Draining { retry_after: Duration },
@@ -37,9 +38,10 @@ pub enum Refusal {
 /// How a refusal reaches the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalForm {
-    /// The upgrade is answered with this HTTP status.
+    /// The response to the upgrade has this HTTP status.
     Status(u16),
-    /// The upgrade is accepted, an `error` frame is sent and the connection closed: browsers cannot see a status (A8).
+    /// The upgrade is accepted, an `error` frame is sent and the connection closes, because
+    /// browsers cannot see a status (A8).
     Close(Cause),
 }
 
@@ -55,7 +57,7 @@ impl Refusal {
         }
     }
 
-    /// Notes the forwarding header of a proxy that nobody declared, where it may explain the refusal.
+    /// Notes the forwarding header of an undeclared proxy if it may explain the refusal.
     pub fn name_proxy(&mut self, header: Option<&'static str>) {
         if let Self::AddressLimit { proxy, .. } = self {
             *proxy = header;
@@ -72,7 +74,7 @@ impl Refusal {
         }
     }
 
-    /// The stable `error.code` of A8, and the label of the refusals metric.
+    /// The stable `error.code` of A8, also the label of the refusals metric.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Disabled(_) => "disabled",
@@ -98,7 +100,7 @@ impl Refusal {
         }
     }
 
-    /// Which limit or setting refused, and what to do about it (A8). For people.
+    /// Which limit or setting refused, and what to do about it (A8). Readable text.
     pub fn message(&self) -> String {
         match self {
             Self::Disabled(setting) => format!("WebSocket service is switched off ({setting}=false on the server)"),

@@ -1,15 +1,15 @@
-//! Owns `Role`: what a token or a query says a connection is to a room.
+//! Owns `Role`: what a connection may do in a room.
 
-/// What a connection may do in a room (A11).
+/// The role of a connection in a room, from a token or a query (A11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Player,
-    /// S10.
+    /// A spectator (S10).
     Spectator,
 }
 
 impl Role {
-    /// As in a token's `role`, the welcome and the log.
+    /// The name in a token's `role`, the welcome and the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Player => "player",

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{DisplayName, GameId, HubId, PlayerId, Topic, json::RawJson, proxy::ProxyWelcome};
 
-/// What a player is to the others, in `welcome.players` (R2).
+/// A player's status in `welcome.players` (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -16,7 +16,7 @@ pub enum Status {
     Away,
 }
 
-/// What changed, in `presence` (3.2).
+/// The kind of change in `presence` (3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceChange {
@@ -35,7 +35,7 @@ pub enum LeftReason {
     Kicked,
 }
 
-/// The verdict of a resume (R3); always truthful.
+/// The verdict of a resume (R3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -56,7 +56,7 @@ impl Verdict {
     }
 }
 
-/// R2's `heartbeat`.
+/// The `heartbeat` of the welcome (R2).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct HeartbeatTerms {
     pub interval_ms: u64,
@@ -69,7 +69,7 @@ impl HeartbeatTerms {
     }
 }
 
-/// The first frame of every connection that got in (R2).
+/// The first frame of every admitted connection to a room (R2).
 #[derive(Debug, Serialize)]
 pub struct Welcome<'a> {
     /// 1, the version of the contract.
@@ -80,10 +80,10 @@ pub struct Welcome<'a> {
     pub epoch: &'a str,
     pub session: &'a str,
     pub resume: Verdict,
-    /// Why the verdict is not what the client hoped for: `reset` always has one.
+    /// Why the verdict is worse than the client asked for; `reset` always has a reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// With `snapshot`: the first and the last `seq` that are gone.
+    /// With `snapshot`: the first and the last lost `seq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<(u64, u64)>,
     pub seq: u64,
@@ -101,7 +101,7 @@ pub struct Welcome<'a> {
     pub state: Option<&'a RawValue>,
 }
 
-/// A player in `welcome.players`, for those who asked for names (S11).
+/// A player in `welcome.players`, for clients that asked for names (S11).
 #[derive(Serialize)]
 struct NamedPlayer<'a> {
     status: Status,
@@ -109,7 +109,7 @@ struct NamedPlayer<'a> {
     name: Option<&'a DisplayName>,
 }
 
-/// `welcome.players` in JSON for those who asked for names (S11).
+/// Returns `welcome.players` as JSON for clients that asked for names (S11).
 pub fn named_players_map(players: &[(&PlayerId, Status, Option<&DisplayName>)]) -> RawJson {
     struct NamedPlayers<'a>(&'a [(&'a PlayerId, Status, Option<&'a DisplayName>)]);
     impl Serialize for NamedPlayers<'_> {
@@ -122,7 +122,8 @@ pub fn named_players_map(players: &[(&PlayerId, Status, Option<&DisplayName>)]) 
     RawJson::from_serialize(&NamedPlayers(players))
 }
 
-/// A `presence` with this name, from the one without it: a frame is one JSON object, and the name goes before its last brace.
+/// Writes a `presence` frame with a name: inserts the name before the last brace of the frame
+/// without it.
 pub fn write_named(out: &mut Vec<u8>, presence: &[u8], name: &DisplayName) {
     out.extend_from_slice(presence.strip_suffix(b"}").unwrap_or(presence));
     out.extend_from_slice(br#","name":"#);
@@ -130,7 +131,7 @@ pub fn write_named(out: &mut Vec<u8>, presence: &[u8], name: &DisplayName) {
     out.push(b'}');
 }
 
-/// `welcome.players` in JSON.
+/// Returns `welcome.players` as JSON.
 pub fn players_map(players: &[(&PlayerId, Status)]) -> RawJson {
     struct PlainPlayers<'a>(&'a [(&'a PlayerId, Status)]);
     impl Serialize for PlainPlayers<'_> {
@@ -141,10 +142,10 @@ pub fn players_map(players: &[(&PlayerId, Status)]) -> RawJson {
     RawJson::from_serialize(&PlainPlayers(players))
 }
 
-/// X6: what OpenAI's clients read of an error.
+/// The fields OpenAI's clients read of an error (X6).
 #[derive(Debug, Serialize)]
 pub struct ErrorEvent<'a> {
-    /// Whose error it is: `innkeeper`.
+    /// The source of the error, always `innkeeper`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub code: &'a str,
@@ -165,14 +166,14 @@ pub enum ServerFrame<'a> {
         status: Option<PresenceChange>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<LeftReason>,
-        /// S9a: everybody, as in `welcome.players`, when a crowd is over.
+        /// All players, as in `welcome.players`, when a crowd ends (S9a).
         #[serde(skip_serializing_if = "Option::is_none")]
         players: Option<&'a RawJson>,
-        /// S9: the number of seats, in place of everything else.
+        /// The number of seats, in place of all other fields (S9).
         #[serde(skip_serializing_if = "Option::is_none")]
         count: Option<usize>,
     },
-    /// `seq` is `null` when the event has left the room's history: applied, but no longer where.
+    /// `seq` is `null` when the event was applied but is no longer in the room's history.
     Ack {
         id: u64,
         seq: Option<u64>,
@@ -185,18 +186,18 @@ pub enum ServerFrame<'a> {
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<u64>,
-        /// Of a hub, where the error is about one.
+        /// The hub's topic, if the error is about one.
         #[serde(skip_serializing_if = "Option::is_none")]
         topic: Option<&'a Topic>,
     },
-    /// X6: at proxies.
+    /// An error at a proxy (X6).
     #[serde(rename = "error")]
     ProxyError {
         code: &'a str,
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<u64>,
-        /// How long the upstream asks to be left alone.
+        /// How long the upstream asks clients to wait.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
         error: ErrorEvent<'a>,
@@ -208,39 +209,39 @@ pub enum ServerFrame<'a> {
         code: u16,
         reconnect_after_ms: u64,
     },
-    /// The first frame of every subscriber that got in.
+    /// The first frame of every admitted subscriber.
     #[serde(rename = "welcome")]
     HubWelcome {
         /// 1, the version of the contract.
         protocol: u32,
         hub: &'a HubId,
-        /// What this subscriber may have: names, with `*` for any text.
+        /// The topics this subscriber may subscribe to: names in which `*` matches any text.
         topics: &'a [&'a str],
         heartbeat: HeartbeatTerms,
     },
-    /// The first frame of a client of a proxy that it may come back to.
+    /// The first frame of a resumable proxy connection.
     #[serde(rename = "welcome")]
     ProxyWelcome(ProxyWelcome<'a>),
-    /// H1.
+    /// The reply to `subscribe` (H1).
     Subscribed {
         topics: &'a [Topic],
         feed: SubscribedFeed,
     },
-    /// H3: the feed's state has changed.
+    /// The feed's state has changed (H3).
     Feed {
         state: FeedState,
-        /// Unix ms.
+        /// When the state began, in Unix ms.
         since: u64,
         /// Attempts to reach the upstream since it was last stable.
         attempt: u32,
     },
-    /// H4: between these moments, in unix ms, values of these topics may have been missed.
+    /// Values of these topics between `from` and `to`, in Unix ms, may be lost (H4).
     Gap {
         topics: &'a [&'a Topic],
         from: u64,
         to: u64,
     },
-    /// The answer to `publish` with an `id`.
+    /// The reply to a `publish` with an `id`.
     Published {
         id: u64,
         topic: &'a Topic,
@@ -248,22 +249,22 @@ pub enum ServerFrame<'a> {
     },
 }
 
-/// A feed, in `subscribed` (H1).
+/// The feed's state in `subscribed` (H1).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct SubscribedFeed {
     pub state: FeedState,
 }
 
-/// What a hub knows of its upstream (H3).
+/// The state of a hub's connection to its upstream (H3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedState {
-    /// Nobody is there, so nothing is asked of the upstream. No client is ever told.
+    /// The hub has no subscribers, so it keeps no upstream connection. Never sent to a client.
     Disconnected,
     Connecting,
-    /// Also of a hub without upstream, always.
+    /// Values arrive. A hub without upstream is always live.
     Live,
-    /// Connected, and silent for longer than it should be.
+    /// Connected, but silent for longer than `stale_after`.
     Stale,
     Down,
 }
@@ -283,7 +284,7 @@ impl FeedState {
 }
 
 impl<'a> ServerFrame<'a> {
-    /// X6.
+    /// Builds the error frame of a proxy (X6).
     pub fn proxy_error(code: &'a str, message: &'a str, id: Option<u64>, retry_after_ms: Option<u64>) -> Self {
         let error = ErrorEvent { kind: "innkeeper", code, message };
         Self::ProxyError { code, message, id, retry_after_ms, error }
@@ -299,24 +300,24 @@ impl ServerFrame<'_> {
     }
 }
 
-/// `{"type":"message",…}` with a `seq`: an event of the log.
+/// Writes `{"type":"message",…}` with a `seq`: an event of the log.
 pub fn write_message(out: &mut Vec<u8>, seq: u64, from: &str, id: Option<u64>, data: &RawJson) {
     write_event(out, "message", seq, from, id, "data", data);
 }
 
-/// `{"type":"patch",…}`: a state change.
+/// Writes `{"type":"patch",…}`: a state change.
 pub fn write_patch(out: &mut Vec<u8>, seq: u64, from: &str, id: Option<u64>, patch: &RawJson) {
     write_event(out, "patch", seq, from, id, "patch", patch);
 }
 
-/// `{"type":"message","volatile":…}` without `seq` (S8).
+/// Writes `{"type":"message","volatile":…}` without `seq` (S8).
 pub fn write_volatile(out: &mut Vec<u8>, from: &str, name: &str, data: &RawJson) {
     let _ = write!(out, r#"{{"type":"message","from":"{from}","volatile":"#);
     let _ = serde_json::to_writer(&mut *out, name);
     let _ = write!(out, r#","data":{}}}"#, data.as_str());
 }
 
-/// `{"type":"pong",…}` (3.1).
+/// Writes `{"type":"pong",…}` (3.1).
 pub fn write_pong(out: &mut Vec<u8>, nonce: Option<&RawJson>, time_ms: u64) {
     out.extend_from_slice(br#"{"type":"pong""#);
     if let Some(nonce) = nonce {
@@ -325,7 +326,8 @@ pub fn write_pong(out: &mut Vec<u8>, nonce: Option<&RawJson>, time_ms: u64) {
     let _ = write!(out, r#","time":{time_ms}}}"#);
 }
 
-/// `{"type":"data",…}` (H1): `data` is the topic's whole value in a snapshot, else what its source sent.
+/// Writes `{"type":"data",…}` (H1). In a snapshot `data` is the topic's whole value, otherwise what
+/// its source sent.
 pub fn write_data(out: &mut Vec<u8>, topic: &Topic, seq: u64, is_snapshot: bool, data: &RawJson) {
     out.extend_from_slice(br#"{"type":"data","topic":"#);
     let _ = serde_json::to_writer(&mut *out, topic);
@@ -335,9 +337,9 @@ pub fn write_data(out: &mut Vec<u8>, topic: &Topic, seq: u64, is_snapshot: bool,
     out.push(b'}');
 }
 
-// `from` is an id or "@server": neither has a character that JSON escapes.
+// `from` is an id or "@server"; neither has a character that JSON escapes.
 fn write_event(out: &mut Vec<u8>, kind: &str, seq: u64, from: &str, id: Option<u64>, field: &str, value: &RawJson) {
-    // Not `write!`: its formatting machinery costs more than all the rest of this frame.
+    // `write!` would cost more than all the rest of this frame.
     let mut digits = itoa::Buffer::new();
     let mut put = |text: &str| out.extend_from_slice(text.as_bytes());
     for text in ["{\"type\":\"", kind, "\",\"seq\":", digits.format(seq), ",\"from\":\"", from, "\""] {

@@ -1,28 +1,28 @@
-//! Owns `Topic`: the name of one value of a feed hub (section 6), checked once and cheap to clone
-//! afterwards.
+//! Owns `Topic`: the name of one value of a feed hub (section 6), validated once, cheap to clone.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-/// The longest name, in bytes.
+/// The longest topic name, in bytes.
 pub const MAX_TOPIC_BYTES: usize = 128;
 
-/// Topics one frame may name: as many as a subscriber may have by default.
+/// The most topics in one frame: the default limit of a subscriber.
 pub const MAX_TOPICS: usize = 1000;
 
-/// 1 to 128 bytes without control characters; upstreams have names of many shapes.
+/// A name of 1 to 128 bytes without control characters. Upstreams' names have many shapes, so
+/// nothing else is required.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// `None` when the text is no name.
+    /// Returns `None` if the text is not a topic name.
     pub fn parse(text: &str) -> Option<Self> {
         let is_name = (1..=MAX_TOPIC_BYTES).contains(&text.len()) && !text.chars().any(char::is_control);
         is_name.then(|| Self(text.into()))
     }
 
-    /// A name that the program itself gives; it must be one.
+    /// Wraps a name that is constant in the program; it must be valid.
     pub fn of_program(name: &'static str) -> Self {
         debug_assert!(Self::parse(name).is_some());
         Self(name.into())

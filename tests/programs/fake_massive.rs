@@ -125,7 +125,8 @@ fn hear(
     let params = frame["params"].as_str().unwrap_or_default();
     let names = params.split(',').map(str::to_owned);
     match frame["action"].as_str() {
-        // Any key but an empty one: nothing is checked here but that one was sent. It is not shown either.
+        // Any key but an empty one: nothing is checked here but that one was sent. It is not shown
+        // either.
         Some("auth") if params.is_empty() => say(socket, &[status("auth_failed", "authentication failed")]),
         Some("auth") => say(socket, &[status("auth_success", "authenticated")]),
         Some("subscribe") => {

@@ -1,5 +1,6 @@
-//! A server whose store fails while a file called `fail` lies in its data directory: what a full disk does (D5).
-//! Run by the tests of `tests/contract/faults.rs`; it shows how to put a store of one's own around the configured one.
+//! A server whose store fails while a file called `fail` lies in its data directory: what a full
+//! disk does (D5). Run by the tests of `tests/contract/faults.rs`; it shows how to put a store of
+//! one's own around the configured one.
 
 use std::path::PathBuf;
 

@@ -48,7 +48,8 @@ const FLAGS: &[&str] = &[
 const VALUES: &[&str] =
     &["--protocol", "--origin", "--ping-interval", "--ping-timeout", "-B", "--buffer-size", "--basic-auth"];
 
-/// Takes every argument up to the next option, as clap 2 does for websocat: a URL behind it is a header.
+/// Takes every argument up to the next option, as clap 2 does for websocat: a URL behind it is a
+/// header.
 const GREEDY: &[&str] = &["-H", "--header"];
 
 #[derive(Default)]
@@ -139,7 +140,8 @@ fn talk(arguments: &Arguments) -> Result<(), String> {
             }
             Ok(Message::Close(frame)) => {
                 let code = frame.map_or(1005, |frame| frame.code.into());
-                // As for websocat, a close that somebody else began is an end like any other; the log of the test names it.
+                // As for websocat, a close that somebody else began is an end like any other; the
+                // log of the test names it.
                 eprintln!("websocat: closed with {code}");
             }
             Ok(_) => {}

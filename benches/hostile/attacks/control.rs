@@ -19,7 +19,8 @@ pub fn nothing(stage: &mut Stage) -> io::Result<()> {
     Ok(())
 }
 
-/// What ten connections send at most, each 256 KiB a second in frames of 60 KiB, but to a thread that reads.
+/// What ten connections send at most, each 256 KiB a second in frames of 60 KiB, but to a thread
+/// that reads.
 ///
 /// # Errors
 /// When this machine has no connection to itself.

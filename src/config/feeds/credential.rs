@@ -4,7 +4,8 @@
 use super::{EndpointConfig, ProxyConfig};
 use crate::config::auth::{AuthConfig, AuthMode};
 
-/// A header or parameter whose name has one of these is a credential, wherever its value comes from.
+/// A header or parameter whose name has one of these is a credential, wherever its value comes
+/// from.
 const WORDS: [&str; 8] = ["auth", "key", "token", "secret", "password", "cookie", "credential", "signature"];
 
 /// Whether a URL, as it is written in a description, has a variable behind its host.

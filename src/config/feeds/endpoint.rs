@@ -30,7 +30,8 @@ const OWN_HEADERS: &[&str] = &[
     "sec-websocket-extensions",
 ];
 
-/// `None` when there is a problem, or a variable is missing, or no URL at all: the caller tells of the last.
+/// `None` when there is a problem, or a variable is missing, or no URL at all: the caller tells of
+/// the last.
 pub(super) fn endpoint(
     fields: &mut FieldReader,
     max_message: &keys::KeyDescription,
@@ -98,8 +99,9 @@ fn host_of(url: &str, allow_insecure: bool) -> Result<String, &'static str> {
     Ok(authority.to_ascii_lowercase())
 }
 
-/// Whether no router of the internet leads there: RFC 1918, link-local (RFC 3927, RFC 4291), shared (RFC 6598), unique local
-/// (RFC 4193), and those for documentation (RFC 5737, RFC 3849), which some machines have in their own network.
+/// Whether no router of the internet leads there: RFC 1918, link-local (RFC 3927, RFC 4291), shared
+/// (RFC 6598), unique local (RFC 4193), and those for documentation (RFC 5737, RFC 3849), which
+/// some machines have in their own network.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -67,7 +67,8 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// White space around it is a problem rather than trimmed: it says that something was pasted that is no value.
+/// White space around it is a problem rather than trimmed: it says that something was pasted that
+/// is no value.
 fn wrong_with(value: &str) -> Option<&'static str> {
     if value.trim() != value {
         Some("has white space around it; remove it")

@@ -15,7 +15,8 @@ use crate::config::{
     yaml::YamlNode,
 };
 
-/// One entry of a map, and the line of config.yaml that it stands in; none for what this program ships.
+/// One entry of a map, and the line of config.yaml that it stands in; none for what this program
+/// ships.
 pub(super) struct MapEntry {
     pub key: String,
     pub line: Option<usize>,
@@ -81,7 +82,8 @@ impl DescriptionScope<'_> {
     }
 }
 
-/// A map that is being read. Every key that the description may have is asked for; `finish` tells of the others.
+/// A map that is being read. Every key that the description may have is asked for; `finish` tells
+/// of the others.
 pub(super) struct FieldReader {
     pub at: At,
     entries: Vec<MapEntry>,

@@ -16,7 +16,8 @@ const MAX_PATTERN_BYTES: usize = 128;
 /// What a subscriber may have of a hub with fewer than ten times as many topics.
 const MIN_SHARE: usize = 10;
 
-/// `provider`: what it is told to be described by; `None`: custom, or a bus. `None` comes back when there is a problem.
+/// `provider`: what it is told to be described by; `None`: custom, or a bus. `None` comes back when
+/// there is a problem.
 pub(super) fn hub(
     id: String,
     provider: Option<String>,
@@ -76,7 +77,8 @@ pub(super) fn hub(
     })
 }
 
-/// What one client may have of a hub, or make in a bus: a tenth, but in a hub of few topics enough to be of use.
+/// What one client may have of a hub, or make in a bus: a tenth, but in a hub of few topics enough
+/// to be of use.
 pub fn share(max_topics: usize) -> usize {
     (max_topics / 10).max(MIN_SHARE)
 }

@@ -32,9 +32,11 @@ const BUS: &str = "bus";
 pub struct HubConfig {
     /// A name by P1; unique.
     pub id: String,
-    /// What it is described by: a shipped description's name, `bus`, or `custom`. For logs and dashboards.
+    /// What it is described by: a shipped description's name, `bus`, or `custom`. For logs and
+    /// dashboards.
     pub provider: String,
-    /// Why it is off: an explanation for whoever connects (close 4004), which names the variable that is missing.
+    /// Why it is off: an explanation for whoever connects (close 4004), which names the variable
+    /// that is missing.
     pub off: Option<String>,
     /// `None`: an event bus, whose topics are published here; or the hub is off.
     pub feed: Option<FeedConfig>,
@@ -45,18 +47,19 @@ pub struct HubConfig {
     pub max_topics_per_client: usize,
     /// Topics that all subscribers of one address may have together; `None`: see `app`.
     pub max_topics_per_address: Option<usize>,
-    /// From the last subscriber's leaving to the unsubscription upstream, and from the last client's leaving to the
-    /// closing of the upstream connection (H2).
+    /// From the last subscriber's leaving to the unsubscription upstream, and from the last
+    /// client's leaving to the closing of the upstream connection (H2).
     pub linger: Duration,
-    /// Over which the updates for one socket are collected, once one has gone out. Zero: each goes at once.
+    /// Over which the updates for one socket are collected, once one has gone out. Zero: each goes
+    /// at once.
     pub flush_interval: Duration,
 }
 
 /// Who may subscribe to what, and who may publish.
 #[derive(Debug, Clone, Default)]
 pub struct TopicAccess {
-    /// Per role (a token's `role`), what its subscribers may have. A role that is not listed uses `*`; without a `*` entry it
-    /// may have nothing. Never empty.
+    /// Per role (a token's `role`), what its subscribers may have. A role that is not listed uses
+    /// `*`; without a `*` entry it may have nothing. Never empty.
     pub subscribe: Vec<(String, Vec<TopicPattern>)>,
     /// Roles that may publish (event buses only).
     pub publish: Vec<String>,
@@ -71,10 +74,12 @@ pub fn is_role(text: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicPattern(pub String);
 
-/// Where to connect to. Both the URL and the headers may hold secrets, so neither is ever shown; `host` may be.
+/// Where to connect to. Both the URL and the headers may hold secrets, so neither is ever shown;
+/// `host` may be.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
-    /// `wss://…`, or `ws://` to this very machine, or with `allow_insecure` to one of a private network.
+    /// `wss://…`, or `ws://` to this very machine, or with `allow_insecure` to one of a private
+    /// network.
     pub url: Secret,
     /// The URL's host and port, without anything secret: for logs and errors.
     pub host: String,
@@ -134,11 +139,12 @@ pub struct AuthExchange {
     pub timeout: Duration,
 }
 
-/// Text of a frame with places for topics, in this order of preference:
-/// `{topic}` one topic (one frame each); `{topics}` all of a batch, joined by comma; `{topic_list}` a JSON array of them.
-/// `{channel}` with `{name}`, `{names}` or `{name_list}`: the same for the two parts of a topic around the first
-/// `TopicRule::separator`; topics of one frame then have the same channel. `{id}` is a number that grows with each frame.
-/// What stands in a JSON string is escaped for it; the two lists stand outside of one.
+/// Text of a frame with places for topics, in this order of preference: `{topic}` one topic (one
+/// frame each); `{topics}` all of a batch, joined by comma; `{topic_list}` a JSON array of them.
+/// `{channel}` with `{name}`, `{names}` or `{name_list}`: the same for the two parts of a topic
+/// around the first `TopicRule::separator`; topics of one frame then have the same channel. `{id}`
+/// is a number that grows with each frame. What stands in a JSON string is escaped for it; the two
+/// lists stand outside of one.
 ///
 /// Shown by no formatter: a `${NAME}` may have been in it.
 #[derive(Clone, PartialEq, Eq)]
@@ -150,7 +156,8 @@ impl fmt::Debug for Template {
     }
 }
 
-/// All of these must hold. A pointer (RFC 6901) is read in the item, or with a `^` before it in the whole frame.
+/// All of these must hold. A pointer (RFC 6901) is read in the item, or with a `^` before it in the
+/// whole frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matcher(pub Vec<(Pointer, Expected)>);
 
@@ -175,8 +182,8 @@ pub struct Pointer {
 /// How a frame becomes items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unwrap {
-    /// RFC 6901 pointer to what holds the items; empty: the frame itself. An array is taken apart, anything else is one
-    /// item; a frame without it is one item itself.
+    /// RFC 6901 pointer to what holds the items; empty: the frame itself. An array is taken apart,
+    /// anything else is one item; a frame without it is one item itself.
     pub items: String,
     /// RFC 6901 pointer within an item to what subscribers get as `data`; empty: the item.
     pub data: String,
@@ -194,7 +201,8 @@ pub struct TopicRule {
     pub names: Vec<(String, String)>,
 }
 
-/// How an item says no to topics that were asked for. What is there of the last three says to which: all of it must fit.
+/// How an item says no to topics that were asked for. What is there of the last three says to
+/// which: all of it must fit.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     pub when: Vec<Matcher>,
@@ -268,7 +276,8 @@ pub struct ProxyConfig {
     pub budget: Budget,
     /// How long the upstream is kept for a client that dropped; zero: not at all.
     pub resume: Duration,
-    /// What is kept for such a client: frames that it may have missed, and those that come meanwhile.
+    /// What is kept for such a client: frames that it may have missed, and those that come
+    /// meanwhile.
     pub resume_bytes: usize,
 }
 

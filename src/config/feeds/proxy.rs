@@ -98,7 +98,8 @@ fn query(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> (Vec<Str
     (query, defaults)
 }
 
-/// The names need not be in `query`: a description that changes that keeps the rest of the shipped one.
+/// The names need not be in `query`: a description that changes that keeps the rest of the shipped
+/// one.
 fn query_instead(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<(String, Vec<String>)> {
     let entries = fields.entries(&keys::QUERY_INSTEAD, scope).into_iter();
     let rule = |(at, entry): (At, MapEntry)| {

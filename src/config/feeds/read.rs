@@ -19,7 +19,8 @@ use crate::config::{
     yaml::{self, YamlNode},
 };
 
-/// In place of a description: there is no such hub or proxy, although `HUBS` or this program says so.
+/// In place of a description: there is no such hub or proxy, although `HUBS` or this program says
+/// so.
 const NONE: &str = "none";
 
 pub(in crate::config) fn upstream(reader: &mut SettingReader<'_>) -> UpstreamConfig {

@@ -1,5 +1,4 @@
 //! Owns the tests of the server's frames: their exact texts.
-//! Run by `cargo test`.
 
 use super::*;
 

@@ -1,10 +1,11 @@
-//! Owns the tests of the table of keys: every bound fits its field, the next value is a problem, every key is read.
-//! Run by `cargo test`.
+//! Owns the tests of the table of keys: every bound fits its field, the next value is a problem,
+//! every key is read. Run by `cargo test`.
 
 use super::*;
 use crate::config::kind::SettingKind;
 
-/// config.yaml with this key set, in the hub or the proxy that has it, along with what it cannot be without.
+/// config.yaml with this key set, in the hub or the proxy that has it, along with what it cannot be
+/// without.
 fn yaml(group: &keys::Group, key: &str, value: &str) -> String {
     let pair = match (group.map, key) {
         ("", "unsubscribe") => format!("{key}: {value}, subscribe: '{{topic}}'"),
@@ -70,7 +71,8 @@ fn every_bound_of_a_key_fits_the_field_it_fills_and_the_next_value_is_a_problem(
 fn every_default_is_one_that_its_key_takes_and_every_key_is_read() {
     for (group, key) in keys::GROUPS.iter().flat_map(|group| group.keys.iter().map(move |key| (group, key))) {
         assert!(key.default.is_empty() || key.kind.parse(key.default).is_ok(), "{}", key.name);
-        // A list of a list of lists is no value of any key; who does not read a key says that it is unknown.
+        // A list of a list of lists is no value of any key; who does not read a key says that it is
+        // unknown.
         if let Err(found) = load(&[], &yaml(group, key.name, "[[[x]]]")) {
             let unknown = format!("unknown key \"{}\"", key.name);
             assert!(!found.to_string().contains(&unknown), "{found}");

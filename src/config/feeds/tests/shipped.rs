@@ -1,5 +1,5 @@
-//! Owns the tests of the descriptions that are shipped: whole with their variables, off without, and what they say.
-//! Run by `cargo test`.
+//! Owns the tests of the descriptions that are shipped: whole with their variables, off without,
+//! and what they say. Run by `cargo test`.
 
 use super::*;
 use crate::config::feeds::shipped::{HUBS, PROXIES};
