@@ -1,5 +1,5 @@
-//! Owns what is on its way from a hub to one shard: one message at a time and at a pace, all news
-//! in order behind it; pure.
+//! Owns what is on its way from a hub to one shard: one message at a time, at a pace, with all
+//! newer events in order behind it; pure.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,30 +10,33 @@ use std::{
 use super::{event::HubEvent, uplink::Gap};
 use crate::protocol::Topic;
 
-/// News that wait in order, all of them, by the memory they take; past it only the newest update of each topic is kept.
+/// While the waiting events take less memory than this, all of them wait in order; past it only the
+/// newest update of each topic is kept.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// Holds at most [`MAX_BYTES`], or twice the newest update of each topic, whichever is more, and behind that what one frame of
-/// the upstream says: a frame is never taken apart before it is sent (H8).
+/// Holds at most [`MAX_BYTES`], or twice the newest update of each topic, whichever is more, and in
+/// addition the events of one upstream frame: the events of a frame are never conflated before the
+/// next frame comes (H8).
 pub struct ShardQueue {
     interval: Duration,
     waiting: Vec<HubEvent>,
     bytes: usize,
-    /// Past which the older updates go. More than the bounds above after the newest alone were more than half of them: or a
-    /// shard with thousands of topics would be gone through for each new update.
+    /// The bound past which older updates are dropped. It is more than [`MAX_BYTES`] if the newest
+    /// updates alone took more than half of that when they were last conflated: otherwise every new
+    /// update would go through the queue of a shard with thousands of topics.
     max_bytes: usize,
-    /// Unix ms when the first of the news that wait came.
+    /// Unix ms when the first waiting event was queued.
     since: u64,
     is_busy: bool,
-    /// The newest wish of the shard that was heard.
+    /// The number of the shard's newest interest that the hub has handled.
     heard: u64,
-    /// When the last message went out.
+    /// When the last message was sent.
     sent: Option<Instant>,
 }
 
 impl ShardQueue {
-    /// After a message the next one waits until `interval` is over: what comes meanwhile leaves together, and so each socket
-    /// of that shard is written to once.
+    /// After a message the next one waits until `interval` is over: the events of that time leave
+    /// together, so the shard writes to each of its sockets once.
     pub fn new(interval: Duration) -> Self {
         Self {
             interval,
@@ -52,8 +55,9 @@ impl ShardQueue {
         self.waiting.push(news);
     }
 
-    /// Call it before the news of each frame of the upstream. Past the bound the older values go, and a gap says so: whether they
-    /// did.
+    /// Call before the events of each upstream frame are pushed. Past the bound, drops older
+    /// updates and queues a gap in their place. Returns true if any update was dropped that a later
+    /// one does not include.
     pub fn make_room(&mut self, unix_ms: u64) -> bool {
         if self.waiting.is_empty() {
             self.since = unix_ms;
@@ -61,23 +65,24 @@ impl ShardQueue {
         self.bytes > self.max_bytes && self.conflate(unix_ms)
     }
 
-    /// Whether so much waits that it should not wait for the interval.
+    /// Returns true if so much waits that the next message is sent before the interval is over.
     fn is_over(&self) -> bool {
         self.bytes > MAX_BYTES
     }
 
-    /// The shard's newest wish is heard, in which it does not want these topics any more: what was there for them is not sent.
+    /// The hub has handled the interest of this number, in which the shard no longer wants these
+    /// topics: drops what waits of them.
     pub fn on_interest(&mut self, wish: u64, unwanted: &[Topic]) {
         self.heard = wish;
         self.forget(unwanted);
     }
 
-    /// The newest wish that was heard.
+    /// The number of the newest interest that the hub has handled.
     pub fn heard(&self) -> u64 {
         self.heard
     }
 
-    /// Nothing that waits for these topics is sent.
+    /// Drops all waiting events of these topics.
     pub fn forget(&mut self, topics: &[Topic]) {
         if self.waiting.is_empty() || topics.is_empty() {
             return;
@@ -87,7 +92,8 @@ impl ShardQueue {
         self.bytes = self.waiting.iter().map(HubEvent::bytes).sum();
     }
 
-    /// What to send now; call [`Lane::arrived`] when the shard has it.
+    /// Returns the events to send now, if any. Call [`ShardQueue::arrived`] when the shard has
+    /// handled them.
     pub fn next(&mut self, now: Instant) -> Option<Vec<HubEvent>> {
         if self.is_busy || self.waiting.is_empty() || (self.is_held(now) && !self.is_over()) {
             return None;
@@ -106,15 +112,18 @@ impl ShardQueue {
         self.is_busy = false;
     }
 
-    /// When [`Lane::next`] has something to send; `None` while there is nothing, or the last message is not there yet.
+    /// When [`ShardQueue::next`] has something to send; `None` while nothing waits, or while the
+    /// last message is on its way.
     pub fn next_deadline(&self) -> Option<Instant> {
         let is_held = !self.is_busy && !self.waiting.is_empty();
         self.sent.filter(|_| is_held).map(|sent| sent + self.interval)
     }
 
-    /// Of each topic the newest update and the newest rejection stay, in their place, and the newest state of the feed. Several gaps
-    /// become one, where the first was, or before everything if updates go: it says more than is true of the values between them, and
-    /// never less. Whether any went that the newest does not make up for.
+    /// Keeps the newest update and the newest rejection of each topic, in their places, and the
+    /// newest state of the feed. All gaps become one, in the place of the first, or before
+    /// everything if updates are dropped: it may cover values that were not missed, but never
+    /// leaves out one that was. Returns true if any update was dropped that a later one does not
+    /// include.
     fn conflate(&mut self, unix_ms: u64) -> bool {
         let key = |news: &HubEvent| {
             Some((news.topic()?.clone(), matches!(news, HubEvent::Rejected(_) | HubEvent::Evicted(_))))
@@ -134,7 +143,7 @@ impl ShardQueue {
         let has_dropped = !dropped.is_empty();
         let mut first = None;
         if has_dropped {
-            // The calendar's clock may have been set back meanwhile.
+            // The wall clock may have been set back meanwhile.
             let own = Gap { topics: Arc::new(dropped), from: self.since.min(unix_ms), to: unix_ms };
             first = Some(HubEvent::Gap(gap.take().map_or_else(|| own.clone(), |gap| united(&own, &gap))));
         }
@@ -193,7 +202,7 @@ mod tests {
         HubEvent::Rejected(Rejected { topic: topic(name), said: "no".into() })
     }
 
-    /// Short names: `a1` an update, `f` the feed, `g[a b]1-2` a gap, `!a` a refusal.
+    /// Short names: `a1` an update, `f` the feed, `g[a b]1-2` a gap, `!a` a rejection.
     fn names(news: &[HubEvent]) -> Vec<String> {
         let name = |news: &HubEvent| match news {
             HubEvent::Update(update) | HubEvent::Last(update) => format!("{}{}", update.topic.as_str(), update.seq),
@@ -238,7 +247,8 @@ mod tests {
         }
     }
 
-    /// Pushes updates of `a` and `b`, as one frame after the other, until the bound is reached; how many.
+    /// Pushes updates of `a` and `b`, each as a frame of its own, until the bound is reached.
+    /// Returns how many.
     fn fill(lane: &mut ShardQueue, long: &str) -> u64 {
         let mut seq = 0;
         while !lane.is_over() {
@@ -301,14 +311,14 @@ mod tests {
             lane.push(update("a", seq, &long));
         }
         assert!(lane.bytes <= MAX_BYTES + 2 * long.len(), "{}", lane.bytes);
-        // What is rejected again and again.
+        // One topic is rejected again and again.
         let mut lane = ShardQueue::new(INTERVAL);
         for number in 0..200_000 {
             lane.make_room(1);
             lane.push(rejected(["a", "b"][number % 2]));
         }
         assert!(lane.bytes <= MAX_BYTES + 1000 && lane.waiting.len() < 200_000, "{}", lane.bytes);
-        // Many topics: it is not gone through each time.
+        // Many topics: the queue is not gone through for each update.
         let mut lane = ShardQueue::new(INTERVAL);
         let long = "x".repeat(1000);
         for round in 0..20 {

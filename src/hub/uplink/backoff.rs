@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::feeds::Backoff;
 
-/// Outlives the connections, and also the time when nobody is there: a client that comes and goes must not hammer the upstream.
+/// Outlives the connections, and also times without a client: a client that comes and goes must not
+/// make the server hammer the upstream.
 pub struct Retry {
     backoff: Backoff,
     random: fastrand::Rng,
@@ -31,7 +32,7 @@ impl Retry {
         self.is_fatal
     }
 
-    /// The moment before which no connection may be tried, if it is still to come.
+    /// The moment before which no connection may be tried, if it is in the future.
     pub fn not_before(&self, now: Instant) -> Option<Instant> {
         self.not_before.filter(|moment| *moment > now)
     }
@@ -41,19 +42,20 @@ impl Retry {
         self.live_since = Some(now);
     }
 
-    /// When the connection will have been live for long enough, if that is still worth noticing.
+    /// When the connection becomes stable; `None` if there is no attempt to reset.
     pub fn stable_at(&self) -> Option<Instant> {
         self.live_since.filter(|_| self.attempt > 0).map(|since| since + self.backoff.stable_after)
     }
 
-    /// Begins the count anew if the connection has been live for long enough.
+    /// Resets the count of attempts if the connection has been live for long enough.
     pub fn notice_stable(&mut self, now: Instant) {
         if self.stable_at().is_some_and(|at| at <= now) {
             self.attempt = 0;
         }
     }
 
-    /// A connection failed or was lost: the pause until the next one, at least `pause`.
+    /// A connection failed or was lost. Returns the pause until the next one, which is at least
+    /// `pause`.
     pub fn failed(&mut self, pause: Duration, now: Instant) -> Duration {
         self.notice_stable(now);
         let Backoff { base, max, .. } = self.backoff;
@@ -66,20 +68,20 @@ impl Retry {
         pause
     }
 
-    /// As [`Retry::failed`], and trying again soon is no use.
+    /// Like [`Retry::failed`], for a refusal that another attempt would not change.
     pub fn refused(&mut self, pause: Duration, now: Instant) -> Duration {
         let pause = self.failed(pause, now);
         self.is_fatal = true;
         pause
     }
 
-    /// The connection is closed by this side, for no fault of the upstream's.
+    /// This side closes the connection, for no fault of the upstream.
     pub fn ended(&mut self, now: Instant) {
         self.notice_stable(now);
         self.live_since = None;
     }
 
-    /// Somebody is there again. Failures of long ago do not count any more.
+    /// A client is here again. Resets the count if the last failure is long past.
     pub fn begin(&mut self, now: Instant) {
         let forget = |last: Instant| now >= last + self.backoff.stable_after && self.not_before(now).is_none();
         if self.last_failure.is_some_and(forget) {

@@ -1,5 +1,5 @@
-//! Owns taking a frame of the upstream apart: its items, and of each the topic and the data, byte
-//! for byte as it was written.
+//! Owns the reading of an upstream frame: its items, and of each item the topic and the data, byte
+//! for byte as the upstream wrote them.
 
 use serde_json::value::RawValue;
 
@@ -9,7 +9,7 @@ use crate::{
     protocol::json::{MAX_DEPTH, is_deeper},
 };
 
-/// How to read the frames of one feed.
+/// The rules for reading the frames of one feed.
 pub struct Codec {
     items: Path,
     data: Path,
@@ -19,7 +19,7 @@ pub struct Codec {
     names: Vec<(String, String)>,
 }
 
-/// A frame, and the items in it unless it is the only one.
+/// A frame. `items` is `None` if the whole frame is the only item.
 pub struct UpstreamFrame<'a> {
     whole: JsonNode<'a>,
     items: Option<Vec<JsonNode<'a>>>,
@@ -47,9 +47,9 @@ impl Codec {
     }
 
     /// # Errors
-    /// Why it cannot be read, for the log.
+    /// Why the frame cannot be read, for the log.
     pub fn frame<'a>(&self, text: &'a str) -> Result<UpstreamFrame<'a>, &'static str> {
-        // One level is kept free: what is told to subscribers stands in a frame of ours.
+        // Leaves one level free: subscribers get the data inside a frame of ours.
         if is_deeper(text, MAX_DEPTH - 1) {
             return Err("nests too deep");
         }
@@ -58,7 +58,8 @@ impl Codec {
             None => None,
             Some(holder) => match serde_json::from_str::<Vec<&RawValue>>(holder.get()) {
                 Ok(items) => Some(items.into_iter().map(JsonNode::new).collect()),
-                // No array: one item, and where it is the whole frame, the node is there already.
+                // Not an array: it is the only item. If it is the whole frame, its node exists
+                // already.
                 Err(_) if std::ptr::eq(holder, whole.raw()) => None,
                 Err(_) => Some(vec![JsonNode::new(holder)]),
             },
@@ -66,7 +67,7 @@ impl Codec {
         Ok(UpstreamFrame { whole, items })
     }
 
-    /// Writes the item's topic over `out`. `false`: it has none.
+    /// Overwrites `out` with the item's topic. Returns false if it has none.
     pub fn topic(&self, place: ItemPointer<'_, '_>, out: &mut String) -> bool {
         self.write_topic(place, out).is_some()
     }
@@ -86,13 +87,13 @@ impl Codec {
         Some(())
     }
 
-    /// What subscribers get of the item.
+    /// Returns the part of the item that subscribers get.
     pub fn data<'a>(&self, place: ItemPointer<'a, '_>) -> Option<&'a RawValue> {
         self.data.read_in(place.item)
     }
 }
 
-/// A part of a topic: any scalar but `null`, which names nothing.
+/// A part of a topic: any scalar except `null`.
 fn part<'a>(path: &Path, place: ItemPointer<'a, '_>) -> Option<std::borrow::Cow<'a, str>> {
     path.read(place).filter(|raw| raw.get() != "null").and_then(scalar)
 }

@@ -1,9 +1,9 @@
-//! Owns the heartbeat toward one upstream connection: when to ask, and when silence means that it
-//! is dead.
+//! Owns the heartbeat toward one upstream connection: when to send one, and when a missing answer
+//! means that the connection is dead.
 
 use std::time::{Duration, Instant};
 
-/// Invariant: `unanswered` is the first question since the last answer.
+/// Invariant: `unanswered` is the time of the first heartbeat since the last answer.
 pub struct UpstreamHeartbeat {
     interval: Duration,
     timeout: Duration,
@@ -13,7 +13,7 @@ pub struct UpstreamHeartbeat {
 
 impl UpstreamHeartbeat {
     pub fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
-        // Never zero: a deadline that has been met must lie behind.
+        // Never zero: a deadline that was met must lie in the past.
         let interval = interval.max(Duration::from_millis(1));
         Self { interval, timeout, next: now + interval, unanswered: None }
     }
@@ -26,12 +26,12 @@ impl UpstreamHeartbeat {
         self.unanswered.is_some()
     }
 
-    /// Whether a question was not answered in time.
+    /// Returns true if a heartbeat was not answered in time.
     pub fn is_dead(&self, now: Instant) -> bool {
         self.unanswered.is_some_and(|since| since + self.timeout <= now)
     }
 
-    /// Whether to ask now; says so once per interval, and not twice for a late timer.
+    /// Returns true once per interval, when a heartbeat is due; a late timer does not cause two.
     pub fn is_due(&mut self, now: Instant) -> bool {
         if now < self.next {
             return false;

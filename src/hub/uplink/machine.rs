@@ -1,5 +1,5 @@
-//! Owns `Uplink`: the phases of one feed's upstream connection, from nobody there to live and back.
-//! `hear` reads what the upstream says, `keep` minds the clock.
+//! Owns `Uplink`: the phases of one feed's upstream connection, from idle to live and back. `hear`
+//! handles what the upstream sends, `keep` handles the time and changed interest.
 
 mod hear;
 mod keep;
@@ -27,18 +27,19 @@ use crate::{
     protocol::{FeedState, Topic},
 };
 
-/// Nobody is there, or the connection is old.
+/// No client is here, or the connection has reached its maximum age.
 const CLOSE_NORMAL: u16 = 1000;
 /// The server stops.
 const CLOSE_GOING_AWAY: u16 = 1001;
-/// The upstream did not do its part.
+/// The upstream did not answer in time, or sent no values.
 const CLOSE_PROTOCOL: u16 = 1002;
 
-/// An upstream that asks for more (`Retry-After`) is asked again all the same.
+/// The longest pause that an upstream can ask for (`Retry-After`).
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 
-/// How long a new connection that has been asked for everything may be without a value before the gap is told anyway: whose
-/// topic is quiet is to know, too. One that is evicted right behind its subscriptions does not live that long.
+/// How long a new connection, on which everything is asked for, may be without a value before the
+/// gap is sent anyway: subscribers of a quiet topic must get it too. A connection that the upstream
+/// closes right after the subscriptions does not last that long, so it sends no gap.
 const GAP_DELAY: Duration = Duration::from_secs(1);
 
 pub struct Uplink {
@@ -46,20 +47,21 @@ pub struct Uplink {
     rules: Arc<FrameRules>,
     censor: Censor,
     phase: UplinkPhase,
-    /// As it was last put out.
+    /// The state that was put out last.
     state: FeedState,
     since: u64,
     told_attempt: u32,
     wanted: WantedTopics,
-    /// When the newest wish came.
+    /// When the newest change of interest came.
     wished_at: Instant,
     pace: Pace,
     retry: Retry,
     outage: Outage,
     silence: Silence,
-    /// Frames that subscribe or unsubscribe and have no answer yet, where each has one of its own.
+    /// For an upstream that answers each frame: the numbers of the frames that subscribe or
+    /// unsubscribe and have no answer yet.
     unanswered: VecDeque<u64>,
-    /// When the newest dialling began, and when it came to a connection.
+    /// When the newest dialling began, and when it became a connection.
     dialled: Instant,
     opened: Instant,
     last_heard: Option<Instant>,
@@ -68,38 +70,38 @@ pub struct Uplink {
     unreadable: Throttle,
     unknown: Throttle,
     rejected: Throttle,
-    /// Where topics are written; kept for its memory.
+    /// The buffer that topics are written to, kept for its memory.
     name: String,
     out: Vec<Output>,
 }
 
 enum UplinkPhase {
-    /// Nobody is there.
+    /// No client is here.
     Idle,
-    /// No connection before this moment.
+    /// No connection may be tried before this moment.
     Down(Instant),
     Connecting,
-    /// Open; `ready` has to come until then.
+    /// The connection is open; `ready` has to come before this moment.
     Greeting(Instant),
-    /// The answer to the key has to come until then.
+    /// The answer to the credentials has to come before this moment.
     Authenticating(Instant),
     Live(Live),
 }
 
 struct Live {
     heartbeat: Option<UpstreamHeartbeat>,
-    /// When silence began that may make it stale.
+    /// When the silence began that may make the feed stale.
     quiet_since: Instant,
-    /// Unix ms of the last frame, or of the beginning.
+    /// Unix ms of the last frame, or of going live.
     heard: u64,
     /// When everything that was wanted had been asked for.
     complete: Option<Instant>,
 }
 
-/// Why there is no connection any more.
+/// Why a connection has ended.
 enum Fall {
     Failure,
-    /// The upstream said how long to wait.
+    /// The upstream asked for this pause.
     Pause(Duration),
     CoolDown,
     Refusal,
@@ -136,7 +138,8 @@ impl Uplink {
         }
     }
 
-    /// Whether the upstream can be asked for the topic. What it cannot be asked for is not wanted either, whatever is said.
+    /// Returns true if the upstream can be asked for the topic. If it cannot, [`Uplink::want`] does
+    /// nothing.
     pub fn can_ask(&self, topic: &Topic) -> bool {
         self.rules.can_ask(topic)
     }
@@ -147,7 +150,7 @@ impl Uplink {
         }
     }
 
-    /// Values of it are not put out any more, whatever the upstream still sends.
+    /// Values of the topic are not put out any more, even if the upstream still sends them.
     pub fn unwant(&mut self, topic: &Topic, now: Now) {
         if self.wanted.unwant(topic) {
             self.outage.unwanted(topic);
@@ -155,8 +158,8 @@ impl Uplink {
         }
     }
 
-    /// Whether somebody is there. Without anybody the connection is closed at once and gaps are forgotten; pauses in force
-    /// stay in force.
+    /// Sets whether a client is here. Without one the connection is closed at once and gaps are
+    /// forgotten; pauses in force stay in force.
     pub fn set_active(&mut self, is_active: bool, now: Now) {
         match (&self.phase, is_active) {
             (UplinkPhase::Idle, true) => {
@@ -171,7 +174,7 @@ impl Uplink {
         }
     }
 
-    /// The server stops: as when nobody is there any more. Nobody may come after that.
+    /// The server stops: closes the connection. No client may come after that.
     pub fn stop(&mut self, now: Now) {
         self.leave(CLOSE_GOING_AWAY, "the server stops", now);
     }
@@ -194,7 +197,7 @@ impl Uplink {
         self.show(FeedState::Disconnected, now);
     }
 
-    /// The endpoint answered.
+    /// The connection to the endpoint is open.
     pub fn opened(&mut self, now: Now) {
         if !matches!(self.phase, UplinkPhase::Connecting) {
             return;
@@ -207,7 +210,7 @@ impl Uplink {
         }
     }
 
-    /// The endpoint cannot be reached, or asks to be left alone for a while.
+    /// The endpoint cannot be reached, or asks for a pause.
     pub fn failed(&mut self, why: &str, retry_after: Option<Duration>, now: Now) {
         if matches!(self.phase, UplinkPhase::Connecting) {
             self.note(Note::Failed { why: self.censor.said(why) });
@@ -216,7 +219,8 @@ impl Uplink {
         }
     }
 
-    /// The connection ended without this side's doing. `close_code`: of the upstream's close frame, if there was one.
+    /// The connection ended, and not by this side. `close_code` is the code of the upstream's close
+    /// frame, if there was one.
     pub fn lost(&mut self, close_code: Option<u16>, why: &str, now: Now) {
         match self.phase {
             UplinkPhase::Idle | UplinkPhase::Down(_) => return,
@@ -232,7 +236,7 @@ impl Uplink {
         self.fall(if is_cool_down { Fall::CoolDown } else { Fall::Failure }, now);
     }
 
-    /// Everything to do, in order.
+    /// Returns everything to carry out, in order.
     pub fn drain(&mut self) -> impl Iterator<Item = Output> {
         self.out.drain(..)
     }
@@ -242,17 +246,17 @@ impl Uplink {
         FeedStatus { state: self.state, since: self.since, attempt, fatal: self.retry.is_fatal() }
     }
 
-    /// Topics that the upstream was asked for on this connection.
+    /// The number of topics that the upstream was asked for on this connection.
     pub fn upstream_topics(&self) -> usize {
         self.wanted.asked()
     }
 
-    /// When the upstream last sent a frame, on whichever connection.
+    /// When the upstream last sent a frame, on any connection.
     pub fn last_heard(&self) -> Option<Instant> {
         self.last_heard
     }
 
-    /// How many connections in a row were left because they had nothing to say.
+    /// How many connections in a row were closed because no value came.
     pub fn mute(&self) -> u32 {
         self.silence.mute()
     }
@@ -265,7 +269,7 @@ impl Uplink {
         self.out.push(Output::Note(note));
     }
 
-    /// Puts out the status if there is something new in it.
+    /// Puts out the status if it has changed.
     fn show(&mut self, state: FeedState, now: Now) {
         let is_connected = matches!(state, FeedState::Live | FeedState::Stale);
         if self.state != state {
@@ -293,7 +297,7 @@ impl Uplink {
         self.show(FeedState::Down, now);
     }
 
-    /// The upstream is ready to hear who we are.
+    /// The upstream is ready for the opening frames and the credentials.
     fn greeted(&mut self, now: Now) {
         let frames = self.feed.on_open.iter().chain(self.feed.auth.as_ref().map(|auth| &auth.send));
         self.out.extend(frames.cloned().map(Output::Send));
@@ -317,7 +321,7 @@ impl Uplink {
         self.ask(now);
     }
 
-    /// This side ends the connection because of what the upstream said or did not say.
+    /// This side ends the connection because of what the upstream sent or failed to send.
     fn give_up(&mut self, note: Note, fall: Fall, now: Now) {
         self.note(note);
         self.out.push(Output::Disconnect(if matches!(fall, Fall::Failure) { CLOSE_PROTOCOL } else { CLOSE_NORMAL }));
@@ -335,7 +339,7 @@ impl Uplink {
         self.pause(now.instant + after, now);
     }
 
-    /// Replaces the connection by a new one, without a pause: nobody did anything wrong.
+    /// Replaces the connection by a new one, without a pause: it has not failed.
     fn renew(&mut self, note: Note, now: Now) {
         self.note(note);
         self.forget_connection();

@@ -1,5 +1,5 @@
-//! Owns reading one place of a JSON text (RFC 6901) without taking the rest apart, and the tests
-//! that are made of such readings.
+//! Owns the reading of single values of a JSON text by pointer (RFC 6901), without parsing the
+//! rest, and the tests made of such readings.
 
 use std::{borrow::Cow, cell::OnceCell, fmt};
 
@@ -15,7 +15,7 @@ use crate::{
     protocol::json::string,
 };
 
-/// One JSON value of a frame. Its fields are found once, whatever the number of readings.
+/// One JSON value of a frame. Its fields are found once, however often they are read.
 pub struct JsonNode<'a> {
     raw: &'a RawValue,
     parts: OnceCell<Parts<'a>>,
@@ -38,7 +38,7 @@ impl<'a> JsonNode<'a> {
 
     fn part(&self, name: &str) -> Option<&'a RawValue> {
         match self.parts.get_or_init(|| parts(self.raw)) {
-            // Of two fields with one name the last counts, as in browsers.
+            // If two fields have the same name, the last one counts, as in browsers.
             Parts::Fields(fields) => fields.iter().rev().find(|(field, _)| field.0 == name).map(|(_, raw)| *raw),
             Parts::Items(items) => {
                 let is_index =
@@ -51,7 +51,8 @@ impl<'a> JsonNode<'a> {
 }
 
 fn parts(raw: &RawValue) -> Parts<'_> {
-    // The text was read as JSON once, so what is left to go wrong is a name with half a surrogate pair.
+    // The text was parsed as JSON before, so the only possible error is half a surrogate pair in a
+    // name.
     match raw.get().as_bytes().first() {
         Some(b'{') => serde_json::from_str(raw.get()).map_or(Parts::None, |ObjectFields(fields)| Parts::Fields(fields)),
         Some(b'[') => serde_json::from_str(raw.get()).map_or(Parts::None, Parts::Items),
@@ -59,7 +60,7 @@ fn parts(raw: &RawValue) -> Parts<'_> {
     }
 }
 
-/// A string, borrowed from the frame where nothing in it is escaped.
+/// A string, borrowed from the frame unless it has escapes.
 pub struct JsonText<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
@@ -84,7 +85,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
     }
 }
 
-/// An object's fields in their order, values unread.
+/// An object's fields in their order; the values are not parsed.
 struct ObjectFields<'a>(Vec<(JsonText<'a>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for ObjectFields<'a> {
@@ -109,7 +110,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ObjectFields<'a> {
     }
 }
 
-/// What a string says, or how another scalar is written. `None` for arrays and objects.
+/// Returns the text of a string, or another scalar as it is written. `None` for arrays and objects.
 pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     match raw.get().as_bytes().first()? {
         b'{' | b'[' => None,
@@ -118,18 +119,18 @@ pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     }
 }
 
-/// An item, and the frame that it came in; the same node where the frame is the item.
+/// An item and its frame; both are the same node if the frame is the item.
 #[derive(Clone, Copy)]
 pub struct ItemPointer<'a, 'n> {
     pub item: &'n JsonNode<'a>,
     pub frame: &'n JsonNode<'a>,
 }
 
-/// A pointer taken apart.
+/// A pointer, parsed into its segments.
 #[derive(Debug, Clone)]
 pub struct Path {
     in_frame: bool,
-    /// `None`: the text is no pointer, and nothing is there.
+    /// `None` if the text is no valid pointer; reading it finds nothing.
     segments: Option<Vec<String>>,
 }
 
@@ -161,7 +162,7 @@ impl Path {
     }
 }
 
-/// A [`Matcher`] whose pointers are taken apart.
+/// A [`Matcher`] with parsed pointers.
 #[derive(Debug, Clone)]
 pub struct Test(Vec<(Path, Expected)>);
 
@@ -173,7 +174,7 @@ impl Test {
         matchers.iter().map(test).collect()
     }
 
-    /// Whether one of these tests holds.
+    /// Returns true if one of these tests holds.
     pub fn any(tests: &[Self], place: ItemPointer<'_, '_>) -> bool {
         tests.iter().any(|test| test.holds(place))
     }

@@ -1,9 +1,9 @@
-//! Owns the dialogue with one upstream feed, as a description says it (section 6): a pure machine,
-//! with no socket and no clock.
+//! Owns the dialogue with one upstream feed, as its description defines it (section 6): a pure
+//! machine, with no socket and no clock.
 //!
-//! After every call the actor carries out [`Uplink::drain`], in order, and sees to it that
-//! [`Uplink::tick`] comes at [`Uplink::next_deadline`]: also subscriptions wait for a tick (due at
-//! once), so that what is wanted together goes together.
+//! After every call the actor carries out [`Uplink::drain`] in order, and calls [`Uplink::tick`] at
+//! [`Uplink::next_deadline`]. Subscriptions wait for a tick too, which is due at once, so that
+//! topics that become wanted together share a frame.
 
 mod backoff;
 mod codec;

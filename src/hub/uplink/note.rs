@@ -1,5 +1,5 @@
-//! Owns what an uplink says to the log: each note as one line of plain English, without secrets.
-//! Made by `machine`; the hub's actor logs it as `[WS <hub>] …`.
+//! Owns what an uplink writes to the log: each note as one line of plain English, without secrets.
+//! The hub's actor logs it as `[WS <hub>] …`.
 
 use std::{
     fmt,
@@ -11,59 +11,64 @@ use serde_json::Value as Json;
 
 use crate::config::{Secret, feeds::FeedConfig};
 
-/// Of what an upstream says, in characters.
+/// The longest text of an upstream in a note, in characters.
 const MAX_SAID: usize = 200;
 
-/// Shorter texts of ours ("auth", "1") are no secrets, and would make holes in every sentence.
+/// Shorter texts of ours ("auth", "1") are not secret, and replacing them would make notes
+/// unreadable.
 const MIN_SECRET: usize = 6;
-/// Templates rarely hold a key, and are full of words that an upstream repeats.
+/// The bound is higher for templates: they rarely hold a key, and are full of words that an
+/// upstream repeats.
 const MIN_KEY: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// Dialling, after so many connections that failed.
+    /// Dialling, after `attempt` connections that failed.
     Connecting { attempt: u32 },
-    /// Subscriptions may go out; so long after the dialling began.
+    /// Subscriptions may be sent; `after` counts from the start of dialling.
     Live { after: Duration },
-    /// Silent for so long, though connected.
+    /// The connection is open, and nothing came for this time.
     Stale { after: Duration },
-    /// Something came again.
+    /// A frame came after a stale time.
     Recovered,
     /// The connection could not be made.
     Failed { why: String },
-    /// The upstream's end, or the network's.
+    /// The upstream or the network ended the connection.
     Lost { code: Option<u16>, why: String },
-    /// Given up, because this did not come in time.
+    /// The connection was given up, because this did not come in time.
     Silent { awaited: &'static str },
-    /// Nothing came for so long although something is subscribed (H8); so many connections in a row had nothing to say.
+    /// No value came for this time although something is subscribed (H8); `times` connections in a
+    /// row ended this way.
     Mute { after: Duration, times: u32 },
     /// The connection reached its maximum age.
     Aged { age: Duration },
-    /// So many subscriptions are left that cannot be taken back, that a new connection is due.
+    /// The connection is replaced: it has this many subscriptions that are not wanted and cannot be
+    /// taken back.
     Littered { topics: usize },
-    /// H5: "too many connections", or a close code that means it.
+    /// H5: the upstream has too many connections, or sent a close code that means it.
     CoolDown { said: String },
-    /// Trying again soon is no use.
+    /// The upstream refused, and another attempt would not change that.
     Refused { said: String },
-    /// The next connection comes after this pause.
+    /// The next connection is tried after this pause.
     Retry { after: Duration, attempt: u32 },
-    /// By this side, which needs it no more.
+    /// This side closed the connection, as it is not needed any more.
     Closed { why: &'static str },
-    /// Frames that are no JSON or nest too deep, since the last such note.
+    /// How many frames were not JSON or nested too deep, since the last such note.
     Unreadable { why: &'static str, frames: u64 },
-    /// Items that no rule knows, since the last such note, and the newest of them.
+    /// How many items matched no rule, since the last such note, and the newest of them.
     Unknown { said: String, items: u64 },
-    /// Times that the upstream said no to topics, since the last such note, and what it said last.
+    /// How often the upstream rejected topics, since the last such note, and its newest text.
     Rejected { said: Arc<str>, times: u64 },
 }
 
 impl Note {
-    /// Whether an operator should look: the upstream, the network or the description is at fault.
+    /// Returns true if an operator should look: the upstream, the network or the description is at
+    /// fault.
     pub fn is_trouble(&self) -> bool {
         match self {
             Self::Connecting { .. } | Self::Live { .. } | Self::Recovered | Self::Aged { .. } => false,
             Self::Retry { .. } | Self::Littered { .. } | Self::Closed { .. } => false,
-            // A client's fault, as a rule.
+            // As a rule the client is at fault.
             Self::Rejected { .. } => false,
             Self::Mute { .. } | Self::Stale { .. } | Self::Failed { .. } | Self::Lost { .. } | Self::Silent { .. } => {
                 true
@@ -113,7 +118,8 @@ impl fmt::Display for Note {
     }
 }
 
-/// Cuts what an upstream says, and takes out what we told it in confidence: some repeat the key they do not like.
+/// Cuts the texts of an upstream, and removes the secrets that it was sent: some upstreams repeat a
+/// key that they refuse.
 pub struct Censor {
     secrets: Vec<String>,
 }
@@ -130,20 +136,20 @@ impl Censor {
             }
         }
         let headers = feed.endpoint.headers.iter().map(|(_, value)| value.expose());
-        // `Bearer KEY`: the key alone, too.
+        // For `Bearer KEY`, the key alone is a secret too.
         secrets.extend(headers.flat_map(|value| value.split(' ').chain([value])).map(str::to_owned));
         secrets.extend(query_values(&feed.endpoint.url).map(str::to_owned));
         secrets.retain(|secret| secret.len() >= MIN_SECRET);
-        // What stands in quotation marks in a template, if it is as long as a key.
+        // Quoted texts of templates that are as long as a key.
         let templates = feed.subscribe.iter().chain(&feed.unsubscribe);
         let quoted = templates.flat_map(|template| template.0.split('"'));
         secrets.extend(quoted.filter(|text| text.len() >= MIN_KEY && !text.contains(['{', ' '])).map(str::to_owned));
-        // The longest first, so that no part of one is left behind by a shorter one.
+        // The longest first, so that a shorter secret does not leave a part of a longer one behind.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { secrets }
     }
 
-    /// At most 200 characters.
+    /// Returns the text without secrets, cut to 200 characters.
     pub fn said(&self, text: &str) -> String {
         let mut said = text.to_owned();
         for secret in &self.secrets {
@@ -172,7 +178,7 @@ fn query_values(url: &Secret) -> impl Iterator<Item = &str> {
     query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value)
 }
 
-/// Lets a kind of note through at most once a minute, and counts what it was about meanwhile.
+/// Lets a kind of note through at most once a minute, and counts the occurrences in between.
 #[derive(Debug, Default)]
 pub struct Throttle {
     last: Option<Instant>,
@@ -182,7 +188,8 @@ pub struct Throttle {
 impl Throttle {
     const INTERVAL: Duration = Duration::from_secs(60);
 
-    /// How many there were since the last note, if it is time for one.
+    /// Counts an occurrence. Returns how many there were since the last note, if another note is
+    /// due.
     pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.held += 1;
         if self.last.is_some_and(|last| now < last + Self::INTERVAL) {

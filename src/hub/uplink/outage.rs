@@ -1,22 +1,23 @@
-//! Owns what is remembered of lost connections until subscribers can be told (H4): which topics,
-//! and since when.
+//! Owns which topics may have missed values through lost connections, and since when, until
+//! subscribers can be sent the gap (H4).
 
 use std::{collections::HashSet, sync::Arc};
 
 use super::output::Gap;
 use crate::protocol::Topic;
 
-/// Of all losses since the last value or the last gap: they make one gap, which begins with the first.
+/// All losses since the last value or the last gap: they make one gap, which begins with the first.
 #[derive(Default)]
 pub struct Outage {
     /// Unix ms.
     from: u64,
-    /// Wanted when a connection was lost, and ever since. Empty: nothing is to be told.
+    /// The topics that were wanted when a connection was lost, and ever since. Empty if there is no
+    /// gap to send.
     topics: HashSet<Topic>,
 }
 
 impl Outage {
-    /// A connection that was live is gone; something was last heard on it `from`.
+    /// A live connection was lost; `from` is when its last frame came (unix ms).
     pub fn lost<'t>(&mut self, topics: impl Iterator<Item = &'t Topic>, from: u64) {
         if self.topics.is_empty() {
             self.from = from;
@@ -24,7 +25,7 @@ impl Outage {
         self.topics.extend(topics.cloned());
     }
 
-    /// Whoever wants it later has missed nothing.
+    /// The topic is not wanted any more: a later subscriber has missed nothing.
     pub fn unwanted(&mut self, topic: &Topic) {
         self.topics.remove(topic);
     }
@@ -33,18 +34,18 @@ impl Outage {
         self.topics.clear();
     }
 
-    /// Whether anything is to be told.
+    /// Returns true if there is a gap to send.
     pub fn is_open(&self) -> bool {
         !self.topics.is_empty()
     }
 
-    /// It is over: what is to be told, before any value.
+    /// Ends the outage, and returns the gap to send before any value.
     pub fn end(&mut self, to: u64) -> Option<Gap> {
         if self.topics.is_empty() {
             return None;
         }
         let topics = Arc::new(std::mem::take(&mut self.topics));
-        // The calendar's clock may have been set back meanwhile.
+        // The wall clock may have been set back meanwhile.
         Some(Gap { topics, from: self.from.min(to), to })
     }
 }

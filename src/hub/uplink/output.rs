@@ -1,5 +1,5 @@
-//! Owns what an uplink wants done: connections, frames to the upstream, and what the hub has to tell its subscribers.
-//! Made by `machine`; carried out, in order, by the hub's actor.
+//! Owns what an uplink wants done: connections, frames to the upstream, and events for subscribers.
+//! The hub's actor carries them out in order.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,47 +9,50 @@ use crate::{
     protocol::{FeedState, RawJson, Topic},
 };
 
-/// One thing to do. They are to be done in the order in which they come.
+/// One thing to do. The order matters.
 #[derive(Debug)]
 pub enum Output {
-    /// Dial the endpoint; the answer is `opened` or `failed`. Never while another connection is there or being dialled. After a
-    /// `Disconnect` the old socket is to be closed first (within a bound of the hub's): some upstreams count it until then.
+    /// Dial the endpoint, and call `opened` or `failed`. Never comes while another connection is
+    /// open or being dialled. After a `Disconnect` close the old socket first (within a bound of
+    /// the hub's): some upstreams count it until then.
     Connect,
-    /// One text frame. A secret, because the first ones carry keys.
+    /// Send one text frame. A secret, because the first frames carry keys.
     Send(Secret),
-    /// A WebSocket ping.
+    /// Send a WebSocket ping.
     Ping,
-    /// Close with this code, or give up dialling. Nothing of that connection may be told to the uplink any more.
+    /// Close the connection with this code, or stop dialling. Pass nothing more of that connection
+    /// to the uplink.
     Disconnect(u16),
-    /// H3: the state changed, or the count of attempts while there is no connection.
+    /// H3: the state has changed, or, without a connection, the count of attempts.
     Feed(FeedStatus),
-    /// H4: before the first `Data` of a new connection.
+    /// H4: comes before the first `Data` of a new connection.
     Gap(Gap),
-    /// A value of a topic that is wanted, as the upstream wrote it.
+    /// A value of a wanted topic, as the upstream wrote it.
     Data(Topic, RawJson),
     /// The upstream does not have a topic that is wanted.
     Rejected(Rejected),
-    /// Worth a line in the log.
+    /// A line for the log.
     Note(Note),
 }
 
-/// What the upstream says no to. Cheap to clone.
+/// A topic that the upstream rejected. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     pub topic: Topic,
-    /// Its own words, cut and without secrets.
+    /// The upstream's text, cut and without secrets.
     pub said: Arc<str>,
 }
 
-/// H3.
+/// The state of a feed (H3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedStatus {
     pub state: FeedState,
     /// Unix ms.
     pub since: u64,
-    /// Connections that failed or were lost since the last one that was stable; 0 while nobody is there.
+    /// Connections that failed or were lost since the last stable one; 0 while no client is here.
     pub attempt: u32,
-    /// The upstream refused for good (a wrong key, say), and no connection has been live since.
+    /// The upstream refused for good (because of a wrong key, for instance), and no connection has
+    /// been live since.
     pub fatal: bool,
 }
 
@@ -58,27 +61,28 @@ pub struct FeedStatus {
 pub struct Gap {
     /// Never empty.
     pub topics: Arc<HashSet<Topic>>,
-    /// Unix ms: when something was last heard before the connection was lost.
+    /// Unix ms: when the last frame came before the connection was lost.
     pub from: u64,
     /// Unix ms.
     pub to: u64,
 }
 
 impl Gap {
-    /// What may have been missed of a topic since its last value, this gap included, when `known` was known before.
+    /// Returns the gap since a topic's last value: this gap, joined with the one that was `known`
+    /// before.
     pub fn widen(from: u64, to: u64, known: Option<(u64, u64)>) -> (u64, u64) {
         (known.map_or(from, |(before, _)| before.min(from)), to)
     }
 }
 
-/// Sums since the start.
+/// Totals since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Values put out.
     pub values: u64,
-    /// Items without topic or data that no rule knows.
+    /// Items without topic or data that match no rule.
     pub unknown: u64,
-    /// Frames that are no JSON, or nest too deep.
+    /// Frames that are not JSON, or nest too deep.
     pub unreadable: u64,
     /// Topics that the upstream rejected.
     pub rejected: u64,

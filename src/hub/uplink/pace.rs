@@ -1,26 +1,27 @@
-//! Owns the pace of subscription frames: never more in a second than the upstream puts up with.
+//! Owns the pace of subscription frames: never more in a second than the upstream accepts.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// A window that slides: at most `frames` of them within any `window`. A bucket of the same rate would let twice as many through
-/// in its first second, and some upstreams close for one frame too many.
+/// A sliding window: at most `frames` frames within any `window`. A token bucket of the same rate
+/// would let twice as many through in its first second, and some upstreams close for one frame too
+/// many.
 pub struct Pace {
     frames: usize,
     window: Duration,
-    /// When the newest frames went, at most `frames` of them.
+    /// When the newest frames were sent, at most `frames` of them.
     sent: VecDeque<Instant>,
 }
 
 impl Pace {
-    /// Remembered at most; also how many go at once at most.
+    /// The most frames that are remembered, and so the largest burst.
     const MAX_FRAMES: f64 = 1000.0;
     const MAX_WINDOW: Duration = Duration::from_secs(86_400);
 
     pub fn new(per_second: f64) -> Self {
-        // `max` and `min` take a number that is none for the other one; `clamp` does not.
+        // For NaN, `max` and `min` return the other operand; `clamp` does not.
         #[expect(clippy::manual_clamp)]
         let frames = per_second.ceil().max(1.0).min(Self::MAX_FRAMES);
         let window = Duration::try_from_secs_f64(frames / per_second).unwrap_or(Duration::from_secs(1));
@@ -28,7 +29,7 @@ impl Pace {
         Self { frames: frames as usize, window, sent: VecDeque::new() }
     }
 
-    /// When the next frame may go; `None`: at once.
+    /// When the next frame may be sent; `None` if at once.
     pub fn next(&self) -> Option<Instant> {
         let first = self.sent.front().filter(|_| self.sent.len() >= self.frames)?;
         Some(*first + self.window)

@@ -1,4 +1,4 @@
-//! Owns the reading of rejections: which of the topics that were asked for the upstream says no to.
+//! Owns the reading of rejections: which of the requested topics the upstream rejects.
 
 use super::{
     matcher::{ItemPointer, Path, Test, scalar},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{config::feeds, protocol::Topic};
 
-/// A [`feeds::Rejection`] made ready for use.
+/// A [`feeds::Rejection`], prepared for use.
 pub struct RejectionRule {
     when: Vec<Test>,
     id: Option<Path>,
@@ -25,24 +25,25 @@ impl RejectionRule {
         Self { when, id, topic, name, separator: separator.to_owned(), unnamed, accepted }
     }
 
-    /// Whether the item says no to a frame, and not to which.
+    /// Returns true if the item rejects a frame without naming which.
     pub fn is_unnamed(&self, place: ItemPointer<'_, '_>) -> bool {
         Test::any(&self.unnamed, place)
     }
 
-    /// Whether the item says yes to the oldest frame that has no answer.
+    /// Returns true if the item accepts the oldest frame that has no answer.
     pub fn is_accepted(&self, place: ItemPointer<'_, '_>) -> bool {
         Test::any(&self.accepted, place)
     }
 
-    /// Whether each frame has an answer of its own.
+    /// Returns true if the upstream answers each frame.
     pub fn is_answered(&self) -> bool {
         !self.accepted.is_empty()
     }
 
-    /// Whether a topic that was asked for in the frame of this number is rejected by the item. `None`: the item is no rejection.
+    /// Returns a test whether the item rejects a topic that was asked for in the frame of this
+    /// number. `None` if the item is no rejection.
     pub fn read<'a>(&self, place: ItemPointer<'a, '_>) -> Option<impl Fn(&Topic, u64) -> bool + use<'_, 'a>> {
-        // What should say it and is not there says no topic.
+        // A pointer that finds nothing reads as empty text, which matches no topic.
         let text =
             |path: &Option<Path>| path.as_ref().map(|path| path.read(place).and_then(scalar).unwrap_or_default());
         let (id, topic, name) = (text(&self.id), text(&self.topic), text(&self.name));
@@ -54,7 +55,7 @@ impl RejectionRule {
     }
 }
 
-/// `Invalid symbol AAPL` ends in `AAPL`, and so does `AAPL`.
+/// True for `Invalid symbol AAPL` and for `AAPL` with the name `AAPL`.
 fn ends_in(text: &str, name: &str) -> bool {
     text.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with(' '))
 }

@@ -1,4 +1,4 @@
-//! Owns a feed's description made ready for use: pointers and templates taken apart once.
+//! Owns a feed's description prepared for use: pointers and templates are parsed once.
 
 use super::{codec::Codec, matcher::Test, rejection::RejectionRule, template::Template};
 use crate::{config::feeds::FeedConfig, protocol::Topic};
@@ -8,7 +8,7 @@ pub struct FrameRules {
     pub ready: Vec<Test>,
     pub success: Vec<Test>,
     pub failure: Vec<Test>,
-    /// What answers a heartbeat; empty: anything.
+    /// What answers a heartbeat; if empty, any frame does.
     pub expect: Vec<Test>,
     pub rejected: Option<RejectionRule>,
     pub ignore: Vec<Test>,
@@ -37,14 +37,15 @@ impl FrameRules {
         }
     }
 
-    /// Whether the upstream can be asked for the topic, and for nothing else by it. A `*` is what operators write for any text,
-    /// and with some upstreams so do subscriptions: `T.*` would order every trade there is, under names that nobody wants.
+    /// Returns true if the upstream can be asked for this topic and for nothing else by it.
+    /// Operators write `*` for any text, and so do the subscriptions of some upstreams: `T.*` would
+    /// subscribe to every trade, under names that no client wants.
     pub fn can_ask(&self, topic: &Topic) -> bool {
         let templates = [&self.subscribe, &self.unsubscribe];
         !topic.as_str().contains('*') && templates.into_iter().flatten().all(|template| template.can_say(topic))
     }
 
-    /// Whether a topic that is not wanted any more can be given up.
+    /// Returns true if a topic that is not wanted any more can be given up.
     pub fn can_drop(&self) -> bool {
         self.unsubscribe.is_some() || self.subscribe.is_none()
     }

@@ -1,20 +1,21 @@
-//! Owns what follows from a feed's silence while something is subscribed (H8): when its connection
-//! is to be left.
+//! Owns when a connection is closed because its feed is silent while something is subscribed (H8).
 
 use std::time::{Duration, Instant};
 
-/// Patience grows no further. The silence of a night or a weekend costs a connection an hour.
+/// The longest patience. A silent night or weekend costs one connection an hour.
 const MAX_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// A silence that new connections do not end is more likely the market's than theirs: from the second connection in a row on
-/// that is left for it, patience doubles.
+/// If new connections do not end a silence, the market is probably quiet, not the connection
+/// broken: patience doubles with each connection in a row that is closed for silence, from the
+/// second one on.
 pub struct Silence {
-    /// `None`: no silence is too long.
+    /// `None` if no silence is too long.
     after: Option<Duration>,
     since: Instant,
-    /// Connections that were left for silence and have not been made up for by values that came in quick succession.
+    /// Connections that were closed for silence, less one for each value that came soon after
+    /// another.
     in_vain: u32,
-    /// Connections left for silence since the last value.
+    /// Connections closed for silence since the last value.
     mute: u32,
 }
 
@@ -23,14 +24,14 @@ impl Silence {
         Self { after, since: now, in_vain: 0, mute: 0 }
     }
 
-    /// Silence begins to count, or something came.
+    /// Restarts the silence: it begins to count, or a frame came.
     pub fn broken(&mut self, now: Instant) {
         self.since = now;
     }
 
     /// A value came.
     pub fn value(&mut self, now: Instant) {
-        // Values that are far apart say nothing against patience.
+        // Values that are far apart do not reduce the patience: the feed needs it.
         if self.after.is_some_and(|after| now.saturating_duration_since(self.since) < after / 2) {
             self.in_vain = self.in_vain.saturating_sub(1);
         }
@@ -38,25 +39,25 @@ impl Silence {
         self.since = now;
     }
 
-    /// The connection is left for its silence.
+    /// The connection is closed for its silence.
     pub fn left(&mut self) {
         self.in_vain += 1;
         self.mute += 1;
     }
 
-    /// Nobody is there any more: whoever comes next has not waited yet.
+    /// No client is here any more: the next one has not waited yet.
     pub fn forget(&mut self) {
         self.mute = 0;
     }
 
-    /// When the connection is to be left.
+    /// When the connection is to be closed.
     pub fn deadline(&self) -> Option<Instant> {
         let after = self.after?;
         let factor = 2_u32.saturating_pow(self.in_vain.saturating_sub(1));
         Some(self.since + after.saturating_mul(factor).min(MAX_PATIENCE.max(after)))
     }
 
-    /// How many connections in a row had nothing to say.
+    /// How many connections in a row were closed without a value.
     pub fn mute(&self) -> u32 {
         self.mute
     }
@@ -83,7 +84,8 @@ mod tests {
         assert_eq!(silence.mute(), 16);
         silence.value(now);
         assert_eq!(silence.mute(), 0);
-        // A feed that speaks once a minute keeps the patience that it needs; a lively one loses it soon.
+        // A feed with one value a minute keeps the patience that it needs; a lively one soon loses
+        // it.
         for _ in 0..100 {
             now += 60 * second;
             silence.value(now);

@@ -1,4 +1,4 @@
-//! Owns the making of subscription frames: a template, and the topics that one frame names.
+//! Owns the making of subscription frames from a template and the topics that one frame names.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::{
     protocol::Topic,
 };
 
-/// A template taken apart.
+/// A parsed template.
 pub struct Template {
     pieces: Vec<Piece>,
     separator: String,
@@ -55,7 +55,7 @@ impl Template {
                     rest = &rest[name.len()..];
                 }
                 None => {
-                    // A brace of the frame itself.
+                    // A brace of the frame itself, not of a placeholder.
                     text.push('{');
                     rest = &rest[1..];
                 }
@@ -70,18 +70,20 @@ impl Template {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Place(place) if places.contains(place)))
     }
 
-    /// Whether each frame names one topic.
+    /// Returns true if each frame names one topic.
     pub fn is_single(&self) -> bool {
         self.has(&[Placeholder::Topic, Placeholder::Name])
     }
 
-    /// What the topics of one frame must have in common.
+    /// Returns what the topics of one frame must have in common: the channel if the template names
+    /// it, else nothing.
     pub fn group<'t>(&self, topic: &'t Topic) -> &'t str {
         if self.has(&[Placeholder::Channel]) { self.split(topic).0 } else { "" }
     }
 
-    /// Whether a frame with this topic says what it should. Between commas, a topic with a comma in it would be two: somebody's
-    /// odd wish would subscribe, and later unsubscribe, what others have. Spaces, which some upstreams trim, likewise.
+    /// Returns true if a frame can name this topic without ambiguity. In a list with commas, a
+    /// topic with a comma would be two: a client's odd topic would subscribe, and later
+    /// unsubscribe, the topics of others. The same holds for spaces, which some upstreams trim.
     pub fn can_say(&self, topic: &Topic) -> bool {
         let is_odd = |character: char| character == ',' || character.is_whitespace();
         !(self.has(&[Placeholder::Topics, Placeholder::Names]) && topic.as_str().contains(is_odd))
@@ -91,7 +93,8 @@ impl Template {
         split(&self.separator, topic)
     }
 
-    /// The frame that names these topics, of one group; with [`Template::is_single`] there is one.
+    /// Makes the frame that names these topics, which belong to one group; there is exactly one if
+    /// [`Template::is_single`].
     pub fn frame(&self, topics: &[Topic], id: u64) -> Secret {
         let Some(first) = topics.first() else { return Secret::new("") };
         let wholes = || topics.iter().map(Topic::as_str);
@@ -116,7 +119,8 @@ impl Template {
     }
 }
 
-/// Channel and name: the two sides of the first separator. A topic without one has no channel.
+/// Splits a topic at the first separator into channel and name. Without a separator the channel is
+/// empty.
 pub fn split<'t>(separator: &str, topic: &'t Topic) -> (&'t str, &'t str) {
     let topic = topic.as_str();
     let parts = if separator.is_empty() { None } else { topic.split_once(separator) };
@@ -124,11 +128,11 @@ pub fn split<'t>(separator: &str, topic: &'t Topic) -> (&'t str, &'t str) {
 }
 
 fn quoted(text: &str) -> String {
-    // Text always serialises.
+    // Serialising text cannot fail.
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// Text for the inside of a JSON string.
+/// Escapes text for the inside of a JSON string.
 fn escape(out: &mut String, text: &str) {
     let quoted = quoted(text);
     out.push_str(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default());
@@ -196,7 +200,7 @@ mod tests {
         let channel = format!("{odd}.n");
         let json: serde_json::Value = serde_json::from_str(&frame(r#"{"{channel}":1}"#, &[&channel])).expect("JSON");
         assert_eq!(json[odd], 1);
-        // A topic that looks like a place is only a topic.
+        // A topic that looks like a placeholder is not replaced.
         assert_eq!(frame(r#"{"p":"{topic}"}"#, &["{id}"]), r#"{"p":"{id}"}"#);
     }
 

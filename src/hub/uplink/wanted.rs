@@ -1,21 +1,22 @@
-//! Owns the difference between what subscribers want and what was asked of the upstream on this
+//! Owns the difference between what subscribers want and what the upstream was asked for on this
 //! connection (H2).
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::protocol::Topic;
 
-/// Invariants: a topic has an entry when it is wanted or asked for; it has a turn when what is wanted and what is asked for
-/// differ and a frame can change that, unless the upstream has rejected it; each turn stands in the queue of what is to be done
-/// at it.
+/// Invariants: a topic has an entry while it is wanted or asked for. It has a turn while what is
+/// wanted and what is asked for differ and a frame can change that, unless the upstream has
+/// rejected it. Each turn is in the queue of its kind of request.
 pub struct WantedTopics {
     topics: HashMap<Topic, TopicRequest>,
-    /// In the order of the wishes, so that none waits for ever behind newer ones.
+    /// One queue for each [`RequestKind`], in the order of the changes, so that none waits for ever
+    /// behind newer ones.
     queues: [BTreeMap<u64, Topic>; 2],
     next_turn: u64,
     wanted: usize,
     asked: usize,
-    /// Whether a subscription can be taken back.
+    /// True if a subscription can be taken back.
     can_drop: bool,
 }
 
@@ -27,12 +28,13 @@ struct TopicRequest {
     turn: Option<u64>,
     /// A value of it came on this connection.
     is_heard: bool,
-    /// It is asked for in a frame of its own: one with others was refused as a whole.
+    /// It is asked for in a frame of its own, because a frame with several topics was rejected as a
+    /// whole.
     is_alone: bool,
 }
 
 impl TopicRequest {
-    /// The upstream said no, on this connection and since somebody last began to want it.
+    /// The upstream has rejected it, on this connection and since a client last began to want it.
     fn is_rejected(&self) -> bool {
         self.is_wanted && self.asked.is_none() && self.turn.is_none()
     }
@@ -50,7 +52,8 @@ impl WantedTopics {
         Self { topics: HashMap::new(), queues: Default::default(), next_turn: 0, wanted: 0, asked: 0, can_drop }
     }
 
-    /// `false`: it was wanted already. One that the upstream rejected is asked for again.
+    /// Returns false if the topic was wanted already. A topic that the upstream rejected is asked
+    /// for again.
     pub fn want(&mut self, topic: &Topic) -> bool {
         match self.topics.get(topic).copied() {
             Some(entry) if entry.is_rejected() => {
@@ -62,7 +65,7 @@ impl WantedTopics {
         }
     }
 
-    /// `false`: it was not wanted.
+    /// Returns false if the topic was not wanted.
     pub fn unwant(&mut self, topic: &Topic) -> bool {
         self.set_wanted(topic, false)
     }
@@ -79,7 +82,7 @@ impl WantedTopics {
             self.wanted -= 1
         }
         match entry.turn.take() {
-            // The opposite wish was not sent yet: together they are nothing.
+            // The opposite change was not sent yet: both cancel out.
             Some(turn) => self.queues.iter_mut().for_each(|queue| drop(queue.remove(&turn))),
             None if is_wanted && entry.asked.is_none() => entry.turn = Some(self.queue(RequestKind::Ask, topic)),
             None if !is_wanted && entry.asked.is_some() && self.can_drop => {
@@ -105,18 +108,19 @@ impl WantedTopics {
         self.next_turn
     }
 
-    /// The topic of this name, if it is wanted.
+    /// Returns the topic of this name, if it is wanted.
     pub fn get(&self, name: &str) -> Option<&Topic> {
         self.topics.get_key_value(name).filter(|(_, entry)| entry.is_wanted).map(|(topic, _)| topic)
     }
 
-    /// As [`Wanted::get`], and notes that a value of it came. That the upstream has rejected it is then not so.
+    /// Like [`WantedTopics::get`], and notes that a value came. If the topic counted as rejected,
+    /// it does not any more.
     pub fn on_value(&mut self, name: &str) -> Option<Topic> {
         let topic = self.get(name)?.clone();
         if let Some(entry) = self.topics.get_mut(name) {
             entry.is_heard = true;
             if entry.is_rejected() {
-                // By no frame that could still be rejected.
+                // Frame 0 does not exist, so no rejection can match it.
                 entry.asked = Some(0);
                 self.asked += 1;
             }
@@ -124,27 +128,27 @@ impl WantedTopics {
         Some(topic)
     }
 
-    /// The newest frame that asked for topics of which nothing has come yet.
+    /// The number of the newest frame that asked for a topic without a value yet.
     pub fn newest_unheard(&self) -> Option<u64> {
         self.topics.values().filter(|entry| !entry.is_heard).filter_map(|entry| entry.asked).max()
     }
 
-    /// Those that are wanted, without what the upstream rejected.
+    /// Returns the wanted topics, without those that the upstream rejected.
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
         self.topics.iter().filter(|(_, entry)| entry.is_wanted && !entry.is_rejected()).map(|(topic, _)| topic)
     }
 
-    /// Topics that the upstream was asked for on this connection.
+    /// The number of topics that the upstream was asked for on this connection.
     pub fn asked(&self) -> usize {
         self.asked
     }
 
-    /// Topics asked for that cannot be taken back, beyond those that are wanted.
+    /// How many more topics are asked for than wanted, if they cannot be taken back.
     pub fn litter(&self) -> usize {
         if self.can_drop { 0 } else { self.asked.saturating_sub(self.wanted) }
     }
 
-    /// What the longest waiting wish needs.
+    /// The kind of request that has waited longest.
     pub fn next(&self) -> Option<RequestKind> {
         let head = |change: RequestKind| self.queues[change as usize].first_key_value().map(|(turn, _)| *turn);
         match (head(RequestKind::Ask), head(RequestKind::Drop)) {
@@ -155,7 +159,8 @@ impl WantedTopics {
         }
     }
 
-    /// The longest waiting topics, at most `max`, all of the first one's group. They count as done, by the frame of this number.
+    /// Takes the topics that have waited longest, at most `max`, all in the group of the first.
+    /// They count as requested in the frame of this number.
     pub fn take(&mut self, change: RequestKind, max: usize, group: impl Fn(&Topic) -> &str, frame: u64) -> Vec<Topic> {
         let queue = &mut self.queues[change as usize];
         let Some((_, first)) = queue.first_key_value() else { return Vec::new() };
@@ -180,8 +185,8 @@ impl WantedTopics {
         taken
     }
 
-    /// The upstream says no to a frame that asked for several topics: each is asked for again by itself. `false`: it asked for one, or
-    /// for none that is asked for still.
+    /// The upstream rejected a frame that asked for several topics: each is asked for again alone.
+    /// Returns false if the frame asked for one topic, or for none that is still asked for.
     pub fn ask_one_by_one(&mut self, frame: u64) -> bool {
         let is_meant = |(_, entry): &(&Topic, &TopicRequest)| entry.asked == Some(frame);
         let mut meant: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
@@ -191,7 +196,7 @@ impl WantedTopics {
         meant.sort_unstable();
         for topic in &meant {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
-            // It need not be taken back any more.
+            // A rejected topic need not be unsubscribed.
             if let Some(turn) = entry.turn.take() {
                 self.queues[RequestKind::Drop as usize].remove(&turn);
             }
@@ -205,15 +210,16 @@ impl WantedTopics {
         true
     }
 
-    /// The upstream says no to those of which this holds, by the number of the frame that asked for them: they are asked for
-    /// again on the next connection, or when somebody begins to want them. Returns which these are.
+    /// Marks as rejected the topics for which `is_meant` holds, given the number of the frame that
+    /// asked for them, and returns them. They are asked for again on the next connection, or when a
+    /// client begins to want them.
     pub fn reject(&mut self, is_meant: impl Fn(&Topic, u64) -> bool) -> Vec<Topic> {
         let is_meant =
             |(topic, entry): &(&Topic, &TopicRequest)| entry.asked.is_some_and(|frame| is_meant(topic, frame));
         let rejected: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
         for topic in &rejected {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
-            // It need not be taken back any more.
+            // A rejected topic need not be unsubscribed.
             if let Some(turn) = entry.turn.take() {
                 self.queues[RequestKind::Drop as usize].remove(&turn);
             }
@@ -224,7 +230,8 @@ impl WantedTopics {
         rejected
     }
 
-    /// The connection is gone, and everything is to be asked for again on the next one, in the order of names.
+    /// The connection is gone: every wanted topic is asked for again on the next one, in the order
+    /// of names.
     pub fn forget_asked(&mut self) {
         self.topics.retain(|_, entry| entry.is_wanted);
         self.queues = Default::default();

@@ -1,5 +1,5 @@
-//! Owns what the machine makes of what comes from the upstream: verdicts on the connection, signs
-//! of life, and values.
+//! Owns how the machine handles what the upstream sends: verdicts on the connection, signs of life,
+//! and values.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl Uplink {
     /// A text frame came.
     pub fn heard(&mut self, text: &str, now: Now) {
         match &mut self.phase {
-            // Of a connection that was given up.
+            // It belongs to a connection that was given up.
             UplinkPhase::Idle | UplinkPhase::Down(_) | UplinkPhase::Connecting => return,
             UplinkPhase::Greeting(_) | UplinkPhase::Authenticating(_) => {}
             UplinkPhase::Live(live) => {
@@ -60,15 +60,16 @@ impl Uplink {
         }
     }
 
-    /// A WebSocket pong came. It answers a ping, but says nothing of the feed: H3's silence goes on.
+    /// A WebSocket pong came. It answers a ping, but is no sign of life of the feed: H3's silence
+    /// goes on.
     pub fn ponged(&mut self) {
         if self.rules.expect.is_empty() {
             self.answered();
         }
     }
 
-    /// Whether a heartbeat's frame waits for an answer: the next frame without a value is taken for it, and says nothing of the
-    /// feed (H8).
+    /// Returns true if a heartbeat that is a frame of the feed waits for an answer: the next frame
+    /// without a value is taken for the answer, and is no sign of life of the feed (H8).
     fn may_be_answer(&self) -> bool {
         let UplinkPhase::Live(Live { heartbeat: Some(heartbeat), .. }) = &self.phase else { return false };
         heartbeat.is_unanswered() && self.feed.heartbeat.as_ref().is_some_and(|heartbeat| heartbeat.send.is_some())
@@ -80,7 +81,8 @@ impl Uplink {
         }
     }
 
-    /// `false`: the connection was given up, and what else is in the frame does not count.
+    /// Returns false if the connection was given up; then the other items of the frame do not
+    /// count.
     fn item(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) -> bool {
         let (note, fall): (fn(String) -> Note, _) = match &self.phase {
             _ if Test::any(&rules.fatal, place) => (|said| Note::Refused { said }, Fall::Refusal),
@@ -113,14 +115,16 @@ impl Uplink {
         }
     }
 
-    /// `false`: the item says no to none of the topics that were asked for.
+    /// Handles an item that names the topics it rejects. Returns false if it rejects none that were
+    /// asked for.
     fn reject(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) -> bool {
         let Some(is_meant) = rules.rejected.as_ref().and_then(|rejected| rejected.read(place)) else { return false };
         let topics = self.wanted.reject(is_meant);
         self.tell_rejected(topics, place, now)
     }
 
-    /// The same for an item that does not say what it is about.
+    /// Handles an item that rejects a frame without naming topics. Returns false if it rejects
+    /// none.
     fn reject_unnamed(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) -> bool {
         let Some(rejected) = &rules.rejected else { return false };
         if rejected.is_accepted(place) {
@@ -132,7 +136,7 @@ impl Uplink {
         }
         let meant = if rejected.is_answered() { self.unanswered.pop_front() } else { self.wanted.newest_unheard() };
         let Some(meant) = meant else { return false };
-        // Some of its topics may be had without the others.
+        // The upstream may have some of the frame's topics, so each is asked for again alone.
         if self.wanted.ask_one_by_one(meant) {
             self.wished_at = now.instant;
             return true;
@@ -150,13 +154,14 @@ impl Uplink {
         if let Some(times) = self.rejected.count(now.instant) {
             self.note(Note::Rejected { said: said.clone(), times });
         }
-        // Of what is not wanted any more nobody needs to hear.
+        // Topics that are not wanted any more need no event.
         let wanted = topics.into_iter().filter(|topic| self.wanted.get(topic.as_str()).is_some());
         self.out.extend(wanted.map(|topic| Output::Rejected(Rejected { topic, said: said.clone() })));
         true
     }
 
-    /// `is_expected`: it is known for the answer to a heartbeat, whatever else it is.
+    /// `is_expected` is true if the item is an answer to a heartbeat, which it may be beside
+    /// carrying a value.
     fn value(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, is_expected: bool, now: Now) {
         if self.reject(rules, place, now) || self.reject_unnamed(rules, place, now) || Test::any(&rules.ignore, place) {
             return;
@@ -178,7 +183,7 @@ impl Uplink {
         self.out.push(Output::Data(topic, data.into()));
     }
 
-    /// H4: of what was lost before this connection, once.
+    /// H4: puts out the gap of the connections before, once.
     pub(super) fn tell_gap(&mut self, now: Now) {
         if let Some(gap) = self.outage.end(now.unix_ms) {
             self.counts.gaps += 1;

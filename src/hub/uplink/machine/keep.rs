@@ -1,5 +1,5 @@
-//! Owns what the machine does because time has passed or wishes have changed: timeouts, heartbeats,
-//! staleness, subscriptions.
+//! Owns what the machine does because time has passed or interest has changed: timeouts,
+//! heartbeats, staleness, subscriptions.
 
 use std::time::Instant;
 
@@ -10,14 +10,16 @@ use crate::{
     protocol::FeedState,
 };
 
-/// Frames that an upstream may leave without an answer before the oldest is forgotten.
+/// How many frames an upstream may leave unanswered before the oldest is forgotten.
 const MAX_UNANSWERED: usize = 10_000;
 
-/// Subscriptions that cannot be taken back and that nobody wants, on one connection: beyond this it is replaced.
+/// Subscriptions on one connection that are not wanted any more and cannot be taken back: beyond
+/// this number the connection is replaced.
 const MAX_LITTER: usize = 1000;
 
 impl Uplink {
-    /// Does what is due. Until [`Uplink::next_deadline`], which then lies ahead, there is nothing more to do.
+    /// Does what is due. After it, nothing is due before [`Uplink::next_deadline`], which then lies
+    /// in the future.
     pub fn tick(&mut self, now: Now) {
         match &self.phase {
             UplinkPhase::Down(until) if *until <= now.instant => self.connect(now),
@@ -32,7 +34,7 @@ impl Uplink {
         }
     }
 
-    /// When [`Uplink::tick`] is to be called. It may lie in the past: then at once.
+    /// When to call [`Uplink::tick`]; if the moment is past, at once.
     pub fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
             UplinkPhase::Idle | UplinkPhase::Connecting => None,
@@ -59,13 +61,13 @@ impl Uplink {
         self.feed.max_age.map(|age| self.opened + age)
     }
 
-    /// When silence will have lasted too long. Silence of a connection without subscriptions means nothing.
+    /// When the feed becomes stale. Silence on a connection without subscriptions means nothing.
     fn stale_at(&self, live: &Live) -> Option<Instant> {
         let is_judged = self.state == FeedState::Live && self.wanted.asked() > 0;
         is_judged.then(|| live.quiet_since + self.feed.stale_after)
     }
 
-    /// H8: when it is left.
+    /// H8: when the connection is closed because no value came.
     fn mute_at(&self) -> Option<Instant> {
         self.silence.deadline().filter(|_| self.wanted.asked() > 0)
     }
@@ -109,7 +111,8 @@ impl Uplink {
         }
     }
 
-    /// Brings what the upstream was asked for nearer to what is wanted, as fast as it may be asked.
+    /// Subscribes and unsubscribes at the upstream until it matches what is wanted, as fast as the
+    /// pace allows.
     pub(super) fn ask(&mut self, now: Now) {
         let UplinkPhase::Live(live) = &mut self.phase else { return };
         let before = self.wanted.asked();
@@ -119,7 +122,7 @@ impl Uplink {
                 RequestKind::Drop => &self.rules.unsubscribe,
             };
             let Some(template) = template else {
-                // The upstream sends everything unasked.
+                // The upstream sends everything without being asked.
                 self.wanted.take(change, usize::MAX, |_| "", self.last_frame_id);
                 continue;
             };
