@@ -1,11 +1,11 @@
-//! Owns what a session may use (X3): bytes and messages are counted here; seconds and sessions are
+//! Owns the budget of a session (X3): bytes and messages are counted here; seconds and sessions are
 //! only named.
 
 use std::fmt;
 
 use crate::config::feeds::Budget;
 
-/// Which budget is used up, and how large it is. `Display` is for the client.
+/// The budget that is used up, and its size. `Display` writes it for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exceeded {
     Seconds(u64),
@@ -40,7 +40,7 @@ impl Spending {
     /// Counts a message of `bytes`, if it still fits.
     ///
     /// # Errors
-    /// The budget that it does not fit into; nothing is counted then.
+    /// The budget that the message exceeds; nothing is counted then.
     pub fn spend(&mut self, bytes: usize, budget: &Budget) -> Result<(), Exceeded> {
         let (bytes, messages) = (self.bytes + bytes as u64, self.messages + 1);
         if let Some(max) = budget.bytes.filter(|max| bytes > *max) {

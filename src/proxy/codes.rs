@@ -1,20 +1,23 @@
-//! Owns the translation of close codes between the two legs of a relay (X4); some must not be sent
-//! (RFC 6455 section 7.4.1).
+//! Owns the translation of close codes between the two legs of a proxy session (X4); some codes
+//! must not be sent (RFC 6455 section 7.4.1).
 
 use crate::protocol::Cause;
 
-/// What a client is closed with when the upstream closed with `code`; `None`: without a code.
+/// The code that the client is closed with when the upstream closed with `code` (`None`: without a
+/// code).
 pub fn to_client(code: Option<u16>) -> u16 {
     code.filter(|code| may_be_sent(*code)).unwrap_or(1011)
 }
 
-/// What an upstream is closed with when the client closed with `code`.
+/// The code that the upstream is closed with when the client closed with `code`.
 pub fn to_upstream(code: Option<u16>) -> u16 {
-    // 1010 and up are a server's words or nobody's; a client that gave no code has simply finished.
+    // Codes from 1011 on are for servers, or must not be sent; a client that gave no code has
+    // simply finished.
     code.filter(|code| matches!(code, 1000..=1003 | 1007..=1010 | 3000..=4999)).unwrap_or(1000)
 }
 
-/// Whether a client may come back after this: it did not mean to go, and was not told to stop (section 4).
+/// Returns true if the client may come back after this: it did not mean to leave, and was not asked
+/// to stop (section 4).
 pub fn was_an_accident(cause: Cause) -> bool {
     matches!(
         cause,

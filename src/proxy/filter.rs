@@ -1,4 +1,4 @@
-//! Owns the judgement of a client's messages: which of them the proxy passes on (X3).
+//! Owns the check of a client's messages: which of them the proxy passes on (X3).
 
 use std::{borrow::Cow, fmt};
 
@@ -12,10 +12,10 @@ use crate::{
     protocol::{FrameError, error_code},
 };
 
-/// Judges a text message.
+/// Checks a text message.
 ///
 /// # Errors
-/// What the client is told; the connection lives on (P2).
+/// The error for the client; the connection stays open (P2).
 pub fn text(text: &str, config: &ProxyConfig) -> Result<(), FrameError> {
     let Some(allowed) = &config.allowed_types else { return Ok(()) };
     let kind = serde_json::from_str::<Typed<'_>>(text).ok().map(|Typed(kind)| kind);
@@ -25,10 +25,10 @@ pub fn text(text: &str, config: &ProxyConfig) -> Result<(), FrameError> {
     Err(refuse(error_code::FORBIDDEN, "this proxy passes on only JSON objects whose type its configuration allows"))
 }
 
-/// Judges a binary message.
+/// Checks a binary message.
 ///
 /// # Errors
-/// As [`text`].
+/// As for [`text`].
 pub fn binary(config: &ProxyConfig) -> Result<(), FrameError> {
     if config.binary { Ok(()) } else { Err(refuse(error_code::UNSUPPORTED, "this proxy passes on text only")) }
 }
@@ -37,8 +37,9 @@ fn refuse(code: &'static str, message: &'static str) -> FrameError {
     FrameError { code, message, id: None }
 }
 
-/// The `type` of a JSON object, which is read as a whole: what an upstream makes of text that is not quite JSON, or of a field
-/// that comes twice, nobody knows. Some do not even tell `Type` from `type` (Go's `encoding/json`).
+/// The `type` of a JSON object. The whole text is parsed, since upstreams differ on text that is
+/// not quite JSON, and on a field that comes twice. Some do not even distinguish `Type` from `type`
+/// (Go's `encoding/json`).
 struct Typed<'a>(Cow<'a, str>);
 
 #[derive(Deserialize)]

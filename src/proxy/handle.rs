@@ -1,4 +1,4 @@
-//! Owns `Handle`: a session as connections and its branch hold it.
+//! Owns `ProxyHandle`: a session as connections and the local proxy hold it.
 
 use std::rc::Rc;
 
@@ -22,17 +22,18 @@ pub struct ProxyHandle {
 }
 
 impl ProxyHandle {
-    /// A text or binary message of the client.
+    /// Takes a text or binary message of the client.
     pub fn take(&self, connection: u64, message: Message) -> Intake {
         self.line.take(connection, message)
     }
 
-    /// A pong of the client. Whether a ping of the session asked for it.
+    /// Takes a pong of the client. Returns true if it answers a ping of the session.
     pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
         self.line.acknowledge(connection, payload)
     }
 
-    /// The client closes: the upstream gets code and reason behind everything that was sent before. To be followed by `leave`.
+    /// The client closes: the upstream gets the code and reason behind everything that was sent
+    /// before. Call `leave` next.
     pub fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
         if self.line.is_client(connection) {
             let code = codes::to_upstream(close.map(|close| close.code.into()));
@@ -41,7 +42,8 @@ impl ProxyHandle {
         }
     }
 
-    /// A connection that entered is over, for this cause. The client may come back if it was an accident.
+    /// A connection that entered is over, for this cause. The client may come back if it did not
+    /// mean to leave.
     pub fn leave(&self, connection: u64, cause: Cause) {
         if self.line.is_client(connection) {
             self.line.detach(connection);
@@ -54,7 +56,7 @@ impl ProxyHandle {
         }
     }
 
-    /// The server stops: the session is over, whether or not its client is there.
+    /// The server stops: ends the session, whether its client is connected or not.
     pub(super) fn end(&self) {
         self.relay.do_send(HangUp(Cause::Draining));
     }

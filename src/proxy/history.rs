@@ -1,11 +1,11 @@
-//! Owns the frames that a client may have missed: those of the upstream, numbered from 1, as far
-//! back as there is room. Pure.
+//! Owns the upstream's frames that a client may have missed, numbered from 1, as far back as there
+//! is room; pure.
 
 use std::collections::VecDeque;
 
 use crate::ws::{Frame, frame};
 
-/// The newest frames of a session. Memory is shared with the outbox in which they wait.
+/// The newest frames of a session. Their memory is shared with the outbox in which they wait.
 #[derive(Default)]
 pub struct SessionHistory {
     frames: VecDeque<Frame>,
@@ -17,17 +17,17 @@ pub struct SessionHistory {
     max_bytes: usize,
 }
 
-/// What a client gets that comes back.
+/// What a client that comes back has missed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MissedFrames {
-    /// The first and the last number that are gone.
+    /// The first and the last number of the frames that are gone.
     pub lost: Option<(u64, u64)>,
-    /// The number of the first frame that follows, be it kept or still to come.
+    /// The number of the first frame that the client gets, kept or still to come.
     pub next: u64,
 }
 
 impl SessionHistory {
-    /// With `max_bytes` 0 it only counts.
+    /// With `max_bytes` 0, frames are counted but not kept.
     pub fn new(max_bytes: usize) -> Self {
         Self { max_bytes, ..Self::default() }
     }
@@ -36,7 +36,7 @@ impl SessionHistory {
         self.newest
     }
 
-    /// The next frame of the upstream.
+    /// Adds the next frame of the upstream.
     pub fn push(&mut self, frame: Frame) {
         self.newest += 1;
         if self.max_bytes > 0 {
@@ -45,12 +45,12 @@ impl SessionHistory {
         }
     }
 
-    /// Bytes that are kept.
+    /// The cost of the frames that are kept, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether anything is kept at all.
+    /// Returns true if frames are kept at all.
     pub fn keeps(&self) -> bool {
         self.max_bytes > 0
     }
@@ -59,19 +59,21 @@ impl SessionHistory {
         self.received
     }
 
-    /// The client has everything up to this number. To be followed by [`History::trim`].
+    /// The client has received everything up to this number. Call [`SessionHistory::trim`] next.
     pub fn receive(&mut self, number: u64) {
         self.received = self.received.max(number.min(self.newest));
     }
 
-    /// The client comes and gets everything behind this number, perhaps once more: that it was received before is no help.
+    /// A client is given everything behind this number, perhaps again: what an earlier connection
+    /// received of it does not count.
     pub fn give_again(&mut self, behind: u64) {
         self.received = self.received.min(behind);
     }
 
-    /// Drops frames. Of what was received an eighth of the room is kept: a page that is loaded again may know less than its
-    /// browser had received. Of what the client's socket has taken, up to number `written`, half is kept, and the other half
-    /// is for what comes while the client is away. What has not been written stays, whatever its size.
+    /// Drops old frames. An eighth of `max_bytes` is kept of what was received: a reloaded page may
+    /// have seen less than its browser had received. Half is kept of what the client's socket has
+    /// taken, up to number `written`; the other half is for frames that come while the client is
+    /// away. Frames that were not written stay, whatever their size.
     pub fn trim(&mut self, written: u64) {
         loop {
             let kept = match self.oldest() {
@@ -87,23 +89,24 @@ impl SessionHistory {
         }
     }
 
-    /// Whether there is room for what comes while the client is away.
+    /// Returns true if there is room for a frame while the client is away.
     pub fn has_room(&self) -> bool {
         self.bytes < self.max_bytes
     }
 
-    /// What follows for a client that has seen everything up to `seen`, which is not above the newest.
+    /// Returns what a client gets that has seen everything up to `seen`, which is not above the
+    /// newest.
     pub fn missed_since(&self, seen: u64) -> MissedFrames {
         let next = self.oldest().max(seen + 1);
         MissedFrames { lost: (seen + 1 < next).then(|| (seen + 1, next - 1)), next }
     }
 
-    /// The frames from number `next` on, oldest first.
+    /// Returns the frames from number `next` on, oldest first.
     pub fn from(&self, next: u64) -> impl Iterator<Item = &Frame> {
         self.frames.iter().skip(next.saturating_sub(self.oldest()) as usize)
     }
 
-    /// The number of the oldest frame that is kept, or of the next one to come.
+    /// The number of the oldest kept frame, or of the next frame if none is kept.
     fn oldest(&self) -> u64 {
         self.newest + 1 - self.frames.len() as u64
     }

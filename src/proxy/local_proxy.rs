@@ -1,4 +1,4 @@
-//! Owns `Branch`: a proxy on one shard, with the sessions whose clients are there.
+//! Owns `LocalProxy`: a proxy's part on one shard, with the sessions whose clients are there.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,7 +27,7 @@ use crate::{
     ws::{Dialer, Errors, Outbox, json_frame},
 };
 
-/// A proxy: what each shard makes its branch from.
+/// A proxy, from which each shard makes its local proxy.
 #[derive(Clone)]
 pub struct ProxyPlan {
     pub(super) id: ProxyId,
@@ -36,12 +36,12 @@ pub struct ProxyPlan {
     pub(super) dialer: Dialer,
     pub(super) logger: Logger,
     places: Arc<SessionPermits>,
-    /// X2: what may wait for the upstream.
+    /// X2: the bound of the queue toward the upstream, in bytes.
     queue_bytes: usize,
 }
 
 impl ProxyPlan {
-    /// `queue_bytes` is `OUTBOX_BYTES`. `None`: the id is none by P1.
+    /// `queue_bytes` is `OUTBOX_BYTES`. Returns `None` if the id is not valid by P1.
     pub fn new(
         config: &ProxyConfig,
         queue_bytes: usize,
@@ -60,48 +60,48 @@ impl ProxyPlan {
     }
 }
 
-/// Where a branch is: whoever shows a session's secret must find its shard.
+/// Where a local proxy is: a session's secret must lead to the shard of the session.
 #[derive(Clone, Copy)]
 pub struct SessionHome {
     pub shard: usize,
     pub shards: usize,
-    /// The shard of a secret, of that many.
+    /// Returns the shard of a secret, given the number of shards.
     pub of: fn(&str, usize) -> usize,
 }
 
-/// Who enters.
+/// A client that asks to enter.
 pub struct VisitRequest<'a> {
     /// Unique on this shard.
     pub connection: u64,
     pub outbox: &'a Rc<Outbox>,
-    /// A token's `sub`.
+    /// The `sub` of the client's token.
     pub name: Option<&'a str>,
     pub role: &'a str,
-    /// What limits count by; those of the proxy where there is no name.
+    /// The address that limits count by. The proxy's own limits use it only if there is no name.
     pub address: IpAddr,
     pub session: Option<&'a str>,
-    /// How many frames of the upstream the client has.
+    /// How many frames of the upstream the client has received.
     pub seen: Option<u64>,
     pub query: Option<&'a str>,
-    /// A5a: it may only take the place of a connection from the same address.
+    /// A5a: the client may only replace a connection from the same address.
     pub must_replace: bool,
 }
 
-/// A client that is in.
+/// A client that has entered.
 pub struct Entered {
     pub handle: ProxyHandle,
     pub verdict: Verdict,
 }
 
-/// Why a client does not get in. Nothing was sent to it.
+/// Why a client may not enter. Nothing was sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EntryRefusal {
-    /// The proxy is off; the text says why.
+    /// The proxy is off, for the reason in the text.
     Off(String),
-    /// The role is not among those that may use it.
+    /// The role may not use this proxy.
     Role,
     Budget(Exceeded),
-    /// Of one that had to take a place (A5a).
+    /// The client had to replace a connection, and there was none (A5a).
     NothingReplaced,
 }
 
@@ -109,9 +109,9 @@ pub enum EntryRefusal {
 pub struct LocalProxy {
     plan: ProxyPlan,
     home: SessionHome,
-    /// Those that a client may come to or come back to.
+    /// Sessions that a client may take over or come back to, by number.
     sessions: RefCell<HashMap<u64, Session>>,
-    /// Relays that run, by number; some may be closing.
+    /// How many session actors run; some may be closing.
     running: Cell<usize>,
     last: Cell<u64>,
     changed: Notify,
@@ -135,12 +135,12 @@ impl LocalProxy {
         })
     }
 
-    /// The longest message that is taken from a client of this proxy.
+    /// The longest message that is accepted from a client of this proxy.
     pub fn max_message_bytes(&self) -> usize {
         self.plan.config.max_client_message_bytes
     }
 
-    /// How a client of this proxy is told of errors (X6).
+    /// How a client of this proxy gets errors (X6).
     pub fn errors(&self) -> Errors {
         if self.plan.config.error_frames { Errors::Nested } else { Errors::Silent }
     }
@@ -149,11 +149,11 @@ impl LocalProxy {
         &self.plan
     }
 
-    /// Lets a client in: to its session, if it shows the secret of one, else to a new one. Call [`Handle::leave`] when its
-    /// connection is over.
+    /// Lets a client enter: its session, if it shows the session's secret, else a new one. Call
+    /// [`ProxyHandle::leave`] when its connection is over.
     ///
     /// # Errors
-    /// [`Refused`]; the caller closes the connection.
+    /// [`EntryRefusal`]; the caller closes the connection.
     pub fn enter(self: &Rc<Self>, visit: &VisitRequest<'_>) -> Result<Entered, EntryRefusal> {
         let config = &self.plan.config;
         if let Some(why) = &config.off {
@@ -189,8 +189,9 @@ impl LocalProxy {
         Ok(self.welcome(visit, &secret, handle, Some(begun)))
     }
 
-    /// The session of this secret, if it is this owner's and its place was not given to a newcomer. An address is no owner: it
-    /// changes under way.
+    /// Returns the session of this secret, if it belongs to this owner and its permit was not given
+    /// to a newer session. An address is not compared with the owner, since it may change between
+    /// connections.
     fn find(&self, secret: &str, owner: &Owner, visit: &VisitRequest<'_>) -> Option<(String, ProxyHandle)> {
         let number = secret.split_once('.').and_then(|(number, _)| u64::from_str_radix(number, 16).ok())?;
         let sessions = self.sessions.borrow();
@@ -202,7 +203,7 @@ impl LocalProxy {
             .then(|| (session.secret.clone(), session.handle.clone()))
     }
 
-    /// `number.random`, such that whoever shows it is brought to this shard.
+    /// Makes `number.random`, such that the secret leads to this shard.
     fn secret(&self, number: u64) -> String {
         loop {
             let secret = format!("{number:x}.{}", uuid::Uuid::new_v4().simple());
@@ -242,19 +243,20 @@ impl LocalProxy {
         Entered { handle, verdict: decided }
     }
 
-    /// Nobody may come back to this session any more.
+    /// No client may come back to this session any more.
     pub(super) fn forget(&self, number: u64) {
         let session = self.sessions.borrow_mut().remove(&number);
         drop(session);
     }
 
-    /// A relay is no more.
+    /// A session actor has ended.
     pub(super) fn ended(&self) {
         self.running.set(self.running.get() - 1);
         self.changed.notify_waiters();
     }
 
-    /// The server stops: closes every upstream, also of clients who are away. Resolves when the last is closed.
+    /// The server stops: closes every upstream, also those whose clients are away. Resolves when
+    /// the last is closed.
     pub async fn drain(&self) {
         let handles: Vec<_> = self.sessions.borrow().values().map(|session| session.handle.clone()).collect();
         handles.iter().for_each(ProxyHandle::end);

@@ -1,5 +1,5 @@
-//! Owns the messages of the `Relay` actor: its two commands. What is relayed takes no mailbox: it
-//! goes through the line.
+//! Owns the two commands of the `SessionActor`. Relayed messages take no mailbox: they go through
+//! the `ProxySession`.
 
 use actix::Message;
 
@@ -7,7 +7,8 @@ use crate::protocol::Cause;
 
 // ---- commands
 
-/// Sent by a connection that is over, with why. A lifecycle message: losing it would keep an upstream for nobody.
+/// Sent by a connection that is over, with its cause. A lifecycle message: if it were lost, an
+/// upstream would stay open without a client.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ClientLeft {
@@ -15,8 +16,8 @@ pub struct ClientLeft {
     pub may_come_back: bool,
 }
 
-/// Sent by the branch to each session when the server stops, and to one whose client is away (for this cause) when a newcomer
-/// gets its place. A lifecycle message.
+/// Sent to each session when the server stops, and to a session whose client is away (for this
+/// cause) when a newer session gets its permit. A lifecycle message.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct HangUp(pub Cause);

@@ -1,11 +1,11 @@
-//! Owns proxies (section 7): for each session a relay between the client's outbox and an upstream
+//! Owns proxies (section 7): each session relays between its client's outbox and an upstream
 //! connection of its own.
 //!
-//! A session is one [`relay::Relay`] actor and its [`line::Line`], on the shard where its client
-//! is. What the client sends goes into the line's queue, which the relay writes to the upstream;
-//! what the upstream sends goes into the client's outbox. Each queue has a bound of its own; at the
-//! bound its source is not read. The line survives the client's connection: it keeps what a client
-//! that comes back may have missed.
+//! A session is one [`session_actor::SessionActor`] and its [`session::ProxySession`], on the shard
+//! where its client is. What the client sends goes into the session's queue, which a pump writes to
+//! the upstream; what the upstream sends goes into the client's outbox. Each queue has a bound of
+//! its own; at the bound its source is not read. The session survives the client's connection: it
+//! keeps what a client that comes back may have missed.
 
 mod budget;
 mod client;

@@ -1,5 +1,5 @@
-//! Owns how many sessions a proxy has, in total and for each player, on all shards together (X3).
-//! Its relay holds the place until its upstream is closed.
+//! Owns the permits of a proxy's sessions, in total and for each player, on all shards together
+//! (X3). A session holds its permit until its upstream is closed.
 
 use std::{
     cell::Cell,
@@ -14,13 +14,13 @@ use crate::config::feeds::Budget;
 /// Whose session it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// A token's `sub`.
+    /// The `sub` of a token.
     Player(String),
-    /// Where nobody has a name: in development mode.
+    /// For clients without a name, in development mode.
     Address(IpAddr),
 }
 
-/// The places of one proxy.
+/// The permits of one proxy.
 pub struct SessionPermits {
     per_player: usize,
     total: usize,
@@ -30,15 +30,15 @@ pub struct SessionPermits {
 #[derive(Default)]
 struct SessionCounts {
     total: usize,
-    /// Counts places that were taken, and moments at which a client went away.
+    /// Counts permits that were taken, and times that a client went away.
     last: u64,
-    /// Invariant: no entry is empty; all together are `total`.
+    /// Invariant: no entry is empty; all together have `total` sessions.
     by_owner: HashMap<Owner, Vec<HeldSession>>,
 }
 
 struct HeldSession {
     id: u64,
-    /// Only while its client is away.
+    /// Set only while its client is away.
     away: Option<Away>,
 }
 
@@ -47,12 +47,12 @@ struct Away {
     end: EndSession,
 }
 
-/// Ends a session, from whatever thread.
+/// Ends a session, from any thread.
 pub type EndSession = Box<dyn FnOnce() + Send>;
 
-/// One session's place; given back when it is dropped.
+/// One session's permit; given back when it is dropped.
 ///
-/// Invariant: once it was given to somebody else, [`Place::back`] is false for ever.
+/// Invariant: once it was given to another session, [`SessionPermit::back`] always returns false.
 pub struct SessionPermit {
     places: Arc<SessionPermits>,
     owner: Owner,
@@ -66,8 +66,9 @@ impl SessionPermits {
         Arc::new(Self { per_player, total, taken: Mutex::default() })
     }
 
-    /// Where the owner has no more places, that of its session whose client has been away for longest goes to the newcomer: a
-    /// page that was loaded again does not know the secret any more. Sessions whose clients are there, and those of others, stay.
+    /// Takes a permit. If the owner has no permit left, takes the permit of its session whose
+    /// client has been away for longest: a reloaded page no longer has the session's secret.
+    /// Sessions whose clients are connected, and those of other owners, keep theirs.
     ///
     /// # Errors
     /// The limit that is reached; nothing was taken then.
@@ -109,25 +110,26 @@ impl SessionCounts {
         self.last
     }
 
-    /// `None`: the place is somebody else's by now.
+    /// Returns `None` if the permit belongs to another session by now.
     fn find(&mut self, place: &SessionPermit) -> Option<&mut HeldSession> {
         self.by_owner.get_mut(&place.owner)?.iter_mut().find(|held| held.id == place.id)
     }
 }
 
 impl SessionPermit {
-    /// The session's client is away: until it is back, `end` may be called, once, to make room. The place is not this session's
-    /// any more then.
+    /// The session's client is away: until it is back, `end` may be called, once, to make room. The
+    /// permit belongs to another session then.
     pub fn away(&self, end: EndSession) {
         let mut taken = self.places.taken();
         let since = taken.next();
-        // What it replaces is dropped behind the lock: it holds the session.
+        // The replaced value is dropped after the lock is released, because it holds the session.
         let before = taken.find(self).and_then(|held| held.away.replace(Away { since, end }));
         drop(taken);
         drop(before);
     }
 
-    /// The client is back. False: too late, the session is ending, because its place went to another.
+    /// The client is back. Returns false if the permit was given to another session, and this one
+    /// is ending.
     pub fn back(&self) -> bool {
         let mut taken = self.places.taken();
         let found = taken.find(self).map(|held| held.away.take());
@@ -135,7 +137,7 @@ impl SessionPermit {
         self.is_released.get() || found.is_some()
     }
 
-    /// Gives the place back before the session ends.
+    /// Gives the permit back before the session ends.
     pub fn release(&self) {
         self.is_released.set(true);
         let mut taken = self.places.taken();

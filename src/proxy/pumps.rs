@@ -1,4 +1,4 @@
-//! Owns the two pumps of a relay: from the upstream to the client, and from the client to the
+//! Owns the two pumps of a session: from the upstream to the client, and from the client to the
 //! upstream. Neither waits for the other.
 
 use std::{future::poll_fn, rc::Rc};
@@ -9,7 +9,7 @@ use futures_util::stream::unfold;
 use super::session::ProxySession;
 use crate::ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 
-/// What the upstream says, read only while there is room for it.
+/// Reads the upstream's messages, only while there is room for them.
 pub fn downward(line: Rc<ProxySession>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
     unfold((line, reader), |(line, mut reader)| async move {
         poll_fn(|context| line.poll_room(context)).await;
@@ -18,8 +18,8 @@ pub fn downward(line: Rc<ProxySession>, reader: LinkReader) -> impl Stream<Item 
     })
 }
 
-/// Writes what the client says: all that waits, then a flush. Ends with the close frame, or when the upstream takes nothing any
-/// more; why, the other direction tells.
+/// Writes the client's messages: all that wait, then a flush. Ends after the close frame, or when
+/// the upstream takes nothing more; the reading direction learns why.
 pub async fn upward(line: Rc<ProxySession>, mut writer: LinkWriter) {
     loop {
         let mut message = Some(poll_fn(|context| line.poll_next(context)).await);

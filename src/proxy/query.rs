@@ -1,14 +1,16 @@
-//! Owns what a client may say in the upstream's URL: the parameters that its proxy lets it choose.
+//! Owns which parameters of the upstream's URL a client may set.
 
 use form_urlencoded::{Serializer, parse};
 
 use crate::config::ProxyConfig;
 
-/// Ours: a token or a session must not reach an upstream, whatever the configuration lists.
+/// Our own parameters: a token or a session's secret must not reach an upstream, whatever the
+/// configuration lists.
 const OWN: [&str; 4] = ["token", "session", "seq", "spectate"];
 
-/// The path and query for one session: the URL's own, then of the parameters that a client may set its first values, else
-/// the defaults. A parameter of the URL itself is the operator's word, and stays.
+/// Returns the path and query for one session: the URL's own parameters, then, of those that a
+/// client may set, its first value each, or else the default. A parameter in the URL itself is set
+/// by the operator and stays.
 pub fn path_and_query(config: &ProxyConfig, query: Option<&str>) -> String {
     let url = config.endpoint.url.expose();
     let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -29,7 +31,7 @@ pub fn path_and_query(config: &ProxyConfig, query: Option<&str>) -> String {
         done.push(name);
         let may_choose = config.query.contains(name);
         let choice = parse(query.as_bytes()).find(|(known, _)| may_choose && known == name.as_str());
-        // An empty value chooses nothing.
+        // An empty value does not count as chosen.
         let is_chosen = |name: &str| {
             let sets = |text: &str| parse(text.as_bytes()).any(|(known, value)| known == name && !value.is_empty());
             sets(fixed) || config.query.iter().any(|known| known == name) && sets(query)

@@ -1,16 +1,16 @@
-//! Owns what waits for the upstream: the client's messages in order, their bytes, and the close
-//! frame behind them; pure.
+//! Owns the messages that wait for the upstream: the client's in order, their cost in bytes, and
+//! the close frame behind them; pure.
 
 use std::collections::VecDeque;
 
 use crate::ws::{Outgoing, frame};
 
-/// Bounded by whoever fills it: past `max_bytes` the client is not read (X2).
+/// The queue does not enforce its bound: past `max_bytes` the client is not read (X2).
 pub struct ClientQueue {
     messages: VecDeque<Outgoing>,
     bytes: usize,
     max_bytes: usize,
-    /// A close frame is in it, or was, or the upstream takes nothing any more.
+    /// A close frame is or was in the queue, or the upstream takes nothing more.
     is_closed: bool,
 }
 
@@ -19,7 +19,7 @@ impl ClientQueue {
         Self { messages: VecDeque::new(), bytes: 0, max_bytes, is_closed: false }
     }
 
-    /// The next message of the client; once closed it goes nowhere.
+    /// Adds a message of the client; after the close it is dropped.
     pub fn push(&mut self, message: Outgoing) {
         if !self.is_closed {
             self.bytes += cost(&message);
@@ -27,7 +27,8 @@ impl ClientQueue {
         }
     }
 
-    /// The next message for the upstream, and whether that made room: half of the bound is free again.
+    /// Returns the next message for the upstream, and true if taking it has freed half of the
+    /// bound.
     pub fn pop(&mut self) -> Option<(Outgoing, bool)> {
         let message = self.messages.pop_front()?;
         let before = self.bytes;
@@ -40,12 +41,12 @@ impl ClientQueue {
         self.bytes > self.max_bytes
     }
 
-    /// Whether a message of the client waits.
+    /// Returns true if a message of the client waits.
     pub fn has_messages(&self) -> bool {
         self.messages.iter().any(|message| !matches!(message, Outgoing::Close(..)))
     }
 
-    /// The last message; the first call counts.
+    /// Adds the close frame, behind which nothing follows. Only the first call counts.
     pub fn close(&mut self, code: u16, reason: &str) {
         if !self.is_closed {
             self.is_closed = true;
@@ -53,7 +54,7 @@ impl ClientQueue {
         }
     }
 
-    /// Drops everything, also what will come.
+    /// Drops everything, also messages that come later.
     pub fn forget(&mut self) {
         *self = Self { is_closed: true, ..Self::new(self.max_bytes) };
     }

@@ -1,6 +1,5 @@
-//! Owns what a client's connection and its relay share: the queue toward the upstream, the frames
-//! that the client may have missed, what was used of the budget, and who the client is at the
-//! moment.
+//! Owns what a client's connection and the session actor share: the queue toward the upstream, the
+//! frames that the client may have missed, the used budget, and the client's current connection.
 
 use std::{
     cell::RefCell,
@@ -27,31 +26,31 @@ use crate::{
     ws::{Frame, Incoming, Outbox, Outgoing, Pause, frame},
 };
 
-/// What became of a client's message.
+/// What happened to a client's message.
 #[derive(Debug)]
 pub enum Intake {
-    /// It is on its way, or the session is over and nobody needs it any more.
+    /// It is queued, or dropped because the session is over.
     Yes,
-    /// It is not passed on; the connection lives.
+    /// It is not passed on; the connection stays open.
     Refused(FrameError),
     /// The session is over.
     Exceeded(Exceeded),
 }
 
-/// How the client learns that the upstream is gone.
+/// How the client is closed when the upstream is gone.
 #[derive(Debug, Clone)]
 pub struct Ending {
     pub cause: Cause,
-    /// Of the close frame.
+    /// The reason in the close frame.
     pub reason: String,
-    /// Before it.
+    /// A frame before the close frame.
     pub last: Option<Frame>,
 }
 
-/// How a client that comes back is received.
+/// What a client gets when it enters.
 pub struct Reception {
     pub missed: MissedFrames,
-    /// It claims to have seen what was never sent.
+    /// The client claims to have seen frames that were never sent.
     pub is_ahead: bool,
     pub newest: u64,
     pub last_id: u64,
@@ -66,28 +65,28 @@ pub struct ProxySession {
 struct SessionState {
     /// Toward the upstream.
     queue: ClientQueue,
-    /// Nobody wants to hear the upstream any more.
+    /// The upstream's frames are not needed any more.
     is_over: bool,
-    /// The pump that empties the queue.
+    /// Wakes the pump that empties the queue.
     pump: Option<Waker>,
     client: Option<ProxyClient>,
     /// Counts the client's connections.
     visits: u64,
-    /// The client's last connection, while it is away.
+    /// The client's last connection, while the client is away.
     previous: Option<ProxyClient>,
     history: SessionHistory,
-    /// What the metric knows of the history's bytes.
+    /// The bytes of the history that the metric includes.
     counted: usize,
-    /// Data frames of the client, those included that were refused.
+    /// The number of the client's data frames, including those that were refused.
     last_id: u64,
     spending: Spending,
     ending: Option<Ending>,
-    /// Whoever waits for the client: to read from the upstream, or to say how it ended.
+    /// Wakes what waits for the client: to read from the upstream, or to close the client.
     waiting: Option<Waker>,
 }
 
 impl SessionState {
-    /// Tells the metric how much is kept, if that is further than `slack` from what it knows.
+    /// Updates the metric of kept bytes, if it is wrong by more than `slack`.
     fn count(&mut self, metrics: &ProxyMetrics, slack: usize) {
         let bytes = self.history.bytes();
         if bytes.abs_diff(self.counted) > slack {
@@ -100,7 +99,7 @@ impl SessionState {
 impl ProxySession {
     /// `queue_bytes` bounds what waits for the upstream (X2).
     pub fn new(config: Arc<ProxyConfig>, metrics: Arc<ProxyMetrics>, queue_bytes: usize) -> Rc<Self> {
-        // Who cannot come back needs no history.
+        // Without resume no client comes back, so no history is needed.
         let history = SessionHistory::new(if config.resume.is_zero() { 0 } else { config.resume_bytes });
         let state = SessionState {
             queue: ClientQueue::new(queue_bytes),
@@ -119,8 +118,9 @@ impl ProxySession {
         Rc::new(Self { config, metrics, state: RefCell::new(state) })
     }
 
-    /// A client comes, or comes back having seen frames up to number `seen`; without it, what the last socket took counts as
-    /// seen. Whoever was the client is closed. `welcome` makes the first frame, if any; behind it goes all that was missed.
+    /// A client enters, or comes back having seen frames up to number `seen`; without `seen`, what
+    /// the last socket took counts as seen. Closes the client's former connection. `welcome` makes
+    /// the first frame, if any; all missed frames follow it.
     pub fn attach(
         &self,
         (connection, address): (u64, IpAddr),
@@ -132,7 +132,7 @@ impl ProxySession {
         let mut state = self.state.borrow_mut();
         let mut written = 0;
         if let Some(old) = state.client.take().or(state.previous.take()) {
-            // What the old socket would still get comes here instead: never both.
+            // Frames that the old socket has not taken go to the new one instead, never to both.
             written = old.base + old.outbox.release_relayed();
             old.outbox.close(Cause::Replaced, None);
         }
@@ -159,7 +159,7 @@ impl ProxySession {
         waiting.inspect(Waker::wake_by_ref);
     }
 
-    /// A connection is over. One that was replaced has no say any more.
+    /// A connection is over. Ignored if it was replaced.
     pub fn detach(&self, connection: u64) {
         let mut state = self.state.borrow_mut();
         if let Some(client) = state.client.take_if(|client| client.connection == connection) {
@@ -170,22 +170,22 @@ impl ProxySession {
         }
     }
 
-    /// Whether a client that drops may come back.
+    /// Returns true if a client that loses its connection may come back.
     pub fn is_resumable(&self) -> bool {
         !self.config.resume.is_zero()
     }
 
-    /// Whether this connection is the client's.
+    /// Returns true if this is the client's current connection.
     pub fn is_client(&self, connection: u64) -> bool {
         self.state.borrow().client.as_ref().is_some_and(|client| client.connection == connection)
     }
 
-    /// Where the client's connection comes from, while there is one.
+    /// The address of the client's connection, while there is one.
     pub fn client_address(&self) -> Option<IpAddr> {
         self.state.borrow().client.as_ref().map(|client| client.address)
     }
 
-    /// The number of the visit, and whether the client is there.
+    /// The number of the client's newest connection, and true while it is open.
     pub fn visit(&self) -> (u64, bool) {
         let state = self.state.borrow();
         (state.visits, state.client.is_some())
@@ -199,8 +199,8 @@ impl ProxySession {
         });
     }
 
-    /// The client's WebSocket library answers a ping; a ping of ours if this is true: all that went before it has arrived. Each is
-    /// answered once.
+    /// Takes a pong of the client. Returns true if it answers a ping of this session: everything
+    /// before the ping has arrived. Each ping is answered once.
     pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
         let mut state = self.state.borrow_mut();
         let SessionState { client, history, .. } = &mut *state;
@@ -213,7 +213,7 @@ impl ProxySession {
         true
     }
 
-    /// A text or binary message of the client.
+    /// Takes a text or binary message of the client.
     pub fn take(&self, connection: u64, message: Message) -> Intake {
         let mut state = self.state.borrow_mut();
         let Some(client) = state.client.as_ref().filter(|client| client.connection == connection) else {
@@ -245,13 +245,13 @@ impl ProxySession {
         Intake::Yes
     }
 
-    /// Whether a message of the client waits for the upstream.
+    /// Returns true if a message of the client waits for the upstream.
     pub fn has_messages(&self) -> bool {
         self.state.borrow().queue.has_messages()
     }
 
-    /// The upstream is to be closed, behind everything that waits for it. The first call counts; the upstream's frames are of no
-    /// interest from now on.
+    /// Closes the upstream, behind everything that waits for it. The first call counts; the
+    /// upstream's frames are not needed from now on.
     pub fn close_upstream(&self, code: u16, reason: &str) {
         let mut state = self.state.borrow_mut();
         state.is_over = true;
@@ -263,7 +263,7 @@ impl ProxySession {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// The upstream takes nothing any more: what waits for it, and what will come, has nowhere to go.
+    /// The upstream takes nothing more: drops what waits for it, and what comes later.
     pub fn forget_queue(&self) {
         let mut state = self.state.borrow_mut();
         state.queue.forget();
@@ -272,7 +272,7 @@ impl ProxySession {
         outbox.inspect(|outbox| outbox.pause_reading(Pause::Queue, false));
     }
 
-    /// The next message for the upstream; pending while there is none.
+    /// Returns the next message for the upstream; pending while there is none.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Outgoing> {
         match self.next() {
             Some(message) => Poll::Ready(message),
@@ -283,7 +283,7 @@ impl ProxySession {
         }
     }
 
-    /// The next message for the upstream, if one waits.
+    /// Returns the next message for the upstream, if one waits.
     pub fn next(&self) -> Option<Outgoing> {
         let mut state = self.state.borrow_mut();
         let (message, made_room) = state.queue.pop()?;
@@ -295,13 +295,14 @@ impl ProxySession {
         Some(message)
     }
 
-    /// Ready while there is room for what the upstream sends: in the client's outbox, or, while it is away, in the history.
+    /// Ready while there is room for what the upstream sends: in the client's outbox, or, while it
+    /// is away, in the history.
     pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         if state.is_over {
             return Poll::Ready(());
         }
-        // A connection that is over says so later; until then its frames go into the history only.
+        // A closed connection detaches later; until then frames go into the history only.
         let is_open = match &state.client {
             Some(client) if client.outbox.cause().is_none() => client.outbox.poll_room(context).is_ready(),
             _ => state.history.has_room(),
@@ -313,10 +314,10 @@ impl ProxySession {
         Poll::Pending
     }
 
-    /// A text or binary message of the upstream.
+    /// Passes a text or binary message of the upstream on to the client.
     ///
     /// # Errors
-    /// The budget that it does not fit into; the session is over then.
+    /// The budget that the message exceeds; the session is over then.
     pub fn tell(&self, message: &Incoming) -> Result<(), Exceeded> {
         let (frame, length) = match message {
             Incoming::Text(text) => (frame::text(|out| out.extend_from_slice(text.as_bytes())), text.len()),
@@ -345,7 +346,8 @@ impl ProxySession {
         self.state.borrow_mut().ending = Some(ending);
     }
 
-    /// Ready once the client has got everything and was closed as [`Line::end`] says. One who is away is waited for.
+    /// Ready once the client was given everything and was closed as [`ProxySession::end`] says.
+    /// Waits for a client that is away.
     pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         if let (Some(client), Some(ending)) = (&state.client, &state.ending)
@@ -353,7 +355,7 @@ impl ProxySession {
         {
             ready!(client.outbox.poll_drained(context));
             let Ending { cause, reason, last } = ending.clone();
-            // The connection may have ended while it drained.
+            // The connection may have ended while its outbox drained.
             if client.outbox.close_with(cause, &reason, last) {
                 return Poll::Ready(());
             }

@@ -1,4 +1,4 @@
-//! Owns the `Relay` actor: one session's upstream, from dialing to its end, with a pump for each
+//! Owns the `SessionActor`: one session's upstream, from dialling to its end, with a pump for each
 //! direction.
 
 use std::{
@@ -30,35 +30,38 @@ use crate::{
     ws::{DialError, Incoming, LinkError, LinkReader, LinkWriter, PROBE_INTERVAL},
 };
 
-/// How long an upstream may take to answer our close frame, or even to take it; then its socket is dropped.
+/// How long an upstream may take to accept and answer our close frame; then its socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1000);
 
-/// An upstream's `Retry-After` beyond this is passed on as this.
+/// The longest `Retry-After` of an upstream that is passed on; a longer one is cut to this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// X4: the upstream is closed within 2 s of its client's end, noticing that included. Tests allow for slow machines; this does not.
+/// X4: the upstream is closed within 2 s of its client's end, including the time to detect that
+/// end. Tests allow for slow machines; this does not.
 const _: () = assert!(2 * PROBE_INTERVAL.as_millis() + CLOSE_TIMEOUT.as_millis() < 2000);
 
-/// The close code toward an upstream whose client is gone.
+/// The close code for an upstream whose client is gone.
 const CLIENT_GONE: u16 = 1001;
-/// The close code toward an upstream whose session we ended.
+/// The close code for an upstream whose session this server ended.
 const FINISHED: u16 = 1000;
 
-/// One session. It ends when its upstream is gone and its client knows it, or when nobody can come back to it.
+/// One session. It ends when its upstream is gone and its client was closed, or when no client can
+/// come back to it.
 pub struct SessionActor {
     number: u64,
     branch: Rc<LocalProxy>,
     line: Rc<ProxySession>,
-    /// Released when the upstream is gone, or only its answer to our close frame is waited for: whoever hangs up may come again at once.
+    /// Released when the upstream is gone, or when only its answer to our close frame is missing: a
+    /// client that hangs up may come again at once.
     place: Rc<SessionPermit>,
     path_and_query: String,
     started: Instant,
     upstream: UpstreamPhase,
-    /// The two pumps, while the upstream is open; they hold its socket. The upward one is a task of its own: nothing else needs to be
-    /// looked at when a client says something.
+    /// The two pumps, while the upstream is open; they hold its socket. The upward pump is a task
+    /// of its own, so a client's message does not have to pass the actor.
     downward: Option<SpawnHandle>,
     upward: Option<JoinHandle<()>>,
-    /// Why we closed the upstream.
+    /// Why this server closed the upstream.
     closed_for: Option<Cause>,
 }
 
@@ -66,13 +69,13 @@ pub struct SessionActor {
 enum UpstreamPhase {
     Dialing,
     Open,
-    /// We have closed it; its answer is waited for.
+    /// This server has closed it, and waits for its answer.
     Closing,
     Gone,
 }
 
 impl SessionActor {
-    /// Starts dialing. `number` is the session's in its branch.
+    /// Starts dialling. `number` is the session's number in its local proxy.
     pub fn start(
         number: u64,
         branch: Rc<LocalProxy>,
@@ -135,7 +138,7 @@ impl SessionActor {
         }
     }
 
-    /// The upstream is no more. The client learns of it behind everything that it still gets.
+    /// The upstream is gone. The client is closed behind everything that it still gets.
     fn gone(&mut self, ending: Ending, context: &mut Context<Self>) {
         let was = std::mem::replace(&mut self.upstream, UpstreamPhase::Gone);
         if was == UpstreamPhase::Open || was == UpstreamPhase::Closing {
@@ -156,11 +159,11 @@ impl SessionActor {
         context.spawn(told.into_actor(self).map(|(), _, context| context.stop()));
     }
 
-    /// Closes the upstream for good; whoever comes back later finds nothing.
+    /// Closes the upstream for good; a client that comes back later does not find the session.
     fn hang_up(&mut self, code: u16, cause: Cause, context: &mut Context<Self>) {
         self.branch.forget(self.number);
         self.place.release();
-        // What the client said before it went is still delivered, if there is time.
+        // Messages that the client sent before it left are still delivered, if there is time.
         let has_words = self.line.has_messages();
         self.line.close_upstream(code, "");
         match self.upstream {
@@ -196,7 +199,7 @@ impl SessionActor {
         );
     }
 
-    /// The client's time to come back ends then, unless this is not the visit any more.
+    /// Ends the session at `due` if the client has not come back since this visit.
     fn give_up_at(&mut self, due: Instant, visit: u64, cause: Cause, context: &mut Context<Self>) {
         let wait = due.saturating_duration_since(Instant::now());
         context.run_later(wait, move |relay, context| {
@@ -253,7 +256,7 @@ impl StreamHandler<Result<Incoming, LinkError>> for SessionActor {
         }
     }
 
-    /// The stream has ended; unless the upstream said so before, it just went away.
+    /// The stream has ended. If the upstream sent no close frame before, it was lost.
     fn finished(&mut self, context: &mut Self::Context) {
         if self.upstream != UpstreamPhase::Gone {
             self.lost(context);
@@ -294,7 +297,7 @@ impl Handler<HangUp> for SessionActor {
     }
 }
 
-/// The guard that notices the end, in good order or by a panic.
+/// Cleans up when the session ends, in good order or by a panic.
 impl Drop for SessionActor {
     fn drop(&mut self) {
         self.upward.take().inspect(JoinHandle::abort);
