@@ -1,5 +1,5 @@
-//! Owns the tests of a bus's log: what is written comes back, with numbers that never fall.
-//! Run by `cargo test`; `tests/contract/hub/stored.rs` kills real servers.
+//! Owns the tests of a bus's log: what is written is read back, with numbers that never fall.
+//! `tests/contract/hub/stored.rs` kills real servers.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn topic(number: usize) -> Topic {
     Topic::parse(&format!("topic {number}")).expect("a name")
 }
 
-/// A bus with its log in `home`, opened as a server does it that starts.
+/// Opens a bus with its log in `home`, as a starting server does.
 fn open(home: &BusHome, max_topics: usize) -> (Bus, bool) {
     let id = HubId::parse("lobby").expect("an id");
     let mut bus = Bus::new(&id, home, max_topics);
@@ -102,7 +102,7 @@ fn d1_whoever_wrote_before_the_log_was_begun_anew_is_rejected() {
     assert_eq!(values(&open(&home, 5).0), [(topic(1), 2, RawJson::from_serialize(&"b"))]);
 }
 
-/// What older versions have written must be read for ever: these bytes may not change.
+/// Later versions must read what older ones have written: these bytes may not change.
 #[test]
 fn the_format_is_what_it_was() {
     let home = BusHome::new(None, false);

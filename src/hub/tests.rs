@@ -1,5 +1,5 @@
-//! Owns the tests of a hub's core, without actors: what each subscriber is told, and what the hub is told of them.
-//! Run by `cargo test`; `tests::world` lets everything happen in any order, `tests::lives` runs real actors.
+//! Owns the tests of a hub's core, without actors: what each subscriber is sent, and which interest
+//! the hub is sent. `tests::world` runs events in random order, `tests::lives` runs real actors.
 
 mod lives;
 mod world;
@@ -35,7 +35,7 @@ impl Client {
         Self { outbox, valve, topics: BTreeSet::new() }
     }
 
-    /// Everything that was and is to be told.
+    /// Returns all frames that were or are to be written.
     fn told(&self) -> Vec<Json> {
         self.valve.room.set(usize::MAX);
         self.outbox.flush();
@@ -213,10 +213,10 @@ fn h1_a_subscription_waits_until_the_hub_has_heard_of_all_its_topics() {
     assert_eq!(fanout.wishes().map(|wishes| wishes.wanted), Some(topics[1..].to_vec()));
     fanout.heard(2, Vec::new(), Instant::now());
     assert_eq!(fanout.outlook(&topics), Availability::Known);
-    // A hub that takes the place of this one has to hear of them, too.
+    // A new life of the hub must get them in its interest, too.
     deliver(&mut fanout, vec![HubEvent::Restarted(7)]);
     assert_eq!(fanout.outlook(&topics), Availability::Unknown);
-    // Whoever expected them has given up.
+    // The clients with reservations have given up.
     fanout.expect_no_more(&topics[..1]);
     fanout.expect_no_more(&topics);
     assert_eq!(fanout.wishes().map(|wishes| wishes.unwanted), Some(topics.to_vec()));
@@ -272,7 +272,8 @@ fn h2_who_has_a_topic_that_the_upstream_rejects_is_told_and_stays_and_who_comes_
     let error = |said: &str| json!({"type": "error", "code": "topic_rejected", "topic": "a", "message": format!("the upstream does not have this topic: {said}")});
     assert_eq!(clients[0].told()[1..], [error("no \"a\"")]);
     assert_eq!((clients[1].told().len(), fanout.wishes()), (1, None), "of b nothing was said");
-    // Whoever comes now is told when the upstream has said it again, also if that is sooner than its `subscribed`.
+    // A client that comes now gets the next rejection, even if it comes before the client's
+    // `subscribed`.
     let topics = [topic("a")];
     fanout.reserve(2, &topics).expect("few topics");
     let wishes = fanout.wishes().expect("the hub is asked again");
@@ -284,7 +285,7 @@ fn h2_who_has_a_topic_that_the_upstream_rejects_is_told_and_stays_and_who_comes_
     fanout.expect_no_more(&topics);
     assert_eq!(clients[2].told()[1..], [error("again")]);
     assert_eq!(clients[0].told()[2..], [error("again")]);
-    // It has it after all.
+    // The upstream has the topic after all.
     deliver(&mut fanout, vec![update("a", 1, "x")]);
     for client in [&clients[0], &clients[2]] {
         assert_eq!(client.told().last().expect("a value")["type"], "data");

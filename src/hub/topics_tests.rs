@@ -1,5 +1,4 @@
 //! Owns the tests of `Topics`: references, numbers, lingering and bounds.
-//! Run by `cargo test`.
 
 use super::*;
 use crate::protocol::RawJson;
@@ -18,7 +17,7 @@ fn value(text: &str) -> TopicValue {
     TopicValue { live: RawJson::parse(text).expect("JSON"), whole: None }
 }
 
-/// The number and the shards.
+/// Returns the number and the shards.
 fn publish(topics: &mut Topics, name: &str, text: &str) -> Option<(u64, Vec<usize>)> {
     topics.publish(&topic(name), value(text)).map(|(update, shards)| (update.seq, shards.collect()))
 }
@@ -30,7 +29,7 @@ fn put(topics: &mut Topics, name: &str, seq: u64) -> Vec<usize> {
     shards.collect()
 }
 
-/// `+a` watch, `-a` unwatch, `on`, `off`.
+/// `+a` is watch, `-a` unwatch; `on` and `off` are the activity.
 fn changes(topics: &mut Topics) -> String {
     let name = |change: SourceCommand| match change {
         SourceCommand::Active(true) => "on".into(),
@@ -70,7 +69,7 @@ fn h2_a_topic_lingers_with_its_last_value_and_nothing_is_said_of_it_when_somebod
     assert_eq!((update.seq, update.value.live.as_str()), (2, "2"));
     topics.tick(start + LINGER);
     assert_eq!(changes(&mut topics), "+a", "somebody is back");
-    // Left again and again: the last time counts.
+    // Given up again and again: the last time counts.
     for after in [2, 3] {
         topics.unwant(&topic("a"), 1, start + after * LINGER);
         topics.want(&topic("a"), 1);
@@ -148,7 +147,7 @@ fn a_topic_too_many_is_refused_unless_one_lingers_that_can_go() {
     topics.begin_wish();
     assert!(matches!(topics.want(&topic("c"), 0), WatchOutcome::Refused));
     assert!(matches!(topics.want(&topic("a"), 1), WatchOutcome::Known(Some(_), None)), "it is there already");
-    // Left and back: what is wanted does not go.
+    // Given up and wanted again: a wanted topic does not end.
     topics.unwant(&topic("a"), 0, now);
     topics.unwant(&topic("a"), 1, now);
     topics.want(&topic("a"), 0);
@@ -173,7 +172,7 @@ fn an_event_bus_keeps_what_was_published_though_nobody_wants_it() {
     for name in ["x", "y"] {
         assert!(matches!(topics.want(&topic(name), 0), WatchOutcome::New));
     }
-    // A wish does not drive out its own.
+    // An interest does not evict its own topics.
     assert!(matches!(topics.want(&topic("z"), 0), WatchOutcome::Refused));
     assert_eq!(put(&mut topics, "x", 1), [0], "who waits for it gets it");
     assert!(matches!(topics.want(&topic("z"), 0), WatchOutcome::New), "and leaves a place to others");
@@ -190,7 +189,7 @@ fn in_a_full_hub_what_never_had_a_value_makes_room_the_longest_waiting_first_but
         topics.want(&topic("junk 1"), 1);
         let _ = topics.put(&topic("real"), 1, value("1"));
         if keeps {
-            // Of a bus only what has no value counts here.
+            // On a bus, only topics without a value count here.
             topics.want(&topic("junk 3"), 0);
         }
         changes(&mut topics);

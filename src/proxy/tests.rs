@@ -1,5 +1,5 @@
-//! Owns the tests of a line: what goes up and down, and what a client that comes back gets, without an upstream.
-//! Run by `cargo test`.
+//! Owns the tests of a proxy session without an upstream: what is relayed each way, and what a
+//! client that comes back gets.
 
 use std::{
     rc::Rc,
@@ -27,7 +27,7 @@ mod resume;
 const QUEUE_BYTES: usize = 100;
 const OUTBOX_BYTES: usize = 100;
 
-/// A proxy that passes everything on, resumes, and has no budget to speak of.
+/// A proxy that passes everything on, resumes, and has practically no limit.
 pub fn config() -> ProxyConfig {
     ProxyConfig {
         id: "test".to_owned(),
@@ -77,7 +77,7 @@ impl World {
         Self { line, flusher, metrics, outbox_bytes: OUTBOX_BYTES }
     }
 
-    /// A client that reads, with no welcome.
+    /// Attaches a client that reads, without a welcome.
     fn attach(&self, connection: u64, seen: Option<u64>) -> Client {
         let valve = Valve::open();
         let outbox = Outbox::new(Box::new(valve.clone()), self.flusher.clone(), self.outbox_bytes);
@@ -89,7 +89,7 @@ impl World {
         self.line.take(client.connection, Message::Text(text.into()))
     }
 
-    /// The upstream says this, if it is read.
+    /// The upstream sends this message, if it is read. Returns false if it is not.
     fn tell(&self, text: &str) -> bool {
         let may = self.has_room();
         if may {
@@ -112,7 +112,7 @@ impl Client {
         self.outbox.take_pause(std::time::Instant::now()).is_some()
     }
 
-    /// What the socket took since the last time.
+    /// Returns what the socket took since the last call.
     fn got(&self) -> Vec<u8> {
         self.outbox.flush();
         self.valve.taken.take()

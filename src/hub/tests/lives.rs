@@ -1,5 +1,5 @@
-//! Owns the tests of a hub that fails: real actors on real threads, and a source that panics when it is told to.
-//! Run by `cargo test`.
+//! Owns the tests of a hub that fails: real actors on real threads, and a source that panics on
+//! demand.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::SeqCst},
@@ -20,10 +20,10 @@ use crate::{
     protocol::{Cause, HubId, server::HeartbeatTerms},
 };
 
-/// How long an event may take that must come.
+/// How long a test waits for an event that must come.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Says how often it was asked, in all of its lives; panics as often as it is told to.
+/// Publishes how often it was polled, in all of its lives; panics as often as `panics` demands.
 struct Fragile {
     asked: Arc<AtomicU64>,
     panics: Arc<AtomicU64>,
@@ -42,7 +42,7 @@ impl Polled for Fragile {
     }
 }
 
-/// What a shard is to a hub.
+/// The part of a shard that a hub talks to.
 struct Shard(Rc<LocalHub>);
 
 impl Actor for Shard {
@@ -57,7 +57,7 @@ impl Handler<Deliver> for Shard {
     }
 }
 
-/// Where clients come from.
+/// The address of all clients.
 const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 struct Setting {
@@ -164,7 +164,7 @@ fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
         wait_until(|| client.outbox.cause().is_some(), "a close").await;
         assert_eq!(client.outbox.cause().map(Cause::code), Some(1011));
         assert_eq!(setting.restarts(), 5, "as often as a room may fail in a minute");
-        // It does not wait for a hub that is not there.
+        // The subscription does not wait for a hub that does not exist.
         subscribing.await;
         let late = Client::new();
         assert!(setting.branch.enter(2, &late.outbox, "player", HERE).is_none());
@@ -183,7 +183,7 @@ fn a_burst_for_thousands_is_told_in_order_and_in_parts_with_other_work_of_the_sh
             .zip(&clients)
             .map(|(number, client)| setting.branch.enter(number, &client.outbox, "player", HERE).expect("it runs"))
             .collect();
-        // The source says nothing of this one.
+        // The source has no value for this topic.
         for subscriber in &subscribers {
             if let Some(answer) = subscriber.subscribe(vec![topic("b")]) {
                 answer.await;

@@ -1,5 +1,5 @@
-//! Owns a world of a hub, its shards and clients, and the messages between them: whatever happens in whatever order, each
-//! subscriber is told the truth. Run by `cargo test`.
+//! Owns a model of a hub, its shards and clients, and the messages between them: in any order of
+//! events, each subscriber is sent the truth.
 
 mod check;
 
@@ -18,7 +18,7 @@ use crate::hub::{
 
 const SHARDS: usize = 2;
 const CLIENTS: usize = 4;
-/// One whose values replace each other, one whose values are steps.
+/// The values of the first replace each other; those of the second are steps.
 const NAMES: [&str; 2] = ["latest", "steps"];
 const LINGER: Duration = Duration::from_millis(50);
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -30,16 +30,16 @@ enum Happening {
     Publish(usize),
     /// Milliseconds pass.
     Pass(u64),
-    /// A message of this shard reaches the hub, or the other way round.
+    /// A message of this shard reaches the hub, or a message of the hub reaches this shard.
     WishArrives(usize),
     AnswerArrives(usize),
     NewsArrive(usize),
-    /// A client's turn ends; its socket takes this much.
+    /// A client's turn ends; its socket takes this many bytes.
     Take(usize, usize),
-    /// The connection to the upstream of `latest` is lost, or there again.
+    /// The connection to the upstream of `latest` is lost, or is back.
     Lose,
     Recover,
-    /// The hub fails, and another takes its place.
+    /// The hub fails, and its next life begins.
     Fail,
 }
 
@@ -60,29 +60,30 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// A hub, its shards, and the messages between them; clients 0, 2 … live on shard 0, the others on shard 1.
+/// A hub, its shards, and the messages between them. Clients with even numbers are on shard 0, the
+/// others on shard 1.
 struct World {
     now: Instant,
     unix_ms: u64,
     life: u64,
     topics: Topics,
-    /// `None` before the hub has heard of the shard.
+    /// `None` until the hub has handled an interest of the shard.
     lanes: [Option<ShardQueue>; SHARDS],
     status: FeedStatus,
     fanouts: [Fanout; SHARDS],
     wishes: [Option<Wishes>; SHARDS],
-    /// The number of a wish that was heard, on its way back.
+    /// The number of an interest that was handled; its reply is on its way.
     answers: [Option<u64>; SHARDS],
     /// Subscriptions that wait for the hub.
     expected: [Option<Topic>; CLIENTS],
-    /// Each with the newest wish that was heard.
+    /// Each message with the number of the newest interest that was handled before it.
     news: [VecDeque<(u64, Vec<HubEvent>)>; SHARDS],
     clients: Vec<Client>,
-    /// What the source has said of each topic so far, heard or not.
+    /// All values of the source so far, whether they arrived or not.
     said: BTreeMap<&'static str, Vec<u64>>,
     /// How often values of `latest` may have been missed so far.
     era: u64,
-    /// While the upstream is lost: since when, and what was wanted then and ever since.
+    /// While the upstream is lost: since when, and which topics have been wanted ever since.
     lost: Option<(u64, BTreeSet<Topic>)>,
     watched: BTreeSet<Topic>,
 }
@@ -143,7 +144,7 @@ impl World {
         }
     }
 
-    /// What the source is told.
+    /// Passes the commands to the source.
     fn changes(&mut self) {
         for change in self.topics.changes() {
             match change {
@@ -231,7 +232,7 @@ impl World {
         }
     }
 
-    /// Subscriptions of which the hub has heard are there.
+    /// Completes the subscriptions whose interest the hub has handled.
     fn subscribe_expected(&mut self) {
         for (number, expected) in self.expected.iter_mut().enumerate() {
             let Some(topic) = expected else { continue };
@@ -244,7 +245,7 @@ impl World {
         }
     }
 
-    /// What may be sent is sent; it arrives later.
+    /// Sends what may be sent; it arrives later.
     fn send(&mut self) {
         self.subscribe_expected();
         self.changes();
@@ -275,7 +276,7 @@ impl World {
                 self.fanouts[number % SHARDS].unsubscribe(number as u64, &topics);
                 let client = &mut self.clients[number];
                 client.topics.remove(&topics[0]);
-                // As the pong to a ping that is sent now.
+                // Acts as the pong to a ping that is sent now.
                 let fence =
                     json_frame(|out| out.extend_from_slice(format!(r#"{{"fence":"{}"}}"#, NAMES[name]).as_bytes()));
                 client.outbox.push(fence, self.now);
@@ -307,7 +308,7 @@ impl World {
         self.send();
     }
 
-    /// Everything that is on its way arrives.
+    /// Lets all messages arrive.
     fn settle(&mut self) {
         let is_waiting = |lane: &ShardQueue| lane.next_deadline().is_some();
         while self.wishes.iter().any(Option::is_some)
@@ -342,7 +343,7 @@ proptest! {
             prop_assert_eq!(client.outbox.cause(), None);
             world.check(client);
         }
-        // What nobody wants any more lingers no longer.
+        // Topics that are not wanted any more have stopped lingering.
         world.carry_out(&Happening::Pass(LINGER.as_millis() as u64));
         let wanted: BTreeSet<_> = world.clients.iter().flat_map(|client| client.topics.iter().cloned()).collect();
         prop_assert_eq!(&world.watched, &wanted, "the source watches what is wanted and nothing else");
@@ -365,7 +366,7 @@ fn h6_a_subscriber_that_never_reads_holds_one_value_of_each_topic_however_much_i
         world.carry_out(&Happening::Subscribe(0, name));
         world.settle();
     }
-    // The socket takes a little, then nothing: from now on the outbox knows.
+    // The socket takes a little, then nothing more: from now on the outbox fills up.
     world.carry_out(&Happening::Take(0, 5));
     for round in 0..1000 {
         world.carry_out(&Happening::Publish(round % NAMES.len()));

@@ -1,5 +1,5 @@
-//! Owns the tests of the whole machine, without a socket: a rig that tells it what happens and writes down what it wants.
-//! Run by `cargo test`.
+//! Owns the tests of the whole machine, without a socket: a rig that drives it and records its
+//! outputs.
 
 mod feeds;
 mod model;
@@ -39,7 +39,7 @@ impl Rig {
         Self { uplink, now, notes: Vec::new() }
     }
 
-    /// Somebody is there, and these are wanted; the connection is dialled.
+    /// A client is here, and these topics are wanted; the connection is being dialled.
     fn dialling(feed: FeedConfig, topics: &[&str]) -> Self {
         let mut rig = Self::new(feed);
         topics.iter().for_each(|name| rig.want(name));
@@ -47,7 +47,8 @@ impl Rig {
         rig
     }
 
-    /// As [`Rig::dialling`], of a feed that is live once it is open; the subscriptions have gone.
+    /// Like [`Rig::dialling`], for a feed that is live once it is open; the subscriptions were
+    /// sent.
     fn live(feed: FeedConfig, topics: &[&str]) -> Self {
         let mut rig = Self::dialling(feed, topics);
         assert!(rig.open().iter().any(|word| word == "live 0"));
@@ -55,8 +56,9 @@ impl Rig {
         rig
     }
 
-    /// What the machine wants done, a word each: `connect`, `ping`, `disconnect 1000`, `live 0` (state and attempt),
-    /// `gap a,b 0..30` (ms since the start), `topic = data`, `rejected topic: words`, or a frame's text. Notes are kept apart.
+    /// Returns the outputs of the machine, a word each: `connect`, `ping`, `disconnect 1000`, `live
+    /// 0` (state and attempt), `gap a,b 0..30` (ms since the start), `topic = data`, `rejected
+    /// topic: words`, or a frame's text. Notes are kept apart.
     fn drain(&mut self) -> Vec<String> {
         let mut words = Vec::new();
         for output in self.uplink.drain() {
@@ -121,13 +123,13 @@ impl Rig {
         self.drain()
     }
 
-    /// Time goes by, with a tick at its end only.
+    /// Lets time pass, with one tick at its end.
     fn after(&mut self, ms: u64) -> Vec<String> {
         self.now = self.now.later(Duration::from_millis(ms));
         self.tick()
     }
 
-    /// Ticks at every deadline of the next so many ms.
+    /// Ticks at every deadline of the next `ms` milliseconds.
     fn run(&mut self, ms: u64) -> Vec<String> {
         let end = self.now.later(Duration::from_millis(ms));
         let mut words = self.tick();
@@ -139,12 +141,12 @@ impl Rig {
         words
     }
 
-    /// Ticks without time going by.
+    /// Ticks without letting time pass.
     fn settle(&mut self) -> Vec<String> {
         self.run(0)
     }
 
-    /// Waits for the pause to be over, and opens the connection.
+    /// Waits until the pause is over, and opens the connection.
     fn reconnect(&mut self) -> Vec<String> {
         assert_eq!(self.uplink.status().state, FeedState::Down);
         let until = self.uplink.next_deadline().expect("an end of the pause");

@@ -1,5 +1,4 @@
-//! Owns the tests of what a line keeps for a client that comes back, and for how long.
-//! Run by `cargo test`.
+//! Owns the tests of what a proxy session keeps for a client that comes back, and for how long.
 
 use std::{rc::Rc, time::Duration};
 
@@ -73,24 +72,24 @@ fn whoever_cannot_come_back_is_not_asked_what_it_received() {
     assert_eq!(client.got(), frames(&[&message]));
 }
 
-/// What happens to a line; lengths in units of [`SCALE`].
+/// What happens to a session; lengths are in units of [`SCALE`].
 #[derive(Debug, Clone)]
 enum Happening {
-    /// The upstream has one more message of this length.
+    /// The upstream sends one more message of this length.
     Tell(usize),
     /// The client's socket takes this much.
     Take(usize),
-    /// The client answers the newest ping that it has got.
+    /// The client answers the newest ping that it has received.
     Answer,
     Cut,
-    /// The client comes (back), or takes over; it may know less than what was written.
+    /// The client comes (back), or takes over; it may claim less than what was written.
     Come {
         forgets: u64,
         says_seq: bool,
     },
 }
 
-/// Such that clients are asked now and then what they have received.
+/// Large enough that clients are asked now and then what they have received.
 const SCALE: usize = 300;
 const TEXT: u8 = 0x81;
 const PING: u8 = 0x89;
@@ -105,7 +104,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// Complete frames at the start of `bytes`, each with its first byte; the rest stays.
+/// Returns the complete frames at the start of `bytes`, each with its first byte; the rest stays.
 fn frames_of(bytes: &mut Vec<u8>) -> Vec<(u8, Vec<u8>)> {
     let (mut frames, mut at) = (Vec::new(), 0);
     while let [first, length, rest @ ..] = &bytes[at..] {
@@ -123,8 +122,9 @@ fn frames_of(bytes: &mut Vec<u8>) -> Vec<(u8, Vec<u8>)> {
 }
 
 proptest! {
-    /// A client that counts what it has gets every number once and in order, over all its connections, as long as it does not
-    /// claim less than it has; and what waits for it is bounded.
+    /// A client that counts its frames gets every number once and in order, over all its
+    /// connections, as long as it does not claim less than it has; and what waits for it is
+    /// bounded.
     #[test]
     fn whatever_happens_a_client_gets_every_frame_once_in_order(happenings in prop::collection::vec(happening(), 1..120)) {
         const ROOM: usize = 300 * SCALE;
@@ -167,7 +167,8 @@ proptest! {
                 }
                 Happening::Come { forgets, says_seq } => {
                     connection += 1;
-                    // Without a seq the line has to know itself; a frame that was begun is none that the client has.
+                    // Without a `seq` the session must know itself how much was written; the client
+                    // does not have a frame that was only begun.
                     let is_whole = bytes.is_empty();
                     let claim = (says_seq || !is_whole).then(|| seen.saturating_sub(forgets));
                     let (mut missed, mut newest) = (0, 0);

@@ -1,12 +1,12 @@
-//! Owns the reading of what a client was told: that nothing is missing unsaid, nothing is old, and
+//! Owns the check of what a client was sent: no value is missing without a gap, none is old, and
 //! the newest is there.
 
 use super::*;
 
 impl World {
-    /// Reads what a client was told, as a client would.
+    /// Reads the frames of a client, as the client would.
     pub fn check(&self, client: &Client) {
-        // Of each topic that is subscribed: the number and the value, `None` before the first.
+        // The number and the value of each subscribed topic; `None` before the first.
         let mut known: BTreeMap<String, Option<(u64, Json)>> = BTreeMap::new();
         // Gaps that no value has followed yet.
         let mut gaps = BTreeSet::new();
@@ -55,7 +55,7 @@ impl World {
             }
             let Some(value) = value else { panic!("{name} came after its end: {frame}") };
             if name == "latest" && value.is_none() {
-                // Nothing was known of it before.
+                // The client had no value before.
                 *value = Some((seq, data.clone()));
                 continue;
             }

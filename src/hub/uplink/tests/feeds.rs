@@ -1,5 +1,5 @@
-//! Owns the descriptions of the tests: those that are shipped, and a plain one that leaves nothing
-//! to be looked up.
+//! Owns the feed descriptions of the tests: the shipped ones, and a plain one that has everything
+//! inline.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -17,7 +17,7 @@ pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// `^` first: in the frame.
+/// A leading `^` means a pointer into the frame.
 fn pointer(text: &str) -> Pointer {
     let path = text.strip_prefix('^');
     Pointer { in_frame: path.is_some(), path: path.unwrap_or(text).into() }
@@ -27,13 +27,14 @@ fn pointers(texts: &[&str]) -> Vec<Pointer> {
     texts.iter().map(|text| pointer(text)).collect()
 }
 
-/// `*`: present.
+/// The text `*` means that the value is present.
 pub fn matcher(parts: &[(&str, &str)]) -> Matcher {
     let expected = |text: &str| if text == "*" { Expected::Present } else { Expected::Text(text.into()) };
     Matcher(parts.iter().map(|(path, text)| (pointer(path), expected(text))).collect())
 }
 
-/// Live at once; frames `{"topic":…,"data":…}`; `+a,b` and `-a` subscribe and unsubscribe; 1,000 frames a second.
+/// Live at once; frames are `{"topic":…,"data":…}`; `+a,b` subscribes and `-a` unsubscribes; 1,000
+/// frames a second.
 pub fn plain() -> FeedConfig {
     FeedConfig {
         endpoint: EndpointConfig {
@@ -78,7 +79,8 @@ pub fn plain() -> FeedConfig {
     }
 }
 
-/// A description that is shipped, with these keys and with the plain one's times, which tests can count in.
+/// A shipped description, with these keys and with the times of the plain one, which are easy to
+/// count in.
 fn shipped(name: &str, env: &[(&str, &str)]) -> FeedConfig {
     let source: HashMap<&str, &str> = env.iter().copied().chain([("HUBS", name)]).collect();
     let config =

@@ -1,5 +1,5 @@
-//! Owns the property test of the machine: whatever happens in whatever order, a model of the upstream agrees with the wishes.
-//! Run by `cargo test`.
+//! Owns the property test of the machine: in any order of events, a model of the upstream agrees
+//! with what is wanted.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -32,11 +32,11 @@ enum Happening {
     Lost(Option<u16>),
     /// A value, if the upstream has a subscription to it.
     Value(usize),
-    /// The upstream says no to a topic, if it has a subscription to it.
+    /// The upstream rejects a topic, if it has a subscription to it.
     Reject(usize),
     Frame(&'static str),
     Pong,
-    /// So many ms, with a tick at every deadline, or with one late tick.
+    /// So many ms pass, with a tick at every deadline or with one late tick.
     Wait(u64, bool),
 }
 
@@ -60,7 +60,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => prop::sample::select(&[None, Some(1006), Some(1008)][..]).prop_map(Happening::Lost),
         8 => (0..NAMES.len()).prop_map(Happening::Value),
         2 => (0..NAMES.len()).prop_map(Happening::Reject),
-        // The greeting and the welcome more often than what ends a connection.
+        // The greeting and the welcome are more frequent than frames that end a connection.
         6 => prop::sample::select(&[0, 0, 0, 0, 1, 1, 1, 1, 2, 3, 4, 5, 6][..]).prop_map(|n| Happening::Frame(FRAMES[n])),
         1 => Just(Happening::Pong),
         6 => (prop_oneof![0u64..50, 0u64..3000, 0u64..100_000], any::<bool>()).prop_map(|(ms, fine)| Happening::Wait(ms, fine)),
@@ -103,10 +103,10 @@ struct World {
     uplink: Uplink,
     now: Now,
     socket: Socket,
-    /// The upstream's own book of this connection.
+    /// The subscriptions of this connection, as the upstream has them.
     subscribed: BTreeSet<String>,
     wanted: BTreeSet<String>,
-    /// Of those that are wanted.
+    /// Those of the wanted topics that were rejected.
     rejected: BTreeSet<String>,
     /// On this connection.
     ever_rejected: BTreeSet<String>,
@@ -115,7 +115,7 @@ struct World {
     /// Unix ms.
     heard: u64,
     live_at: Instant,
-    /// The gap that is owed.
+    /// The topics of the gap that must still come.
     missed: HashSet<String>,
     missed_from: u64,
     gap: Option<Gap>,
@@ -194,7 +194,7 @@ impl World {
                 assert_eq!(self.rejected.contains(NAMES[*name]), self.wanted.contains(NAMES[*name]), "it is told");
             }
             Happening::Frame(text) if self.socket == Socket::Open => self.hear(text),
-            // A straggler of a connection that was given up.
+            // A late frame of a connection that was given up.
             Happening::Frame(text) => {
                 self.uplink.heard(text, now);
                 assert_eq!(self.uplink.drain().count(), 0);
@@ -228,7 +228,7 @@ impl World {
         self.drain();
     }
 
-    /// The connection is gone, whoever ended it.
+    /// The connection is gone, whichever side ended it.
     fn gone(&mut self) {
         if self.socket == Socket::Open && matches!(self.status.state, FeedState::Live | FeedState::Stale) {
             if self.missed.is_empty() {
@@ -298,7 +298,7 @@ impl World {
         assert_eq!((topics, gap.from, gap.to), (std::mem::take(&mut self.missed), self.missed_from, self.now.unix_ms));
     }
 
-    /// Without a value, it comes when the connection has stood for a while.
+    /// Without a value, the gap comes when the connection has been live for a while.
     fn check_lone_gap(&mut self) {
         assert!(self.socket == Socket::Open && self.now.instant >= self.live_at + ms(1000), "too soon");
         let was_asked = |name| self.subscribed.contains(name) || self.ever_rejected.contains(name);
@@ -306,7 +306,7 @@ impl World {
         self.check_gap();
     }
 
-    /// The upstream takes a frame.
+    /// The upstream reads a frame.
     fn take(&mut self, frame: &str) {
         assert!(self.socket == Socket::Open);
         if frame == "key" {
@@ -334,12 +334,13 @@ impl World {
         assert!(recent as f64 <= self.feed.messages_per_second.ceil(), "{recent} in a second");
     }
 
-    /// What the upstream is to have.
+    /// The subscriptions that the upstream should have.
     fn expected(&self) -> BTreeSet<String> {
         self.wanted.difference(&self.rejected).cloned().collect()
     }
 
-    /// Everything is well for as long as it takes: the connection stands, and the wishes are carried out.
+    /// Nothing fails for as long as it takes: the connection stays open, and all interest is
+    /// carried out.
     fn rest(&mut self) {
         self.carry_out(&Happening::Active(true));
         for _ in 0..200 {

@@ -1,5 +1,5 @@
-//! Owns the tests of gaps (H4): once, before the first value or without one, from the first loss on, for whom it concerns.
-//! Run by `cargo test`.
+//! Owns the tests of gaps (H4): sent once, before the first value or without one, from the first
+//! loss on, for the topics concerned.
 
 use super::{Rig, feeds::*};
 
@@ -33,13 +33,13 @@ fn h4_where_no_value_comes_the_gap_is_told_once_the_connection_has_stood_for_a_s
     rig.settle();
     rig.lose(None);
     rig.run(2000);
-    // The second topic waits for its turn, and the second that is waited begins behind it.
+    // The second topic waits for the pace, and the wait for the gap begins after it.
     assert_eq!(rig.open(), ["live 1", "+a"]);
     assert_eq!(rig.run(1000), ["+b"]);
     assert!(rig.run(999).is_empty());
     assert_eq!(rig.run(1), ["gap a,b 0..9000"]);
     assert!(rig.run(2000).is_empty() && rig.hear(A) == ["a = 1"], "once");
-    // One that is lost before has told nothing, and what it missed belongs to the next gap.
+    // A connection that is lost before then sends no gap; what it missed belongs to the next one.
     rig.lose(None);
     rig.run(2000);
     rig.open();

@@ -1,5 +1,4 @@
 //! Owns the tests of the phases of a connection: states, attempts, timeouts, heartbeats, staleness.
-//! Run by `cargo test`.
 
 use super::{Note, Rig, feeds::*, topic};
 use crate::{

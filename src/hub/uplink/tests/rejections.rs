@@ -1,10 +1,10 @@
-//! Owns the tests of topics that the upstream says no to (H2): who is told, and when they are asked for again.
-//! Run by `cargo test`.
+//! Owns the tests of topics that the upstream rejects (H2): which are reported, and when they are
+//! asked for again.
 
 use super::{Note, Rig, feeds::*};
 use crate::config::Secret;
 
-/// As Kraken writes it.
+/// A rejection in the format of Kraken.
 fn no(symbol: &str, id: u64) -> String {
     format!(
         r#"{{"error":"Currency pair not supported {symbol}","method":"subscribe","req_id":{id},"success":false,"symbol":"{symbol}"}}"#

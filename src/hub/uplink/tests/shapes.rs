@@ -1,5 +1,4 @@
-//! Owns the tests of what the descriptions of five providers come to, word by word.
-//! Run by `cargo test`.
+//! Owns the tests of the frames that the descriptions of five providers lead to, word by word.
 
 use super::{Note, Rig, feeds::*};
 use crate::{config::feeds::Template, protocol::FeedState};

@@ -1,5 +1,5 @@
-//! Owns the tests of connections that are there and say nothing of the feed (H8), and of what answers a heartbeat.
-//! Run by `cargo test`.
+//! Owns the tests of open connections on which the feed is silent (H8), and of what answers a
+//! heartbeat.
 
 use super::{Note, Rig, feeds::*};
 use crate::config::{
@@ -17,7 +17,7 @@ fn with_heartbeat(send: Option<&str>, expect: &[(&str, &str)]) -> FeedConfig {
     FeedConfig { heartbeat: Some(heartbeat), reconnect_after: Some(ms(1000)), ..plain() }
 }
 
-/// Time goes by, and each ping is answered.
+/// Lets time pass, and answers each ping.
 fn pass(rig: &mut Rig, ms: u64, answer: impl Fn(&mut Rig)) -> Vec<String> {
     let mut words = Vec::new();
     for _ in 0..ms / 10 {
@@ -72,10 +72,10 @@ fn what_answers_a_heartbeat_may_be_a_value_and_is_passed_on() {
         assert_eq!(rig.hear(&format!(r#"{{"topic":"a","data":{n}}}"#)), [format!("a = {n}")]);
         assert!(!pass(&mut rig, 100, |_| ()).iter().any(|word| word.starts_with("disconnect")));
     }
-    // Nothing that matches comes any more.
+    // No frame that matches comes any more.
     let words = pass(&mut rig, 200, |rig| rig.uplink.ponged());
     assert!(words.contains(&"disconnect 1002".to_owned()), "{words:?}");
-    // An answer that is no value is known all the same.
+    // An answer without a value does not count as unknown.
     let mut rig = Rig::live(with_heartbeat(None, &[("/op", "pong")]), &["a"]);
     assert!(rig.hear(r#"{"op":"pong"}"#).is_empty());
     assert_eq!(rig.uplink.counts().unknown, 0);
@@ -118,7 +118,7 @@ fn h8_a_frame_of_many_topics_that_is_refused_is_asked_for_again_one_by_one() {
     assert_eq!(rig.hear(no), [format!("rejected c: {no}")]);
     assert!(rig.hear(yes).is_empty());
     assert_eq!((rig.uplink.upstream_topics(), rig.uplink.counts().unknown), (2, 0));
-    // The next connection begins with all of them together.
+    // The next connection begins with all topics in one frame.
     rig.lose(None);
     assert!(rig.reconnect().contains(&"+a,c,d".to_owned()));
 }
@@ -133,7 +133,7 @@ fn h8_without_answers_a_refusal_without_a_topic_is_about_the_newest_frame_of_whi
     assert_eq!(rig.hear(said), [format!("rejected C: {said}")]);
     assert_eq!(rig.hear(said), [format!("rejected B: {said}")]);
     assert_eq!(rig.uplink.upstream_topics(), 2);
-    // A value proves that it was not meant.
+    // A value proves that the topic was not rejected.
     assert_eq!(rig.hear(r#"{"type":"trade","data":[{"s":"B","p":1}]}"#).len(), 1);
     assert_eq!(rig.uplink.upstream_topics(), 3);
 }

@@ -1,5 +1,4 @@
-//! Owns the tests of the way from wishes to subscription frames (H2).
-//! Run by `cargo test`.
+//! Owns the tests of the way from interest to subscription frames (H2).
 
 use super::{Note, Rig, feeds::*, topic};
 use crate::config::feeds::Template;
