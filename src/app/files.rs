@@ -6,8 +6,8 @@ use slog::{Logger, warn};
 
 use crate::{config::Config, http::SocketPermits, observe::metrics::Metrics};
 
-/// A connection is an open file, and the usual soft limit is 1024: a server that is forgotten must
-/// not stop there. Returns how many files the process may open.
+/// Each connection is an open file, and the usual soft limit of 1024 would be too low. Returns how
+/// many files the process may open.
 pub fn raise_file_limit(config: &Config, logger: &Logger) -> u64 {
     // Listeners, event loops, log and store.
     const OWN_FILES: u64 = 100;

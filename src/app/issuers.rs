@@ -46,7 +46,7 @@ pub(super) fn tokens(config: &Config) -> Result<Option<Arc<Tokens>>, StartError>
 /// Each key of a text: while an issuer changes its key, both count.
 fn blocks(text: &str) -> Vec<String> {
     const BEGIN: &str = "-----BEGIN";
-    // Without one it is no key, which whoever reads it says.
+    // Text without a marker is not a key; its reader reports that.
     let Some(first) = text.find(BEGIN) else { return vec![text.to_owned()] };
     text[first..].split(BEGIN).skip(1).map(|rest| format!("{BEGIN}{rest}")).collect()
 }
@@ -93,8 +93,8 @@ pub(super) async fn keep_fetching(urls: Vec<String>, tokens: Arc<Tokens>, logger
     let (mut refreshed_at, mut asked_at) = (started, None);
     let mut is_refresh = true;
     loop {
-        // Between refreshes only who has never answered is asked: one that is down must not have
-        // the others asked every second.
+        // Between refreshes only issuers that never answered are asked, so that one that is down
+        // does not cause a request to the others every second.
         let is_due = |issuer: &Issuer| is_refresh || issuer.fetched_at.is_none();
         let due = issuers.iter().map(|issuer| is_due(issuer).then(|| issuer.url.clone())).collect();
         let round = fetch_all(due).await;
@@ -114,7 +114,7 @@ pub(super) async fn keep_fetching(urls: Vec<String>, tokens: Arc<Tokens>, logger
             keys.wanted().await;
             sleep_until(asked_at.map_or(now, |asked: Instant| asked + REFETCH_AFTER)).await;
         };
-        // A wish that a retry cuts short comes back: its token is judged again after each round.
+        // A request cut short by a retry is repeated: its token is checked again after each round.
         let is_wanted = timeout_at(until, wanted).await.is_ok();
         if is_wanted {
             asked_at = Some(Instant::now());

@@ -14,7 +14,7 @@ use crate::{
     store::private,
 };
 
-/// A shorter text in the file is no key.
+/// A shorter text in the file is not a key.
 const MIN_KEY_BYTES: usize = 32;
 
 /// The key, and where it is kept.
@@ -43,11 +43,12 @@ pub(super) fn operator_key(config: &Config, logger: &Logger) -> Option<OperatorK
 }
 
 impl OperatorKey {
-    /// Says how to get at it: whoever sees a terminal may see the key, a log only names the file.
+    /// Prints the key's URL on a terminal, whose reader may see the key; a log gets only the file's
+    /// name.
     pub(super) fn announce(&self, host: &str, port: u16, logger: &Logger) {
         let mut stdout = io::stdout();
         if stdout.is_terminal() {
-            // A terminal that is gone can be told nothing.
+            // A failed write means that the terminal is gone.
             let _ = writeln!(stdout, "Dashboard: http://{host}:{port}/dashboard#key={}", self.secret.expose());
         } else if let Some(file) = &self.file {
             info!(logger, "operators show the key in this file"; "file" => %file.display());

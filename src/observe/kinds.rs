@@ -23,13 +23,13 @@ pub struct Kinds {
 
 struct SeenKind {
     at: Instant,
-    /// Errors of the kind that came since, and were not reported.
+    /// Errors of this kind since then that were not reported.
     untold: u64,
 }
 
 impl Kinds {
-    /// Whether an error of this kind is reported now: how many of its kind were not since the last
-    /// one, or `None`.
+    /// Returns how many errors of this kind were suppressed since its last report if this one is
+    /// due, otherwise `None`.
     pub fn admit(&mut self, kind: &impl Hash, now: Instant) -> Option<u64> {
         let kind = self.hasher.hash_one(kind);
         let is_due = |seen: &SeenKind| now.saturating_duration_since(seen.at) >= PAUSE;

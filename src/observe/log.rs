@@ -134,8 +134,8 @@ impl Drop for LogGuard {
     fn drop(&mut self) {
         self.held.tell(Instant::now(), true);
         self.queue.report_dropped(&slog::o!().into());
-        // AsyncGuard's own drop waits for the writer for ever, and the writer waits for whoever
-        // reads our stdout.
+        // AsyncGuard's own drop waits for the writer without limit, and the writer waits for the
+        // reader of stdout.
         let (done, written) = mpsc::channel();
         let worker = self.worker.take();
         let _ = thread::Builder::new().name("log-flush".into()).spawn(move || {
@@ -217,7 +217,7 @@ impl Drain for LogSink {
         let mut line = render(self.format, SystemTime::now(), record, values);
         line.push('\n');
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody is left to tell when stdout is gone; the server goes on.
+        // If stdout is gone there is no place to report it; the server continues.
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
         Ok(())
     }

@@ -13,15 +13,15 @@ use slog::{BorrowedKV, Drain, KV, Key, Never, OwnedKVList, Record, Serializer};
 use super::{line, recent::SECURITY_TAG};
 use crate::protocol::address::limit_key;
 
-/// How often one kind of refusal is told of one address.
+/// How often one kind of refusal is logged per address.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Kinds and addresses that are told apart; past it, further addresses share a line.
+/// The most distinct pairs of kind and address; beyond it, further addresses share a line.
 const MAX_SOURCES: usize = 10_000;
 
 /// Event and address (an IPv6 household is one).
 type RefusalSource = (String, String);
 
-/// What has been told of one source, and what has not.
+/// What has been logged of one source, and what is held back.
 struct Repeats {
     told_at: Instant,
     /// Refusals since then.
@@ -36,9 +36,9 @@ pub(super) struct Sampled<D> {
     sources: Mutex<HashMap<RefusalSource, Repeats>>,
 }
 
-/// Whatever holds lines back.
+/// A drain that holds lines back.
 pub(super) trait HeldLines: Send + Sync {
-    /// Tells what is due; with `all`, everything that is held.
+    /// Logs what is due; with `all`, everything that is held.
     fn tell(&self, now: Instant, all: bool);
 }
 
@@ -51,7 +51,7 @@ impl<D> Sampled<D> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this refusal is told at once.
+    /// Returns true if this refusal is logged at once.
     fn note(&self, pairs: Vec<(Key, Value)>, now: Instant) -> bool {
         let text = |name| pairs.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.as_str());
         let event = text("event").unwrap_or_default().to_owned();

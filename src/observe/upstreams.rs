@@ -191,8 +191,8 @@ impl Upstreams {
 }
 
 impl HubMetrics {
-    /// What the hub says of its feed: `attempts` as in H3, and whether the upstream refused for
-    /// good.
+    /// Sets the feed's state: `attempts` as in H3, and `refused` if the upstream refused
+    /// permanently.
     pub fn set_state(&self, state: FeedState, attempts: u32, refused: bool) {
         self.state.store(state as u8, Relaxed);
         self.live.set(i64::from(state == FeedState::Live));
@@ -210,7 +210,7 @@ impl HubMetrics {
         self.refused.load(Relaxed)
     }
 
-    /// How many connections in a row had nothing to say although something was subscribed (H8).
+    /// How many connections in a row sent nothing although topics were subscribed (H8).
     pub fn set_mute(&self, connections: u32) {
         self.mute.store(connections, Relaxed);
     }
@@ -219,7 +219,7 @@ impl HubMetrics {
         self.mute.load(Relaxed)
     }
 
-    /// Values came at this moment.
+    /// Counts values that arrived at this time.
     pub fn heard(&self, messages: u64, unix_ms: u64) {
         self.messages.inc_by(messages);
         self.last_message.fetch_max(unix_ms, Relaxed);

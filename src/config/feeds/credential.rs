@@ -29,7 +29,7 @@ pub(super) fn is_named(endpoint: &EndpointConfig, defaults: &[(String, String)])
         || query.split('&').any(|pair| is_credential(pair.split('=').next().unwrap_or_default()))
 }
 
-/// Switches off what strangers could spend.
+/// Switches off proxies whose credential a client without a token could spend.
 pub(in crate::config) fn lock(proxies: &mut [ProxyConfig], auth: &AuthConfig, is_open_on_purpose: bool) {
     if !matches!(auth.mode, AuthMode::Open) || is_open_on_purpose {
         return;

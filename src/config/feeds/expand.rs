@@ -46,7 +46,7 @@ pub(super) fn expand(text: &str, place: TextContext, source: &dyn VariableSource
         if !is_variable(name) {
             return Err("has a `${` that is neither ${NAME} nor ${NAME:-default}; write $${ for the text itself");
         }
-        // An empty variable is unset, as everywhere in the settings.
+        // An empty variable counts as unset, as everywhere in the settings.
         let value = source.get(name).filter(|value| !value.trim().is_empty());
         if let Some(wrong) = value.as_deref().and_then(wrong_with) {
             expanded.bad.push((name.to_owned(), wrong));

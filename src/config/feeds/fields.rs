@@ -241,7 +241,7 @@ impl FieldReader {
         map_of(at, node, key, scope)
     }
 
-    /// Tells of every key that nobody asked for.
+    /// Reports every key that was never requested.
     pub fn finish(self, scope: &mut DescriptionScope<'_>) {
         let Self { at, entries, asked } = self;
         for MapEntry { key, line, .. } in entries {
@@ -314,7 +314,7 @@ pub(super) fn texts(
     Some(found)
 }
 
-/// Nobody meant anything with it: a list without entries, or no text.
+/// Returns true for a value without meaning: an empty list, map or text.
 pub(super) fn is_empty(node: &YamlNode) -> bool {
     match node {
         YamlNode::Text(text) => text.trim().is_empty(),

@@ -25,7 +25,7 @@ pub(super) fn hub(
     scope: &mut DescriptionScope<'_>,
 ) -> Option<HubConfig> {
     let at = fields.at.clone();
-    // Read already, by whoever chose the description.
+    // The caller has already read it to choose the description.
     fields.take(&keys::PROVIDER);
     let is_feed = fields.is_set(&keys::URL);
     let provider = match provider {
@@ -115,7 +115,7 @@ fn publish(fields: &mut FieldReader, is_feed: bool, scope: &mut DescriptionScope
     roles.into_iter().filter(|role| checked_role(&at, role, scope)).collect()
 }
 
-/// Complains of what is no role.
+/// Reports a text that is not a role.
 pub(super) fn checked_role(at: &At, role: &str, scope: &mut DescriptionScope<'_>) -> bool {
     let is_one = is_role(role);
     if !is_one {

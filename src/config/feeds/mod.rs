@@ -35,8 +35,8 @@ pub struct HubConfig {
     /// What it is described by: a shipped description's name, `bus`, or `custom`. For logs and
     /// dashboards.
     pub provider: String,
-    /// Why it is off: an explanation for whoever connects (close 4004), which names the variable
-    /// that is missing.
+    /// Why the hub is off: a text for clients that connect (close 4004), which names the missing
+    /// variable.
     pub off: Option<String>,
     /// `None`: an event bus, whose topics are published here; or the hub is off.
     pub feed: Option<FeedConfig>,
@@ -65,7 +65,7 @@ pub struct TopicAccess {
     pub publish: Vec<String>,
 }
 
-/// Whether a text may be the role of a guest: 1 to 32 letters, digits, `_` and `-`.
+/// Returns true if a text may be a role: 1 to 32 letters, digits, `_` and `-`.
 pub fn is_role(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
@@ -99,7 +99,7 @@ pub struct FeedConfig {
     pub endpoint: EndpointConfig,
     /// Frames that are sent as soon as the connection is open, or `ready` has come.
     pub on_open: Vec<Secret>,
-    /// What the upstream says first; `None`: it is ready when the connection is open.
+    /// The upstream's first frame; empty: the connection is ready as soon as it is open.
     pub ready: Vec<Matcher>,
     pub auth: Option<AuthExchange>,
     pub subscribe: Option<Template>,
@@ -111,7 +111,7 @@ pub struct FeedConfig {
     pub unwrap: Unwrap,
     pub topic: TopicRule,
     pub rejected: Option<Rejection>,
-    /// Frames (or their items) that say nothing to subscribers.
+    /// Frames (or their items) that carry no value for subscribers.
     pub ignore: Vec<Matcher>,
     pub heartbeat: Option<FeedHeartbeat>,
     /// Frames after which trying again soon is no use (a wrong key); see `fatal_retry`.
@@ -192,12 +192,12 @@ pub struct Unwrap {
 /// How an item names its topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicRule {
-    /// What is read, joined by `separator`. Nothing of an item that lacks one is told.
+    /// The parts of the topic, joined by `separator`. An item that lacks one is not delivered.
     pub parts: Vec<Pointer>,
     pub separator: String,
-    /// By what the first part says: other parts in their place.
+    /// The first part's values that select other parts in place of `parts`.
     pub overrides: Vec<(String, Vec<Pointer>)>,
-    /// What the first part says, and what it is called in topics.
+    /// The first part's values, each with its name in topics.
     pub names: Vec<(String, String)>,
 }
 
@@ -212,9 +212,9 @@ pub struct Rejection {
     pub topic: Option<Pointer>,
     /// The same for its `{name}`.
     pub name: Option<Pointer>,
-    /// What says no to a whole frame and does not say to which.
+    /// Frames that reject a whole request without naming it.
     pub unnamed: Vec<Matcher>,
-    /// What says yes to a frame, in the order of the frames. Empty: nothing does.
+    /// Frames that accept requests, in the order of the requests. Empty: the upstream sends none.
     pub accepted: Vec<Matcher>,
 }
 
@@ -253,15 +253,15 @@ pub struct ProxyConfig {
     pub id: String,
     /// As in [`HubConfig::off`].
     pub off: Option<String>,
-    /// Of one that is off it says nothing.
+    /// Meaningless if the proxy is off.
     pub endpoint: EndpointConfig,
     /// X5: URL or headers have a credential of the server's.
     pub spends_credential: bool,
-    /// Query parameters that a client may set; what else it sends is left out.
+    /// Query parameters that a client may set; others are dropped.
     pub query: Vec<String>,
-    /// Of these parameters, what holds when the client sets none.
+    /// Defaults of these parameters, used if the client does not set them.
     pub query_defaults: Vec<(String, String)>,
-    /// Of these parameters, the others that stand in place of their default.
+    /// For each of these parameters, the others that replace its default.
     pub query_instead: Vec<(String, Vec<String>)>,
     /// Roles that may use it.
     pub roles: Vec<String>,
@@ -307,7 +307,7 @@ impl Default for UpstreamConfig {
     }
 }
 
-/// What to tell whoever connects to one for which variables are missing.
+/// The text for clients when these variables are missing; `None` if none is.
 fn off(missing: &[String], kind: &str) -> Option<String> {
     let names = match missing {
         [] => return None,

@@ -13,7 +13,7 @@ use crate::config::Secret;
 
 /// `None` when there is a problem.
 pub(super) fn proxy(id: String, mut fields: FieldReader, scope: &mut DescriptionScope<'_>) -> Option<ProxyConfig> {
-    // Read already, by whoever chose the description.
+    // The caller has already read it to choose the description.
     fields.take(&keys::PROXY_PROVIDER);
     if !fields.is_set(&keys::URL) {
         scope.report(&fields.at.clone(), "has no url");
@@ -35,7 +35,7 @@ pub(super) fn proxy(id: String, mut fields: FieldReader, scope: &mut Description
     let resume_bytes = fields.number(&keys::RESUME_BYTES, scope);
     fields.finish(scope);
     let off = off(&scope.missing, "proxy");
-    // Of one that is off nothing is connected to.
+    // A proxy that is off never connects.
     let endpoint = match endpoint {
         Some(endpoint) if off.is_none() => endpoint,
         None if off.is_none() => return None,
