@@ -227,7 +227,8 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..2000 {
                         let Ok(place) = places.take(player("a")) else { continue };
-                        // Ends it, that is: away, not back, and nobody asks again.
+                        // `end` counts how often this session was ended to make room while its
+                        // client was away.
                         let ended_here = ended.clone();
                         place.away(Box::new(move || {
                             ended_here.fetch_add(1, SeqCst);

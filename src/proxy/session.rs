@@ -346,8 +346,8 @@ impl ProxySession {
         self.state.borrow_mut().ending = Some(ending);
     }
 
-    /// Ready once the client was given everything and was closed as [`ProxySession::end`] says.
-    /// Waits for a client that is away.
+    /// Ready once the client was given everything and was closed with the [`Ending`]. Waits for a
+    /// client that is away.
     pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         if let (Some(client), Some(ending)) = (&state.client, &state.ending)

@@ -34,7 +34,7 @@ pub enum TooMany {
     Address,
 }
 
-/// Whether a client can be subscribed to its reserved topics.
+/// The state of reserved topics, to which a client is about to be subscribed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Availability {
     /// The hub has handled the interest in all of them: values from now on arrive here.
