@@ -1,5 +1,5 @@
-//! Owns the settings of authentication: how players prove who they are, whose tokens count, and
-//! what operators show. The admission gate works by it.
+//! Owns the settings of authentication: how players authenticate, whose tokens are accepted, and
+//! the credential of operators.
 
 use std::time::Duration;
 
@@ -20,20 +20,22 @@ pub struct AuthConfig {
     pub mode: AuthMode,
     /// A11: for the first frame.
     pub timeout: Duration,
-    /// E1: what operators and back ends show; `None`: only a JWT of role `admin` will do.
+    /// E1: the credential of operators and back ends; `None`: only a JWT of role `admin` is
+    /// accepted.
     pub api_secret: Option<Secret>,
-    /// A16: what opens hubs besides tokens.
+    /// A16: a credential that admits to hubs besides tokens.
     pub hub_token: Option<Secret>,
 }
 
 #[derive(Debug, Clone)]
 pub enum AuthMode {
-    /// A10, "development": nobody proves who they are.
+    /// A10, "development": no client is authenticated.
     Open,
     Jwt(Box<TokenConfig>),
 }
 
-/// Whose tokens count, and what their claims mean (A11, A11a to A11d). There is at least one key.
+/// Whose tokens are accepted, and what their claims mean (A11, A11a to A11d). There is at least one
+/// key.
 #[derive(Debug, Clone)]
 pub struct TokenConfig {
     /// HS256.
@@ -53,7 +55,7 @@ pub struct TokenConfig {
 }
 
 impl Default for TokenConfig {
-    /// No key yet, and what the settings say when they say nothing.
+    /// The settings' defaults, without a key.
     fn default() -> Self {
         Self {
             secret: None,

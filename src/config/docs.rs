@@ -169,7 +169,7 @@ fn with_headings() -> impl Iterator<Item = (&'static Setting, Option<&'static st
 
 fn what(setting: &Setting) -> String {
     match setting.kind {
-        // Everyone knows what these take.
+        // The allowed values of these kinds are obvious.
         SettingKind::Flag | SettingKind::Port => setting.doc.to_owned(),
         kind => format!("{} ({kind})", setting.doc),
     }

@@ -35,7 +35,7 @@ pub(super) fn read(source: &dyn VariableSource, directory: &Path, problems: &mut
     }
 }
 
-/// What a file says.
+/// The contents of a config file.
 #[derive(Default)]
 pub(super) struct File {
     /// One text per setting, by its name or alias in upper case.

@@ -133,8 +133,8 @@ pub(super) fn variable(name: &str) -> Option<&'static str> {
     VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)
 }
 
-/// Complains of a key of config.yaml that is no setting. When something below it is recognised,
-/// each key there is told.
+/// Reports a key of config.yaml that is not a setting. If something below it is recognised, each
+/// key there is reported.
 pub(super) fn report_foreign(key: &str, line: usize, node: &YamlNode, file: &str, problems: &mut Problems) {
     let mut leaves = Vec::new();
     collect(key.to_owned(), line, node, &mut leaves);

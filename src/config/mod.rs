@@ -44,7 +44,7 @@ pub use self::{
 };
 use self::{reader::SettingReader, table::SETTINGS};
 
-/// Everything the server can be told. Printing it with `{:?}` shows no secret (A12).
+/// All settings of the server. Printing it with `{:?}` shows no secret (A12).
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: ListenConfig,
@@ -67,8 +67,7 @@ pub struct Config {
     pub platform: Option<Platform>,
     /// `AUTH=off`.
     pub is_open_on_purpose: bool,
-    /// What the operator should know at the start: what is set and not read, and what is often
-    /// mistaken.
+    /// Warnings for the start: variables that are set and not read, and frequent mistakes.
     pub warnings: Vec<Problem>,
 }
 
@@ -77,7 +76,7 @@ pub struct Config {
 pub struct DrainConfig {
     /// From the signal to the exit.
     pub timeout: Duration,
-    /// The window over which clients are told to come back.
+    /// The window over which clients are told to reconnect.
     pub spread: Duration,
 }
 
@@ -185,7 +184,7 @@ impl Config {
         let mut problems = reader.into_problems();
         let unread = unread::variables(&source);
         if !problems.is_empty() {
-            // A misspelt JWT_SECRET may be why one is missing.
+            // A misspelt variable, such as JWT_SECRET, may be why another setting is missing.
             unread.into_iter().for_each(|Problem { name, message }| problems.add(name, message));
             return Err(problems);
         }

@@ -41,7 +41,7 @@ impl<'a> SettingReader<'a> {
         self.source
     }
 
-    /// For what is not told of a setting.
+    /// For problems that do not belong to a setting.
     pub fn problems(&mut self) -> &mut Problems {
         &mut self.problems
     }
@@ -51,13 +51,13 @@ impl<'a> SettingReader<'a> {
         self.source.get(key).is_some_and(|text| !text.trim().is_empty())
     }
 
-    /// Somebody set it, rightly or wrongly.
+    /// Returns true if the setting is set, with a valid value or not.
     pub fn is_set(&self, setting: &Setting) -> bool {
         self.find(setting).is_some()
     }
 
-    /// It already has a problem, so that its value is not to be trusted in a check against another
-    /// setting.
+    /// Returns true if the setting already has a problem, so that its value cannot be checked
+    /// against another setting.
     pub fn is_bad(&self, setting: &Setting) -> bool {
         self.bad.contains(&setting.name)
     }
@@ -90,8 +90,8 @@ impl<'a> SettingReader<'a> {
         }
     }
 
-    /// White space around a secret is a problem rather than trimmed: whoever signs with the same
-    /// text might not trim.
+    /// White space around a secret is a problem and is not trimmed: the signer of tokens might use
+    /// the text untrimmed.
     pub fn secret(&mut self, setting: &Setting) -> Option<Secret> {
         let found = self.find(setting)?;
         if found.text.trim() != found.text {
@@ -136,7 +136,7 @@ impl<'a> SettingReader<'a> {
         self.bad.push(setting.name);
     }
 
-    /// Notes a problem that no setting of the table has.
+    /// Adds a problem that belongs to no setting of the table.
     pub fn complain_of(&mut self, name: &str, message: &str) {
         self.problems.add(name, message);
     }

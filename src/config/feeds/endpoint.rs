@@ -89,7 +89,7 @@ fn host_of(url: &str, allow_insecure: bool) -> Result<String, &'static str> {
             _ if !allow_insecure => {
                 return Err("is unencrypted to another machine (allow_insecure: true allows it in a private network)");
             }
-            // Where a name leads is seen when it is resolved.
+            // A host name's address is checked when it is resolved.
             Some(address) if !is_private(address) => {
                 return Err("is unencrypted to an address that is not of a private network");
             }

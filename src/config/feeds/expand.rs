@@ -67,13 +67,13 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// White space around it is a problem rather than trimmed: it says that something was pasted that
-/// is no value.
+/// White space around a value is a problem and is not trimmed: it shows that the pasted text is not
+/// the value.
 fn wrong_with(value: &str) -> Option<&'static str> {
     if value.trim() != value {
         Some("has white space around it; remove it")
     } else if value.contains('\u{FFFD}') {
-        // What `ProcessEnv` makes of bytes that are no text.
+        // `ProcessEnv` puts U+FFFD in place of bytes that are not UTF-8.
         Some("is not UTF-8; write it in UTF-8")
     } else if value.contains(char::is_control) {
         Some("has a control character in it; remove it")
@@ -103,7 +103,7 @@ fn json_escaped(value: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Neither path nor query has begun.
+/// Returns true if neither path nor query has begun.
 fn is_before_path(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     !rest.contains(['/', '?', '#'])

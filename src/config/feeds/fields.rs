@@ -56,7 +56,7 @@ impl DescriptionScope<'_> {
         }
     }
 
-    /// `None` when a variable is missing or there is a problem, which is told.
+    /// Returns `None` if a variable is missing or there is a problem, which is reported.
     pub fn expand(&mut self, at: &At, text: &str, place: TextContext) -> Option<String> {
         let expanded = match expand(text, place, self.source) {
             Ok(expanded) => expanded,
@@ -82,8 +82,7 @@ impl DescriptionScope<'_> {
     }
 }
 
-/// A map that is being read. Every key that the description may have is asked for; `finish` tells
-/// of the others.
+/// Reads one map. Every allowed key is requested once; `finish` reports the others.
 pub(super) struct FieldReader {
     pub at: At,
     entries: Vec<MapEntry>,
@@ -125,7 +124,8 @@ impl FieldReader {
         entry.map_or_else(|| self.at.clone(), |entry| self.at.below(key.name, entry.line))
     }
 
-    /// As the key's kind says; the default when it is unset, or wrong, which is told.
+    /// Parses a value by the key's kind. Returns the default if it is unset, or invalid, which is
+    /// reported.
     fn value(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Option<SettingValue> {
         if let Some((at, node)) = self.take(key) {
             let text = scalar(&at, key, node, scope).and_then(|text| scope.expand(&at, &text, TextContext::Plain));
@@ -215,7 +215,7 @@ impl FieldReader {
         for (key, line, node) in entries {
             let line = at.line.map(|_| line);
             if found.iter().any(|(_, known)| known.key == key) {
-                // Not the key: in the wrong place it may be anything.
+                // The key is left out: in the wrong place it may be a secret.
                 scope.report(&At { line, ..at.clone() }, "has a key twice");
             } else {
                 found.push((At { line, ..at.clone() }, MapEntry { key, line, node }));

@@ -48,7 +48,7 @@ fn matcher(at: &At, key: &KeyDescription, node: YamlNode, scope: &mut Descriptio
         };
         wanted.push((pointer, expected));
     }
-    // Half a matcher matches too much; its problem is told, or the hub is off.
+    // A partial matcher would match too much. Its problem has been reported, or the hub is off.
     Some(Matcher(wanted)).filter(|matcher| !matcher.0.is_empty())
 }
 
@@ -126,12 +126,12 @@ pub(super) fn template(
     Some(Template(text))
 }
 
-/// Whether it tells one topic a frame.
+/// Returns true if each frame of the template holds one topic.
 pub(super) fn tells_one(template: &Template) -> bool {
     places_of(&template.0).any(|place| ONE.contains(&place))
 }
 
-/// What stands in braces and is a word: JSON has no such thing.
+/// The words in braces: JSON never has a bare word there.
 fn places_of(text: &str) -> impl Iterator<Item = &str> {
     let after = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
     after

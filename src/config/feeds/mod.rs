@@ -1,5 +1,5 @@
-//! Owns what an operator says of feed hubs and proxies (sections 6 and 7): plain structs, every
-//! secret wrapped (A12).
+//! Owns the configuration of feed hubs and proxies (sections 6 and 7): plain structs, every secret
+//! wrapped (A12).
 
 pub(super) mod credential;
 mod endpoint;

@@ -26,7 +26,7 @@ pub(super) fn proxy(id: String, mut fields: FieldReader, scope: &mut Description
     let query_instead = query_instead(&mut fields, scope);
     let roles = roles(&mut fields, scope);
     let allowed_types = fields.texts(&keys::ALLOWED_TYPES, TextContext::Plain, scope).map(|(_, types)| types);
-    // Many an upstream reads the same JSON out of a binary frame, where nobody looks at its type.
+    // Many upstreams read the same JSON from a binary frame, whose type is not checked here.
     let may_default = allowed_types.is_none() || fields.is_set(&keys::BINARY);
     let binary = fields.flag(&keys::BINARY, scope) && may_default;
     let error_frames = fields.flag(&keys::ERROR_FRAMES, scope);
@@ -76,7 +76,7 @@ fn nowhere() -> EndpointConfig {
 fn query(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> (Vec<String>, Vec<(String, String)>) {
     let query = match fields.texts(&keys::QUERY, TextContext::Plain, scope) {
         Some((at, names)) => {
-            // These are ours: how a client proves who it is and comes back.
+            // The server uses these itself, to authenticate a client and to resume its session.
             for own in ["token", "session", "seq"] {
                 if names.iter().any(|name| name == own) {
                     scope.report(&at, &format!("has {own}, which this server takes for itself"));
@@ -88,7 +88,7 @@ fn query(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> (Vec<Str
     };
     let mut defaults = Vec::new();
     for (at, name, value) in fields.pairs(&keys::QUERY_DEFAULTS, scope) {
-        // With a variable missing, what query has is not known.
+        // While a variable is missing, the names in query are not complete.
         if query.contains(&name) || !scope.missing.is_empty() {
             defaults.push((name, value));
         } else {

@@ -78,7 +78,7 @@ struct Named {
     at: At,
     /// `None`: custom, or a bus.
     provider: Option<String>,
-    /// What config.yaml says of it.
+    /// The entries of config.yaml.
     entries: Vec<MapEntry>,
 }
 
@@ -137,7 +137,7 @@ fn of_setting(reader: &mut SettingReader<'_>) -> Vec<Named> {
     named
 }
 
-/// Lays what config.yaml says over what is there already.
+/// Lays the entries of config.yaml over the descriptions that exist already.
 fn overlay(
     named: &mut Vec<Named>,
     kind: &str,
@@ -193,7 +193,7 @@ fn overlay(
     }
 }
 
-/// The problem is told.
+/// The problem has been reported.
 struct Told;
 
 fn provider_of(

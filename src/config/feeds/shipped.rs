@@ -22,7 +22,7 @@ pub(super) const HUBS: &[Shipped] =
 
 pub(super) const PROXIES: &[Shipped] = shipped!["openai"];
 
-/// One that a shipped description asks for.
+/// A variable that a shipped description uses.
 #[derive(Debug)]
 pub struct Variable {
     pub name: &'static str,
