@@ -53,7 +53,7 @@ async fn open_banned(journal: &Journal, shards: &[Addr<Shard>]) -> Result<(), St
     }
 }
 
-/// A store around the configured one, or in its place.
+/// Wraps or replaces the configured store.
 pub type WrapStore = Box<dyn FnOnce(Box<dyn Store>) -> Box<dyn Store> + Send>;
 
 /// Opens the store, if any game needs one.
@@ -92,8 +92,8 @@ pub(super) async fn open_journal(
     Ok(Some(Journal::start(store, setting, logger.clone(), metrics.clone())?))
 }
 
-/// Waits for another process to give the directory up, on a thread of its own: a signal must be
-/// heard meanwhile.
+/// Waits on its own thread until another process releases the directory, so that signals are
+/// handled meanwhile.
 async fn wait_for(dir: PathBuf, timeout: Duration) -> io::Result<Result<Opened, OpenError>> {
     let (opened, waiting) = oneshot::channel();
     thread::Builder::new().name("data-dir".into()).spawn(move || {
@@ -102,8 +102,8 @@ async fn wait_for(dir: PathBuf, timeout: Duration) -> io::Result<Result<Opened, 
     waiting.await.map_err(|_| io::Error::other("the store could not be opened"))
 }
 
-/// Writes what is queued and ends the journal, on a thread of its own: a disk that hangs must not
-/// hold the exit up.
+/// Writes what is queued and ends the journal, on its own thread, so that a disk that hangs cannot
+/// delay the exit.
 pub(super) async fn close(journal: Journal) {
     let (closed, closing) = oneshot::channel();
     let thread = thread::Builder::new().name("last-words".into()).spawn(move || {

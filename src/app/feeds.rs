@@ -64,7 +64,7 @@ pub(super) fn start_hubs(
             return Err(StartError::Config(format!("hub {:?} is there twice", config.id)));
         }
     }
-    // One line a reason: several hubs of one provider lack the same key.
+    // One line per reason: several hubs of one provider may lack the same key.
     for (reason, hubs) in off_hubs {
         let hubs = hubs.join(", ");
         info!(logger, "[WS {hubs}] off: {reason}");

@@ -21,9 +21,9 @@ const REFETCH_AFTER: Duration = Duration::from_secs(30);
 /// `REFETCH_AFTER`.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const HASTE: Duration = Duration::from_secs(60);
-/// Keys that an issuer takes back must go, also when nobody brings a new one.
+/// Revoked keys must go even if no token names a new one.
 const REFRESH_AFTER: Duration = Duration::from_secs(3600);
-/// Older keys are an error: their issuer may have taken them back.
+/// Keys older than this are an error: their issuer may have revoked them.
 const OLD: Duration = Duration::from_secs(24 * 3600);
 /// A whole answer must arrive in this time.
 const TIMEOUT: Duration = Duration::from_secs(5);

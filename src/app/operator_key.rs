@@ -63,7 +63,7 @@ fn kept(dir: &Path) -> io::Result<Secret> {
     let path = dir.join(OPERATOR_KEY_FILE);
     match fs::read_to_string(&path) {
         Ok(text) if text.trim().len() >= MIN_KEY_BYTES => {
-            // An older copy, or one put there by hand, may be open to others.
+            // An older file, or one put there by hand, may be readable by others.
             let _ = private::close_file(&path);
             return Ok(Secret::new(text.trim()));
         }
@@ -71,7 +71,7 @@ fn kept(dir: &Path) -> io::Result<Secret> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // Renamed, so that nobody reads half a key, and a power cut leaves none.
+    // Written beside and renamed, so that no reader sees half a key and a power cut leaves none.
     let beside = dir.join(format!("{}.{}", OPERATOR_KEY_FILE, std::process::id()));
     let key = new_key();
     let written = private::options().write(true).create(true).truncate(true).open(&beside).and_then(|mut file| {

@@ -7,8 +7,8 @@ use slog::{KV, Logger, Record};
 use super::recent::SECURITY_TAG;
 use crate::protocol::Cause;
 
-/// What is known about the connection a security event speaks of; what is `None` is not logged.
-/// Never a token, never a session secret (A12).
+/// The fields of a security event about a connection. `None` fields are not logged. Never a token
+/// or a session secret (A12).
 #[derive(Default, Clone, Copy)]
 pub struct SecurityFields<'a> {
     pub hub: Option<&'a str>,
@@ -16,7 +16,7 @@ pub struct SecurityFields<'a> {
     pub game: Option<&'a str>,
     pub player: Option<&'a str>,
     pub address: Option<&'a dyn Display>,
-    /// Logged by its name, and its code unless `code` says another.
+    /// Logged by its name, with its code unless `code` is set.
     pub cause: Option<Cause>,
     pub code: Option<u16>,
     pub duration_ms: Option<u64>,

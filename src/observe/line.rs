@@ -171,8 +171,8 @@ fn quote(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("\"{}\"", escape(text, |c| is_unsafe(c) || matches!(c, '"' | '\\'))))
 }
 
-/// What a terminal or a viewer would obey instead of showing: C0, DEL and C1 controls, line and
-/// paragraph separators, and the marks that turn the reading direction.
+/// Characters that a terminal or a viewer would act on instead of showing: C0, DEL and C1 controls,
+/// line and paragraph separators, and the marks that change the reading direction.
 fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }

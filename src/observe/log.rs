@@ -35,7 +35,7 @@ pub const MAX_QUEUED_RECORDS: usize = 4096;
 /// How long dropping the guard waits for the writer, should nobody read stdout.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often repeated refusals are looked at that are held back.
+/// How often the log checks for held refusals that are due.
 const HELD_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How a line looks; either way one record is one line of stdout.
@@ -102,7 +102,7 @@ where
     let (alive, ended) = mpsc::channel::<()>();
     let held: Arc<dyn HeldLines> = drain.clone();
     let ticking = Arc::clone(&held);
-    // Without the thread, what is held back is told when the log ends.
+    // If the thread cannot start, held lines are logged when the log ends.
     let _ = thread::Builder::new().name("log-refusals".into()).spawn(move || {
         while ended.recv_timeout(HELD_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
             ticking.tell(Instant::now(), false);
@@ -119,7 +119,7 @@ pub struct LogGuard {
     worker: Option<AsyncGuard>,
     recent: Arc<Recent>,
     held: Arc<dyn HeldLines>,
-    /// Its end ends the thread that tells what is held.
+    /// Dropping it ends the thread that logs held lines.
     _alive: mpsc::Sender<()>,
 }
 

@@ -34,7 +34,7 @@ pub const REFUSAL_REASONS: [&str; 13] = [
 const EVENT_TO_WIRE_BUCKETS: [f64; 14] =
     [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0];
 
-/// The server's counts. One per process, shared; gauges are set or moved by their owner, totals
+/// The server's metrics. One per process, shared; gauges are set or moved by their owner, totals
 /// only grow.
 pub struct Metrics {
     registry: Registry,

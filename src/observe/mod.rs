@@ -1,5 +1,5 @@
-//! Owns what the server says about itself: log lines, metrics, error reports; every text in them is
-//! scrubbed (A12). It imports nothing of the crate but `protocol`.
+//! Owns the server's own output: log lines, metrics, error reports; every text in them is scrubbed
+//! (A12). It imports nothing of the crate but `protocol`.
 
 pub mod log;
 pub mod metrics;

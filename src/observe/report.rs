@@ -64,7 +64,7 @@ pub fn start(dsn: Option<&str>, release: &str) -> Result<Option<ClientInitGuard>
         .add_integration(ContextIntegration::default())
         .add_integration(ProcessStacktraceIntegration);
     let guard = sentry::init(options);
-    // Every thread looks at the main hub; `init` binds the calling thread's, which may be another.
+    // Every thread uses the main hub; `init` binds the calling thread's hub, which may be another.
     Hub::main().bind_client(Hub::current().client());
     Ok(Some(guard))
 }

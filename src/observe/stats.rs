@@ -12,8 +12,8 @@ use super::{
 };
 use crate::protocol::Cause;
 
-/// Everything at one moment. Totals only grow: whoever reads two of them knows the rates and
-/// percentiles in between. Shards add what they count once a second.
+/// All metrics at one moment. Totals only grow, so two readings give the rates and percentiles in
+/// between. Shards add their counts once a second.
 #[derive(Debug, Serialize)]
 pub struct Stats {
     /// Unix ms.

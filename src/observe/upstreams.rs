@@ -14,7 +14,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registr
 use super::metrics::registered;
 use crate::protocol::FeedState;
 
-/// The series of all hubs and proxies, and who has which.
+/// The series of all hubs and proxies, and the metrics of each.
 pub(super) struct Upstreams {
     hub_clients: IntGaugeVec,
     hub_topics: IntGaugeVec,
@@ -205,7 +205,7 @@ impl HubMetrics {
         FeedState::ALL.into_iter().find(|known| *known as u8 == state).unwrap_or(FeedState::Disconnected)
     }
 
-    /// Whether the upstream refused in a way that trying again soon does not mend.
+    /// Returns true if the upstream refused in a way that a retry soon cannot fix.
     pub fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
     }
