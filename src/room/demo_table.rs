@@ -1,7 +1,9 @@
 //! Owns the rules of the demo's room: a shared board to draw on, the last lines of the chat, and
 //! tic-tac-toe.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -32,6 +34,10 @@ struct Say {
 }
 
 impl RoomLogic for DemoTable {
+    fn unread_field(&self) -> Option<&'static str> {
+        Some(STROKES)
+    }
+
     fn initial_state(&self) -> Value {
         TicTacToe.initial_state()
     }
@@ -72,7 +78,7 @@ impl RoomLogic for DemoTable {
     }
 
     fn patch(&mut self, _turn: &mut Turn<'_>, request: &Request) -> Result<(), Rejection> {
-        let patch: Option<Map<String, Value>> = request.data.decode().ok();
+        let patch: Option<BTreeMap<String, IgnoredAny>> = request.data.decode().ok();
         if patch.is_some_and(|patch| patch.keys().all(|key| key == STROKES)) {
             return Ok(());
         }

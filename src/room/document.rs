@@ -8,6 +8,7 @@ mod tree;
 
 use std::{
     cell::{OnceCell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
 };
 
@@ -39,6 +40,8 @@ pub struct Document {
     version: Rc<Version>,
     /// The document as a `Value`, for a logic that asks for it. Once made, it follows each patch.
     view: OnceCell<Value>,
+    /// The top-level field that the logic never reads. The view is without it.
+    unread_field: Option<&'static str>,
     /// The `seq` of the last patch; 0 before the first (`if_seq`, 3.1).
     changed_at: u64,
     max_bytes: usize,
@@ -126,7 +129,14 @@ impl Document {
     /// lowered.
     pub fn restore(tree: Tree, changed_at: u64, max_bytes: usize) -> Self {
         let version = if tree.is_empty() { Version::empty() } else { Version::of(&Rc::new(RefCell::new(tree))) };
-        Self { version, view: OnceCell::new(), changed_at, max_bytes }
+        Self { version, view: OnceCell::new(), unread_field: None, changed_at, max_bytes }
+    }
+
+    /// Leaves a top-level field out of the view ([`RoomLogic::unread_field`]).
+    ///
+    /// [`RoomLogic::unread_field`]: super::logic::RoomLogic::unread_field
+    pub fn with_unread_field(self, unread_field: Option<&'static str>) -> Self {
+        Self { view: OnceCell::new(), unread_field, ..self }
     }
 
     /// Returns the document as it is now.
@@ -134,10 +144,10 @@ impl Document {
         &self.version
     }
 
-    /// Returns the document as a `Value` for a logic. The first call makes it, which costs a map
-    /// for each object.
+    /// Returns the document, without its unread field, as a `Value` for a logic. The first call
+    /// makes it, which costs a map for each object.
     pub fn view(&self) -> &Value {
-        self.view.get_or_init(|| serde_json::from_str(self.version.text().get()).unwrap_or_default())
+        self.view.get_or_init(|| view_of(self.version.text().get(), self.unread_field).unwrap_or_default())
     }
 
     /// Returns the length of the text.
@@ -186,7 +196,7 @@ impl Document {
         self.version = Version::of(&self.version.tree);
         self.changed_at = seq;
         if let Some(view) = self.view.get_mut() {
-            match patch.text().decode() {
+            match view_of(patch.text().as_str(), self.unread_field) {
                 Ok(patch) => merge(view, patch),
                 Err(_) => drop(self.view.take()),
             }
@@ -227,6 +237,18 @@ impl Version {
 
 thread_local! {
     static EMPTY: Rc<Version> = Version::of(&Rc::default());
+}
+
+/// Returns the `Value` of a document or patch. The unread field of an object never becomes a
+/// `Value`, not even for a moment: that can take a hundred times its text.
+fn view_of(text: &str, unread_field: Option<&str>) -> serde_json::Result<Value> {
+    let Some(unread_field) = unread_field.filter(|_| text.starts_with('{')) else {
+        return serde_json::from_str(text);
+    };
+    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    fields.remove(unread_field);
+    let fields = fields.into_iter().map(|(name, value)| Ok((name, serde_json::from_str(value.get())?)));
+    Ok(Value::Object(fields.collect::<serde_json::Result<_>>()?))
 }
 
 /// RFC 7396 section 2, on the `Value` of a logic. The JSON parser's depth limit (128) bounds the

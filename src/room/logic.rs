@@ -80,6 +80,13 @@ pub trait RoomLogic: 'static {
         None
     }
 
+    /// Returns the top-level field of the state that players write as they like and this logic
+    /// never reads. [`Turn::state`] is without it: as a `Value`, what a player writes can take a
+    /// hundred times its text, for as long as the room is open.
+    fn unread_field(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Returns the state document of a new room.
     fn initial_state(&self) -> Value {
         Value::Object(serde_json::Map::new())

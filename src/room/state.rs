@@ -98,7 +98,8 @@ impl RoomState {
             is_restored: false,
             cut_off: EcoVec::new(),
             seq: 0,
-            document: Document::new(&logic.initial_state(), config.room.max_state_bytes),
+            document: Document::new(&logic.initial_state(), config.room.max_state_bytes)
+                .with_unread_field(logic.unread_field()),
             seats: Seats::new(config.room.reconnect_grace),
             spectators: 0,
             logic,

@@ -87,9 +87,10 @@ impl Turn<'_> {
     }
 
     /// Returns the document with the patches that this turn has made so far, but without the
-    /// request that the turn is about. The first call makes the room keep its document as a
-    /// [`Value`] too, which takes many times the memory of the text. A call after a patch of the
-    /// same turn copies that [`Value`] once.
+    /// request that the turn is about, and without the logic's
+    /// [`unread_field`](super::logic::RoomLogic::unread_field). The first call makes the room keep
+    /// its document as a [`Value`] too, which takes many times the memory of the text. A call after
+    /// a patch of the same turn copies that [`Value`] once.
     pub fn state(&self) -> &Value {
         if self.own_patches().next().is_none() {
             return self.document.view();

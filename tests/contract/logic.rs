@@ -100,6 +100,28 @@ fn the_demos_table_keeps_chat_strokes_and_game_apart_on_one_connection() {
 }
 
 #[test]
+fn what_players_draw_on_the_demos_table_is_kept_as_text_and_not_as_values() {
+    let server = Server::start(&[]);
+    // A map each as a `Value`: that takes a hundred times the text.
+    let strokes = vec![json!({"": 0}); 8000];
+    let tables = 5_u64;
+    let before = server.resident_bytes();
+    for table in 0..tables {
+        let mut alice = server.connect(&format!("/ws/demo-table-{table}/alice")).welcomed();
+        for id in 1..=4 {
+            let patch = json!({"strokes": {id.to_string(): strokes}});
+            alice.send(&json!({"type": "patch", "id": id, "patch": patch}));
+            alice.until(|frame| frame["type"] == "patch" && frame["from"] == "alice");
+        }
+        // The rules read the chat to answer this.
+        alice.send(&json!({"type": "send", "id": 5, "data": {"chat": "hello"}}));
+        alice.until(|frame| frame["patch"]["chat"]["000000001"]["text"] == "hello");
+    }
+    let grown = server.resident_bytes().saturating_sub(before);
+    assert!(grown < tables * (6 << 20), "{} MiB for {tables} tables of 240 KiB", grown >> 20);
+}
+
+#[test]
 fn each_illegal_move_is_refused_with_its_id_and_the_id_is_not_used_up() {
     let server = Server::start(&[]);
     let mut alice = server.connect("/ws/tic-tac-toe-1/alice").welcomed();

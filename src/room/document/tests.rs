@@ -170,3 +170,14 @@ fn empty_documents_share_their_memory_until_a_patch_and_the_others_stay_empty() 
     assert_eq!((text(&one), text(&other), before.text().get()), (r#"{"a":1,"b":2}"#, "{}", "{}"));
     assert_eq!(text(&document(&json!({}), 1000)), "{}");
 }
+
+#[test]
+fn the_view_never_holds_the_unread_field() {
+    let initial = json!({"strokes":{"a":[{}]},"chat":{"1":"hi"}});
+    let mut document = document(&initial, 1000).with_unread_field(Some("strokes"));
+    assert_eq!(document.view(), &json!({"chat":{"1":"hi"}}));
+    document.merge(&patch(r#"{"strokes":{"b":[{}]},"chat":{"1":null,"2":"ho"}}"#), 1).expect("room");
+    assert_eq!(document.view(), &json!({"chat":{"2":"ho"}}));
+    document.merge(&patch(r#"{"strokes":null}"#), 2).expect("room");
+    assert_eq!((document.view(), text(&document)), (&json!({"chat":{"2":"ho"}}), r#"{"chat":{"2":"ho"}}"#));
+}

@@ -39,7 +39,8 @@ impl RoomState {
             mut names,
             ..
         } = recovered;
-        self.document = Document::restore(document, changed_at, self.config.room.max_state_bytes);
+        self.document = Document::restore(document, changed_at, self.config.room.max_state_bytes)
+            .with_unread_field(self.logic.unread_field());
         self.keys = IdempotencyKeys::restore(keys);
         self.bans = Bans::restore(more.bans);
         self.keep_for_bans(now);
