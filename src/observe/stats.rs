@@ -94,7 +94,7 @@ pub struct StoreStats {
 }
 
 impl Stats {
-    /// Reads /proc, see [`Usage::read`].
+    /// Reads /proc, see `Usage::read`.
     pub fn read(metrics: &Metrics, version: &'static str, time: u64, uptime: Duration, has_store: bool) -> Self {
         let usage = Usage::read();
         let refusals = REFUSAL_REASONS.map(|reason| (reason, metrics.refusals.with_label_values(&[reason]).get()));

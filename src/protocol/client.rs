@@ -28,7 +28,7 @@ pub enum ClientFrame {
         /// The display name (S11). An invalid name does not make the frame invalid.
         name: Option<Result<DisplayName, InvalidName>>,
     },
-    /// `to` is parsed by [`recipients`].
+    /// `to` is parsed by `recipients`.
     Send {
         id: Option<u64>,
         data: RawJson,
