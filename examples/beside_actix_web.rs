@@ -1,6 +1,8 @@
 //! Owns a web application of its own with an Innkeeper beside it, in one process. Run: `cargo run --example
 //! beside_actix_web`, then open the address that it prints: it leads to the game server.
 
+#![allow(clippy::print_stdout)] // The address is what a person needs to see.
+
 use std::{collections::HashMap, io};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
