@@ -36,7 +36,7 @@ fn every_built_file_is_in_the_table_once_by_path_with_its_type() {
         let (_, rest) = line.split_once(&format!("{name}: \"")).expect("the field");
         rest[..rest.find("\", ").expect("its end")].to_owned()
     };
-    let rows: Vec<_> = table.lines().filter(|line| line.contains("Page {")).collect();
+    let rows: Vec<_> = table.lines().filter(|line| line.contains("PageFile {")).collect();
     let listed: Vec<_> = rows.iter().map(|row| (field(row, "path"), field(row, "content_type"))).collect();
     let expected = [
         ("/assets/demo-1a.css", "text/css; charset=utf-8"),
