@@ -36,7 +36,7 @@ use self::{
 use crate::{
     config::{AuthMode, Config, LogFormat, LogLevel, Problem, ProxyConfig},
     connection::Terms,
-    gate::{Operators, RoomPermits, Tokens},
+    gate::{Guards, Operators, RoomPermits, Tokens},
     http::{self, Admission, Duty, Entrance, Site},
     hub::ServerFeed,
     observe::{log, metrics::Metrics, report},
@@ -45,9 +45,8 @@ use crate::{
     registry::{
         Registry, ServerPhase, Shard, ShardPlan,
         messages::{AttachShards, Drain},
-        shard::Events,
     },
-    room::{Ledger, Logics, RoomLogic},
+    room::{Ledger, Logics, RoomEvents, RoomLogic},
     store::Store,
     ws::Dialer,
 };
@@ -253,8 +252,7 @@ async fn serve(
     let terms = Terms {
         connection: config.connection.clone(),
         auth_timeout: config.gate.auth.timeout,
-        tokens,
-        operators: door.operators.clone(),
+        guards: Guards { tokens, operators: door.operators.clone() },
     };
     let entrance = Entrance { door, shards, terms: Arc::new(terms), visitors: Arc::default() };
 
@@ -321,7 +319,7 @@ fn start_fetching(config: &Config, tokens: Option<&Arc<Tokens>>, logger: &Logger
 
 /// Starts the registry on this thread and each shard on its own thread.
 fn start_actors(
-    plan: impl Fn(Events) -> ShardPlan,
+    plan: impl Fn(RoomEvents) -> ShardPlan,
     config: &Arc<Config>,
     metrics: &Arc<Metrics>,
     logger: &Logger,
@@ -331,7 +329,7 @@ fn start_actors(
     let registry = Registry::create(|context| {
         let address = context.address();
         for index in 0..config.shards {
-            let events = Events { opened: address.clone().recipient(), closed: address.clone().recipient() };
+            let events = RoomEvents { opened: address.clone().recipient(), closed: address.clone().recipient() };
             let plan = plan(events);
             let start = move || Shard::start(index, plan);
             shards.push((Arbiter::new(), start));

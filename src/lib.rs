@@ -50,6 +50,7 @@ pub mod protocol;
 mod proxy;
 mod registry;
 pub mod room;
+mod service;
 pub mod store;
 mod token;
 mod whereabouts;

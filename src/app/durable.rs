@@ -12,10 +12,10 @@ use crate::{
     config::Config,
     observe::metrics::Metrics,
     registry::{
-        Local, Opener, Shard,
+        Local, Shard,
         requests::{on_shard, owner},
     },
-    room::has_ban,
+    room::{Opener, has_ban},
     store::{EmbeddedStore, Journal, JournalSetting, OpenError, Opened, Store},
 };
 
@@ -39,7 +39,7 @@ async fn open_banned(journal: &Journal, shards: &[Addr<Shard>]) -> Result<(), St
                 let banned = game.clone();
                 // What is stored afterwards is what the sweep looks at.
                 let open = |local: Rc<Local>| async move {
-                    let room = local.find_room(&banned, Opener::BackEnd).await.map_err(|none| none.to_string())?;
+                    let room = local.rooms.find(&banned, Opener::BackEnd).await.map_err(|none| none.to_string())?;
                     room.show().await.map(drop).map_err(|_| "the room did not open".to_owned())
                 };
                 on_shard(owner(shards, game), open).await.unwrap_or_else(|| Err("a shard is gone".to_owned()))?;

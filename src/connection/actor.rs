@@ -5,48 +5,40 @@ use std::{
     net::{IpAddr, TcpStream},
     rc::Rc,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, SpawnHandle, StreamHandler,
     WrapFuture as _,
 };
-use send_wrapper::SendWrapper;
+use actix_web_actors::ws::Message;
 use tokio::time::timeout_at;
 
-mod relay;
-mod seat;
+mod entering;
 
 use super::{
+    Terms,
     machine::{Credentials, Machine, Step},
-    pass::{Target, Terms},
 };
 use crate::{
     clock::{self, Now},
-    gate::{Guest, address::limit_key},
-    hub::Subscriber,
     observe::log::{SecurityFields, security},
     protocol::{Cause, Refusal},
-    proxy::ProxyHandle,
     registry::{Local, Permit},
-    room::{
-        Busy, Membership, RoomHandle,
-        messages::{Act, Action},
-    },
-    ws::{Arrived, Outbox, ReadError, Socket, SocketLimits, Traffic},
+    service::{Flow, Service, Target},
+    ws::{Arrived, Errors, Outbox, Pause, ReadError, Socket, SocketLimits, Traffic},
 };
 
 /// What the server has learnt about a connection when its socket arrives on the shard.
 pub struct AdmittedSocket {
-    pub target: Target,
     pub address: IpAddr,
     pub credentials: Credentials,
     pub permit: Permit,
     pub terms: Arc<Terms>,
 }
 
-/// One socket. It ends when its outbox has a cause. Dropping it notifies the room or the proxy.
+/// One socket. It ends when its outbox has a cause. Dropping it closes its service.
 pub struct Connection {
     number: u64,
     opened: Instant,
@@ -54,31 +46,21 @@ pub struct Connection {
     outbox: Rc<Outbox>,
     traffic: Rc<Traffic>,
     local: Rc<Local>,
-    /// Set once the connection has joined a room or entered a hub or a proxy.
-    place: Option<Joined>,
-    /// Set after the `welcome`. Selects the log event and the metric when the connection closes.
-    established: bool,
+    /// `None` until the client has entered. Selects the log event and the metric at the end.
+    service: Option<Box<dyn Service>>,
     timer: Option<(Instant, SpawnHandle)>,
     _permit: Permit,
-}
-
-/// The service that a connection has joined, with its membership there.
-enum Joined {
-    Room(RoomHandle, Membership),
-    /// Leaves the hub when dropped.
-    Hub(Box<Subscriber>),
-    Proxy(Box<ProxyHandle>),
 }
 
 impl Connection {
     /// Takes over an upgraded socket, on the shard's thread. `early` are the bytes that followed
     /// the handshake.
-    pub fn open(stream: TcpStream, early: &[u8], admission: AdmittedSocket, local: &Rc<Local>) {
-        let AdmittedSocket { target, address, credentials, mut permit, terms } = admission;
+    pub fn open(stream: TcpStream, early: &[u8], target: Rc<dyn Target>, admission: AdmittedSocket, local: &Rc<Local>) {
+        let AdmittedSocket { address, credentials, mut permit, terms } = admission;
         let limits = SocketLimits {
-            max_message_bytes: relay::max_message_bytes(&target, &credentials, &terms, local),
+            max_message_bytes: terms.first_max_message_bytes(&*target, credentials.token.is_some()),
             outbox_bytes: terms.connection.outbox_bytes,
-            errors: relay::errors(&target, local),
+            errors: target.errors(),
         };
         // A socket that the event loop cannot register is gone already. This return releases the
         // permit.
@@ -88,8 +70,7 @@ impl Connection {
         let number = local.next_connection();
         local.attach(number, &outbox);
         let now = Now::read();
-        let (machine, first) =
-            Machine::begin(terms, target, address, credentials, limits.errors, permit.take_over_limit(), now);
+        let (machine, first) = Machine::begin(terms, target, address, credentials, permit.take_over_limit(), now);
         let local = local.clone();
         Self::create(move |context| {
             Self::add_stream(reader, context);
@@ -100,8 +81,7 @@ impl Connection {
                 outbox,
                 traffic,
                 local,
-                place: None,
-                established: false,
+                service: None,
                 timer: None,
                 _permit: permit,
             };
@@ -116,40 +96,30 @@ impl Connection {
             Step::Nothing => {}
             Step::Reply(frame) => self.outbox.push(frame, Instant::now()),
             Step::Measured(latency) => self.outbox.note_latency(latency),
-            Step::Join { role, session, seen, authenticated } => {
-                self.join(role, session, seen, authenticated, context);
+            Step::Enter { standing, session, seen, authenticated } => {
+                self.enter(standing, session, seen, authenticated, context);
             }
-            Step::Act(action) => {
-                self.local.flusher.stats().event_in();
-                self.act(action, context);
-            }
-            Step::Leave => {
-                if let Some(Joined::Room(room, entry)) = self.place.take() {
-                    room.leave(self.number, entry);
-                }
-            }
-            Step::Enter(guest) => self.enter(guest.as_deref()),
-            Step::Subscribe(topics) => {
-                if let Some(Joined::Hub(hub)) = &self.place
-                    && let Some(answer) = hub.subscribe(topics)
-                {
-                    context.wait(answer.into_actor(self));
-                }
-            }
-            Step::Unsubscribe(topics) => {
-                if let Some(Joined::Hub(hub)) = &self.place {
-                    hub.unsubscribe(&topics);
-                }
-            }
-            Step::Publish { id, topic, data } => {
-                if let Some(Joined::Hub(hub)) = &self.place {
-                    context.wait(hub.publish(id, topic, data).into_actor(self));
-                }
-            }
-            Step::Open { guest, session, seen } => self.open_relay(&guest, session.as_deref(), seen),
-            Step::Relay(message) => self.relay(message, context),
+            Step::Request(frame) => self.serve(context, |service| service.request(frame)),
+            Step::Pass(message) => self.serve(context, |service| service.message(message)),
+            Step::Rename(name) => self.serve(context, |service| service.rename(name)),
             Step::AwaitKeys { round, until } => self.await_keys(round, until, context),
             step @ Step::Close { .. } => self.end(step),
+        }
+    }
+
+    /// Lets the service do something, and carries out what follows from it.
+    fn serve(&mut self, context: &mut Context<Self>, act: impl FnOnce(&mut dyn Service) -> Flow) {
+        let Some(service) = &mut self.service else { return };
+        match act(&mut **service) {
+            Flow::Continue => {}
+            Flow::Wait(done) => context.wait(done.into_actor(self)),
+            Flow::BadFrame(error) => {
+                let step = self.machine.bad_frame(&error, Now::read());
+                self.carry_out(step, context);
+            }
+            Flow::End(cause, last) => {
+                self.outbox.close(cause, last);
+            }
         }
     }
 
@@ -173,48 +143,6 @@ impl Connection {
                 connection.arm(now, context);
             }
         }));
-    }
-
-    /// Enters the hub at once, as its local part is on this thread.
-    fn enter(&mut self, guest: Option<&Guest>) {
-        let (Target::Hub(hub) | Target::Desk(hub)) = self.machine.target() else { return };
-        let branch = match self.local.hub(hub) {
-            Ok(branch) => branch,
-            Err(why) => {
-                self.outbox.refuse(Cause::NoSuchHub, why);
-                return;
-            }
-        };
-        let role = guest.map_or("", |guest| guest.role.as_str());
-        let Some(subscriber) = branch.enter(self.number, &self.outbox, role, limit_key(*self.machine.address())) else {
-            return;
-        };
-        self.place = Some(Joined::Hub(Box::new(subscriber)));
-        self.established = true;
-        let fields = SecurityFields {
-            player: guest.and_then(|guest| guest.name.as_deref()),
-            role: guest.map(|guest| guest.role.as_str()),
-            ..self.log_fields()
-        };
-        security(&self.local.logger, "WS_CONNECTION_ESTABLISHED", &fields);
-    }
-
-    fn act(&mut self, action: Action, context: &mut Context<Self>) {
-        let (Some(Joined::Room(room, _)), Target::Seat { player, .. }) = (&self.place, self.machine.target()) else {
-            return;
-        };
-        match room.act(Act { connection: self.number, player: player.clone(), action }) {
-            Ok(()) => {}
-            Err(Busy::Full(act)) => {
-                let room = room.clone();
-                context.wait(async move { room.act_when_free(act).await }.into_actor(self));
-            }
-            // The room closes its members itself, so only a frame to a room that has already ended
-            // gets here.
-            Err(Busy::Closed) => {
-                self.outbox.close(Cause::RoomFailed, None);
-            }
-        }
     }
 
     /// Keeps one timer for every deadline.
@@ -258,18 +186,24 @@ impl Connection {
         self.arm(now, context);
     }
 
-    fn log_fields(&self) -> SecurityFields<'_> {
-        let fields = SecurityFields { address: Some(self.machine.address()), ..SecurityFields::default() };
-        match self.machine.target() {
-            Target::Seat { game, player } => {
-                SecurityFields { game: Some(game.as_str()), player: Some(player.as_str()), ..fields }
-            }
-            Target::Desk(hub) | Target::Hub(hub) => SecurityFields { hub: Some(hub.as_str()), ..fields },
-            Target::Proxy { proxy, .. } => SecurityFields { proxy: Some(proxy.as_str()), ..fields },
+    /// S5a: reads nothing for the length of `pause`.
+    fn slow_down(&self, pause: Duration, context: &mut Context<Self>) {
+        self.outbox.pause_reading(Pause::Rate, true);
+        context.run_later(pause, |connection, _| connection.outbox.pause_reading(Pause::Rate, false));
+    }
+
+    /// A client that was not read for a while is exempt from the heartbeat for that time.
+    fn exempt(&mut self, now: Now) {
+        if self.machine.is_raw() && self.outbox.take_pause(now.instant).is_some() {
+            self.machine.exempt();
         }
     }
 
-    fn log_end(&self, cause: Cause) {
+    fn log_fields(&self) -> SecurityFields<'_> {
+        SecurityFields { address: Some(self.machine.address()), ..self.machine.target().log_fields() }
+    }
+
+    fn log_end(&self, cause: Cause, has_entered: bool) {
         let fields = SecurityFields {
             cause: Some(cause),
             duration_ms: Some(self.opened.elapsed().as_millis() as u64),
@@ -278,7 +212,7 @@ impl Connection {
             ..self.log_fields()
         };
         let event = match cause {
-            _ if self.established => "WS_CONNECTION_CLOSED",
+            _ if has_entered => "WS_CONNECTION_CLOSED",
             Cause::AuthTimeout => "WS_CONNECTION_BLOCKED_AUTH_TIMEOUT",
             Cause::AuthFailed => "WS_CONNECTION_BLOCKED_AUTH_FAILED",
             Cause::ConnectionLimit => "WS_CONNECTION_BLOCKED_CONNECTION_LIMIT",
@@ -298,18 +232,18 @@ impl Drop for Connection {
         // After a panic in this actor there is no cause yet.
         self.outbox.close(Cause::RoomFailed, None);
         let cause = self.outbox.cause().unwrap_or(Cause::ConnectionLost);
-        match self.place.take() {
-            Some(Joined::Room(room, entry)) => room.detach(self.number, entry),
-            Some(Joined::Proxy(relay)) => relay.leave(self.number, cause),
-            Some(Joined::Hub(_)) | None => {}
+        let service = self.service.take();
+        let has_entered = service.is_some();
+        if let Some(service) = service {
+            service.closed(cause);
         }
         self.local.detach(self.number);
         let metrics = &self.local.metrics;
         metrics.disconnected(cause);
-        if !self.established && matches!(cause, Cause::AuthTimeout | Cause::AuthFailed | Cause::ConnectionLimit) {
+        if !has_entered && matches!(cause, Cause::AuthTimeout | Cause::AuthFailed | Cause::ConnectionLimit) {
             metrics.refused(cause.name());
         }
-        self.log_end(cause);
+        self.log_end(cause, has_entered);
     }
 }
 
@@ -319,10 +253,13 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
             Ok(arrived) => {
                 let now = Now::read();
                 self.exempt(now);
-                let was_asked_for = self.acknowledge(&arrived.message);
+                let was_asked_for = match (&arrived.message, &mut self.service) {
+                    (Message::Pong(payload), Some(service)) => service.pong(payload),
+                    _ => false,
+                };
                 match self.machine.on_message(arrived, was_asked_for, now) {
-                    Step::Reply(frame) if matches!(self.place, Some(Joined::Room(..))) => {
-                        self.act(Action::Answer(SendWrapper::new(frame)), context)
+                    Step::Reply(frame) if self.service.is_some() => {
+                        self.serve(context, |service| service.reply(frame));
                     }
                     step => self.carry_out(step, context),
                 }
@@ -337,7 +274,11 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
                 self.outbox.close(Cause::ConnectionLost, None);
             }
             Err(ReadError::Decode(error)) => {
-                self.outbox.refuse(error.cause(), &self.words_of(error));
+                let message = match &self.service {
+                    Some(service) => service.decode_error(error),
+                    None => error.to_string(),
+                };
+                self.outbox.refuse(error.cause(), &message);
             }
         }
     }
@@ -348,8 +289,8 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
 }
 
 /// Closes a socket that was accepted only to send it the refusal (A5, A8), on the shard's thread.
-pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, target: &Target, local: &Rc<Local>) {
-    let limits = SocketLimits { max_message_bytes: 0, outbox_bytes: 0, errors: relay::errors(target, local) };
+pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, errors: Errors, local: &Rc<Local>) {
+    let limits = SocketLimits { max_message_bytes: 0, outbox_bytes: 0, errors };
     if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {
         outbox.refuse_with(cause, refusal.code(), &refusal.message());
         local.metrics.disconnected(cause);

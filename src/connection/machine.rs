@@ -13,18 +13,16 @@ use std::{
 };
 
 use super::{
+    Terms,
     heartbeat::{Heartbeat, Rhythm},
-    pass::{Standing, Target, Terms},
     rates::Rates,
 };
 use crate::{
     clock::{self, Now},
-    gate::{Guest, Tokens},
-    protocol::{
-        Cause, ClientFrame, DisplayName, FrameError, RawJson, Refusal, Role, Topic, error_code, server::write_pong,
-    },
-    room::messages::Action,
-    ws::{Arrived, Errors, Frame, error_frame, frame, json_frame},
+    gate::{Standing, Tokens},
+    protocol::{Cause, ClientFrame, Dialect, DisplayName, FrameError, Refusal, error_code, server::write_pong},
+    service::Target,
+    ws::{Arrived, Errors, Frame, frame, json_frame},
 };
 use actix_web_actors::ws::Message;
 use ecow::EcoVec;
@@ -46,32 +44,19 @@ pub enum Step {
     Reply(Frame),
     /// A pong arrived this long after its ping.
     Measured(Duration),
-    /// Enter the hub. `None` is an operator.
-    Enter(Option<Rc<Guest>>),
-    Subscribe(Vec<Topic>),
-    Unsubscribe(Vec<Topic>),
-    Publish {
-        id: Option<u64>,
-        topic: Topic,
-        data: RawJson,
-    },
-    /// Enter the proxy, with a new upstream or that of an earlier session.
-    Open {
-        guest: Rc<Guest>,
-        session: Option<String>,
-        seen: Option<u64>,
-    },
-    /// Pass this message to the upstream, a close frame too.
-    Relay(Message),
-    /// Join the room. Nothing more is read until it has replied.
-    Join {
-        role: Role,
+    /// Enter the target. Nothing more is read until it has let the client in.
+    Enter {
+        standing: Standing,
         session: Option<String>,
         seen: Option<u64>,
         authenticated: bool,
     },
-    Act(Action),
-    Leave,
+    /// Pass this frame to the service.
+    Request(ClientFrame),
+    /// Pass this message to the service unparsed.
+    Pass(Message),
+    /// Change the client's display name (S11).
+    Rename(DisplayName),
     /// Wait until the issuers' keys have changed since `round`, or until `until`; then call
     /// [`Machine::judge`].
     AwaitKeys {
@@ -139,7 +124,9 @@ struct Judged {
 /// The protocol state of one connection.
 pub struct Machine {
     terms: Arc<Terms>,
-    target: Target,
+    target: Rc<dyn Target>,
+    /// Messages pass through unparsed once the client has entered.
+    is_raw: bool,
     phase: ConnectionPhase,
     heartbeat: Heartbeat,
     rates: Rates,
@@ -170,10 +157,9 @@ impl Machine {
     /// first step.
     pub fn begin(
         terms: Arc<Terms>,
-        target: Target,
+        target: Rc<dyn Target>,
         address: IpAddr,
         mut credentials: Credentials,
-        errors: Errors,
         over_limit: Option<Box<Refusal>>,
         now: Now,
     ) -> (Self, Step) {
@@ -182,7 +168,7 @@ impl Machine {
             heartbeat: Heartbeat::new(rhythm(&terms), now.instant),
             rates: Rates::new(limits, now.instant),
             phase: ConnectionPhase::Joined(Standing::Operator),
-            errors,
+            errors: target.errors(),
             mistakes: EcoVec::new(),
             pause: Duration::ZERO,
             expiry: None,
@@ -193,19 +179,21 @@ impl Machine {
             wants_names: credentials.wants_names,
             objections: std::mem::take(&mut credentials.objections),
             renewed: false,
+            is_raw: target.dialect() == Dialect::Proxy,
             terms,
             target,
         };
-        let token = credentials.token.as_deref().filter(|_| machine.target.looks_at_tokens(&machine.terms));
+        let token =
+            credentials.token.as_deref().filter(|_| machine.terms.guards.uses_tokens(machine.target.resource()));
         let step = if let Some(token) = token {
             machine.present(token.to_owned(), Some((credentials.session.clone(), credentials.seen)), now)
-        } else if let Some(standing) = machine.target.open_standing(&machine.terms, credentials.spectate) {
+        } else if let Some(standing) = machine.open_standing(credentials.spectate) {
             machine.join(standing, credentials.session, credentials.seen, false)
         } else {
             let timeout = machine.terms.auth_timeout;
             let is_over = machine.over_limit.is_some();
             let deadline = now.instant + if is_over { timeout.min(claim::TIMEOUT) } else { timeout };
-            let hint_at = (!machine.target.is_raw()).then(|| now.instant + HINT_AFTER);
+            let hint_at = (!machine.is_raw).then(|| now.instant + HINT_AFTER);
             machine.phase = ConnectionPhase::Waiting(Box::new(Unauthenticated { deadline, hint_at, credentials }));
             Step::Nothing
         };
@@ -221,12 +209,25 @@ impl Machine {
         &self.address
     }
 
-    pub fn target(&self) -> &Target {
+    pub fn target(&self) -> &Rc<dyn Target> {
         &self.target
     }
 
+    /// Returns whether messages pass through unparsed once the client has entered.
+    pub fn is_raw(&self) -> bool {
+        self.is_raw
+    }
+
+    /// Returns what the client was admitted as; `None` while it has not shown a token.
+    pub fn standing(&self) -> Option<&Standing> {
+        match &self.phase {
+            ConnectionPhase::Waiting(_) => None,
+            ConnectionPhase::Joined(standing) => Some(standing),
+        }
+    }
+
     pub fn tokens(&self) -> Option<&Arc<Tokens>> {
-        self.terms.tokens.as_ref()
+        self.terms.guards.tokens.as_ref()
     }
 
     /// Returns the player's display name (S11).
@@ -247,8 +248,8 @@ impl Machine {
     }
 
     /// Returns the standing of a client without a token.
-    fn open_standing(&self) -> Option<Standing> {
-        self.target.open_standing(&self.terms, false)
+    fn open_standing(&self, spectates: bool) -> Option<Standing> {
+        self.terms.guards.open_standing(self.target.resource(), spectates)
     }
 
     /// Handles a frame. `was_asked_for`: the server asked for it, so that it does not count against
@@ -260,16 +261,16 @@ impl Machine {
             waiting.hint_at = None;
         }
         // The rates count the frame even if it is refused below.
-        if self.target.is_raw() {
+        if self.is_raw {
             if !was_asked_for {
                 self.pause = self.rates.overdraw(payload_bytes, now.instant);
             }
         } else if let Err(message) = self.rates.take(payload_bytes, now.instant) {
             return self.close(Cause::RateExceeded, "rate_exceeded", message);
         }
-        let is_raw = self.target.is_raw() && matches!(self.phase, ConnectionPhase::Joined(_));
+        let is_raw = self.is_raw && matches!(self.phase, ConnectionPhase::Joined(_));
         match message {
-            Message::Text(_) | Message::Binary(_) | Message::Close(_) if is_raw => Step::Relay(message),
+            Message::Text(_) | Message::Binary(_) | Message::Close(_) if is_raw => Step::Pass(message),
             Message::Text(text) => {
                 let step = match ClientFrame::parse(&text, self.target.dialect()) {
                     // A longer text was only accepted because an `auth` frame may be longer.
@@ -327,7 +328,7 @@ impl Machine {
             ClientFrame::Auth { token, session, seq, name } => self.authenticate(token, (session, seq), name, now),
             other => match &self.phase {
                 ConnectionPhase::Waiting(_) => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
-                ConnectionPhase::Joined(standing) => command(standing, other),
+                ConnectionPhase::Joined(_) => Step::Request(other),
             },
         }
     }
@@ -358,25 +359,4 @@ fn measured(payload: &[u8], now: Now) -> Step {
     let Ok(sent_us) = payload.try_into().map(u64::from_be_bytes) else { return Step::Nothing };
     let latency = clock::since_start(now.instant).checked_sub(Duration::from_micros(sent_us));
     latency.map_or(Step::Nothing, Step::Measured)
-}
-
-fn command(standing: &Standing, frame: ClientFrame) -> Step {
-    if *standing == Standing::Seated(Role::Spectator) && !matches!(frame, ClientFrame::Leave) {
-        let id = match frame {
-            ClientFrame::Send { id, .. } | ClientFrame::Patch { id, .. } => id,
-            _ => None,
-        };
-        let last = error_frame(error_code::FORBIDDEN, "a spectator may send ping, pong, auth and leave", id);
-        return Step::Reply(last);
-    }
-    match frame {
-        ClientFrame::Send { id, data, to } => Step::Act(Action::Send { id, data, to }),
-        ClientFrame::Volatile { name, data, to } => Step::Act(Action::Volatile { name, data, to }),
-        ClientFrame::Patch { id, patch, if_seq } => Step::Act(Action::Patch { id, patch, if_seq }),
-        ClientFrame::Leave => Step::Leave,
-        ClientFrame::Subscribe { topics } => Step::Subscribe(topics),
-        ClientFrame::Unsubscribe { topics } => Step::Unsubscribe(topics),
-        ClientFrame::Publish { id, topic, data } => Step::Publish { id, topic, data },
-        ClientFrame::Auth { .. } | ClientFrame::Ping { .. } | ClientFrame::Pong => Step::Nothing,
-    }
 }

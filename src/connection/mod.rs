@@ -4,9 +4,9 @@
 mod actor;
 mod heartbeat;
 mod machine;
-mod pass;
 mod rates;
+mod terms;
 
 pub use actor::{AdmittedSocket, Connection, turn_away};
 pub use machine::Credentials;
-pub use pass::{Target, Terms};
+pub use terms::Terms;

@@ -21,6 +21,7 @@ pub use self::{
     keys::{VerificationKey, VerificationKeys},
     player::player_id,
 };
+use super::Resource;
 use crate::{
     config::TokenConfig,
     protocol::{DisplayName, Role},
@@ -94,13 +95,6 @@ pub struct Guest {
     pub name: Option<String>,
     /// 1 to 32 bytes of `A-Z a-z 0-9 _ -`.
     pub role: String,
-}
-
-/// What a guest's token is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource<'a> {
-    Hub(&'a str),
-    Proxy(&'a str),
 }
 
 /// Why a token is refused: names the rule, never the token's content (A12).
@@ -232,12 +226,13 @@ impl Tokens {
     pub fn verify_guest(
         &self,
         token: &str,
-        place: Resource<'_>,
+        resource: Resource<'_>,
         now_unix_secs: u64,
     ) -> Result<(Guest, Expiry), TokenError> {
         let signed = self.current_claims(token, now_unix_secs)?;
-        let (admitted, name, wrong) = match place {
-            Resource::Hub(name) => (&signed.claims.hub, name, TokenError::WrongHub),
+        let (admitted, name, wrong) = match resource {
+            Resource::Seat { game, .. } => (&signed.claims.game, game, TokenError::WrongGame),
+            Resource::Hub(name) | Resource::ServerHub(name) => (&signed.claims.hub, name, TokenError::WrongHub),
             Resource::Proxy(name) => (&signed.claims.proxy, name, TokenError::WrongProxy),
         };
         if admitted.as_ref().is_some_and(|admitted| !admitted.admits(name)) {

@@ -20,13 +20,9 @@ use crate::{
         api::{AppendBody, KickBody, parse_kick},
         ids::MAX_ID_BYTES,
     },
-    registry::{
-        Shard,
-        messages::ListRooms,
-        requests::{RoomDescription, on_shard},
-    },
+    registry::{Shard, messages::ListRooms, requests::on_shard},
     room::{
-        BodyHash, IdempotencyKey, RoomHandle,
+        BodyHash, IdempotencyKey, RoomDescription, RoomHandle,
         describe::RoomSummary,
         messages::{Append, Kick, ServerEvent},
     },
@@ -95,15 +91,15 @@ async fn list(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
 }
 
 async fn on_shard_of(shard: Addr<Shard>, games: Vec<GameId>) -> Option<Vec<RoomDescription<RoomSummary<usize>>>> {
-    on_shard(&shard, |local| async move { local.describe_rooms(&games).await }).await
+    on_shard(&shard, |local| async move { local.rooms.describe_open(&games).await }).await
 }
 
 async fn show(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     let shown = ask(&site, game, move |local, game| async move {
-        let detail = local.ask_room(&game, false, |room| async move { room.show().await }).await?;
+        let detail = local.rooms.ask(&game, false, |room| async move { room.show().await }).await?;
         // Serialised on the shard: a room's values must not leave it.
-        Ok(RawJson::from_serialize(&local.describe(game, detail)))
+        Ok(RawJson::from_serialize(&local.rooms.describe(game, detail)))
     });
     Ok(ask::json_text(shown.await?.as_str().to_owned()))
 }
@@ -113,7 +109,7 @@ async fn events(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let after = number(&request, "after", 0, u64::MAX)?.unwrap_or(0);
     let limit = number(&request, "limit", 1, MAX_EVENTS)?.unwrap_or(MAX_EVENTS) as usize;
     let page = ask(&site, game, move |local, game| async move {
-        local.ask_room(&game, false, |room| async move { room.events(after, limit).await }).await
+        local.rooms.ask(&game, false, |room| async move { room.events(after, limit).await }).await
     });
     let page = page.await?;
     let (events, first_seq, seq) = (page.events, page.first_seq, page.seq);
@@ -139,7 +135,7 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
             let append = append.clone();
             async move { room.append(append).await }
         };
-        local.ask_room(&game, true, ask).await
+        local.rooms.ask(&game, true, ask).await
     });
     Ok(ask::json_text(format!(r#"{{"seq":{}}}"#, seq.await?)))
 }
@@ -154,7 +150,7 @@ async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload
             async move { room.kick(Kick { player, ban_s }).await }
         };
         // A ban is kept in the room, so it creates the room if necessary.
-        local.ask_room(&game, ban_s.is_some_and(|seconds| seconds > 0), ask).await
+        local.rooms.ask(&game, ban_s.is_some_and(|seconds| seconds > 0), ask).await
     });
     let seq = seq.await?.map_or_else(|| "null".to_owned(), |seq| seq.to_string());
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))
@@ -164,7 +160,7 @@ async fn close(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     info!(site.door.logger, "an operator closes a game"; "game" => %game);
     let closed = ask(&site, game, move |local, game| async move {
-        local.ask_room(&game, false, |room| async move { room.close().await }).await
+        local.rooms.ask(&game, false, |room| async move { room.close().await }).await
     });
     closed.await?;
     Ok(ask::json_text("{}".into()))

@@ -25,14 +25,14 @@ use super::{
     stream::Stream,
 };
 use crate::{
-    connection::{AdmittedSocket, Connection, Credentials, Target, Terms, turn_away},
+    connection::{AdmittedSocket, Connection, Credentials, Terms, turn_away},
     gate::credentials::{choose_subprotocol, find_token, offered_subprotocols, query_value},
     protocol::{
         Cause, DisplayName, GameId, HubId, InvalidName, PlayerId, ProxyId, Refusal, number::integer_in_query,
         refusal::RefusalForm,
     },
     registry::{
-        Shard,
+        Destination, Shard,
         messages::RunOnShard,
         requests::{owner, shard_index},
     },
@@ -55,7 +55,7 @@ pub struct Entrance {
 /// A parsed handshake, as far as admission needs it.
 struct Handshake {
     address: IpAddr,
-    target: Result<Target, Refusal>,
+    target: Result<Destination, Refusal>,
     credentials: Credentials,
     accept: [u8; 28],
     subprotocol: Option<String>,
@@ -101,9 +101,11 @@ impl Entrance {
                     answer(&mut stream, &accepted).await?;
                     let (address, credentials, terms) = (handshake.address, handshake.credentials, self.terms.clone());
                     let shard = self.shard(&target);
-                    let admission = AdmittedSocket { target, address, credentials, permit, terms };
+                    let admission = AdmittedSocket { address, credentials, permit, terms };
                     let stream = stream.into_std()?;
-                    let adopt = RunOnShard(Box::new(move |local| Connection::open(stream, &early, admission, local)));
+                    let adopt = RunOnShard(Box::new(move |local| {
+                        Connection::open(stream, &early, target.on(local), admission, local);
+                    }));
                     shard.send(adopt).await.map_err(io::Error::other)
                 }
                 (Err(refusal), target) => match refusal.answer() {
@@ -134,23 +136,25 @@ impl Entrance {
         stream: std::net::TcpStream,
         cause: Cause,
         refusal: &Refusal,
-        target: Option<Target>,
+        target: Option<Destination>,
     ) -> io::Result<()> {
         let Some(target) = target else { return Ok(()) };
         let (refusal, offended) = (refusal.clone(), target.clone());
-        let adopt = RunOnShard(Box::new(move |local| turn_away(stream, &refusal, cause, &offended, local)));
+        let adopt = RunOnShard(Box::new(move |local| {
+            turn_away(stream, &refusal, cause, offended.on(local).errors(), local);
+        }));
         self.shard(&target).send(adopt).await.map_err(io::Error::other)
     }
 
     /// A5a: where this connection's claim to replace another one is, if it may have any.
     /// Subscribers replace none.
-    fn claim(&self, target: &Target, credentials: &Credentials) -> TakeoverClaim {
-        let needs_token = self.terms.tokens.is_some();
+    fn claim(&self, target: &Destination, credentials: &Credentials) -> TakeoverClaim {
+        let needs_token = self.terms.guards.tokens.is_some();
         let shows = match target {
-            Target::Seat { .. } if needs_token => true,
-            Target::Seat { .. } => credentials.session.is_some() && !credentials.spectate,
-            Target::Proxy { .. } => credentials.session.is_some(),
-            Target::Hub(_) | Target::Desk { .. } => false,
+            Destination::Seat { .. } if needs_token => true,
+            Destination::Seat { .. } => credentials.session.is_some() && !credentials.spectate,
+            Destination::Proxy { .. } => credentials.session.is_some(),
+            Destination::Hub(_) | Destination::ServerHub(_) => false,
         };
         match shows {
             true if needs_token && credentials.token.is_none() => TakeoverClaim::InFrame,
@@ -162,10 +166,10 @@ impl Entrance {
     /// Returns the target's shard. A game has one shard for the life of the process. A hub is on
     /// every shard. A proxy session stays on the shard of its first connection: the hash of its
     /// secret leads there again.
-    fn shard(&self, target: &Target) -> &Addr<Shard> {
+    fn shard(&self, target: &Destination) -> &Addr<Shard> {
         match target {
-            Target::Seat { game, .. } => owner(&self.shards, game),
-            Target::Proxy { query: Some(query), .. } if let Some(session) = query_value(query, "session") => {
+            Destination::Seat { game, .. } => owner(&self.shards, game),
+            Destination::Proxy { query: Some(query), .. } if let Some(session) = query_value(query, "session") => {
                 &self.shards[shard_index(&session, self.shards.len())]
             }
             _ => &self.shards[self.visitors.fetch_add(1, Ordering::Relaxed) % self.shards.len()],
@@ -185,7 +189,7 @@ impl Entrance {
             },
             Err(error) => Err(bad_handshake(&error)),
         };
-        let at_proxy = matches!(target, Ok(Target::Proxy { .. }));
+        let at_proxy = matches!(target, Ok(Destination::Proxy { .. }));
         let key = head.headers.get(header::SEC_WEBSOCKET_KEY);
         let value = |name| query.and_then(|query| query_value(query, name));
         let (mut seen, mut objections) = (None, EcoVec::new());
@@ -194,7 +198,7 @@ impl Entrance {
             objections.extend(seen.is_none().then_some("seq is an integer from 0 to 2^53-1"));
         }
         // Only rooms take a name: a proxy's query is its upstream's, and a hub has no seats.
-        let at_room = matches!(target, Ok(Target::Seat { .. }));
+        let at_room = matches!(target, Ok(Destination::Seat { .. }));
         let name = value("name").filter(|_| at_room).map(|name| DisplayName::parse(&name));
         objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
         Handshake {
@@ -222,18 +226,22 @@ impl Entrance {
 
 /// Parses `/ws/{game}/{player}`, `/ws/{hub}`, `/proxy/{name}` or `/proxy/{name}/realtime`, and
 /// nothing else (P1, X6).
-pub fn parse_target(path: &str, query: Option<&str>) -> Option<Target> {
+pub fn parse_target(path: &str, query: Option<&str>) -> Option<Destination> {
     if let Some(proxy) = path.strip_prefix("/proxy/") {
         // X6: OpenAI's clients append this to any address.
         let proxy = ProxyId::parse(proxy.strip_suffix("/realtime").unwrap_or(proxy)).ok()?;
-        return Some(Target::Proxy { proxy, query: query.map(str::to_owned) });
+        return Some(Destination::Proxy { proxy, query: query.map(str::to_owned) });
     }
     let rest = path.strip_prefix("/ws/")?;
     let Some((game, player)) = rest.split_once('/') else {
         let desk = HubId::server();
-        return if rest == desk.as_str() { Some(Target::Desk(desk)) } else { HubId::parse(rest).ok().map(Target::Hub) };
+        return if rest == desk.as_str() {
+            Some(Destination::ServerHub(desk))
+        } else {
+            HubId::parse(rest).ok().map(Destination::Hub)
+        };
     };
-    Some(Target::Seat { game: GameId::parse(game).ok()?, player: PlayerId::parse(player).ok()? })
+    Some(Destination::Seat { game: GameId::parse(game).ok()?, player: PlayerId::parse(player).ok()? })
 }
 
 /// Checks the rules of RFC 6455 and HTTP for a handshake that actix-http does not check.
@@ -319,18 +327,18 @@ mod tests {
     #[test]
     fn p1_only_a_seat_a_hub_or_a_proxy_makes_a_target() {
         let parse = |path| parse_target(path, Some("model=x"));
-        assert!(matches!(parse("/ws/test-game/alice"), Some(Target::Seat { .. })));
-        assert!(matches!(parse("/ws/options"), Some(Target::Hub(hub)) if hub.as_str() == "options"));
-        assert!(matches!(parse("/proxy/openai"), Some(Target::Proxy { proxy, query })
+        assert!(matches!(parse("/ws/test-game/alice"), Some(Destination::Seat { .. })));
+        assert!(matches!(parse("/ws/options"), Some(Destination::Hub(hub)) if hub.as_str() == "options"));
+        assert!(matches!(parse("/proxy/openai"), Some(Destination::Proxy { proxy, query })
             if proxy.as_str() == "openai" && query.as_deref() == Some("model=x")));
         for (path, name) in [
             ("/proxy/openai/realtime", "openai"),
             ("/proxy/realtime", "realtime"),
             ("/proxy/realtime/realtime", "realtime"),
         ] {
-            assert!(matches!(parse(path), Some(Target::Proxy { proxy, .. }) if proxy.as_str() == name), "{path}");
+            assert!(matches!(parse(path), Some(Destination::Proxy { proxy, .. }) if proxy.as_str() == name), "{path}");
         }
-        assert!(matches!(parse("/ws/_server"), Some(Target::Desk(hub)) if hub == HubId::server()));
+        assert!(matches!(parse("/ws/_server"), Some(Destination::ServerHub(hub)) if hub == HubId::server()));
         for path in [
             "/ws",
             "/ws/",

@@ -2,59 +2,40 @@
 //! hub's events to the shard's subscribers.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     collections::VecDeque,
     future::ready,
-    net::IpAddr,
-    pin::Pin,
     rc::Rc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use actix::Recipient;
-use tokio::{
-    sync::{Notify, oneshot},
-    time::timeout,
-};
+use tokio::sync::{Notify, oneshot};
 
 use super::{
-    access,
     event::HubEvent,
-    fanout::{Availability, Fanout, TooMany},
-    handle::{HubHandle, PublishError},
-    messages::{Deliver, Interest, Publisher},
-    pending_replies::PendingReplies,
-    shares::{Holder, TopicReservation},
+    fanout::Fanout,
+    handle::HubHandle,
+    messages::{Deliver, Interest},
 };
-use crate::{
-    clock::Now,
-    config::feeds::share,
-    protocol::{
-        Cause, RawJson, ServerFrame, Topic, error_code,
-        server::{HeartbeatTerms, SubscribedFeed},
-    },
-    ws::{Outbox, error_frame, json_frame},
-};
+use crate::{clock::Now, protocol::server::HeartbeatTerms, service::LocalFuture};
 
 /// How many frames are queued in one turn of the shard's thread: a few milliseconds' worth. Without
 /// this bound, thousands of subscribers and a burst of values would stop every room on this thread
 /// for a second.
 const MAX_TOLD: usize = 20_000;
 
-/// How long a subscription waits for the hub to handle the interest.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Never leaves its shard's thread.
 pub struct LocalHub {
-    hub: HubHandle,
+    pub(super) hub: HubHandle,
     shard: usize,
     reply: Recipient<Deliver>,
-    heartbeat: HeartbeatTerms,
-    fanout: RefCell<Fanout>,
+    pub(super) heartbeat: HeartbeatTerms,
+    pub(super) fanout: RefCell<Fanout>,
     /// True while an interest is on its way to the hub: there is never more than one.
     is_asking: Cell<bool>,
     /// Notified when the hub has handled an interest.
-    is_heard: Notify,
+    pub(super) is_heard: Notify,
     /// What has not been queued for the clients yet, in order.
     inbox: RefCell<VecDeque<Item>>,
 }
@@ -69,22 +50,7 @@ enum Item {
 }
 
 /// Resolves when all events of a message are queued for the clients.
-pub type Delivered = Pin<Box<dyn Future<Output = ()>>>;
-
-/// One connection's part of the hub; leaves when it is dropped.
-pub struct Subscriber {
-    branch: Rc<LocalHub>,
-    /// Unique on this shard.
-    connection: u64,
-    outbox: Rc<Outbox>,
-    /// Empty for an operator.
-    role: String,
-    address: IpAddr,
-    /// How many topics of a bus this connection has created.
-    made: Rc<Cell<usize>>,
-    /// Set when the connection publishes for the first time.
-    answers: OnceCell<Rc<PendingReplies>>,
-}
+pub type Delivered = LocalFuture<()>;
 
 impl LocalHub {
     /// `reply` is the shard, which passes each [`Deliver`] on to [`LocalHub::deliver`].
@@ -97,35 +63,6 @@ impl LocalHub {
         // Asks at once, so that the feed's state is known here before the first client enters.
         branch.ask();
         branch
-    }
-
-    /// Sends a client its welcome, and lets it do what its role may do. `connection` is unique on
-    /// this shard; `address` is the address that limits count by.
-    ///
-    /// # Errors
-    /// Returns `None` if the hub keeps failing; then the outbox is closed.
-    pub fn enter(
-        self: &Rc<Self>,
-        connection: u64,
-        outbox: &Rc<Outbox>,
-        role: &str,
-        address: IpAddr,
-    ) -> Option<Subscriber> {
-        if self.hub.address().is_none() {
-            outbox.refuse(Cause::Overloaded, "the hub keeps failing; reconnect later");
-            return None;
-        }
-        let topics: Vec<_> =
-            access::patterns(&self.hub.config().access, role).iter().map(|pattern| pattern.0.as_str()).collect();
-        let heartbeat = self.heartbeat;
-        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: self.hub.id(), topics: &topics, heartbeat };
-        outbox.push(json_frame(|out| welcome.write(out)), Instant::now());
-        let holder = (!role.is_empty()).then(|| Holder::new(self.hub.shares().clone(), address));
-        self.fanout.borrow_mut().enter(connection, outbox.clone(), holder);
-        self.hub.client_entered();
-        self.ask();
-        let (branch, outbox, role, made) = (self.clone(), outbox.clone(), role.to_owned(), Rc::default());
-        Some(Subscriber { branch, connection, outbox, role, address, made, answers: OnceCell::new() })
     }
 
     /// Takes a message of the hub. Resolves when its events are queued for the clients; the hub
@@ -182,7 +119,7 @@ impl LocalHub {
 
     /// Sends the hub the interest that has changed, one message at a time; what changes meanwhile
     /// goes with the next.
-    fn ask(self: &Rc<Self>) {
+    pub(super) fn ask(self: &Rc<Self>) {
         if self.is_asking.get() {
             return;
         }
@@ -203,158 +140,5 @@ impl LocalHub {
             branch.is_asking.set(false);
             branch.ask();
         });
-    }
-}
-
-impl Subscriber {
-    /// H1: subscribes to all of the topics; to those within the subscriber's share, after an
-    /// `error`; or to none, with an `error`. `subscribed` promises every value from then on, so it
-    /// waits until the hub has handled the interest in topics that are new to this shard. Read
-    /// nothing more from this client until the returned future resolves.
-    pub fn subscribe(&self, topics: Vec<Topic>) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
-        let config = self.branch.hub.config();
-        let patterns = access::patterns(&config.access, &self.role);
-        if let Some(other) = topics.iter().find(|topic| !access::admits(patterns, topic)) {
-            // An operator, whose role is empty, may subscribe to every topic of the server's own
-            // hub, so any other topic does not exist.
-            let code = if self.role.is_empty() { error_code::UNKNOWN_TOPIC } else { error_code::FORBIDDEN };
-            let message = format!("there is no topic {other:?} here for you; see the topics of the welcome");
-            refuse(&self.outbox, code, &message);
-            return None;
-        }
-        let (topics, beyond) = self.branch.fanout.borrow().fitting(self.connection, topics);
-        if let Some(who) = beyond {
-            self.refuse_share(&who);
-        }
-        if topics.is_empty() {
-            return None;
-        }
-        // Another shard may have taken the last topics of the address meanwhile.
-        let claim = self.branch.fanout.borrow_mut().reserve(self.connection, &topics);
-        let claim = claim.map_err(|who| self.refuse_share(&who)).ok()?;
-        let (branch, connection, outbox) = (self.branch.clone(), self.connection, self.outbox.clone());
-        let expected = Expected { branch, connection, outbox, topics, _claim: claim };
-        self.branch.ask();
-        if expected.settle() {
-            return None;
-        }
-        Some(Box::pin(async move {
-            let settled = async {
-                loop {
-                    // Created before `settle` looks, or a notification between the two would be
-                    // missed.
-                    let is_heard = expected.branch.is_heard.notified();
-                    if expected.settle() {
-                        break;
-                    }
-                    is_heard.await;
-                }
-            };
-            if timeout(PATIENCE, settled).await.is_err() {
-                refuse(&expected.outbox, error_code::UNAVAILABLE, "the hub does not answer at the moment");
-            }
-        }))
-    }
-
-    fn refuse_share(&self, who: &TooMany) {
-        let hub = &self.branch.hub;
-        let (whose, most, key) = match who {
-            TooMany::Client => ("a subscriber", hub.config().max_topics_per_client, "max_topics_per_client"),
-            TooMany::Address => ("the subscribers of one address", hub.shares().most(), "max_topics_per_address"),
-        };
-        let message = format!("{whose} may have {most} topics ({key}); those beyond that are not subscribed");
-        refuse(&self.outbox, error_code::TOO_MANY_TOPICS, &message);
-    }
-
-    /// Ignores topics that the subscriber does not have. There is no reply, and no value of these
-    /// topics follows.
-    pub fn unsubscribe(&self, topics: &[Topic]) {
-        self.branch.fanout.borrow_mut().unsubscribe(self.connection, topics);
-        self.branch.ask();
-    }
-
-    /// Publishes to an event bus. The reply is `published` or `error`, without an `id` only
-    /// `error`; it may come after the future resolves. Read nothing more from this client until the
-    /// future resolves: that keeps its publications in order.
-    pub fn publish(&self, id: Option<u64>, topic: Topic, data: RawJson) -> impl Future<Output = ()> + use<> {
-        let (hub, outbox) = (self.branch.hub.clone(), self.outbox.clone());
-        let answers = self.answers.get_or_init(Rc::default).clone();
-        let is_allowed = access::may_publish(&hub.config().access, &self.role);
-        let (address, made) = (self.address, self.made.clone());
-        async move {
-            let refuse = |code, message| outbox.push(error_frame(code, message, id), Instant::now());
-            if !hub.is_bus() {
-                return refuse(error_code::FORBIDDEN, "this hub's values come from its upstream");
-            }
-            if !is_allowed {
-                return refuse(error_code::FORBIDDEN, "this role may not publish here");
-            }
-            let may_make = made.get() < share(hub.config().max_topics);
-            let receipt = match hub.publish(topic.clone(), data, Publisher::Client { address, may_make }).await {
-                Ok(receipt) => receipt,
-                Err(PublishError::Share) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::SHARE),
-                Err(PublishError::Full) => return refuse(error_code::TOO_MANY_TOPICS, PublishError::FULL),
-                // A client gives no key, so a mismatch cannot happen.
-                Err(PublishError::Gone | PublishError::Mismatch) => {
-                    return refuse(error_code::UNAVAILABLE, PublishError::GONE);
-                }
-            };
-            made.set(made.get() + usize::from(receipt.is_new));
-            answers.push(receipt, id, topic, outbox);
-        }
-    }
-}
-
-/// A subscription whose interest the hub may not have handled yet; given up when it is dropped.
-struct Expected {
-    branch: Rc<LocalHub>,
-    connection: u64,
-    outbox: Rc<Outbox>,
-    topics: Vec<Topic>,
-    _claim: TopicReservation,
-}
-
-impl Expected {
-    /// Sends the client its reply if the hub has handled the interest. Returns false if it has not
-    /// yet.
-    fn settle(&self) -> bool {
-        if self.outbox.cause().is_some() {
-            return true;
-        }
-        let mut fanout = self.branch.fanout.borrow_mut();
-        match fanout.outlook(&self.topics) {
-            Availability::Unknown => return false,
-            Availability::Refused(topic, why) => {
-                let (code, reason) = why.words();
-                refuse(&self.outbox, code, &format!("{reason}: {topic:?}"));
-            }
-            Availability::Known => {
-                let (topics, state) = (&self.topics[..], fanout.state());
-                let subscribed =
-                    json_frame(|out| ServerFrame::Subscribed { topics, feed: SubscribedFeed { state } }.write(out));
-                fanout.subscribe(self.connection, topics, subscribed, Instant::now());
-            }
-        }
-        true
-    }
-}
-
-impl Drop for Expected {
-    fn drop(&mut self) {
-        self.branch.fanout.borrow_mut().expect_no_more(&self.topics);
-        self.branch.ask();
-    }
-}
-
-fn refuse(outbox: &Rc<Outbox>, code: &str, message: &str) {
-    outbox.push(error_frame(code, message, None), Instant::now());
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        if self.branch.fanout.borrow_mut().leave(self.connection) {
-            self.branch.hub.client_left();
-        }
-        self.branch.ask();
     }
 }

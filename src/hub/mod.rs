@@ -19,6 +19,7 @@ mod server_feed;
 mod shard_queue;
 mod shares;
 mod source;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -28,7 +29,8 @@ mod upstream;
 
 pub use bus::{BusHome, is_whole};
 pub use handle::{HubHandle, HubPlan, PublishError};
-pub use local_hub::{LocalHub, Subscriber};
+pub use local_hub::LocalHub;
 pub use messages::{Deliver, Publisher, TopicLine};
 pub use server_feed::ServerFeed;
 pub use source::{SourceFactory, UpstreamPlan};
+pub use subscriber::HubTarget;

@@ -88,14 +88,14 @@ pub struct VisitRequest<'a> {
 }
 
 /// A client that has entered.
-pub struct Entered {
+pub struct Admitted {
     pub handle: ProxyHandle,
     pub verdict: Verdict,
 }
 
 /// Why a client may not enter. Nothing was sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryRefusal {
+pub enum Unadmitted {
     /// The proxy is off, for the reason in the text.
     Off(String),
     /// The role may not use this proxy.
@@ -153,26 +153,26 @@ impl LocalProxy {
     /// [`ProxyHandle::leave`] when its connection is over.
     ///
     /// # Errors
-    /// [`EntryRefusal`]; the caller closes the connection.
-    pub fn enter(self: &Rc<Self>, visit: &VisitRequest<'_>) -> Result<Entered, EntryRefusal> {
+    /// [`Unadmitted`]; the caller closes the connection.
+    pub fn enter(self: &Rc<Self>, visit: &VisitRequest<'_>) -> Result<Admitted, Unadmitted> {
         let config = &self.plan.config;
         if let Some(why) = &config.off {
-            return Err(EntryRefusal::Off(why.clone()));
+            return Err(Unadmitted::Off(why.clone()));
         }
         if !config.roles.iter().any(|role| role == visit.role) {
-            return Err(EntryRefusal::Role);
+            return Err(Unadmitted::Role);
         }
         let owner = visit.name.map_or(Owner::Address(visit.address), |name| Owner::Player(name.to_owned()));
         if let Some((secret, handle)) = visit.session.and_then(|session| self.find(session, &owner, visit)) {
             return Ok(self.welcome(visit, &secret, handle, None));
         }
         if visit.must_replace {
-            return Err(EntryRefusal::NothingReplaced);
+            return Err(Unadmitted::NothingReplaced);
         }
 
         let place = self.plan.places.take(owner.clone()).map_err(|exceeded| {
             self.plan.metrics.budget_closes.inc();
-            EntryRefusal::Budget(exceeded)
+            Unadmitted::Budget(exceeded)
         })?;
         let number = self.last.get() + 1;
         self.last.set(number);
@@ -214,7 +214,7 @@ impl LocalProxy {
     }
 
     /// `begun` is the verdict for a session that begins now.
-    fn welcome(&self, visit: &VisitRequest<'_>, secret: &str, handle: ProxyHandle, begun: Option<Verdict>) -> Entered {
+    fn welcome(&self, visit: &VisitRequest<'_>, secret: &str, handle: ProxyHandle, begun: Option<Verdict>) -> Admitted {
         let config = &self.plan.config;
         let mut decided = Verdict::New;
         handle.line.attach(
@@ -240,7 +240,7 @@ impl LocalProxy {
                 (!config.resume.is_zero()).then(|| json_frame(|out| welcome.write(out)))
             },
         );
-        Entered { handle, verdict: decided }
+        Admitted { handle, verdict: decided }
     }
 
     /// No client may come back to this session any more.

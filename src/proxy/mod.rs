@@ -23,7 +23,7 @@ mod session;
 mod session_actor;
 #[cfg(test)]
 mod tests;
+mod visitor;
 
-pub use handle::ProxyHandle;
-pub use local_proxy::{Entered, EntryRefusal, LocalProxy, ProxyPlan, SessionHome, VisitRequest};
-pub use session::Intake;
+pub use local_proxy::{LocalProxy, ProxyPlan, SessionHome};
+pub use visitor::ProxyTarget;

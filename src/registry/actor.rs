@@ -12,7 +12,7 @@ use slog::Logger;
 use tokio::sync::watch;
 
 use super::{
-    messages::{Admit, AttachShards, Drain, DrainShard, ListRooms, PermitReleased, RoomClosed, RoomOpened, RoomPage},
+    messages::{Admit, AttachShards, Drain, DrainShard, ListRooms, PermitReleased, RoomPage},
     permit::Permit,
     shard::Shard,
 };
@@ -21,6 +21,7 @@ use crate::{
     gate::{Permits, RateLimiter},
     observe::{self, metrics::Metrics},
     protocol::{GameId, Refusal},
+    room::messages::{RoomClosed, RoomOpened},
 };
 
 /// How many admission requests may wait in the mailbox. Past it, their senders wait.

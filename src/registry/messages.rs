@@ -98,18 +98,3 @@ pub struct RoomPage {
 pub struct PermitReleased {
     pub address: IpAddr,
 }
-
-/// Sent by a shard that opened a room. A lifecycle message.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct RoomOpened {
-    pub game: GameId,
-    pub shard: usize,
-}
-
-/// Sent by a shard whose room is over. A lifecycle message.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct RoomClosed {
-    pub game: GameId,
-}

@@ -3,12 +3,12 @@
 
 mod actor;
 pub mod messages;
-mod opening;
 mod permit;
 pub mod requests;
 pub mod shard;
+mod target;
 
 pub use actor::{Registry, ServerPhase};
-pub use opening::{NoRoom, Opener};
 pub use permit::Permit;
 pub use shard::{Hubs, Local, Shard, ShardPlan};
+pub use target::Destination;

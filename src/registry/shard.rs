@@ -1,5 +1,5 @@
-//! Owns one shard: a thread with its rooms, its connections and its flusher. It opens rooms and
-//! replaces failed ones.
+//! Owns one shard: a thread with its rooms, local hubs and local proxies, its connections and its
+//! flusher.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,24 +10,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, AsyncContext as _, Context, Handler, Recipient, ResponseFuture};
-use slog::{Logger, error, warn};
+use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture};
+use slog::Logger;
 
 use super::{
-    messages::{DrainShard, RoomClosed, RoomOpened, RunOnShard},
-    opening::Slot,
+    messages::{DrainShard, RunOnShard},
     requests::shard_index,
 };
 use crate::{
-    budget::RestartBudget,
-    config::{Config, Durability},
+    config::Config,
     gate::RoomPermits,
     hub::{Deliver, HubHandle, LocalHub},
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, HubId, ProxyId, ServerFrame, server::HeartbeatTerms},
+    protocol::{Cause, HubId, ProxyId, ServerFrame, server::HeartbeatTerms},
     proxy::{self, ProxyPlan},
-    room::{Deferred, Ledger, Logics, RoomHandle, RoomSetting, Till, messages::RoomEnded, show_settled},
-    store::{Appender, Journal, Log},
+    room::{Ledger, Logics, RoomEvents, RoomLogs, RoomSetting, Rooms, Till, messages::RoomEnded, show_settled},
+    store::{Appender, Journal},
     ws::{Errors, Flusher, Outbox, json_frame, linger},
 };
 
@@ -41,15 +39,7 @@ pub struct Local {
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
     pub flusher: Rc<Flusher>,
-    pub(super) logics: Arc<Logics>,
-    pub(super) index: usize,
-    rooms: RefCell<HashMap<GameId, Rc<Slot>>>,
-    next_room: Cell<u64>,
-    /// Logs of rooms that end with the process.
-    memory: Rc<Appender<Deferred>>,
-    /// Logs of rooms that survive the process; `None` if no room is configured to.
-    journal: Option<Rc<Appender<Deferred>>>,
-    pub(super) budgets: RefCell<HashMap<GameId, RestartBudget>>,
+    pub rooms: Rc<Rooms>,
     /// A hub that is off has the reason for its clients instead.
     hubs: HashMap<HubId, Result<Rc<LocalHub>, String>>,
     proxies: HashMap<ProxyId, Rc<proxy::LocalProxy>>,
@@ -57,94 +47,15 @@ pub struct Local {
     /// Set once draining. A connection that was admitted earlier is sent away when it arrives.
     draining: RefCell<Option<DrainShard>>,
     next_connection: Cell<u64>,
-    pub(super) setting: Rc<RoomSetting>,
-    pub(super) registry: Events,
-    /// The bounds on rooms (S14).
-    pub(super) places: Arc<RoomPermits>,
-}
-
-/// The recipients of a shard's reports about its rooms.
-#[derive(Clone)]
-pub struct Events {
-    pub opened: Recipient<RoomOpened>,
-    pub closed: Recipient<RoomClosed>,
 }
 
 impl Local {
-    pub(super) fn slot(&self, game: &GameId) -> Rc<Slot> {
-        let mut rooms = self.rooms.borrow_mut();
-        if let Some(slot) = rooms.get(game).filter(|slot| slot.is_alive()) {
-            return slot.clone();
-        }
-        let slot = Rc::new(Slot::new(self.next_room.get()));
-        self.next_room.set(slot.number + 1);
-        rooms.insert(game.clone(), slot.clone());
-        slot
-    }
-
-    /// Returns this game's durability and the appender of its log.
-    pub(super) fn appender(&self, game: &GameId) -> (Durability, Rc<Appender<Deferred>>) {
-        let durability = self.durability(game);
-        let appender = match &self.journal {
-            Some(journal) if durability != Durability::Memory => journal.clone(),
-            _ => self.memory.clone(),
-        };
-        (durability, appender)
-    }
-
-    pub(super) fn durability(&self, game: &GameId) -> Durability {
-        self.setting.config.store.durability(game.as_str())
-    }
-
-    pub(super) fn logic_name(&self, game: &GameId) -> &str {
-        self.logics.name(game)
-    }
-
-    /// Returns the room of this game, if it is open.
-    pub(super) fn open_room_of(&self, game: &GameId) -> Option<RoomHandle> {
-        self.rooms
-            .borrow()
-            .get(game)
-            .and_then(|slot| slot.room.get())
-            .map(|room| &room.handle)
-            .filter(|room| room.is_open())
-            .cloned()
-    }
-
-    /// Returns whether the room is open or being opened.
-    pub fn is_listed(&self, game: &GameId) -> bool {
-        self.rooms.borrow().get(game).is_some_and(|slot| slot.is_alive())
-    }
-
-    /// # Errors
-    /// [`Cause::Unavailable`] while the store cannot be read (D5).
-    pub(super) async fn read_log(&self, game: &GameId) -> Result<Option<Log>, Cause> {
-        self.appender(game).1.read(game.clone()).await.map_err(|error| {
-            warn!(self.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
-            Cause::Unavailable
-        })
-    }
-
-    /// Removes the slot with this number. Returns `false` if the game has no slot or a newer one.
-    pub(super) fn forget(&self, game: &GameId, number: u64) -> bool {
-        let mut rooms = self.rooms.borrow_mut();
-        let is_listed = rooms.get(game).is_some_and(|slot| slot.number == number);
-        if is_listed {
-            rooms.remove(game);
-        }
-        is_listed
-    }
-
     /// Returns this shard's part of a hub.
     ///
     /// # Errors
     /// The text for a client of a hub that does not exist or is off.
-    pub fn hub(&self, hub: &HubId) -> Result<Rc<LocalHub>, &str> {
-        match self.hubs.get(hub) {
-            Some(Ok(branch)) => Ok(branch.clone()),
-            Some(Err(off)) => Err(off),
-            None => Err("there is no such hub"),
-        }
+    pub fn hub(&self, hub: &HubId) -> Result<Rc<LocalHub>, String> {
+        self.hubs.get(hub).cloned().unwrap_or_else(|| Err("there is no such hub".to_owned()))
     }
 
     /// Returns this shard's part of a proxy, if there is such a proxy.
@@ -169,21 +80,6 @@ impl Local {
 
     pub fn detach(&self, connection: u64) {
         self.outboxes.borrow_mut().remove(&connection);
-    }
-
-    fn room_ended(&self, ended: RoomEnded) {
-        let RoomEnded { game, number, failed } = ended;
-        if failed {
-            self.metrics.room_restarts_total.inc();
-            error!(self.logger, "room failed; its players resume into a new one"; "game" => %game);
-            let mut budgets = self.budgets.borrow_mut();
-            let now = Instant::now();
-            budgets.retain(|_, budget| !budget.is_idle(now));
-            budgets.entry(game.clone()).or_default().spend(now);
-        }
-        if self.forget(&game, number) {
-            self.registry.closed.do_send(RoomClosed { game });
-        }
     }
 
     /// D4: asks every client to reconnect at its own time, then closes the connection.
@@ -217,7 +113,7 @@ pub struct ShardPlan {
     pub logics: Arc<Logics>,
     pub metrics: Arc<Metrics>,
     pub logger: Logger,
-    pub registry: Events,
+    pub registry: RoomEvents,
     pub journal: Option<Journal>,
     pub ledger: Arc<Ledger>,
     pub started: Instant,
@@ -259,26 +155,17 @@ impl Shard {
                 till: Till::new(ledger),
                 started,
             };
-            let setting = Rc::new(setting);
+            let logs = RoomLogs { memory: Appender::memory(Arc::default()), journal };
             let local = Local {
                 logger,
+                metrics,
+                rooms: Rooms::new(index, setting, logics, rooms, registry, logs, flusher.clone()),
                 flusher,
-                logics,
-                index,
-                rooms: RefCell::default(),
-                next_room: Cell::new(0),
-                memory: Appender::memory(Arc::default()),
-                journal,
-                budgets: RefCell::default(),
                 hubs: hubs.iter().map(branch).collect(),
                 proxies: proxies.into_iter().map(relays).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
                 next_connection: Cell::new(0),
-                setting,
-                metrics,
-                registry,
-                places: rooms,
             };
             Self { local: Rc::new(local) }
         })
@@ -317,7 +204,7 @@ impl Handler<RoomEnded> for Shard {
     type Result = ();
 
     fn handle(&mut self, ended: RoomEnded, _: &mut Self::Context) {
-        self.local.room_ended(ended);
+        self.local.rooms.ended(ended);
     }
 }
 

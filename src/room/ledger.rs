@@ -38,9 +38,9 @@ pub struct Ledger {
 
 /// The histories that have bytes to drop, by the time they were touched, and by number. A history
 /// that is touched again keeps its old place until a step finds it at the front.
-type Quiet = BTreeMap<(u64, u64), Arc<Entry>>;
+type Quiet = BTreeMap<(u64, u64), Arc<LedgerEntry>>;
 
-struct Entry {
+struct LedgerEntry {
     number: u64,
     bytes: AtomicUsize,
     /// The bytes that the room was asked to drop and has not dropped yet.
@@ -63,7 +63,7 @@ pub struct Till {
 /// One history's part of the ledger, for as long as the history lives.
 pub struct Account {
     till: Rc<Till>,
-    entry: Arc<Entry>,
+    entry: Arc<LedgerEntry>,
 }
 
 impl Ledger {
@@ -134,7 +134,7 @@ impl Ledger {
         self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn settle(&self, entry: &Entry, bytes: usize) {
+    fn settle(&self, entry: &LedgerEntry, bytes: usize) {
         let kept = entry.promised.load(Relaxed);
         let settled = kept.min(bytes);
         entry.promised.fetch_sub(settled, Relaxed);
@@ -142,7 +142,7 @@ impl Ledger {
     }
 }
 
-fn place(quiet: &mut Quiet, entry: &Arc<Entry>) {
+fn place(quiet: &mut Quiet, entry: &Arc<LedgerEntry>) {
     if !entry.is_placed.swap(true, SeqCst) {
         let place_ms = entry.touched_ms.load(Relaxed);
         entry.place_ms.store(place_ms, Relaxed);
@@ -156,7 +156,7 @@ impl Till {
     }
 
     pub fn open(self: &Rc<Self>, cut: Cut) -> Account {
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(LedgerEntry {
             number: self.ledger.next.fetch_add(1, Relaxed),
             bytes: AtomicUsize::new(0),
             promised: AtomicUsize::new(0),

@@ -210,3 +210,18 @@ pub struct RoomEnded {
     /// The room panicked instead of ending in good order.
     pub failed: bool,
 }
+
+/// Sent by a shard that opened a room. A lifecycle message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomOpened {
+    pub game: GameId,
+    pub shard: usize,
+}
+
+/// Sent by a shard whose room is over. A lifecycle message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct RoomClosed {
+    pub game: GameId,
+}

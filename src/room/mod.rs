@@ -1,6 +1,7 @@
 //! Owns rooms: the log, seats, presence, the shared state and the game's rules; one actor per game.
 
 mod actor;
+mod ask;
 mod audience;
 mod bans;
 mod delivery;
@@ -17,10 +18,13 @@ mod log;
 mod logic;
 mod logics;
 pub mod messages;
+mod opening;
 mod outlet;
 mod record;
 mod recovery;
 mod relay;
+mod rooms;
+mod seat;
 mod seats;
 mod state;
 #[cfg(test)]
@@ -30,13 +34,17 @@ mod turn;
 
 pub use crate::store::{BodyHash, IdempotencyKey, KeyHash, KeyMismatch};
 pub use actor::{Room, RoomHome, RoomSetting};
+pub use ask::{OperateRefusal, RoomDescription};
 pub use delivery::BANNED;
-pub use handle::{Busy, RoomHandle};
+pub use handle::RoomHandle;
 pub use ledger::{Ledger, Till};
 pub use logic::{Rejection, Request, RoomLogic};
 pub use logics::{LogicFactory, Logics};
 pub use messages::Membership;
+pub use opening::{NoRoom, Opener};
 pub use outlet::{Deferred, show_settled};
 pub use recovery::{has_ban, has_seat};
+pub use rooms::{RoomEvents, RoomLogs, Rooms};
+pub use seat::SeatTarget;
 pub use state::testing;
 pub use turn::{PatchError, Turn};

@@ -30,7 +30,7 @@ impl Machine {
     /// A5a: closes a connection over a limit whose first frame does not authenticate it.
     pub(super) fn first_frame_decides(&self, step: Step) -> Step {
         match step {
-            Step::Join { .. } | Step::Open { .. } | Step::AwaitKeys { .. } | Step::Close { .. } => step,
+            Step::Enter { .. } | Step::AwaitKeys { .. } | Step::Close { .. } => step,
             _ if self.must_replace() => self.refuse_over_limit(),
             _ => step,
         }

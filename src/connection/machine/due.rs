@@ -47,7 +47,7 @@ impl Machine {
             // The pong returns this timestamp, so that the server need not store it.
             let sent_us = clock::since_start(now.instant).as_micros() as u64;
             let ping = frame::ping(&sent_us.to_be_bytes());
-            if self.target.is_raw() {
+            if self.is_raw {
                 return Step::Reply(ping);
             }
             let mut both = ping.to_vec();

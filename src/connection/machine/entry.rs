@@ -6,10 +6,8 @@ use super::{
 };
 use crate::{
     clock::Now,
-    connection::pass::{BadToken, Pass, Standing, Target, Unverified},
-    gate::Asking,
+    gate::{Asking, BadToken, Pass, Resource, Standing, Unverified},
     protocol::{Cause, DisplayName, InvalidName, error_code},
-    room::messages::Action,
 };
 
 impl Machine {
@@ -20,9 +18,9 @@ impl Machine {
         name: Option<Result<DisplayName, InvalidName>>,
         now: Now,
     ) -> Step {
-        let is_seated = matches!(self.target, Target::Seat { .. });
+        let is_seated = matches!(self.target.resource(), Resource::Seat { .. });
         let name = name.filter(|_| is_seated);
-        if let Some(standing) = self.open_standing() {
+        if let Some(standing) = self.open_standing(false) {
             // In development mode the connection has joined already, so it is too late to resume a
             // session. Without an error the client would lose events unnoticed.
             return match session {
@@ -33,7 +31,7 @@ impl Machine {
                 ),
                 _ => match name {
                     None => Step::Nothing,
-                    Some(Ok(name)) => Step::Act(Action::Rename(name)),
+                    Some(Ok(name)) => Step::Rename(name),
                     Some(Err(_)) => self.reply_error(error_code::INVALID_FIELD, InvalidName::RULE, None),
                 },
             };
@@ -45,7 +43,7 @@ impl Machine {
                 self.objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
                 // The session secret of a proxy is in the query, as it selects the shard. One in
                 // the frame comes too late.
-                let session = session.filter(|_| !self.target.is_raw()).or_else(|| waiting.credentials.session.take());
+                let session = session.filter(|_| !self.is_raw).or_else(|| waiting.credentials.session.take());
                 Some((session, seq.or(waiting.credentials.seen)))
             }
             ConnectionPhase::Joined(_) => None,
@@ -77,7 +75,7 @@ impl Machine {
 
     fn judge_token(&mut self, judged: Box<Judged>, now: Now) -> Step {
         let asking = Asking { address: self.address, unix_secs: now.unix_ms / 1000, instant: now.instant };
-        match self.target.verify(&self.terms, &judged.token, asking) {
+        match self.terms.guards.verify(self.target.resource(), &judged.token, asking) {
             Ok(pass) => match judged.enters {
                 Some((session, seen)) => {
                     self.expire(&pass, now);
@@ -115,7 +113,7 @@ impl Machine {
         match &self.phase {
             ConnectionPhase::Joined(standing) if pass.standing == *standing => {
                 self.expire(pass, now);
-                pass.name.clone().map_or(Step::Nothing, |name| Step::Act(Action::Rename(name)))
+                pass.name.clone().map_or(Step::Nothing, Step::Rename)
             }
             _ => self.reply_error(error_code::FORBIDDEN, "a new token must keep the role", None),
         }
@@ -129,19 +127,14 @@ impl Machine {
         authenticated: bool,
     ) -> Step {
         self.phase = ConnectionPhase::Joined(standing.clone());
-        match standing {
-            Standing::Seated(role) => Step::Join { role, session, seen, authenticated },
-            Standing::Guest(guest) if self.target.is_raw() => Step::Open { guest, session, seen },
-            Standing::Guest(guest) => Step::Enter(Some(guest)),
-            Standing::Operator => Step::Enter(None),
-        }
+        Step::Enter { standing, session, seen, authenticated }
     }
 
     fn expire(&mut self, pass: &Pass, now: Now) {
         self.expiry = pass.expiry.map(|expiry| {
             let at = expiry.at.saturating_mul(1000);
             let announce_at = if expiry.is_late { now.unix_ms } else { at.saturating_sub(EXPIRY_WARNING_MS) };
-            TokenExpiry { at, announce_at: Some(announce_at).filter(|_| !self.target.is_raw()) }
+            TokenExpiry { at, announce_at: Some(announce_at).filter(|_| !self.is_raw) }
         });
         self.renewed = true;
     }

@@ -27,9 +27,9 @@ use crate::{
     protocol::{Cause, FrameError, GameId, HubId, error_code, ids::InvalidId, number::integer_in_query},
     registry::{
         Local, ServerPhase,
-        requests::{OperateRefusal, on_shard, owner},
+        requests::{on_shard, owner},
     },
-    room::{KeyHash, KeyMismatch},
+    room::{KeyHash, KeyMismatch, OperateRefusal},
 };
 
 /// The longest `Idempotency-Key`.

@@ -16,8 +16,9 @@ use crate::{
         HubConfig,
         feeds::{TopicAccess, TopicPattern},
     },
-    hub::{Deliver, HubHandle, HubPlan, LocalHub, SourceFactory, source::Polled},
+    hub::{Deliver, HubHandle, HubPlan, LocalHub, SourceFactory, source::Polled, subscriber::Subscriber},
     protocol::{Cause, HubId, server::HeartbeatTerms},
+    service::EntryRefusal,
 };
 
 /// How long a test waits for an event that must come.
@@ -121,7 +122,7 @@ async fn wait_until(is_so: impl Fn() -> bool, what: &str) {
 fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_gap() {
     actix::System::new().block_on(async {
         let (setting, client) = (Setting::start(), Client::new());
-        let subscriber = setting.branch.enter(1, &client.outbox, "player", HERE).expect("it runs");
+        let subscriber = Subscriber::enter(&setting.branch, 1, &client.outbox, "player", HERE).expect("it runs");
         subscriber.subscribe(vec![topic("a")]).expect("the hub has to hear of it").await;
         let values = || client.told().iter().filter(|frame| frame["type"] == "data").count();
         wait_until(|| values() > 1, "two values").await;
@@ -158,7 +159,7 @@ fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_ga
 fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
     actix::System::new().block_on(async {
         let (setting, client) = (Setting::start(), Client::new());
-        let subscriber = setting.branch.enter(1, &client.outbox, "player", HERE).expect("it runs");
+        let subscriber = Subscriber::enter(&setting.branch, 1, &client.outbox, "player", HERE).expect("it runs");
         setting.panics.store(u64::MAX, SeqCst);
         let subscribing = subscriber.subscribe(vec![topic("a")]).expect("the hub has to hear of it");
         wait_until(|| client.outbox.cause().is_some(), "a close").await;
@@ -167,8 +168,8 @@ fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
         // The subscription does not wait for a hub that does not exist.
         subscribing.await;
         let late = Client::new();
-        assert!(setting.branch.enter(2, &late.outbox, "player", HERE).is_none());
-        assert_eq!(late.outbox.cause().map(Cause::code), Some(1013));
+        let refusal = Subscriber::enter(&setting.branch, 2, &late.outbox, "player", HERE).err();
+        assert!(matches!(refusal, Some(EntryRefusal::Closed { cause: Cause::Overloaded, .. })), "{refusal:?}");
         drop(subscriber);
         assert_eq!(setting.metrics.hub("fragile", "", true).clients.get(), 0);
     });
@@ -181,7 +182,9 @@ fn a_burst_for_thousands_is_told_in_order_and_in_parts_with_other_work_of_the_sh
         let clients: Vec<_> = (0..2000).map(|_| Client::new()).collect();
         let subscribers: Vec<_> = (0..)
             .zip(&clients)
-            .map(|(number, client)| setting.branch.enter(number, &client.outbox, "player", HERE).expect("it runs"))
+            .map(|(number, client)| {
+                Subscriber::enter(&setting.branch, number, &client.outbox, "player", HERE).expect("it runs")
+            })
             .collect();
         // The source has no value for this topic.
         for subscriber in &subscribers {

@@ -1,5 +1,5 @@
 //! Owns how a shard opens a room: once for all concurrent requests, within the bounds of S14, from
-//! its log if it has one. A part of `Local`.
+//! its log if it has one. A part of `Rooms`.
 
 use std::{fmt, net::IpAddr, rc::Rc, time::Instant};
 
@@ -7,12 +7,11 @@ use actix::Actor as _;
 use slog::warn;
 use tokio::sync::OnceCell;
 
-use super::{messages::RoomOpened, shard::Local};
+use super::{Room, RoomHandle, RoomHome, Rooms, has_seat, messages::RoomOpened};
 use crate::{
     config::Durability,
     gate::{Opening, RoomLimit, RoomPlace},
     protocol::{Cause, GameId, PlayerId},
-    room::{Room, RoomHandle, RoomHome, has_seat},
     store::Log,
 };
 
@@ -78,7 +77,7 @@ impl fmt::Display for NoRoom {
 /// A request that waits for a room. If the room did not open, dropping the last one removes the
 /// slot, even if the request was cancelled.
 struct Waiting<'a> {
-    local: &'a Local,
+    rooms: &'a Rooms,
     game: &'a GameId,
     slot: Rc<Slot>,
 }
@@ -87,25 +86,25 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         // One reference is in the list, one here.
         if self.slot.room.get().is_none() && Rc::strong_count(&self.slot) <= 2 {
-            self.local.forget(self.game, self.slot.number);
+            self.rooms.forget(self.game, self.slot.number);
         }
     }
 }
 
-impl Local {
+impl Rooms {
     /// Returns the room of this game. Opens it if need be, from its log if it has one.
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub async fn find_room(&self, game: &GameId, opener: Opener<'_>) -> Result<RoomHandle, NoRoom> {
-        let waiting = Waiting { local: self, game, slot: self.slot(game) };
+    pub async fn find(&self, game: &GameId, opener: Opener<'_>) -> Result<RoomHandle, NoRoom> {
+        let waiting = Waiting { rooms: self, game, slot: self.slot(game) };
         // Concurrent requests wait for one opening. If a bound refuses the first of them, the next
         // one tries.
-        let opened = waiting.slot.room.get_or_try_init(|| self.open_room(waiting.slot.number, game, opener)).await;
+        let opened = waiting.slot.room.get_or_try_init(|| self.open(waiting.slot.number, game, opener)).await;
         opened.map(|room| room.handle.clone())
     }
 
-    async fn open_room(&self, number: u64, game: &GameId, opener: Opener<'_>) -> Result<OpenRoom, NoRoom> {
+    async fn open(&self, number: u64, game: &GameId, opener: Opener<'_>) -> Result<OpenRoom, NoRoom> {
         if self.budgets.borrow().get(game).is_some_and(|budget| budget.is_spent(Instant::now())) {
             return Err(NoRoom::Busy(Cause::Overloaded));
         }
@@ -113,12 +112,12 @@ impl Local {
         let log = self.read_log(game).await.map_err(NoRoom::Busy)?;
         let place = self.place(opener, log.as_ref()).map_err(NoRoom::Full)?;
         if log.as_ref().is_some_and(|log| !log.is_intact) {
-            warn!(self.logger, "a room's log is damaged or older than it was; the room begins another epoch"; "game" => %game);
+            warn!(self.setting.logger, "a room's log is damaged or older than it was; the room begins another epoch"; "game" => %game);
         }
         let home = RoomHome { appender, flush: durability == Durability::Sync, log };
         let room = Room::open(number, game.clone(), self.logics.create(game), home, self.setting.clone());
         let handle = RoomHandle::new(room.start());
-        self.registry.opened.do_send(RoomOpened { game: game.clone(), shard: self.index });
+        self.events.opened.do_send(RoomOpened { game: game.clone(), shard: self.shard });
         Ok(OpenRoom { handle, _place: place })
     }
 
@@ -130,10 +129,10 @@ impl Local {
             (Opener::Visitor { address, .. }, Some(_)) => Opening::Visited(address),
             (Opener::BackEnd, Some(_)) => Opening::Resumed,
         };
-        let taken = self.places.take(opening);
+        let taken = self.permits.take(opening);
         match (opener, log) {
             (Opener::Visitor { player: Some(player), .. }, Some(log)) if taken.is_err() && has_seat(log, player) => {
-                self.places.take(Opening::Resumed)
+                self.permits.take(Opening::Resumed)
             }
             _ => taken,
         }
