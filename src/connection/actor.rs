@@ -27,7 +27,7 @@ use crate::{
     protocol::{Cause, Refusal},
     registry::{Local, Permit},
     service::{Flow, Service, Target},
-    ws::{Arrived, Errors, Outbox, Pause, ReadError, Socket, SocketLimits, Traffic},
+    ws::{Arrived, Errors, Outbox, Pause, Policy, ReadError, Socket, SocketLimits, Traffic},
 };
 
 /// What the server has learnt about a connection when its socket arrives on the shard.
@@ -94,7 +94,7 @@ impl Connection {
     fn carry_out(&mut self, step: Step, context: &mut Context<Self>) {
         match step {
             Step::Nothing => {}
-            Step::Reply(frame) => self.outbox.push(frame, Instant::now()),
+            Step::Reply(frame) => self.outbox.queue(frame, Policy::Live, Instant::now()),
             Step::Measured(latency) => self.outbox.note_latency(latency),
             Step::Enter { standing, session, seen, authenticated } => {
                 self.enter(standing, session, seen, authenticated, context);

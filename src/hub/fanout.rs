@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     protocol::{Cause, FeedState, ServerFrame, Topic, error_code},
-    ws::{Frame, Outbox, VolatileKey, json_frame},
+    ws::{Frame, Outbox, Policy, ValueKey, json_frame},
 };
 
 /// Invariants: a topic is listed while it has subscribers here or is reserved, or until the hub has
@@ -45,7 +45,7 @@ pub struct Fanout {
 }
 
 struct Listed {
-    key: VolatileKey,
+    key: ValueKey,
     /// With their outboxes: a value goes to thousands of them, and to look each up would cost more
     /// than to queue the frame.
     subscribers: Vec<(u64, Rc<Outbox>)>,
@@ -146,7 +146,7 @@ impl Fanout {
         let Some(client) = self.clients.get_mut(&connection) else { return };
         // A topic that is named twice is sent once.
         let topics: BTreeSet<_> = topics.iter().collect();
-        client.outbox.push(subscribed, now);
+        client.outbox.queue(subscribed, Policy::Live, now);
         let mut gaps: BTreeMap<(u64, u64), Vec<&Topic>> = BTreeMap::new();
         for topic in topics {
             let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
@@ -157,10 +157,11 @@ impl Fanout {
             }
             if let Some(last) = &listed.last {
                 let whole = last.whole_frame();
-                hold(&client.outbox, &listed.key, &whole, || whole.clone(), now);
+                let policy = Policy::Update { key: &listed.key, whole: &mut || whole.clone() };
+                client.outbox.queue(whole.clone(), policy, now);
             }
             if let Some(frame) = &listed.rejected {
-                client.outbox.push_behind(frame.clone(), now);
+                client.outbox.queue(frame.clone(), Policy::Behind, now);
             }
             // A client that had the topic has been sent its gap already.
             if let Some(gap) = listed.gap.filter(|_| is_new) {
@@ -168,7 +169,7 @@ impl Fanout {
             }
         }
         for ((from, to), topics) in gaps {
-            client.outbox.push_behind(gap_frame(&topics, from, to), now);
+            client.outbox.queue(gap_frame(&topics, from, to), Policy::Behind, now);
         }
     }
 
@@ -253,7 +254,7 @@ impl Fanout {
         let mut whole = || whole.get_or_insert_with(|| update.whole_frame()).clone();
         let frame = if !is_old && update.follows(seen) { update.live_frame() } else { whole() };
         for (_, outbox) in &listed.subscribers {
-            hold(outbox, &listed.key, &frame, &mut whole, now);
+            outbox.queue(frame.clone(), Policy::Update { key: &listed.key, whole: &mut whole }, now);
         }
         listed.last = Some(update);
         listed.gap = None;
@@ -267,7 +268,7 @@ impl Fanout {
         let (code, message, id, topic) = (code, message.as_str(), None, Some(topic));
         let frame = json_frame(|out| ServerFrame::Error { code, message, id, topic }.write(out));
         for (_, outbox) in &listed.subscribers {
-            outbox.push_behind(frame.clone(), now);
+            outbox.queue(frame.clone(), Policy::Behind, now);
         }
         listed.rejected = Some(frame);
     }
@@ -295,7 +296,7 @@ impl Fanout {
         let FeedStatus { state, since, attempt, .. } = status;
         let frame = json_frame(|out| ServerFrame::Feed { state, since, attempt }.write(out));
         for client in self.clients.values() {
-            client.outbox.push_behind(frame.clone(), now);
+            client.outbox.queue(frame.clone(), Policy::Behind, now);
         }
     }
 
@@ -322,17 +323,15 @@ impl Fanout {
                     frame
                 }
             };
-            client.outbox.push_behind(frame, now);
+            client.outbox.queue(frame, Policy::Behind, now);
         }
     }
 }
 
 impl Listed {
     fn new(topic: &Topic) -> Self {
-        // The keys of rooms have a sender; a topic has none.
-        let key = (topic.as_str().into(), "".into());
         Self {
-            key,
+            key: ValueKey::Topic(topic.clone()),
             subscribers: Vec::new(),
             last: None,
             gap: None,
@@ -347,10 +346,4 @@ impl Listed {
 
 fn gap_frame(topics: &[&Topic], from: u64, to: u64) -> Frame {
     json_frame(|out| ServerFrame::Gap { topics, from, to }.write(out))
-}
-
-fn hold(outbox: &Rc<Outbox>, key: &VolatileKey, live: &Frame, whole: impl FnOnce() -> Frame, now: Instant) {
-    if outbox.hold_topic(key, live, whole, now) {
-        outbox.mark_dirty();
-    }
 }

@@ -11,7 +11,7 @@ use std::{
 use super::handle::{PublishError, Receipt};
 use crate::{
     protocol::{ServerFrame, Topic, error_code},
-    ws::{Outbox, error_frame, json_frame},
+    ws::{Outbox, Policy, error_frame, json_frame},
 };
 
 /// Bounded by the number of values that the hub accepts before they are stored.
@@ -40,7 +40,7 @@ impl PendingReplies {
                 (Ok(seq), Some(id)) => json_frame(|out| ServerFrame::Published { id, topic: &topic, seq }.write(out)),
                 (Err(_), id) => error_frame(error_code::UNAVAILABLE, PublishError::GONE, id),
             };
-            outbox.push(answer, Instant::now());
+            outbox.queue(answer, Policy::Live, Instant::now());
         }
         self.is_running.set(false);
     }

@@ -25,7 +25,7 @@ use crate::{
     observe::log::SecurityFields,
     protocol::{Cause, ClientFrame, Dialect, HubId, RawJson, ServerFrame, Topic, error_code, server::SubscribedFeed},
     service::{Entered, Entering, Entry, EntryRefusal, Flow, LocalFuture, Service, Target},
-    ws::{Frame, Outbox, error_frame, json_frame},
+    ws::{Frame, Outbox, Policy, error_frame, json_frame},
 };
 
 /// How long a subscription waits for the hub to handle the interest.
@@ -107,7 +107,7 @@ impl Subscriber {
             access::patterns(&branch.hub.config().access, role).iter().map(|pattern| pattern.0.as_str()).collect();
         let heartbeat = branch.heartbeat;
         let welcome = ServerFrame::HubWelcome { protocol: 1, hub: branch.hub.id(), topics: &topics, heartbeat };
-        outbox.push(json_frame(|out| welcome.write(out)), Instant::now());
+        outbox.queue(json_frame(|out| welcome.write(out)), Policy::Live, Instant::now());
         let holder = (!role.is_empty()).then(|| Holder::new(branch.hub.shares().clone(), address));
         branch.fanout.borrow_mut().enter(connection, outbox.clone(), holder);
         branch.hub.client_entered();
@@ -191,7 +191,7 @@ impl Subscriber {
         let is_allowed = access::may_publish(&hub.config().access, &self.role);
         let (address, made) = (self.address, self.made.clone());
         async move {
-            let refuse = |code, message| outbox.push(error_frame(code, message, id), Instant::now());
+            let refuse = |code, message| outbox.queue(error_frame(code, message, id), Policy::Live, Instant::now());
             if !hub.is_bus() {
                 return refuse(error_code::FORBIDDEN, "this hub's values come from its upstream");
             }
@@ -228,7 +228,7 @@ impl Service for Subscriber {
     }
 
     fn reply(&mut self, frame: Frame) -> Flow {
-        self.outbox.push(frame, Instant::now());
+        self.outbox.queue(frame, Policy::Live, Instant::now());
         Flow::Continue
     }
 }
@@ -275,7 +275,7 @@ impl Drop for Expected {
 }
 
 fn refuse(outbox: &Rc<Outbox>, code: &str, message: &str) {
-    outbox.push(error_frame(code, message, None), Instant::now());
+    outbox.queue(error_frame(code, message, None), Policy::Live, Instant::now());
 }
 
 impl Drop for Subscriber {

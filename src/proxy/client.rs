@@ -5,9 +5,14 @@
 //! has received everything before it (RFC 6455 section 5.5.3). A client that answers no ping costs
 //! only the memory of the frames that it might ask for again.
 
-use std::{net::IpAddr, rc::Rc, time::Instant};
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
-use crate::ws::{Frame, Outbox, frame};
+use crate::ws::{Frame, Outbox, Policy, frame};
 
 /// A client is asked after this many bytes. A smaller remainder is little beside what the history
 /// keeps anyway, so heartbeats need not ask.
@@ -36,12 +41,24 @@ impl ProxyClient {
 
     /// The number of the last frame that the client's socket has taken.
     pub fn written(&self) -> u64 {
-        self.base + self.outbox.relayed_written()
+        self.base + self.outbox.paced_written()
     }
 
     pub fn give(&mut self, frame: Frame, now: Instant) {
         self.unasked += frame.len();
-        self.outbox.push_relayed(frame, now);
+        self.outbox.queue(frame, Policy::Paced, now);
+    }
+
+    /// Ready while frames that cost less than `OUTBOX_BYTES` wait in the outbox, or if the
+    /// connection is over (X2). A task that had to wait is woken at half of that.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let max_bytes = self.outbox.max_bytes();
+        self.outbox.poll_paced(max_bytes.saturating_sub(1), max_bytes / 2, context)
+    }
+
+    /// Ready if no frame waits in the outbox, or if the connection is over.
+    pub fn poll_drained(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.outbox.poll_paced(0, 0, context)
     }
 
     /// Sends a ping for all frames up to `newest`, if enough bytes were given since the last.
@@ -49,7 +66,7 @@ impl ProxyClient {
         if self.unasked >= ASK_BYTES {
             self.unasked = 0;
             self.asked = newest;
-            self.outbox.push(frame::ping(format!("{ASK}{newest}").as_bytes()), now);
+            self.outbox.queue(frame::ping(format!("{ASK}{newest}").as_bytes()), Policy::Live, now);
         }
     }
 

@@ -149,23 +149,23 @@ mod tests {
 
     #[test]
     fn of_what_was_received_a_small_part_is_kept_and_of_what_was_only_written_half() {
-        let mut history = SessionHistory::new(800);
-        (1..=20).for_each(|number| history.push(frame(number, 42)));
+        let mut history = SessionHistory::new(1600);
+        (1..=20).for_each(|number| history.push(frame(number, 44)));
         history.trim(0);
-        assert_eq!(history.bytes(), 1000, "what was not written stays");
+        assert_eq!(history.bytes(), 2000, "what was not written stays");
         history.trim(20);
-        assert_eq!(history.bytes(), 400);
+        assert_eq!(history.bytes(), 800);
         history.receive(16);
         history.trim(20);
         assert_eq!(history.missed_since(0).next, 17, "4 frames, more than an eighth, are not known to be received");
         history.receive(99);
         history.trim(20);
-        assert_eq!((history.bytes(), history.received()), (100, 20));
+        assert_eq!((history.bytes(), history.received()), (200, 20));
         assert_eq!(numbers(history.from(19)), [19, 20]);
         history.receive(3);
         assert_eq!(history.received(), 20);
         history.give_again(19);
-        history.push(frame(21, 92));
+        history.push(frame(21, 144));
         history.trim(19);
         assert_eq!(numbers(history.from(0)), [20, 21], "what goes out again stays until it is written");
     }

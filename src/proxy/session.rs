@@ -23,7 +23,7 @@ use crate::{
     config::ProxyConfig,
     observe::metrics::ProxyMetrics,
     protocol::{Cause, FrameError},
-    ws::{Frame, Incoming, Outbox, Outgoing, Pause, frame},
+    ws::{Frame, Incoming, Outbox, Outgoing, Pause, Policy, frame},
 };
 
 /// What happened to a client's message.
@@ -133,7 +133,7 @@ impl ProxySession {
         let mut written = 0;
         if let Some(old) = state.client.take().or(state.previous.take()) {
             // Frames that the old socket has not taken go to the new one instead, never to both.
-            written = old.base + old.outbox.release_relayed();
+            written = old.base + old.outbox.release_paced();
             old.outbox.close(Cause::Replaced, None);
         }
         let newest = state.history.newest();
@@ -142,7 +142,7 @@ impl ProxySession {
         let (next, last_id) = (missed.next, state.last_id);
         let reception = Reception { missed, is_ahead: claimed > newest, newest, last_id };
         if let Some(frame) = welcome(&reception) {
-            outbox.push_catch_up(frame, now);
+            outbox.queue(frame, Policy::CatchUp, now);
         }
         let mut client = ProxyClient::new(connection, address, outbox.clone(), next);
         for frame in state.history.from(next) {
@@ -304,7 +304,7 @@ impl ProxySession {
         }
         // A closed connection detaches later; until then frames go into the history only.
         let is_open = match &state.client {
-            Some(client) if client.outbox.cause().is_none() => client.outbox.poll_room(context).is_ready(),
+            Some(client) if client.outbox.cause().is_none() => client.poll_room(context).is_ready(),
             _ => state.history.has_room(),
         };
         if is_open {
@@ -353,7 +353,7 @@ impl ProxySession {
         if let (Some(client), Some(ending)) = (&state.client, &state.ending)
             && client.outbox.cause().is_none()
         {
-            ready!(client.outbox.poll_drained(context));
+            ready!(client.poll_drained(context));
             let Ending { cause, reason, last } = ending.clone();
             // The connection may have ended while its outbox drained.
             if client.outbox.close_with(cause, &reason, last) {

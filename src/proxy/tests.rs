@@ -19,13 +19,13 @@ use crate::{
     },
     observe::metrics::{Metrics, ProxyMetrics},
     protocol::Cause,
-    ws::{Flusher, Frame, Incoming, Outbox, Outgoing, frame, valve::Valve},
+    ws::{Flusher, Frame, Incoming, Outbox, Outgoing, Policy, frame, valve::Valve},
 };
 
 mod resume;
 
-const QUEUE_BYTES: usize = 100;
-const OUTBOX_BYTES: usize = 100;
+const QUEUE_BYTES: usize = 200;
+const OUTBOX_BYTES: usize = 200;
 
 /// A proxy that passes everything on, resumes, and has practically no limit.
 pub fn config() -> ProxyConfig {
@@ -52,7 +52,7 @@ pub fn config() -> ProxyConfig {
         error_frames: true,
         budget: Budget { sessions_per_player: 10, sessions: 10, ..Budget::default() },
         resume: Duration::from_secs(10),
-        resume_bytes: 400,
+        resume_bytes: 560,
     }
 }
 
@@ -137,12 +137,12 @@ fn x2_past_the_bound_the_client_is_not_read_until_half_of_it_is_out() {
     }
     assert!(!client.is_paused());
     world.send(&client, &message);
-    assert!(client.is_paused(), "120 of 100 bytes wait");
+    assert!(client.is_paused(), "264 of 200 bytes wait");
     assert_eq!(world.line.next(), Some(Outgoing::Text(ByteString::from(message.as_str()))));
-    assert!(client.is_paused(), "80 wait");
+    assert!(client.is_paused(), "176 wait");
     world.line.next();
     client.is_paused();
-    assert!(!client.is_paused(), "40 wait");
+    assert!(!client.is_paused(), "88 wait");
 
     world.send(&client, &message);
     world.send(&client, &message);
@@ -162,7 +162,7 @@ fn x2_past_the_bound_the_upstream_is_not_read_and_the_client_is_never_closed_for
     let message = "x".repeat(60);
     assert!(world.tell(&message) && world.tell(&message), "one message over the bound is taken");
     assert!(!world.tell(&message));
-    client.outbox.push(frame::ping(b"still there?"), std::time::Instant::now());
+    client.outbox.queue(frame::ping(b"still there?"), Policy::Live, std::time::Instant::now());
     assert_eq!(client.outbox.cause(), None, "a ping does not fit the bound of the upstream's frames, and needs not");
     client.valve.room.set(usize::MAX);
     let expected = [frames(&[&message, &message]), frame::ping(b"still there?").to_vec()].concat();
@@ -179,7 +179,7 @@ fn x2_a_client_that_is_away_has_its_frames_kept_up_to_the_bound() {
     world.line.detach(1);
     let message = "x".repeat(100);
     let kept = (0..10).take_while(|_| world.tell(&message)).count();
-    assert_eq!(kept, 4, "392 bytes of 400, and the one that goes over");
+    assert_eq!(kept, 4, "504 bytes of 560, and the one that goes over");
     let back = world.attach(2, Some(1));
     assert_eq!(back.got(), frames(&[message.as_str(); 4]));
     assert!(world.tell("on it goes"));

@@ -15,7 +15,7 @@ use crate::{
     observe::log::SecurityFields,
     protocol::{Cause, ClientFrame, Dialect, ProxyId, error_code},
     service::{Entered, Entering, Entry, EntryRefusal, Flow, Service, Target},
-    ws::{DecodeError, Errors, Frame, Outbox},
+    ws::{DecodeError, Errors, Frame, Outbox, Policy},
 };
 
 /// A proxy that a socket asks for.
@@ -127,7 +127,7 @@ impl Service for Visitor {
     }
 
     fn reply(&mut self, frame: Frame) -> Flow {
-        self.outbox.push(frame, Instant::now());
+        self.outbox.queue(frame, Policy::Live, Instant::now());
         Flow::Continue
     }
 

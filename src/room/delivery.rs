@@ -17,7 +17,7 @@ use crate::{
     clock,
     config::Config,
     protocol::{Cause, GameId, PlayerId, ServerFrame, server},
-    ws::{Frame, Outbox, error_frame, json_frame},
+    ws::{Frame, Outbox, Policy, Timing, error_frame, json_frame},
 };
 
 /// The text for people that goes with a ban (S13).
@@ -90,19 +90,19 @@ impl Delivery {
                 self.show(&Audience::Everyone, &frame, named.as_ref(), Instant::now());
             }
             Effect::Volatile { key, audience, frame } => {
-                let now = Instant::now();
-                self.fan_out(&audience, |member| member.outbox.hold_volatile(&key, frame.clone(), now));
+                let timing = Timing { made: Instant::now(), is_held: self.holds };
+                self.fan_out(&audience, |member| member.outbox.queue(frame.clone(), Policy::Newest(&key), timing));
             }
             Effect::Reply { connection, frame } => {
                 if let Some(member) = self.member(connection) {
-                    member.outbox.push(frame, Instant::now());
+                    member.outbox.queue(frame, Policy::Live, Instant::now());
                 }
             }
             Effect::Ack { connection, player, id } => {
                 let seq = self.history.seq_of(&player, id);
                 if let Some(member) = self.member(connection) {
                     let frame = json_frame(|out| ServerFrame::Ack { id, seq }.write(out));
-                    member.outbox.push(frame, Instant::now());
+                    member.outbox.queue(frame, Policy::Live, Instant::now());
                 }
             }
             Effect::Enter { connection, entry, outbox, resume, draft } => {
@@ -140,9 +140,7 @@ impl Delivery {
     pub fn release(&mut self) {
         self.held = false;
         for member in &self.members {
-            if !member.outbox.is_empty() {
-                member.outbox.mark_dirty();
-            }
+            member.outbox.write_held();
         }
     }
 
@@ -190,22 +188,18 @@ impl Delivery {
 
     /// Sends each member either the frame or the one with the name.
     fn show(&mut self, audience: &Audience, frame: &Frame, named: Option<&Frame>, made: Instant) {
+        let timing = Timing { made, is_held: self.holds };
         self.fan_out(audience, |member| {
             let frame = named.filter(|_| member.wants_names).unwrap_or(frame);
-            member.outbox.hold(frame.clone(), made)
+            member.outbox.queue(frame.clone(), Policy::Live, timing);
         });
     }
 
-    fn fan_out(&mut self, audience: &Audience, hold: impl Fn(&Member) -> bool) {
+    fn fan_out(&mut self, audience: &Audience, queue: impl Fn(&Member)) {
         let mut held = false;
         for member in self.members.iter().filter(|member| audience.admits(member.player.as_ref())) {
-            if hold(member) {
-                if self.holds {
-                    held = true;
-                } else {
-                    member.outbox.mark_dirty();
-                }
-            }
+            queue(member);
+            held |= self.holds && member.outbox.is_held();
         }
         self.held |= held;
     }
@@ -252,7 +246,7 @@ impl Delivery {
             max_message_bytes: limits.max_message_bytes,
             state: (verdict != server::Verdict::Continuous).then(|| draft.state.text()),
         });
-        outbox.push_catch_up(json_frame(|out| welcome.write(out)), now);
+        outbox.queue(json_frame(|out| welcome.write(out)), Policy::CatchUp, now);
         let player = match entry {
             Membership::Player(player) => Some(player),
             Membership::Spectator => None,
@@ -264,10 +258,10 @@ impl Delivery {
         {
             for event in self.history.after(seen).filter(|event| event.audience.admits(player.as_ref())) {
                 let named = if draft.wants_names { event.named_frame() } else { None };
-                outbox.push_catch_up(named.unwrap_or_else(|| event.frame.clone()), now);
+                outbox.queue(named.unwrap_or_else(|| event.frame.clone()), Policy::CatchUp, now);
             }
             if let Some(everybody) = &draft.everybody {
-                outbox.push_catch_up(everybody.clone(), now);
+                outbox.queue(everybody.clone(), Policy::CatchUp, now);
             }
         }
         let entered = (clock::since_start(now).as_millis() / 10) as u32;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::{audience::Audience, document::Version, history::Event, messages::Membership, record::RoomRecord};
 use crate::{
     protocol::{Cause, PlayerId, RawJson, Role},
-    ws::{Frame, Outbox, VolatileKey},
+    ws::{Frame, Outbox, ValueKey},
 };
 
 /// What a client may resume from, as far as the state can decide it. The history makes the final
@@ -69,7 +69,7 @@ pub enum Effect {
     /// one (S11).
     Broadcast { frame: Frame, named: Option<Frame> },
     /// Shows the frame to its audience, unlogged. A newer frame with the same key replaces it (S8).
-    Volatile { key: VolatileKey, audience: Audience, frame: Frame },
+    Volatile { key: ValueKey, audience: Audience, frame: Frame },
     /// Sends a reply to one connection.
     Reply { connection: u64, frame: Frame },
     /// Answers a repeated `id` with the `seq` at which it was applied (S2).

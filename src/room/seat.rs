@@ -15,7 +15,7 @@ use crate::{
     observe::log::SecurityFields,
     protocol::{Cause, ClientFrame, Dialect, DisplayName, GameId, PlayerId, Role, error_code},
     service::{Entered, Entering, Entry, EntryRefusal, Flow, Service, Target},
-    ws::{Frame, Outbox, error_frame},
+    ws::{Frame, Outbox, Policy, error_frame},
 };
 
 /// How many rooms in a row may end while a player joins. After that the client has to retry later.
@@ -182,7 +182,7 @@ impl Service for SeatHolder {
 
     fn reply(&mut self, frame: Frame) -> Flow {
         if !self.is_member {
-            self.outbox.push(frame, Instant::now());
+            self.outbox.queue(frame, Policy::Live, Instant::now());
             return Flow::Continue;
         }
         self.act(Action::Answer(SendWrapper::new(frame)))

@@ -36,7 +36,7 @@ use crate::{
         server::{LeftReason, PresenceChange, write_message, write_volatile},
     },
     store::IdempotencyKeys,
-    ws::{Frame, error_frame, json_frame},
+    ws::{Frame, ValueKey, error_frame, json_frame},
 };
 
 /// The state of one room.
@@ -139,7 +139,7 @@ impl RoomState {
             }
             (Action::Volatile { name, data, to }, Some(_)) => {
                 let to = self.members(to);
-                let key = (player.as_str().into(), name.as_str().into());
+                let key = ValueKey::Volatile { from: player.clone(), name: name.as_str().into() };
                 let frame = json_frame(|out| write_volatile(out, player.as_str(), &name, &data));
                 effects.push(Effect::Volatile { key, audience: audience(Some(&player), to), frame });
                 return;

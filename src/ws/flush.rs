@@ -8,7 +8,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use super::{outbox::Outbox, queue::Frames};
+use super::outbox::{Frames, Outbox};
 use crate::observe::metrics::ShardMetrics;
 
 /// Emptied queues kept for the next outbox, and the largest capacity of a kept one.

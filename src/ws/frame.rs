@@ -10,13 +10,14 @@ pub type Frame = Rc<[u8]>;
 /// The longest payload of a control frame (RFC 6455 section 5.5).
 pub const MAX_CONTROL_BYTES: usize = 125;
 
-/// The least cost of a frame towards a bound that only slows its sender down. Its allocation and
-/// queue entry take about this much, and a peer may send frames without a payload.
-const MIN_COST: usize = 48;
+/// The memory that a queued frame takes besides its bytes: the allocator's word, the two counts of
+/// the `Rc`, and three words in the queue.
+const OVERHEAD: usize = 6 * size_of::<usize>();
 
-/// The cost of a frame or message of `bytes` towards such a bound.
-pub fn cost(bytes: usize) -> usize {
-    bytes.max(MIN_COST)
+/// What a queued frame or message of `bytes` counts towards a bound. Without the overhead, frames
+/// of a few bytes would take many times the bound.
+pub const fn cost(bytes: usize) -> usize {
+    bytes + OVERHEAD
 }
 
 /// FIN and the opcode of RFC 6455 section 5.2.

@@ -1,5 +1,10 @@
-//! Owns one client's outgoing frames: the queue, its bound (S6), conflation of volatile values
-//! (S8), and the one cause of the connection's end.
+//! Owns one client's outgoing frames: the one way in, with its policies and bound (S6, S8, H6), the
+//! way out to the socket, and the one cause of the connection's end.
+
+mod conflated;
+mod flow;
+mod policy;
+mod queue;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -9,13 +14,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    conflated::VolatileKey,
-    errors::Errors,
+pub(super) use self::queue::Frames;
+pub use self::{
+    flow::Pause,
+    policy::{Policy, Timing, ValueKey},
+};
+use self::{
     flow::ReadFlow,
+    queue::{Class, FrameQueue, MAX_SLICES},
+};
+use super::{
+    errors::Errors,
     flush::Flusher,
     frame::{self, Frame},
-    queue::{Class, FrameQueue, MAX_SLICES},
 };
 use crate::protocol::Cause;
 
@@ -23,23 +34,22 @@ use crate::protocol::Cause;
 ///
 /// Invariant: after `close` only the closing frames are added, and `cause` never changes again.
 pub struct Outbox {
-    pub(super) queue: RefCell<FrameQueue>,
+    queue: RefCell<FrameQueue>,
     sink: Box<dyn ByteSink>,
-    pub(super) flusher: Rc<Flusher>,
-    /// `OUTBOX_BYTES`: the bound of `FrameQueue::bytes`.
-    pub(super) max_bytes: usize,
+    flusher: Rc<Flusher>,
+    /// `OUTBOX_BYTES`.
+    max_bytes: usize,
     /// The outbox is on the flusher's list.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
     /// The shape of this client's `error` frames.
-    pub(super) errors: Cell<Errors>,
+    errors: Cell<Errors>,
     /// Microseconds from the last ping to its pong; [`UNKNOWN`] before the first pong.
     latency: Cell<u32>,
     /// The connection's task, woken when the outbox closes or the socket blocks.
     reader: RefCell<Option<Waker>>,
-    /// Flow control of a proxy's connection, created at its first use. Players and subscribers, of
-    /// whom there are many, have none.
-    pub(super) flow: OnceCell<Box<RefCell<ReadFlow>>>,
+    /// Created at its first use: most connections have neither paced frames nor pauses.
+    flow: OnceCell<Box<RefCell<ReadFlow>>>,
 }
 
 const UNKNOWN: u32 = u32::MAX;
@@ -77,136 +87,111 @@ impl Outbox {
         })
     }
 
-    /// Queues a frame in order; the flusher writes it at the end of this event-loop turn. Past the
-    /// bound, closes the client with [`Cause::TooSlow`] and releases its queue (S6).
-    pub fn push(self: &Rc<Self>, frame: Frame, made: Instant) {
-        if self.hold(frame, made) {
+    /// Queues a frame, unless the connection is over. The flusher writes it at the end of this
+    /// event-loop turn, unless `timing` holds it back.
+    pub fn queue(self: &Rc<Self>, frame: Frame, policy: Policy<'_>, timing: impl Into<Timing>) {
+        let Timing { made, is_held } = timing.into();
+        if self.cause.get().is_some() {
+            return;
+        }
+        match policy {
+            Policy::Live => self.queue_live(frame, made),
+            Policy::CatchUp => self.append(&mut self.queue.borrow_mut(), frame, Class::CatchUp, made),
+            Policy::Paced => self.append(&mut self.queue.borrow_mut(), frame, Class::Paced, made),
+            Policy::Behind if self.queue.borrow().has_conflated() => self.queue_behind(None, frame),
+            Policy::Behind => self.queue_live(frame, made),
+            Policy::Newest(key) => self.queue_newest(key, frame, made),
+            Policy::Update { key, whole } => self.queue_update(key, frame, whole, made),
+        }
+        // A blocked socket is flushed when it is writable again.
+        if !is_held && !self.is_blocked() {
             self.mark_dirty();
         }
     }
 
-    /// As `push`, but leaves the write to a later [`Outbox::mark_dirty`], for rooms with a flush
-    /// interval. Returns true if there is something to write that the socket would take.
-    pub fn hold(self: &Rc<Self>, frame: Frame, made: Instant) -> bool {
-        if self.cause.get().is_some() {
-            return false;
-        }
-        let mut queue = self.queue.borrow_mut();
-        if queue.is_over(frame.len(), self.max_bytes) {
+    fn queue_live(self: &Rc<Self>, frame: Frame, made: Instant) {
+        let cost = frame::cost(frame.len());
+        if self.queue.borrow().is_over(cost, self.max_bytes) {
             // The frames of this turn alone may exceed the bound. Whether the client is slow only
             // shows when they are written.
-            drop(queue);
             self.flusher.flush(self);
             if self.cause.get().is_some() {
-                return false;
+                return;
             }
-            queue = self.queue.borrow_mut();
-            if queue.is_over(frame.len(), self.max_bytes) {
-                drop(queue);
+            if self.queue.borrow().is_over(cost, self.max_bytes) {
                 self.close(Cause::TooSlow, None);
-                return false;
+                return;
             }
         }
-        self.flusher.stats().queued(frame.len() as i64, 1);
-        self.append(&mut queue, frame, Class::Live, made);
-        !queue.blocked
+        self.append(&mut self.queue.borrow_mut(), frame, Class::Live, made);
     }
 
-    /// Queues one of the frames that bring a client up to date when it joins, in order, whatever
-    /// its size: these must not close a client that was away for long.
-    pub fn push_catch_up(self: &Rc<Self>, frame: Frame, made: Instant) {
-        if self.cause.get().is_some() {
-            return;
-        }
-        self.flusher.stats().queued(frame.len() as i64, 1);
-        self.append(&mut self.queue.borrow_mut(), frame, Class::CatchUp, made);
-        self.mark_dirty();
-    }
-
-    /// Queues a value of which only the newest matters (S8). Never closes the client. Returns true
-    /// if there is something to write.
-    pub fn hold_volatile(self: &Rc<Self>, key: &VolatileKey, frame: Frame, made: Instant) -> bool {
-        if self.cause.get().is_some() {
-            return false;
-        }
+    fn queue_newest(&self, key: &ValueKey, frame: Frame, made: Instant) {
         let mut queue = self.queue.borrow_mut();
-        if queue.keeps_up(frame.len(), self.max_bytes) {
-            self.flusher.stats().queued(frame.len() as i64, 1);
+        if queue.keeps_up(frame::cost(frame.len()), self.max_bytes) {
             self.append(&mut queue, frame, Class::Volatile, made);
-            return true;
+        } else {
+            let (bytes, frames) = queue.conflate(key, frame, self.max_bytes);
+            self.flusher.stats().queued(bytes, frames);
         }
-        let (bytes, frames) = queue.conflate(key, frame, self.max_bytes);
-        self.flusher.stats().queued(bytes, frames);
-        false
     }
 
-    /// Queues an update of a feed's topic (H6). A client that keeps up gets `live`. For another,
-    /// `whole` replaces everything of this key that still waits, so no step of an incremental value
-    /// is lost unnoticed. Updates with the same `made` belong together: a client that kept up at
-    /// the first of them gets them all as `live`, within the bound. No topic's value displaces
-    /// another's: past the bound, the client is closed with [`Cause::TooSlow`]. Returns true if
-    /// there is something to write.
-    pub fn hold_topic(
-        self: &Rc<Self>,
-        key: &VolatileKey,
-        live: &Frame,
-        whole: impl FnOnce() -> Frame,
-        made: Instant,
-    ) -> bool {
-        if self.cause.get().is_some() {
-            return false;
-        }
-        let mut queue = self.queue.borrow_mut();
-        if queue.is_much(live.len(), self.max_bytes) {
+    fn queue_update(self: &Rc<Self>, key: &ValueKey, live: Frame, whole: &mut dyn FnMut() -> Frame, made: Instant) {
+        let cost = frame::cost(live.len());
+        if self.queue.borrow().is_much(cost, self.max_bytes) {
             // The updates of this turn alone may exceed the bound: write them first.
-            drop(queue);
             self.flusher.flush(self);
             if self.cause.get().is_some() {
-                return false;
+                return;
             }
-            queue = self.queue.borrow_mut();
         }
-        if queue.takes_topic(live.len(), self.max_bytes, made) {
-            self.flusher.stats().queued(live.len() as i64, 1);
-            self.append(&mut queue, live.clone(), Class::Volatile, made);
-            return !queue.blocked;
-        }
-        let whole = whole();
-        drop(queue);
-        self.hold_behind(Some(key), whole);
-        false
-    }
-
-    /// As `push`, but behind the conflated values, because this frame refers to them (H4). Past the
-    /// bound, closes the client with [`Cause::TooSlow`].
-    pub fn push_behind(self: &Rc<Self>, frame: Frame, made: Instant) {
-        let has_conflated = self.queue.borrow().has_conflated();
-        if !has_conflated {
-            self.push(frame, made);
-        } else if self.cause.get().is_none() {
-            self.hold_behind(None, frame);
-        }
-    }
-
-    fn hold_behind(self: &Rc<Self>, key: Option<&VolatileKey>, frame: Frame) {
         let mut queue = self.queue.borrow_mut();
-        if !queue.has_place(key, frame.len(), self.max_bytes) {
+        if queue.takes_update(cost, self.max_bytes, made) {
+            self.append(&mut queue, live, Class::Volatile, made);
+        } else {
+            drop(queue);
+            self.queue_behind(Some(key), whole());
+        }
+    }
+
+    fn queue_behind(self: &Rc<Self>, key: Option<&ValueKey>, frame: Frame) {
+        let mut queue = self.queue.borrow_mut();
+        if queue.has_room(key, frame::cost(frame.len()), self.max_bytes) {
+            let (bytes, frames) = queue.replace(key, frame);
+            self.flusher.stats().queued(bytes, frames);
+        } else {
             drop(queue);
             self.close(Cause::TooSlow, None);
-            return;
         }
-        let (bytes, frames) = queue.replace(key, frame);
-        self.flusher.stats().queued(bytes, frames);
+    }
+
+    fn append(&self, queue: &mut FrameQueue, frame: Frame, class: Class, made: Instant) {
+        self.flusher.stats().queued(frame.len() as i64, 1);
+        if queue.needs_slots() {
+            queue.use_slots(self.flusher.lend());
+        }
+        queue.append(frame, class, made);
     }
 
     /// Drops the conflated value of this key.
-    pub fn forget(&self, key: &VolatileKey) {
+    pub fn forget(&self, key: &ValueKey) {
         let (bytes, frames) = self.queue.borrow_mut().forget(key);
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
     }
 
-    /// Puts the outbox on the flusher's list, to be written at the end of this event-loop turn.
-    pub fn mark_dirty(self: &Rc<Self>) {
+    /// Returns true if held frames wait for [`Outbox::write_held`], and the socket would take them.
+    pub fn is_held(&self) -> bool {
+        !self.dirty.get() && !self.is_blocked() && !self.is_empty()
+    }
+
+    /// Has the flusher write the held frames at the end of this event-loop turn.
+    pub fn write_held(self: &Rc<Self>) {
+        if !self.is_empty() {
+            self.mark_dirty();
+        }
+    }
+
+    fn mark_dirty(self: &Rc<Self>) {
         if !self.dirty.replace(true) {
             self.flusher.add(self.clone());
         }
@@ -233,6 +218,15 @@ impl Outbox {
         self.errors.get()
     }
 
+    pub(super) fn set_errors(&self, errors: Errors) {
+        self.errors.set(errors);
+    }
+
+    /// `OUTBOX_BYTES`.
+    pub fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
     /// As `close`, with another close reason, for example that of a proxy's upstream.
     pub fn close_with(self: &Rc<Self>, cause: Cause, reason: &str, last: Option<Frame>) -> bool {
         if self.cause.get().is_some() {
@@ -244,13 +238,12 @@ impl Outbox {
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
         let now = Instant::now();
         for frame in last.into_iter().chain([frame::close(cause.code(), reason)]) {
-            self.flusher.stats().queued(frame.len() as i64, 1);
             self.append(&mut queue, frame, Class::CatchUp, now);
         }
         drop(queue);
         self.mark_dirty();
         self.wake_reader();
-        self.wake_upstream();
+        self.wake_sender();
         true
     }
 
@@ -262,11 +255,11 @@ impl Outbox {
     /// Returns true if the socket stopped taking bytes. The reader then waits for writability and
     /// flushes.
     pub fn is_blocked(&self) -> bool {
-        self.queue.borrow().blocked
+        self.queue.borrow().is_blocked()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.queue.borrow().frames.is_empty()
+        self.queue.borrow().is_empty()
     }
 
     /// Bytes that are not written yet, and the number of their frames.
@@ -299,10 +292,10 @@ impl Outbox {
         let mut flushed = Flushed::default();
         let mut failed = false;
         let mut queue = self.queue.borrow_mut();
-        queue.blocked = false;
-        while !queue.frames.is_empty() {
-            let result = if queue.frames.len() == 1 {
-                self.sink.try_write_vectored(&[queue.first_slice()])
+        queue.set_blocked(false);
+        while !queue.is_empty() {
+            let result = if let Some(slice) = queue.only_slice() {
+                self.sink.try_write_vectored(&[slice])
             } else {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = queue.gather(&mut slices);
@@ -314,7 +307,7 @@ impl Outbox {
                     flushed.frames += queue.advance(written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    queue.blocked = true;
+                    queue.set_blocked(true);
                     break;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -331,27 +324,21 @@ impl Outbox {
             stats.queued(-(bytes as i64), -(frames as i64));
             self.cause.set(self.cause.get().or(Some(Cause::ConnectionLost)));
         }
-        if queue.frames.is_empty() {
-            flushed.waited = queue.since.take().map(|since| since.elapsed());
-            self.flusher.give_back(std::mem::take(&mut queue.frames));
+        if queue.is_empty() {
+            let (slots, since) = queue.finish();
+            flushed.waited = since.map(|since| since.elapsed());
+            self.flusher.give_back(slots);
         }
-        let stalled = queue.blocked || failed;
+        let stalled = queue.is_blocked() || failed;
         drop(queue);
-        self.wake_upstream();
+        self.wake_sender();
         if stalled {
             self.wake_reader();
         }
         flushed
     }
 
-    pub(super) fn append(&self, queue: &mut FrameQueue, frame: Frame, class: Class, made: Instant) {
-        if queue.frames.capacity() == 0 {
-            queue.frames = self.flusher.lend();
-        }
-        queue.append(frame, class, made);
-    }
-
-    pub(super) fn wake_reader(&self) {
+    fn wake_reader(&self) {
         if let Some(waker) = &*self.reader.borrow() {
             waker.wake_by_ref();
         }
@@ -366,5 +353,4 @@ impl Drop for Outbox {
 }
 
 #[cfg(test)]
-#[path = "outbox_tests.rs"]
 mod tests;

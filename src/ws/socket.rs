@@ -30,7 +30,7 @@ use super::{
     flush::Flusher,
     frame,
     linger::linger,
-    outbox::{ByteSink, Outbox},
+    outbox::{ByteSink, Outbox, Policy},
 };
 
 /// How often a socket that is not read is probed. After two probes a vanished peer is detected.
@@ -139,7 +139,7 @@ impl Socket {
         let traffic = Rc::new(Traffic { max_message_bytes: Cell::new(limits.max_message_bytes), ..Traffic::default() });
         let writer = SocketWriter { half: write_half, traffic: traffic.clone() };
         let outbox = Outbox::new(Box::new(writer), flusher.clone(), limits.outbox_bytes);
-        outbox.errors.set(limits.errors);
+        outbox.set_errors(limits.errors);
         let mut reader = SocketReader {
             half: Some(read_half),
             decoder: Decoder::new(limits.max_message_bytes),
@@ -185,7 +185,7 @@ impl SocketReader {
                 Poll::Ready(_) => return Poll::Ready(()),
             }
             if self.outbox.is_empty() {
-                self.outbox.push(frame::pong(&[]), Instant::now());
+                self.outbox.queue(frame::pong(&[]), Policy::Live, Instant::now());
             }
             *probe = Box::pin(sleep(PROBE_INTERVAL));
         }

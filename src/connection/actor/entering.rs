@@ -10,6 +10,7 @@ use crate::{
     observe::log::{SecurityFields, security},
     protocol::Cause,
     service::{Entered, Entering, Entry, EntryRefusal},
+    ws::Policy,
 };
 
 impl Connection {
@@ -88,6 +89,6 @@ impl Connection {
     /// Reports invalid fields of the query, behind the welcome.
     fn object(&mut self) {
         let now = Instant::now();
-        self.machine.objections().for_each(|frame| self.outbox.push(frame, now));
+        self.machine.objections().for_each(|frame| self.outbox.queue(frame, Policy::Live, now));
     }
 }

@@ -10,7 +10,7 @@ use super::{Fanout, Listed, TopicRefusal};
 use crate::{
     hub::shares::{TopicReservation, fitting},
     protocol::{ServerFrame, Topic, error_code},
-    ws::json_frame,
+    ws::{Policy, json_frame},
 };
 
 /// A shard's interest: what it wants and no longer wants since the interest before. The hub handles
@@ -180,7 +180,7 @@ impl Fanout {
         let frame = json_frame(|out| ServerFrame::Error { code, message, id, topic: named }.write(out));
         for (connection, outbox) in listed.subscribers.drain(..) {
             outbox.forget(&listed.key);
-            outbox.push_behind(frame.clone(), now);
+            outbox.queue(frame.clone(), Policy::Behind, now);
             if let Some(client) = self.clients.get_mut(&connection) {
                 client.lose(topic);
             }

@@ -11,9 +11,12 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::hub::{
-    shard_queue::ShardQueue,
-    topics::{SourceCommand, TopicLimits, Topics, WatchOutcome},
+use crate::{
+    hub::{
+        shard_queue::ShardQueue,
+        topics::{SourceCommand, TopicLimits, Topics, WatchOutcome},
+    },
+    ws::Policy,
 };
 
 const SHARDS: usize = 2;
@@ -279,7 +282,7 @@ impl World {
                 // Acts as the pong to a ping that is sent now.
                 let fence =
                     json_frame(|out| out.extend_from_slice(format!(r#"{{"fence":"{}"}}"#, NAMES[name]).as_bytes()));
-                client.outbox.push(fence, self.now);
+                client.outbox.queue(fence, Policy::Live, self.now);
             }
             Happening::Publish(name) => self.publish(NAMES[name], false),
             Happening::Pass(ms) => {

@@ -2,10 +2,19 @@
 
 use super::*;
 
-/// One step of `name`'s value, and its whole value.
+/// Queues one step of `name`'s value, or its whole value. Returns true if it was the step.
 fn step(outbox: &Rc<Outbox>, name: &str, live: &str, whole: &str) -> bool {
-    let live = Frame::from(live.as_bytes());
-    outbox.hold_topic(&key(name), &live, || Frame::from(whole.as_bytes()), Instant::now())
+    let mut is_step = true;
+    let whole = &mut || {
+        is_step = false;
+        Frame::from(whole.as_bytes())
+    };
+    outbox.queue(Frame::from(live.as_bytes()), Policy::Update { key: &key(name), whole }, Instant::now());
+    is_step
+}
+
+fn push_behind(outbox: &Rc<Outbox>, text: &str) {
+    outbox.queue(Frame::from(text.as_bytes()), Policy::Behind, Instant::now());
 }
 
 #[test]
@@ -25,7 +34,7 @@ fn h6_a_client_that_falls_behind_gets_the_whole_value_in_place_of_the_steps_it_m
 #[test]
 fn h6_what_is_forgotten_does_not_come_and_the_rest_does() {
     let (outbox, valve) = outbox();
-    outbox.push(Frame::from(&b"-"[..]), Instant::now());
+    push(&outbox, &b"-"[..]);
     outbox.flush();
     step(&outbox, "a", "1", "[1]");
     step(&outbox, "b", "2", "[2]");
@@ -37,9 +46,9 @@ fn h6_what_is_forgotten_does_not_come_and_the_rest_does() {
 #[test]
 fn h6_no_topic_makes_room_for_another_past_the_bound_the_client_is_too_slow() {
     let (outbox, _valve) = outbox();
-    outbox.push(Frame::from(&b"-"[..]), Instant::now());
+    push(&outbox, &b"-"[..]);
     outbox.flush();
-    let long = "x".repeat(MAX_BYTES - 1);
+    let long = "x".repeat(MAX_BYTES - frame::cost(0) - frame::cost(1));
     step(&outbox, "a", "1", &long);
     step(&outbox, "a", "1", &long);
     step(&outbox, "b", "2", "2");
@@ -50,18 +59,18 @@ fn h6_no_topic_makes_room_for_another_past_the_bound_the_client_is_too_slow() {
 
 #[test]
 fn h4_what_is_said_of_a_value_that_still_waits_comes_behind_it_and_before_a_newer_one() {
-    let (outbox, valve) = outbox();
-    outbox.push(Frame::from(&b"-"[..]), Instant::now());
-    outbox.push_behind(Frame::from(&b"first"[..]), Instant::now());
+    let (outbox, valve) = outbox_of(1024);
+    push(&outbox, &b"-"[..]);
+    push_behind(&outbox, "first");
     outbox.flush();
     step(&outbox, "a", "1", "[1]");
     step(&outbox, "b", "2", "[2]");
     for gap in ["gap1", "gap2"] {
-        outbox.push_behind(Frame::from(gap.as_bytes()), Instant::now());
+        push_behind(&outbox, gap);
     }
     step(&outbox, "b", "3", "[3]");
     assert_eq!(open(&outbox, &valve), b"-first[1]gap1gap2[3]");
-    outbox.push_behind(Frame::from(&b"gap"[..]), Instant::now());
+    push_behind(&outbox, "gap");
     assert_eq!(open(&outbox, &valve), b"gap", "it keeps up again");
 }
 
@@ -69,7 +78,7 @@ fn h4_what_is_said_of_a_value_that_still_waits_comes_behind_it_and_before_a_newe
 fn h6_a_client_with_a_thousand_topics_that_does_not_read_holds_the_newest_of_each() {
     let valve = Rc::<Valve>::default();
     let outbox = Outbox::new(Box::new(valve.clone()), Flusher::new(Metrics::new("test").shard()), 1 << 20);
-    outbox.push(Frame::from(&b"-"[..]), Instant::now());
+    push(&outbox, &b"-"[..]);
     outbox.flush();
     for round in 0..3 {
         for topic in 0..1000 {

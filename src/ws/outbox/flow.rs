@@ -1,17 +1,16 @@
-//! Owns a proxy's flow control: the upstream waits while the client is slow, and the client waits
-//! while the upstream is slow (X2) or while it is ahead of its rate (S5a).
+//! Owns the flow control of an outbox: a sender of paced frames waits while too many are queued,
+//! and the client is not read while there is a reason for it.
 //!
 //! The two directions never wait for each other: a paused reader still writes, and a full outbox
 //! still reads.
 
 use std::{
     cell::RefCell,
-    rc::Rc,
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
-use super::{frame::Frame, outbox::Outbox, queue::Class};
+use super::Outbox;
 
 #[derive(Default)]
 pub(super) struct ReadFlow {
@@ -21,76 +20,54 @@ pub(super) struct ReadFlow {
     paused_since: Option<Instant>,
     /// Length of the pauses that ended since the last [`Outbox::take_pause`].
     paused_for: Duration,
-    /// The task to wake when at most this many bytes of the upstream wait.
+    /// The task to wake when the paced frames that wait cost at most this much.
     waiting: Option<(usize, Waker)>,
 }
 
 /// Why nothing is read from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
-    /// The queue to the upstream is full.
+    /// The queue of what is read is full.
     Queue,
     /// The client is ahead of its rate.
     Rate,
 }
 
 impl Outbox {
-    /// Queues a frame of the upstream. Never closes the client: call [`Outbox::poll_room`] before
-    /// reading the next one.
-    pub fn push_relayed(self: &Rc<Self>, frame: Frame, made: Instant) {
-        if self.cause().is_some() {
-            return;
-        }
-        self.flusher.stats().queued(frame.len() as i64, 1);
-        self.append(&mut self.queue.borrow_mut(), frame, Class::Relayed, made);
-        self.mark_dirty();
+    /// Number of paced frames that the kernel has taken, over the connection's life.
+    pub fn paced_written(&self) -> u64 {
+        self.queue.borrow().paced_written()
     }
 
-    /// Number of upstream frames that the kernel has taken.
-    pub fn relayed_written(&self) -> u64 {
-        self.queue.borrow().relayed_written
-    }
-
-    /// Drops the upstream's frames of which nothing is written yet. Returns how many upstream
-    /// frames the client gets on this connection in total.
-    pub fn release_relayed(&self) -> u64 {
+    /// Drops the paced frames of which nothing is written yet. Returns how many paced frames the
+    /// client gets on this connection in total.
+    pub fn release_paced(&self) -> u64 {
         let mut queue = self.queue.borrow_mut();
-        let begun = queue.relayed_begun();
-        let (bytes, frames) = queue.release_relayed();
+        let begun = queue.paced_begun();
+        let (bytes, frames) = queue.release_paced();
         drop(queue);
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
         begun
     }
 
-    /// Ready while less than `OUTBOX_BYTES` of the upstream wait, or if the connection is over. A
-    /// task that had to wait is woken at half of that. One task may wait for an outbox.
-    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
-        let waiting = self.queue.borrow().relayed_bytes;
-        self.poll_relayed(waiting < self.max_bytes, self.max_bytes / 2, context)
-    }
-
-    /// Ready if nothing of the upstream waits, or if the connection is over.
-    pub fn poll_drained(&self, context: &mut Context<'_>) -> Poll<()> {
-        let waiting = self.queue.borrow().relayed_bytes;
-        self.poll_relayed(waiting == 0, 0, context)
-    }
-
-    fn flow(&self) -> &RefCell<ReadFlow> {
-        self.flow.get_or_init(Box::default)
-    }
-
-    fn poll_relayed(&self, is_ready: bool, wanted: usize, context: &mut Context<'_>) -> Poll<()> {
-        if is_ready || self.cause().is_some() {
+    /// Ready while the paced frames that wait cost at most `most`, or if the connection is over. A
+    /// task that has to wait is woken when they cost at most `wanted`. One task may wait.
+    pub fn poll_paced(&self, most: usize, wanted: usize, context: &mut Context<'_>) -> Poll<()> {
+        if self.queue.borrow().paced_cost() <= most || self.cause().is_some() {
             return Poll::Ready(());
         }
         self.flow().borrow_mut().waiting = Some((wanted, context.waker().clone()));
         Poll::Pending
     }
 
-    /// Wakes the waiting task if few enough bytes wait, or if the connection is over.
-    pub(super) fn wake_upstream(&self) {
+    fn flow(&self) -> &RefCell<ReadFlow> {
+        self.flow.get_or_init(Box::default)
+    }
+
+    /// Wakes the waiting sender if few enough paced frames wait, or if the connection is over.
+    pub(super) fn wake_sender(&self) {
         let Some(flow) = self.flow.get() else { return };
-        let waiting = self.queue.borrow().relayed_bytes;
+        let waiting = self.queue.borrow().paced_cost();
         let mut flow = flow.borrow_mut();
         let is_over = self.cause().is_some();
         if let Some((_, waker)) = flow.waiting.take_if(|(wanted, _)| is_over || waiting <= *wanted) {
@@ -118,7 +95,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn is_reading_paused(&self) -> bool {
+    pub(in crate::ws) fn is_reading_paused(&self) -> bool {
         self.flow.get().is_some_and(|flow| flow.borrow().paused_since.is_some())
     }
 

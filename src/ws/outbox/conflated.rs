@@ -1,26 +1,23 @@
 //! Owns conflated values: for a client that does not keep up, the newest value of each key waits
 //! here, the least recently changed first.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    rc::Rc,
-};
+use std::collections::{BTreeMap, HashMap};
 
-use super::frame::Frame;
-
-/// Identifies a value of which only the newest matters: the sender and name of a volatile message,
-/// or a topic and an empty string.
-pub type VolatileKey = (Rc<str>, Rc<str>);
+use super::policy::ValueKey;
+use crate::ws::frame::{self, Frame};
 
 /// The waiting values of one outbox. Only exists while the client does not keep up, so the index by
 /// key costs other clients nothing.
 #[derive(Default)]
 pub(super) struct Conflated {
     /// In the order of their last change. Frames without a key are never replaced.
-    waiting: BTreeMap<u64, (Option<VolatileKey>, Frame)>,
-    places: HashMap<VolatileKey, u64>,
+    waiting: BTreeMap<u64, (Option<ValueKey>, Frame)>,
+    places: HashMap<ValueKey, u64>,
     next: u64,
+    /// The sum of the frames' lengths.
     bytes: usize,
+    /// The sum of the frames' costs.
+    cost: usize,
 }
 
 impl Conflated {
@@ -32,28 +29,33 @@ impl Conflated {
         self.bytes
     }
 
-    /// Length of this key's value in bytes.
-    pub fn length_of(&self, key: &VolatileKey) -> Option<usize> {
-        let place = self.places.get(key)?;
-        self.waiting.get(place).map(|(_, frame)| frame.len())
+    pub fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// Cost of this key's value; 0 without one.
+    pub fn cost_of(&self, key: &ValueKey) -> usize {
+        let value = self.places.get(key).and_then(|place| self.waiting.get(place));
+        value.map_or(0, |(_, frame)| frame::cost(frame.len()))
     }
 
     /// Appends a frame behind all others. A frame with a key replaces the earlier value of that
     /// key.
-    pub fn push(&mut self, key: Option<VolatileKey>, frame: Frame) {
+    pub fn push(&mut self, key: Option<ValueKey>, frame: Frame) {
         if let Some(key) = &key {
             self.remove(key);
             self.places.insert(key.clone(), self.next);
         }
         self.bytes += frame.len();
+        self.cost += frame::cost(frame.len());
         self.waiting.insert(self.next, (key, frame));
         self.next += 1;
     }
 
-    pub fn remove(&mut self, key: &VolatileKey) -> Option<Frame> {
+    pub fn remove(&mut self, key: &ValueKey) -> Option<Frame> {
         let place = self.places.remove(key)?;
         let (_, frame) = self.waiting.remove(&place)?;
-        self.bytes -= frame.len();
+        self.discount(&frame);
         Some(frame)
     }
 
@@ -63,8 +65,13 @@ impl Conflated {
         if let Some(key) = key {
             self.places.remove(&key);
         }
-        self.bytes -= frame.len();
+        self.discount(&frame);
         true
+    }
+
+    fn discount(&mut self, frame: &Frame) {
+        self.bytes -= frame.len();
+        self.cost -= frame::cost(frame.len());
     }
 
     /// The frames, least recently changed first.

@@ -1,6 +1,5 @@
 //! Owns the tests of the outbox's bounds, with a sink that takes a set number of bytes.
 
-#[path = "outbox_topic_tests.rs"]
 mod topics;
 
 use std::{
@@ -13,23 +12,33 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::{observe::metrics::Metrics, ws::valve::Valve};
+use crate::{observe::metrics::Metrics, protocol::PlayerId, ws::valve::Valve};
 
-const MAX_BYTES: usize = 100;
+const MAX_BYTES: usize = 180;
 
 fn outbox() -> (Rc<Outbox>, Rc<Valve>) {
+    outbox_of(MAX_BYTES)
+}
+
+fn outbox_of(max_bytes: usize) -> (Rc<Outbox>, Rc<Valve>) {
     let valve = Rc::<Valve>::default();
     let flusher = Flusher::new(Metrics::new("test").shard());
-    (Outbox::new(Box::new(valve.clone()), flusher, MAX_BYTES), valve)
+    (Outbox::new(Box::new(valve.clone()), flusher, max_bytes), valve)
 }
 
-fn key(name: &str) -> VolatileKey {
-    ("alice".into(), name.into())
+fn key(name: &str) -> ValueKey {
+    ValueKey::Volatile { from: PlayerId::parse("alice").expect("an id"), name: name.into() }
 }
 
-/// Queues `length` bytes of `byte` as the newest value of `name`.
+fn push(outbox: &Rc<Outbox>, frame: impl Into<Frame>) {
+    outbox.queue(frame.into(), Policy::Live, Instant::now());
+}
+
+/// Queues `length` bytes of `byte` as the newest value of `name`. Returns true if they are queued in
+/// order.
 fn value(outbox: &Rc<Outbox>, name: &str, byte: u8, length: usize) -> bool {
-    outbox.hold_volatile(&key(name), Frame::from(vec![byte; length]), Instant::now())
+    outbox.queue(Frame::from(vec![byte; length]), Policy::Newest(&key(name)), Instant::now());
+    !outbox.queue.borrow().has_conflated()
 }
 
 fn open(outbox: &Outbox, valve: &Valve) -> Vec<u8> {
@@ -41,13 +50,13 @@ fn open(outbox: &Outbox, valve: &Valve) -> Vec<u8> {
 #[test]
 fn s8_conflated_values_are_bounded_in_bytes_and_the_newest_stay() {
     let (outbox, valve) = outbox();
-    outbox.push(Frame::from(&b"-"[..]), Instant::now());
+    push(&outbox, &b"-"[..]);
     outbox.flush();
     for byte in 0..100 {
-        value(&outbox, &byte.to_string(), byte, 30);
+        value(&outbox, &byte.to_string(), byte, 10);
     }
     assert!(outbox.cause().is_none());
-    let expected: Vec<u8> = [vec![b'-'], vec![97; 30], vec![98; 30], vec![99; 30]].concat();
+    let expected: Vec<u8> = [vec![b'-'], vec![97; 10], vec![98; 10], vec![99; 10]].concat();
     assert_eq!(open(&outbox, &valve), expected);
 }
 
@@ -70,11 +79,11 @@ fn s8_a_value_never_comes_after_a_newer_one_of_its_key() {
 
 #[test]
 fn s8_a_client_that_does_not_read_holds_the_newest_256_volatile_values() {
-    let (outbox, valve) = outbox();
-    outbox.push(Frame::from(&b"-"[..]), Instant::now());
+    let (outbox, valve) = outbox_of(1 << 20);
+    push(&outbox, &b"-"[..]);
     outbox.flush();
     for name in 0..300 {
-        assert!(!outbox.hold_volatile(&key(&name.to_string()), Frame::from([]), Instant::now()));
+        assert!(!value(&outbox, &name.to_string(), 0, 0));
     }
     assert_eq!(outbox.backlog().1, 257);
     open(&outbox, &valve);
@@ -84,10 +93,10 @@ fn s8_a_client_that_does_not_read_holds_the_newest_256_volatile_values() {
 fn s6_past_the_bound_the_queue_is_released_but_a_frame_that_is_half_written_ends_before_the_close() {
     let (outbox, valve) = outbox();
     valve.room.set(5);
-    outbox.push(Frame::from(&b"0123456789"[..]), Instant::now());
+    push(&outbox, &b"0123456789"[..]);
     outbox.flush();
     for _ in 0..10 {
-        outbox.push(Frame::from(vec![b'x'; 20]), Instant::now());
+        push(&outbox, vec![b'x'; 20]);
     }
     assert_eq!(outbox.cause(), Some(Cause::TooSlow));
     let sent = open(&outbox, &valve);
@@ -95,25 +104,59 @@ fn s6_past_the_bound_the_queue_is_released_but_a_frame_that_is_half_written_ends
 }
 
 #[test]
+fn s6_a_million_tiny_frames_respect_the_bound() {
+    let (outbox, _valve) = outbox_of(1 << 20);
+    let count = (0..1_000_000).take_while(|_| {
+        push(&outbox, [b'x']);
+        outbox.cause().is_none()
+    });
+    let count = count.count();
+    assert_eq!(outbox.cause(), Some(Cause::TooSlow));
+    assert!((15_000..25_000).contains(&count), "{count} frames in 1 MiB");
+}
+
+#[test]
+fn a_held_frame_waits_for_the_write_of_what_is_held_or_for_the_next_frame_that_is_not() {
+    let model = Model::new();
+    model.valve.room.set(usize::MAX);
+    let held = Timing { made: Instant::now(), is_held: true };
+    for release in [false, true] {
+        model.outbox.queue([b'a'].into(), Policy::Live, held);
+        model.turn();
+        assert!(model.outbox.is_held() && model.valve.taken.borrow().is_empty());
+        if release {
+            model.outbox.write_held();
+        } else {
+            push(&model.outbox, [b'b']);
+        }
+        assert!(!model.outbox.is_held());
+        model.turn();
+        assert_eq!(model.valve.taken.take(), if release { &b"a"[..] } else { b"ab" });
+    }
+}
+
+#[test]
 fn x2_an_upstreams_frames_without_a_payload_fill_the_outbox_too_and_are_given_back_in_full() {
     let (outbox, valve) = outbox();
-    let has_room = |outbox: &Outbox| outbox.poll_room(&mut Context::from_waker(Waker::noop())).is_ready();
+    let has_room = |outbox: &Outbox| {
+        outbox.poll_paced(MAX_BYTES - 1, MAX_BYTES / 2, &mut Context::from_waker(Waker::noop())).is_ready()
+    };
     let mut count = 0;
     while has_room(&outbox) && count < 1000 {
-        outbox.push_relayed(Frame::from([0x81, 0]), Instant::now());
+        outbox.queue(Frame::from([0x81, 0]), Policy::Paced, Instant::now());
         count += 1;
     }
-    assert!(count <= 3, "{count} frames in {MAX_BYTES} bytes");
+    assert!(count <= 4, "{count} frames in {MAX_BYTES} bytes");
     assert_eq!(outbox.backlog(), (2 * count, count));
     open(&outbox, &valve);
     assert!(has_room(&outbox) && outbox.backlog() == (0, 0));
     valve.room.set(1);
-    (0..3).for_each(|_| outbox.push_relayed(Frame::from([0x81, 0]), Instant::now()));
+    (0..3).for_each(|_| outbox.queue(Frame::from([0x81, 0]), Policy::Paced, Instant::now()));
     outbox.flush();
-    assert_eq!(outbox.release_relayed(), count as u64 + 1, "the one that is begun goes out");
+    assert_eq!(outbox.release_paced(), count as u64 + 1, "the one that is begun goes out");
     assert_eq!(outbox.backlog(), (1, 1));
     open(&outbox, &valve);
-    assert_eq!(outbox.queue.borrow().relayed_bytes, 0);
+    assert_eq!(outbox.queue.borrow().paced_cost(), 0);
 }
 
 /// An event for an outbox.
@@ -140,6 +183,9 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+/// The newest values of all keys that happen fit this: none is ever dropped.
+const MODEL_BYTES: usize = 3 * frame::cost(3 + 28);
+
 /// An outbox, its sink, and a model of the output.
 struct Model {
     metrics: Arc<Metrics>,
@@ -158,7 +204,7 @@ impl Model {
     fn new() -> Self {
         let metrics = Metrics::new("test");
         let (flusher, valve) = (Flusher::new(metrics.shard()), Rc::<Valve>::default());
-        let outbox = Outbox::new(Box::new(valve.clone()), flusher.clone(), MAX_BYTES);
+        let outbox = Outbox::new(Box::new(valve.clone()), flusher.clone(), MODEL_BYTES);
         let (ordered, newest, got) = Default::default();
         Self { metrics, flusher, outbox, valve, next: 0, ordered, newest, got, ended: None }
     }
@@ -175,12 +221,12 @@ impl Model {
             Happening::Push(length) => {
                 let frame = self.frame(b'P', length);
                 let open = self.outbox.cause().is_none();
-                self.outbox.push(frame.clone().into(), now);
+                self.outbox.queue(frame.clone().into(), Policy::Live, now);
                 // The outbox tries the socket before it closes a client as too slow; what the
                 // socket took no longer counts.
                 self.look();
-                let queued = self.live_bytes();
-                let too_slow = open && queued > 0 && queued + frame.len() > MAX_BYTES;
+                let queued = self.live_cost();
+                let too_slow = open && queued > 0 && queued + frame::cost(frame.len()) > MODEL_BYTES;
                 assert_eq!(open && self.outbox.cause() == Some(Cause::TooSlow), too_slow, "{queued} are queued");
                 assert!(!too_slow || self.valve.room.get() == 0, "the socket would have taken more");
                 if too_slow {
@@ -191,16 +237,14 @@ impl Model {
             }
             Happening::CatchUp(length) => {
                 let frame = self.frame(b'P', length);
-                self.outbox.push_catch_up(frame.clone().into(), now);
+                self.outbox.queue(frame.clone().into(), Policy::CatchUp, now);
                 if self.outbox.cause().is_none() {
                     self.ordered.push_back((frame, false));
                 }
             }
             Happening::Volatile(name, length) => {
                 let frame = self.frame(name, length);
-                if self.outbox.hold_volatile(&key(&name.to_string()), frame.into(), now) {
-                    self.outbox.mark_dirty();
-                }
+                self.outbox.queue(frame.into(), Policy::Newest(&key(&name.to_string())), now);
                 if self.outbox.cause().is_none() {
                     self.newest.insert(name, self.next);
                 }
@@ -224,8 +268,8 @@ impl Model {
         self.look();
     }
 
-    fn live_bytes(&self) -> usize {
-        self.ordered.iter().filter(|(_, live)| *live).map(|(frame, _)| frame.len()).sum()
+    fn live_cost(&self) -> usize {
+        self.ordered.iter().filter(|(_, live)| *live).map(|(frame, _)| frame::cost(frame.len())).sum()
     }
 
     fn turn(&self) {
@@ -286,7 +330,7 @@ proptest! {
             assert_eq!(model.queued(), (0.0, 0.0), "all was written");
         }
         model.turn();
-        model.outbox = Outbox::new(Box::new(model.valve.clone()), model.flusher.clone(), MAX_BYTES);
+        model.outbox = Outbox::new(Box::new(model.valve.clone()), model.flusher.clone(), MODEL_BYTES);
         assert_eq!(model.queued(), (0.0, 0.0), "what an outbox still held when it was dropped is not queued any more");
     }
 }
@@ -342,7 +386,7 @@ fn a_socket_that_fails_ends_the_connection_and_wakes_its_task() {
     model.outbox = Outbox::new(Box::new(Broken), model.flusher.clone(), MAX_BYTES);
     let woken = Arc::<Woken>::default();
     model.outbox.set_reader(&woken.clone().into());
-    model.outbox.push(Frame::from(&b"0123456789"[..]), Instant::now());
+    push(&model.outbox, &b"0123456789"[..]);
     model.turn();
     assert_eq!(
         (model.outbox.cause(), woken.0.load(std::sync::atomic::Ordering::Relaxed)),
