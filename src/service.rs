@@ -11,7 +11,7 @@ use actix_web_actors::ws::Message;
 use crate::{
     gate::{Resource, RoomLimit, Standing},
     observe::log::SecurityFields,
-    protocol::{Cause, ClientFrame, Dialect, DisplayName, FrameError, server::Verdict},
+    protocol::{Cause, Dialect, DisplayName, FrameError, HubRequest, RoomRequest, Verdict},
     ws::{DecodeError, Errors, Frame, Outbox},
 };
 
@@ -112,8 +112,15 @@ pub enum Flow {
 
 /// What a connection talks to once it has entered.
 pub trait Service {
-    /// Takes a frame of the target's dialect other than `auth`, `ping` and `pong`.
-    fn request(&mut self, frame: ClientFrame) -> Flow;
+    /// Takes a request to a room. Only called for [`Dialect::Game`].
+    fn room_request(&mut self, _request: RoomRequest) -> Flow {
+        Flow::Continue
+    }
+
+    /// Takes a request to a hub. Only called for [`Dialect::Hub`].
+    fn hub_request(&mut self, _request: HubRequest) -> Flow {
+        Flow::Continue
+    }
 
     /// Takes a message that is not parsed: text, binary or close. Only called for
     /// [`Dialect::Proxy`].

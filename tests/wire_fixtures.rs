@@ -4,10 +4,11 @@
 use std::{fs, path::Path};
 
 use innkeeper::protocol::{
-    ClientFrame, Dialect, DisplayName, GameId, PlayerId, RawJson, ServerFrame, Topic,
+    ClientFrame, Dialect, DisplayName, EventRequest, GameId, HubRequest, PlayerId, RawJson, ResumeReason, RoomRequest,
+    ServerFrame, SessionRequest, Topic, Verdict,
     server::{
-        HeartbeatTerms, LeftReason, PresenceChange, Status, Verdict, Welcome, named_players_map, players_map,
-        write_message, write_named, write_patch, write_pong, write_volatile,
+        HeartbeatTerms, LeftReason, PresenceChange, Status, Welcome, named_players_map, players_map, write_message,
+        write_named, write_patch, write_pong, write_volatile,
     },
 };
 use serde_json::{Value, json, value::to_raw_value};
@@ -42,28 +43,32 @@ fn understood(frame: ClientFrame) -> Value {
     let raw = |json: RawJson| serde_json::from_str::<Value>(json.as_str()).expect("JSON");
     let names = |to: Option<Vec<PlayerId>>| to.map(|to| to.iter().map(|name| json!(name)).collect::<Vec<_>>());
     let mut fields = match frame {
-        ClientFrame::Auth { token, session, seq, name } => {
+        ClientFrame::Session(SessionRequest::Auth { token, session, seq, name }) => {
             let name = name.map(|name| name.expect("a name").as_str().to_owned());
             json!({"type": "auth", "token": token, "session": session, "seq": seq, "name": name})
         }
-        ClientFrame::Send { id, data, to } => {
+        ClientFrame::Room(RoomRequest::Append { id, event: EventRequest::Message { data, to } }) => {
             return with_data(json!({"type": "send", "id": id, "to": names(to)}), raw(data));
         }
-        ClientFrame::Volatile { name, data, to } => {
+        ClientFrame::Room(RoomRequest::Volatile { name, data, to }) => {
             return with_data(json!({"type": "send", "volatile": name, "to": names(to)}), raw(data));
         }
-        ClientFrame::Patch { id, patch, if_seq } => {
+        ClientFrame::Room(RoomRequest::Append { id, event: EventRequest::Patch { patch, if_seq } }) => {
             let mut fields = json!({"type": "patch", "id": id, "if_seq": if_seq});
             drop_nulls(&mut fields);
             fields["patch"] = raw(patch);
             return fields;
         }
-        ClientFrame::Ping { nonce } => json!({"type": "ping", "nonce": nonce.map(raw)}),
-        ClientFrame::Pong => json!({"type": "pong"}),
-        ClientFrame::Leave => json!({"type": "leave"}),
-        ClientFrame::Subscribe { topics } => json!({"type": "subscribe", "topics": topics_of(&topics)}),
-        ClientFrame::Unsubscribe { topics } => json!({"type": "unsubscribe", "topics": topics_of(&topics)}),
-        ClientFrame::Publish { id, topic, data } => {
+        ClientFrame::Session(SessionRequest::Ping { nonce }) => json!({"type": "ping", "nonce": nonce.map(raw)}),
+        ClientFrame::Session(SessionRequest::Pong) => json!({"type": "pong"}),
+        ClientFrame::Room(RoomRequest::Leave) => json!({"type": "leave"}),
+        ClientFrame::Hub(HubRequest::Subscribe { topics }) => {
+            json!({"type": "subscribe", "topics": topics_of(&topics)})
+        }
+        ClientFrame::Hub(HubRequest::Unsubscribe { topics }) => {
+            json!({"type": "unsubscribe", "topics": topics_of(&topics)})
+        }
+        ClientFrame::Hub(HubRequest::Publish { id, topic, data }) => {
             return with_data(json!({"type": "publish", "id": id, "topic": topic.as_str()}), raw(data));
         }
     };
@@ -194,8 +199,8 @@ fn welcome(frame: &Value, out: &mut Vec<u8>) {
     let players = players(&frame["players"]);
     let state = frame.get("state").map(|state| to_raw_value(state).expect("JSON"));
     let reason = frame.get("reason").map(|_| match text("reason") {
-        "history_too_short" => "history_too_short",
-        "room_restarted" => "room_restarted",
+        "history_too_short" => ResumeReason::HistoryTooShort,
+        "room_restarted" => ResumeReason::RoomRestarted,
         other => panic!("no reason: {other}"),
     });
     ServerFrame::Welcome(Welcome {

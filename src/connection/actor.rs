@@ -99,7 +99,8 @@ impl Connection {
             Step::Enter { standing, session, seen, authenticated } => {
                 self.enter(standing, session, seen, authenticated, context);
             }
-            Step::Request(frame) => self.serve(context, |service| service.request(frame)),
+            Step::Room(request) => self.serve(context, |service| service.room_request(request)),
+            Step::Hub(request) => self.serve(context, |service| service.hub_request(request)),
             Step::Pass(message) => self.serve(context, |service| service.message(message)),
             Step::Rename(name) => self.serve(context, |service| service.rename(name)),
             Step::AwaitKeys { round, until } => self.await_keys(round, until, context),

@@ -20,7 +20,10 @@ use super::{
 use crate::{
     clock::{self, Now},
     gate::{Standing, Tokens},
-    protocol::{Cause, ClientFrame, Dialect, DisplayName, FrameError, Refusal, error_code, server::write_pong},
+    protocol::{
+        Cause, ClientFrame, Dialect, DisplayName, FrameError, HubRequest, Refusal, RoomRequest, SessionRequest,
+        error_code, server::write_pong,
+    },
     service::Target,
     ws::{Arrived, Errors, Frame, frame, json_frame},
 };
@@ -51,8 +54,10 @@ pub enum Step {
         seen: Option<u64>,
         authenticated: bool,
     },
-    /// Pass this frame to the service.
-    Request(ClientFrame),
+    /// Pass this request to the service.
+    Room(RoomRequest),
+    /// Pass this request to the service.
+    Hub(HubRequest),
     /// Pass this message to the service unparsed.
     Pass(Message),
     /// Change the client's display name (S11).
@@ -266,7 +271,7 @@ impl Machine {
                 self.pause = self.rates.overdraw(payload_bytes, now.instant);
             }
         } else if let Err(message) = self.rates.take(payload_bytes, now.instant) {
-            return self.close(Cause::RateExceeded, "rate_exceeded", message);
+            return self.close(Cause::RateExceeded, message);
         }
         let is_raw = self.is_raw && matches!(self.phase, ConnectionPhase::Joined(_));
         match message {
@@ -276,13 +281,9 @@ impl Machine {
                     // A longer text was only accepted because an `auth` frame may be longer.
                     Ok(frame)
                         if text.len() > self.terms.connection.max_message_bytes
-                            && !matches!(frame, ClientFrame::Auth { .. }) =>
+                            && !matches!(frame, ClientFrame::Session(SessionRequest::Auth { .. })) =>
                     {
-                        self.close(
-                            Cause::MessageTooBig,
-                            "message_too_big",
-                            "the message is longer than MAX_MESSAGE_BYTES",
-                        )
+                        self.close(Cause::MessageTooBig, "the message is longer than MAX_MESSAGE_BYTES")
                     }
                     Ok(frame) => self.on_frame(frame, now),
                     Err(error) => self.bad_frame(&error, now),
@@ -322,14 +323,20 @@ impl Machine {
     }
 
     fn on_frame(&mut self, frame: ClientFrame, now: Now) -> Step {
-        match frame {
-            ClientFrame::Ping { nonce } => Step::Reply(json_frame(|out| write_pong(out, nonce.as_ref(), now.unix_ms))),
-            ClientFrame::Pong => Step::Nothing,
-            ClientFrame::Auth { token, session, seq, name } => self.authenticate(token, (session, seq), name, now),
-            other => match &self.phase {
-                ConnectionPhase::Waiting(_) => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
-                ConnectionPhase::Joined(_) => Step::Request(other),
-            },
+        let request = match frame {
+            ClientFrame::Session(SessionRequest::Ping { nonce }) => {
+                return Step::Reply(json_frame(|out| write_pong(out, nonce.as_ref(), now.unix_ms)));
+            }
+            ClientFrame::Session(SessionRequest::Pong) => return Step::Nothing,
+            ClientFrame::Session(SessionRequest::Auth { token, session, seq, name }) => {
+                return self.authenticate(token, (session, seq), name, now);
+            }
+            ClientFrame::Room(request) => Step::Room(request),
+            ClientFrame::Hub(request) => Step::Hub(request),
+        };
+        match &self.phase {
+            ConnectionPhase::Waiting(_) => self.reply_error(error_code::AUTH_REQUIRED, AUTH_HINT, None),
+            ConnectionPhase::Joined(_) => request,
         }
     }
 
@@ -349,8 +356,9 @@ impl Machine {
         self.errors.frame(code, message, id).map_or(Step::Nothing, Step::Reply)
     }
 
-    fn close(&self, cause: Cause, code: &str, message: &str) -> Step {
-        Step::Close { cause, last: self.errors.frame(code, message, None) }
+    /// Closes after an `error` frame whose code is the cause's name. `message` is for people.
+    fn close(&self, cause: Cause, message: &str) -> Step {
+        Step::Close { cause, last: self.errors.frame(cause.name(), message, None) }
     }
 }
 

@@ -16,16 +16,12 @@ use super::{
 };
 use crate::{
     protocol::{
-        GameId, MAX_RECIPIENTS, RawJson,
-        api::{AppendBody, KickBody, parse_kick},
+        EventRequest, GameId, MAX_RECIPIENTS, RawJson,
+        api::{parse_event, parse_kick},
         ids::MAX_ID_BYTES,
     },
     registry::{Shard, messages::ListRooms, requests::on_shard},
-    room::{
-        BodyHash, IdempotencyKey, RoomDescription, RoomHandle,
-        describe::RoomSummary,
-        messages::{Append, Kick, ServerEvent},
-    },
+    room::{BodyHash, IdempotencyKey, RoomDescription, RoomHandle, describe::RoomSummary, messages::Append},
 };
 
 /// Most rooms in one response, and the default of `limit`.
@@ -122,13 +118,10 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
     let (max_data, max_state) = (site.door.config.connection.max_message_bytes, site.door.config.room.max_state_bytes);
     let text = body(&site, &request, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
     let key = key.map(|key| IdempotencyKey { key, body: BodyHash::of(text.as_bytes()) });
-    let event = match AppendBody::parse(&text)? {
-        AppendBody::Message { data, .. } if data.as_str().len() > max_data => {
-            return Err(ApiError::message_too_big());
-        }
-        AppendBody::Message { data, to } => ServerEvent::Message { data, to },
-        AppendBody::Patch { patch, if_seq } => ServerEvent::Patch { patch, if_seq },
-    };
+    let event = parse_event(&text)?;
+    if matches!(&event, EventRequest::Message { data, .. } if data.as_str().len() > max_data) {
+        return Err(ApiError::message_too_big());
+    }
     let append = Append { event, key };
     let seq = ask(&site, game, move |local, game| async move {
         let ask = |room: RoomHandle| {
@@ -142,15 +135,19 @@ async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Paylo
 
 async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> ApiResult {
     let game = guard_game(&site, &request).await?;
-    let KickBody { player, ban_s } = parse_kick(&body(&site, &request, payload, ENVELOPE_BYTES).await?)?;
-    info!(site.door.logger, "an operator kicks a player"; "game" => %game, "player" => %player, "ban_s" => ban_s);
+    let kick = parse_kick(&body(&site, &request, payload, ENVELOPE_BYTES).await?)?;
+    // A ban is kept in the room, so it creates the room if necessary.
+    let may_begin = kick.ban_s.is_some_and(|seconds| seconds > 0);
+    info!(
+        site.door.logger, "an operator kicks a player";
+        "game" => %game, "player" => %kick.player, "ban_s" => kick.ban_s
+    );
     let seq = ask(&site, game, move |local, game| async move {
         let ask = |room: RoomHandle| {
-            let player = player.clone();
-            async move { room.kick(Kick { player, ban_s }).await }
+            let kick = kick.clone();
+            async move { room.kick(kick).await }
         };
-        // A ban is kept in the room, so it creates the room if necessary.
-        local.rooms.ask(&game, ban_s.is_some_and(|seconds| seconds > 0), ask).await
+        local.rooms.ask(&game, may_begin, ask).await
     });
     let seq = seq.await?.map_or_else(|| "null".to_owned(), |seq| seq.to_string());
     Ok(ask::json_text(format!(r#"{{"seq":{seq}}}"#)))

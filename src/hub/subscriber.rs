@@ -23,7 +23,7 @@ use crate::{
     config::feeds::share,
     gate::Resource,
     observe::log::SecurityFields,
-    protocol::{Cause, ClientFrame, Dialect, HubId, RawJson, ServerFrame, Topic, error_code, server::SubscribedFeed},
+    protocol::{Cause, Dialect, HubId, HubRequest, RawJson, ServerFrame, Topic, error_code, server::SubscribedFeed},
     service::{Entered, Entering, Entry, EntryRefusal, Flow, LocalFuture, Service, Target},
     ws::{Frame, Outbox, Policy, error_frame, json_frame},
 };
@@ -215,15 +215,14 @@ impl Subscriber {
 }
 
 impl Service for Subscriber {
-    fn request(&mut self, frame: ClientFrame) -> Flow {
-        match frame {
-            ClientFrame::Subscribe { topics } => self.subscribe(topics).map_or(Flow::Continue, Flow::Wait),
-            ClientFrame::Unsubscribe { topics } => {
+    fn hub_request(&mut self, request: HubRequest) -> Flow {
+        match request {
+            HubRequest::Subscribe { topics } => self.subscribe(topics).map_or(Flow::Continue, Flow::Wait),
+            HubRequest::Unsubscribe { topics } => {
                 self.unsubscribe(&topics);
                 Flow::Continue
             }
-            ClientFrame::Publish { id, topic, data } => Flow::Wait(Box::pin(self.publish(id, topic, data))),
-            _ => Flow::Continue,
+            HubRequest::Publish { id, topic, data } => Flow::Wait(Box::pin(self.publish(id, topic, data))),
         }
     }
 

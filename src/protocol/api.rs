@@ -7,24 +7,16 @@ use serde_json::value::RawValue;
 
 use super::{
     PlayerId,
-    client::{FrameError, integer, object, passed_on, present},
-    error_code,
+    client::{EventRequest, FieldReader, FrameError, object, present},
     json::{RawJson, string},
-    recipients::{self, recipients},
 };
 
-/// The body of `POST /api/games/{game}/events`.
+/// Removes a player's seat: the body of `POST /api/games/{game}/kick`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AppendBody {
-    Message { data: RawJson, to: Option<Vec<PlayerId>> },
-    Patch { patch: RawJson, if_seq: Option<u64> },
-}
-
-/// The body of `POST /api/games/{game}/kick`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KickBody {
+pub struct KickRequest {
     pub player: PlayerId,
-    /// The ban in seconds, at most [`MAX_BAN_S`] (S13).
+    /// S13: the ban in seconds, at most [`MAX_BAN_S`]. With a ban, a player without a seat is no
+    /// error.
     pub ban_s: Option<u64>,
 }
 
@@ -48,84 +40,74 @@ struct RequestFields<'a> {
     ban_s: Option<&'a RawValue>,
 }
 
-fn invalid(message: &'static str) -> FrameError {
-    FrameError { code: error_code::INVALID_FIELD, message, id: None }
-}
-
 fn fields(text: &ByteString) -> Result<RequestFields<'_>, FrameError> {
     object(text, "the body is one JSON object", "the body is one JSON object, each field given once")
 }
 
-impl AppendBody {
-    /// Parses a body. `data` and `patch` share its memory.
-    ///
-    /// # Errors
-    /// [`FrameError`] with code `bad_json`, `too_deep` or `invalid_field`.
-    pub fn parse(text: &ByteString) -> Result<Self, FrameError> {
-        let mut fields = fields(text)?;
-        // Some serializers write every field they have, so `"data":null` beside a patch is not a
-        // message (N1).
-        fields.data = fields.data.filter(|data| fields.patch.is_none() || data.get() != "null");
-        match (fields.data, fields.patch) {
-            (Some(data), None) if fields.if_seq.is_none() => {
-                let to = fields.to.map(|raw| recipients(raw).ok_or_else(|| invalid(recipients::RULE)));
-                Ok(Self::Message { data: passed_on(text, data, None)?, to: to.transpose()? })
-            }
-            (None, Some(patch)) if fields.to.is_none() => {
-                if !patch.get().starts_with('{') {
-                    return Err(invalid("patch is an object (RFC 7396)"));
-                }
-                let if_seq = integer(fields.if_seq, 0, "if_seq is an integer from 0 to 2^53-1", None)?;
-                Ok(Self::Patch { patch: passed_on(text, patch, None)?, if_seq })
-            }
-            _ => Err(invalid(
-                "the body is {\"data\":…}, with \"to\" if need be, or {\"patch\":{…}}, with \"if_seq\" if need be",
-            )),
-        }
+fn reader(text: &ByteString) -> FieldReader<'_> {
+    FieldReader { text, id: None }
+}
+
+/// Parses the body of `POST /api/games/{game}/events`. `data` and `patch` share its memory.
+///
+/// # Errors
+/// [`FrameError`] with code `bad_json`, `too_deep` or `invalid_field`.
+pub fn parse_event(text: &ByteString) -> Result<EventRequest, FrameError> {
+    let (mut fields, reader) = (fields(text)?, reader(text));
+    // Some serializers write every field they have, so `"data":null` beside a patch is not a
+    // message (N1).
+    fields.data = fields.data.filter(|data| fields.patch.is_none() || data.get() != "null");
+    match (fields.data, fields.patch) {
+        (Some(data), None) if fields.if_seq.is_none() => EventRequest::message(data, fields.to, reader),
+        (None, Some(patch)) if fields.to.is_none() => EventRequest::patch(Some(patch), fields.if_seq, reader),
+        _ => Err(reader.invalid(
+            "the body is {\"data\":…}, with \"to\" if need be, or {\"patch\":{…}}, with \"if_seq\" if need be",
+        )),
     }
 }
 
 /// Parses the body of `POST /api/games/{game}/kick`.
 ///
 /// # Errors
-/// As [`AppendBody::parse`].
-pub fn parse_kick(text: &ByteString) -> Result<KickBody, FrameError> {
-    let fields = fields(text)?;
+/// As [`parse_event`].
+pub fn parse_kick(text: &ByteString) -> Result<KickRequest, FrameError> {
+    let (fields, reader) = (fields(text)?, reader(text));
     let player = fields.player.and_then(string).and_then(|player| PlayerId::parse(&player).ok());
-    let player = player.ok_or_else(|| invalid("player is a player's id"))?;
+    let player = player.ok_or_else(|| reader.invalid("player is a player's id"))?;
     let message = "ban_s is an integer from 0 to 86400";
-    let ban_s = integer(fields.ban_s, 0, message, None)?;
+    let ban_s = reader.integer(fields.ban_s, 0, message)?;
     if ban_s.is_some_and(|seconds| seconds > MAX_BAN_S) {
-        return Err(invalid(message));
+        return Err(reader.invalid(message));
     }
-    Ok(KickBody { player, ban_s })
+    Ok(KickRequest { player, ban_s })
 }
 
 /// Parses the body of `POST /api/hubs/{hub}/topics/{topic}`. The result shares its memory.
 ///
 /// # Errors
-/// As [`AppendBody::parse`].
+/// As [`parse_event`].
 pub fn parse_publish(text: &ByteString) -> Result<RawJson, FrameError> {
-    let data = fields(text)?.data.ok_or_else(|| invalid("the body is {\"data\":…}"))?;
-    passed_on(text, data, None)
+    let (fields, reader) = (fields(text)?, reader(text));
+    let data = fields.data.ok_or_else(|| reader.invalid("the body is {\"data\":…}"))?;
+    reader.passed_on(data)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn append(text: &str) -> Result<AppendBody, &'static str> {
-        AppendBody::parse(&text.into()).map_err(|error| error.code)
+    fn append(text: &str) -> Result<EventRequest, &'static str> {
+        parse_event(&text.into()).map_err(|error| error.code)
     }
 
     #[test]
     fn a_body_keeps_its_values_as_written() {
         let json = |text| RawJson::parse(text).expect("JSON");
         let bob = PlayerId::parse("bob").expect("an id");
-        let message = |data, to| Ok(AppendBody::Message { data: json(data), to });
+        let message = |data, to| Ok(EventRequest::Message { data: json(data), to });
         assert_eq!(append(r#"{"data":{"b":1.0,"a":2}}"#), message(r#"{"b":1.0,"a":2}"#, None));
         assert_eq!(append(r#"{"data":null,"to":["bob"],"x":1}"#), message("null", Some(vec![bob])));
-        let patch = |if_seq| Ok(AppendBody::Patch { patch: json(r#"{"a":null}"#), if_seq });
+        let patch = |if_seq| Ok(EventRequest::Patch { patch: json(r#"{"a":null}"#), if_seq });
         assert_eq!(append(r#"{"patch":{"a":null}}"#), patch(None));
         assert_eq!(append(r#"{"patch":{"a":null},"if_seq":7}"#), patch(Some(7)));
         assert_eq!(append(r#"{"patch":{"a":null},"if_seq":7.0}"#), patch(Some(7)));

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{ProxyId, server::Verdict};
+use super::{ProxyId, ResumeReason, Verdict};
 
 /// The first frame of a resumable proxy connection, modelled on R2's.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -16,7 +16,7 @@ pub struct ProxyWelcome<'a> {
     pub resume: Verdict,
     /// Why the verdict is worse than the client asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<ResumeReason>,
     /// With `snapshot`: the numbers of the first and the last lost frame.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<(u64, u64)>,
@@ -60,7 +60,8 @@ mod tests {
             text(&welcome),
             r#"{"type":"welcome","protocol":1,"proxy":"openai","session":"1.s","resume":"new","seq":0,"next":1,"last_id":0,"resume_ms":10000,"max_message_bytes":5}"#
         );
-        (welcome.resume, welcome.reason, welcome.lost) = (Verdict::Snapshot, Some("history_too_short"), Some((2, 3)));
+        welcome.resume = Verdict::Snapshot;
+        (welcome.reason, welcome.lost) = (Some(ResumeReason::HistoryTooShort), Some((2, 3)));
         let expected = r#""resume":"snapshot","reason":"history_too_short","lost":[2,3],"#;
         assert!(text(&welcome).contains(expected), "{}", text(&welcome));
     }

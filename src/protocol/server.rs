@@ -6,7 +6,7 @@ use std::{io::Write as _, time::Duration};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::{DisplayName, GameId, HubId, PlayerId, Topic, json::RawJson, proxy::ProxyWelcome};
+use super::{DisplayName, GameId, HubId, PlayerId, ResumeReason, Topic, Verdict, json::RawJson, proxy::ProxyWelcome};
 
 /// A player's status in `welcome.players` (R2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -35,27 +35,6 @@ pub enum LeftReason {
     Kicked,
 }
 
-/// The verdict of a resume (R3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    New,
-    Continuous,
-    Snapshot,
-    Reset,
-}
-
-impl Verdict {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Continuous => "continuous",
-            Self::Snapshot => "snapshot",
-            Self::Reset => "reset",
-        }
-    }
-}
-
 /// The `heartbeat` of the welcome (R2).
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct HeartbeatTerms {
@@ -82,7 +61,7 @@ pub struct Welcome<'a> {
     pub resume: Verdict,
     /// Why the verdict is worse than the client asked for; `reset` always has a reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<ResumeReason>,
     /// With `snapshot`: the first and the last lost `seq`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost: Option<(u64, u64)>,

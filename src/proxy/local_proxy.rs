@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::ProxyConfig,
     observe::metrics::{Metrics, ProxyMetrics},
-    protocol::{ProxyId, ServerFrame, proxy::ProxyWelcome, server::Verdict},
+    protocol::{ProxyId, ResumeReason, ServerFrame, Verdict, proxy::ProxyWelcome},
     ws::{Dialer, Errors, Outbox, json_frame},
 };
 
@@ -267,12 +267,12 @@ impl LocalProxy {
     }
 }
 
-fn judge(begun: Option<Verdict>, reception: &Reception) -> (Verdict, Option<&'static str>) {
+fn judge(begun: Option<Verdict>, reception: &Reception) -> (Verdict, Option<ResumeReason>) {
     match begun {
-        Some(Verdict::Reset) => (Verdict::Reset, Some("session_expired")),
+        Some(Verdict::Reset) => (Verdict::Reset, Some(ResumeReason::SessionExpired)),
         Some(verdict) => (verdict, None),
-        None if reception.is_ahead => (Verdict::Snapshot, Some("seq_ahead")),
-        None if reception.missed.lost.is_some() => (Verdict::Snapshot, Some("history_too_short")),
+        None if reception.is_ahead => (Verdict::Snapshot, Some(ResumeReason::SeqAhead)),
+        None if reception.missed.lost.is_some() => (Verdict::Snapshot, Some(ResumeReason::HistoryTooShort)),
         None => (Verdict::Continuous, None),
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     gate::Resource,
     observe::log::SecurityFields,
-    protocol::{Cause, ClientFrame, Dialect, ProxyId, error_code},
+    protocol::{Cause, Dialect, ProxyId, error_code},
     service::{Entered, Entering, Entry, EntryRefusal, Flow, Service, Target},
     ws::{DecodeError, Errors, Frame, Outbox, Policy},
 };
@@ -100,11 +100,6 @@ impl ProxyTarget {
 }
 
 impl Service for Visitor {
-    /// Nothing gets here: once the client has entered, its messages are not parsed.
-    fn request(&mut self, _: ClientFrame) -> Flow {
-        Flow::Continue
-    }
-
     fn message(&mut self, message: Message) -> Flow {
         if let Message::Close(reason) = message {
             self.handle.hang_up(self.connection, reason.as_ref());

@@ -27,7 +27,7 @@ use super::{
     ledger::Till,
     log::RoomLog,
     logic::RoomLogic,
-    messages::{Act, CutHistory, Detach, Join, JoinError, Leave, Outdated, RoomEnded},
+    messages::{Act, Answer, CutHistory, Detach, Join, JoinError, Leave, Outdated, Rename, RoomEnded},
     outlet::{Deferred, Outlet},
     recovery::Recovered,
     state::RoomState,
@@ -36,7 +36,7 @@ use crate::{
     clock::{self, Now},
     config::Config,
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, server::Verdict},
+    protocol::{Cause, GameId, Verdict},
     store::{Appender, Log, Snapshot},
 };
 
@@ -299,7 +299,7 @@ impl Drop for Room {
         // A room that ends in good order has no members. Effects that still wait for the store are
         // shown later.
         if !self.is_over {
-            self.outlet.close(Cause::RoomFailed, "room_failed", "the room ended abnormally; reconnect to a new one");
+            self.outlet.close(Cause::RoomFailed, "the room ended abnormally; reconnect to a new one");
         }
         let ended = RoomEnded { game: self.state.game().clone(), number: self.number, failed: !self.is_over };
         self.setting.ended.do_send(ended);
@@ -329,6 +329,31 @@ impl Handler<Act> for Room {
                 if is_failing { state.refuse(act, now, effects) } else { state.act(act, now, effects) }
             },
         );
+    }
+}
+
+impl Handler<Rename> for Room {
+    type Result = ();
+
+    fn handle(&mut self, rename: Rename, context: &mut Self::Context) {
+        let Rename { connection, player, name } = rename;
+        let is_failing = self.log.appender().is_failing();
+        self.turn(context, |state, _, effects| {
+            if is_failing {
+                state.refuse_request(connection, None, effects);
+            } else {
+                state.rename_by(connection, &player, name, effects);
+            }
+        });
+    }
+}
+
+impl Handler<Answer> for Room {
+    type Result = ();
+
+    fn handle(&mut self, answer: Answer, context: &mut Self::Context) {
+        let Answer { connection, frame } = answer;
+        self.turn(context, |_, _, effects| effects.push(Effect::Reply { connection, frame: frame.take() }));
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock,
     config::Config,
-    protocol::{Cause, GameId, PlayerId, ServerFrame, server},
+    protocol::{Cause, GameId, PlayerId, ResumeReason, ServerFrame, Verdict, server},
     ws::{Frame, Outbox, Policy, Timing, error_frame, json_frame},
 };
 
@@ -77,7 +77,7 @@ impl Delivery {
     }
 
     /// Carries out one effect. Returns the verdict of an [`Effect::Enter`].
-    pub fn deliver(&mut self, effect: Effect) -> Option<server::Verdict> {
+    pub fn deliver(&mut self, effect: Effect) -> Option<Verdict> {
         match effect {
             Effect::Event(event) => self.event(event),
             // The log already has the record, and no member sees it.
@@ -124,9 +124,9 @@ impl Delivery {
     }
 
     /// Ends every connection of the room.
-    pub fn close_all(&mut self, cause: Cause, code: &str, message: &str) {
+    pub fn close_all(&mut self, cause: Cause, message: &str) {
         for member in self.members.drain(..) {
-            let frame = error_frame(code, message, None);
+            let frame = error_frame(cause.name(), message, None);
             member.outbox.close(cause, Some(frame));
         }
     }
@@ -211,18 +211,18 @@ impl Delivery {
         outbox: Rc<Outbox>,
         resume: Resume,
         draft: &Draft,
-    ) -> server::Verdict {
+    ) -> Verdict {
         let now = Instant::now();
         self.history.trim(now);
         let (verdict, reason, lost) = match resume {
-            Resume::New { reason } => (server::Verdict::New, reason, None),
-            Resume::Reset { reason } => (server::Verdict::Reset, Some(reason), None),
+            Resume::New { reason } => (Verdict::New, reason, None),
+            Resume::Reset { reason } => (Verdict::Reset, Some(reason), None),
             Resume::Own { seen } => match self.history.missed(seen) {
-                MissedEvents::All => (server::Verdict::Continuous, None, None),
+                MissedEvents::All => (Verdict::Continuous, None, None),
                 MissedEvents::Lost(from, to) => {
-                    (server::Verdict::Snapshot, Some("history_too_short"), Some((from, to)))
+                    (Verdict::Snapshot, Some(ResumeReason::HistoryTooShort), Some((from, to)))
                 }
-                MissedEvents::Ahead => (server::Verdict::Reset, Some("seq_ahead"), None),
+                MissedEvents::Ahead => (Verdict::Reset, Some(ResumeReason::SeqAhead), None),
             },
         };
         let terms = &self.welcome;
@@ -244,7 +244,7 @@ impl Delivery {
             heartbeat: server::HeartbeatTerms::new(limits.ping_interval, limits.ping_timeout),
             grace_ms: terms.config.room.reconnect_grace.as_millis() as u64,
             max_message_bytes: limits.max_message_bytes,
-            state: (verdict != server::Verdict::Continuous).then(|| draft.state.text()),
+            state: (verdict != Verdict::Continuous).then(|| draft.state.text()),
         });
         outbox.queue(json_frame(|out| welcome.write(out)), Policy::CatchUp, now);
         let player = match entry {
@@ -254,7 +254,7 @@ impl Delivery {
         // The kept events follow even if older ones are lost: `lost` names exactly the events that
         // do not follow.
         if let Resume::Own { seen } = resume
-            && matches!(verdict, server::Verdict::Continuous | server::Verdict::Snapshot)
+            && matches!(verdict, Verdict::Continuous | Verdict::Snapshot)
         {
             for event in self.history.after(seen).filter(|event| event.audience.admits(player.as_ref())) {
                 let named = if draft.wants_names { event.named_frame() } else { None };

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{audience::Audience, document::Version, history::Event, messages::Membership, record::RoomRecord};
 use crate::{
-    protocol::{Cause, PlayerId, RawJson, Role},
+    protocol::{Cause, PlayerId, RawJson, ResumeReason, Role},
     ws::{Frame, Outbox, ValueKey},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
     New {
-        reason: Option<&'static str>,
+        reason: Option<ResumeReason>,
     },
     /// The session is of this epoch, and the client has seen every event up to `seen`.
     Own {
@@ -24,7 +24,7 @@ pub enum Resume {
     },
     /// The session belongs to another epoch.
     Reset {
-        reason: &'static str,
+        reason: ResumeReason,
     },
 }
 

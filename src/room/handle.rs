@@ -1,25 +1,24 @@
 //! Owns `RoomHandle`, the only access that the rest of the server has to a room.
 
-use actix::{Addr, dev::ToEnvelope, prelude::SendError};
+use actix::{Addr, Context, Handler, Message, dev::ToEnvelope, prelude::SendError};
 
 use super::{
     actor::Room,
     describe::{EventPage, RoomDetail, RoomSummary},
     messages::{
-        Act, Append, CloseRoom, Describe, Detach, Join, JoinError, Kick, Leave, ListEvents, Membership, OperateError,
-        Show,
+        Append, CloseRoom, Describe, Detach, Join, JoinError, Leave, ListEvents, Membership, OperateError, Show,
     },
 };
-use crate::protocol::server::Verdict;
+use crate::protocol::{Verdict, api::KickRequest};
 
 /// Refers to a room that was open when the handle was made. The room may have ended since.
 #[derive(Clone)]
 pub struct RoomHandle(Addr<Room>);
 
 /// Why a room does not take a command.
-pub enum Busy {
-    /// Its mailbox is full; try again with [`RoomHandle::act_when_free`].
-    Full(Act),
+pub enum Busy<M> {
+    /// Its mailbox is full; try again with [`RoomHandle::pass_when_free`].
+    Full(M),
     /// The room is over.
     Closed,
 }
@@ -42,18 +41,26 @@ impl RoomHandle {
         self.0.send(join).await.unwrap_or(Err(JoinError::RoomGone))
     }
 
+    /// Passes a member's command to the room.
+    ///
     /// # Errors
     /// [`Busy`].
-    pub fn act(&self, act: Act) -> Result<(), Busy> {
-        self.0.try_send(act).map_err(|error| match error {
-            SendError::Full(act) => Busy::Full(act),
+    pub fn pass<M: Message<Result = ()> + Send + 'static>(&self, command: M) -> Result<(), Busy<M>>
+    where
+        Room: Handler<M>,
+    {
+        self.0.try_send(command).map_err(|error| match error {
+            SendError::Full(command) => Busy::Full(command),
             SendError::Closed(_) => Busy::Closed,
         })
     }
 
     /// Resolves when the mailbox has taken the command, or when the room is over.
-    pub async fn act_when_free(&self, act: Act) {
-        let _ = self.0.send(act).await;
+    pub async fn pass_when_free<M: Message<Result = ()> + Send + 'static>(&self, command: M)
+    where
+        Room: Handler<M>,
+    {
+        let _ = self.0.send(command).await;
     }
 
     /// See [`Describe`]. Resolves to `None` when the room is over.
@@ -83,7 +90,7 @@ impl RoomHandle {
 
     /// # Errors
     /// [`OperateError`].
-    pub async fn kick(&self, kick: Kick) -> Result<Option<u64>, OperateError> {
+    pub async fn kick(&self, kick: KickRequest) -> Result<Option<u64>, OperateError> {
         self.0.send(kick).await.unwrap_or(Err(OperateError::RoomGone))
     }
 
@@ -109,9 +116,9 @@ impl RoomHandle {
     /// would leak a seat.
     fn lifecycle<M>(&self, message: M)
     where
-        M: actix::Message<Result = ()> + Send + 'static,
-        Room: actix::Handler<M>,
-        actix::Context<Room>: ToEnvelope<Room, M>,
+        M: Message<Result = ()> + Send + 'static,
+        Room: Handler<M>,
+        Context<Room>: ToEnvelope<Room, M>,
     {
         self.0.do_send(message);
     }

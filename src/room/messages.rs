@@ -10,7 +10,7 @@ use super::{
     logic::Rejection,
 };
 use crate::{
-    protocol::{Cause, DisplayName, GameId, PlayerId, RawJson, Role, server::Verdict},
+    protocol::{Cause, DisplayName, EventRequest, GameId, PlayerId, Role, RoomRequest, Verdict, api::KickRequest},
     store::IdempotencyKey,
     ws::{Frame, Outbox},
 };
@@ -60,38 +60,32 @@ pub enum JoinError {
     RoomGone,
 }
 
-/// A frame for the room. While the mailbox is full, the connection waits and reads nothing, so the
+/// A player's request. While the mailbox is full, the connection waits and reads nothing, so the
 /// back-pressure reaches its client.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Act {
     pub connection: u64,
     pub player: PlayerId,
-    pub action: Action,
+    pub request: RoomRequest,
 }
 
-#[derive(Debug)]
-pub enum Action {
-    Send {
-        id: Option<u64>,
-        data: RawJson,
-        to: Option<Vec<PlayerId>>,
-    },
-    Volatile {
-        name: String,
-        data: RawJson,
-        to: Option<Vec<PlayerId>>,
-    },
-    Patch {
-        id: Option<u64>,
-        patch: RawJson,
-        if_seq: Option<u64>,
-    },
-    /// Changes the player's display name (S11).
-    Rename(DisplayName),
-    /// The connection's own reply to a frame, such as a `pong`. It passes through the room so that
-    /// it follows the replies to earlier frames.
-    Answer(SendWrapper<Frame>),
+/// Changes a player's display name (S11). Takes the same way as [`Act`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Rename {
+    pub connection: u64,
+    pub player: PlayerId,
+    pub name: DisplayName,
+}
+
+/// The connection's own reply to a frame, such as a `pong`. It takes the same way as [`Act`], so
+/// that it follows the replies to earlier frames.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Answer {
+    pub connection: u64,
+    pub frame: SendWrapper<Frame>,
 }
 
 /// Sent by a connection whose client gives up its seat. The room closes the connection, behind
@@ -116,33 +110,15 @@ pub struct Detach {
 #[derive(Message, Clone)]
 #[rtype(result = "Result<u64, OperateError>")]
 pub struct Append {
-    pub event: ServerEvent,
+    pub event: EventRequest,
     pub key: Option<IdempotencyKey>,
 }
 
-/// What a back end appends.
-#[derive(Debug, Clone)]
-pub enum ServerEvent {
-    Message {
-        data: RawJson,
-        to: Option<Vec<PlayerId>>,
-    },
-    /// `patch` must be a JSON object.
-    Patch {
-        patch: RawJson,
-        if_seq: Option<u64>,
-    },
-}
-
 /// Sent for a back end or an operator: removes the player's seat. Returns the `seq` of its `left`
-/// once that is stored. While the mailbox is full, the request waits.
-#[derive(Message, Clone)]
-#[rtype(result = "Result<Option<u64>, OperateError>")]
-pub struct Kick {
-    pub player: PlayerId,
-    /// S13: the duration of the ban in seconds. With a ban, a player without a seat is no error,
-    /// and the result has no `seq`.
-    pub ban_s: Option<u64>,
+/// once that is stored; none for a ban of a player without a seat. While the mailbox is full, the
+/// request waits.
+impl Message for KickRequest {
+    type Result = Result<Option<u64>, OperateError>;
 }
 
 /// Sent for a back end or an operator: ends the room and deletes its log. Returns once that is

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{delivery::Delivery, effect::Effect, messages::Outdated};
 use crate::{
-    protocol::{Cause, server::Verdict},
+    protocol::{Cause, Verdict},
     store::{Appended, Appender, Outcome, Ticket},
 };
 
@@ -141,7 +141,7 @@ impl Outlet {
             return;
         }
         if let Effect::CloseAll(cause) = effect {
-            return self.close(cause, cause.name(), "the back end has closed this game");
+            return self.close(cause, "the back end has closed this game");
         }
         let entering = match &effect {
             Effect::Enter { connection, .. } => Some(*connection),
@@ -180,7 +180,7 @@ impl Outlet {
 
     /// Another writer owns this log, or it was deleted. The room's state is no longer valid.
     fn outdated(&self) {
-        self.close(Cause::RoomFailed, "room_failed", "the room's log was replaced; resume into what is there now");
+        self.close(Cause::RoomFailed, "the room's log was replaced; resume into what is there now");
         if let Some(room) = self.room.borrow().as_ref().and_then(WeakRecipient::upgrade) {
             room.do_send(Outdated);
         }
@@ -188,9 +188,9 @@ impl Outlet {
 
     /// Ends every connection of the room. Connections that wait for their `welcome` join the next
     /// room.
-    pub fn close(&self, cause: Cause, code: &str, message: &str) {
+    pub fn close(&self, cause: Cause, message: &str) {
         if !self.is_closed.replace(true) {
-            self.delivery.borrow_mut().close_all(cause, code, message);
+            self.delivery.borrow_mut().close_all(cause, message);
             self.joining.borrow_mut().clear();
         }
     }

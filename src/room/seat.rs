@@ -2,18 +2,19 @@
 
 use std::{rc::Rc, time::Instant};
 
+use actix::{Handler, Message};
 use send_wrapper::SendWrapper;
 
 use super::{
-    BANNED, Rooms,
+    BANNED, Room, Rooms,
     handle::{Busy, RoomHandle},
-    messages::{Act, Action, Join, JoinError, Membership},
+    messages::{Act, Answer, Join, JoinError, Membership, Rename},
     opening::{NoRoom, Opener},
 };
 use crate::{
     gate::{Resource, Standing},
     observe::log::SecurityFields,
-    protocol::{Cause, ClientFrame, Dialect, DisplayName, GameId, PlayerId, Role, error_code},
+    protocol::{Cause, Dialect, DisplayName, GameId, PlayerId, Role, RoomRequest, error_code},
     service::{Entered, Entering, Entry, EntryRefusal, Flow, Service, Target},
     ws::{Frame, Outbox, Policy, error_frame},
 };
@@ -124,28 +125,22 @@ impl From<NoRoom> for EntryRefusal {
 }
 
 impl SeatHolder {
-    /// Passes an action to the room. While the room's mailbox is full, the client is not read, so
+    /// Passes a command to the room. While the room's mailbox is full, the client is not read, so
     /// the back-pressure reaches it.
-    fn act(&self, action: Action) -> Flow {
-        match self.room.act(Act { connection: self.connection, player: self.target.player.clone(), action }) {
+    fn pass<M: Message<Result = ()> + Send + 'static>(&self, command: M) -> Flow
+    where
+        Room: Handler<M>,
+    {
+        match self.room.pass(command) {
             Ok(()) => Flow::Continue,
-            Err(Busy::Full(act)) => {
+            Err(Busy::Full(command)) => {
                 let room = self.room.clone();
-                Flow::Wait(Box::pin(async move { room.act_when_free(act).await }))
+                Flow::Wait(Box::pin(async move { room.pass_when_free(command).await }))
             }
-            // The room closes its members itself, so only a frame to a room that has already ended
-            // gets here.
+            // The room closes its members itself, so only a command to a room that has already
+            // ended gets here.
             Err(Busy::Closed) => Flow::End(Cause::RoomFailed, None),
         }
-    }
-
-    /// Counts the action and passes it to the room, if the client has not left.
-    fn count_and_act(&self, action: Action) -> Flow {
-        if !self.is_member {
-            return Flow::Continue;
-        }
-        self.target.rooms.count_action();
-        self.act(action)
     }
 
     /// Returns the membership, once: afterwards the client has left.
@@ -158,26 +153,26 @@ impl SeatHolder {
 }
 
 impl Service for SeatHolder {
-    fn request(&mut self, frame: ClientFrame) -> Flow {
-        if self.role == Role::Spectator && !matches!(frame, ClientFrame::Leave) {
+    fn room_request(&mut self, request: RoomRequest) -> Flow {
+        let is_leaving = matches!(request, RoomRequest::Leave);
+        if self.role == Role::Spectator && !is_leaving {
             return self.reply(error_frame(
                 error_code::FORBIDDEN,
                 "a spectator may send ping, pong, auth and leave",
-                id_of(&frame),
+                request.id(),
             ));
         }
-        match frame {
-            ClientFrame::Send { id, data, to } => self.count_and_act(Action::Send { id, data, to }),
-            ClientFrame::Volatile { name, data, to } => self.count_and_act(Action::Volatile { name, data, to }),
-            ClientFrame::Patch { id, patch, if_seq } => self.count_and_act(Action::Patch { id, patch, if_seq }),
-            ClientFrame::Leave => {
-                if let Some(membership) = self.take_membership() {
-                    self.room.leave(self.connection, membership);
-                }
-                Flow::Continue
+        if is_leaving {
+            if let Some(membership) = self.take_membership() {
+                self.room.leave(self.connection, membership);
             }
-            _ => Flow::Continue,
+            return Flow::Continue;
         }
+        if !self.is_member {
+            return Flow::Continue;
+        }
+        self.target.rooms.count_action();
+        self.pass(Act { connection: self.connection, player: self.target.player.clone(), request })
     }
 
     fn reply(&mut self, frame: Frame) -> Flow {
@@ -185,23 +180,20 @@ impl Service for SeatHolder {
             self.outbox.queue(frame, Policy::Live, Instant::now());
             return Flow::Continue;
         }
-        self.act(Action::Answer(SendWrapper::new(frame)))
+        self.pass(Answer { connection: self.connection, frame: SendWrapper::new(frame) })
     }
 
     fn rename(&mut self, name: DisplayName) -> Flow {
-        self.count_and_act(Action::Rename(name))
+        if !self.is_member {
+            return Flow::Continue;
+        }
+        self.target.rooms.count_action();
+        self.pass(Rename { connection: self.connection, player: self.target.player.clone(), name })
     }
 
     fn closed(mut self: Box<Self>, _: Cause) {
         if let Some(membership) = self.take_membership() {
             self.room.detach(self.connection, membership);
         }
-    }
-}
-
-fn id_of(frame: &ClientFrame) -> Option<u64> {
-    match frame {
-        ClientFrame::Send { id, .. } | ClientFrame::Patch { id, .. } => *id,
-        _ => None,
     }
 }

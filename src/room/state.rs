@@ -24,7 +24,7 @@ use super::{
     history::Event,
     lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
-    messages::{Act, Action, Membership},
+    messages::{Act, Membership},
     record::RoomRecord,
     seats::Seats,
 };
@@ -32,7 +32,7 @@ use crate::{
     clock::Now,
     config::Config,
     protocol::{
-        Cause, DisplayName, GameId, PlayerId, error_code,
+        Cause, DisplayName, EventRequest, GameId, PlayerId, RoomRequest, error_code,
         server::{LeftReason, PresenceChange, write_message, write_volatile},
     },
     store::IdempotencyKeys,
@@ -121,70 +121,68 @@ impl RoomState {
         }
     }
 
-    /// Handles a player's frame. A frame from a connection that no longer holds the seat is
+    /// Handles a player's request. A request from a connection that no longer holds the seat is
     /// dropped.
     pub fn act(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
-        let Act { connection, player, action } = act;
-        // [`Action::Answer`] needs no seat, as spectators get replies too.
-        let last_id = self.seats.held_by(&player, connection).map(|seat| seat.last_id);
-        let (id, applied) = match (action, last_id) {
-            (Action::Answer(frame), _) => {
-                effects.push(Effect::Reply { connection, frame: frame.take() });
-                return;
-            }
-            (_, None) => return,
-            (Action::Rename(name), Some(_)) => {
-                self.rename(&player, name, effects);
-                return;
-            }
-            (Action::Volatile { name, data, to }, Some(_)) => {
+        let Act { connection, player, request } = act;
+        let Some(last_id) = self.seats.held_by(&player, connection).map(|seat| seat.last_id) else { return };
+        match request {
+            RoomRequest::Leave => self.leave(connection, &Membership::Player(player), now, effects),
+            RoomRequest::Volatile { name, data, to } => {
                 let to = self.members(to);
                 let key = ValueKey::Volatile { from: player.clone(), name: name.as_str().into() };
                 let frame = json_frame(|out| write_volatile(out, player.as_str(), &name, &data));
                 effects.push(Effect::Volatile { key, audience: audience(Some(&player), to), frame });
-                return;
             }
-            (Action::Send { id: Some(id), .. } | Action::Patch { id: Some(id), .. }, Some(last_id))
-                if id <= last_id =>
-            {
+            RoomRequest::Append { id: Some(id), .. } if id <= last_id => {
                 effects.push(Effect::Ack { connection, player, id });
-                return;
             }
-            (Action::Send { id, data, to }, Some(_)) => {
-                let to = self.members(to);
-                (id, self.message(id, Request { from: player.clone(), data, to }, now, effects))
-            }
-            (Action::Patch { id, patch, if_seq }, Some(_)) => {
-                (id, self.patch(id, Request { from: player.clone(), data: patch, to: None }, if_seq, now, effects))
-            }
-        };
-        match applied {
-            Ok(()) => {
-                if let (Some(id), Some(seat)) = (id, self.seats.get_mut(&player)) {
-                    seat.last_id = id;
+            RoomRequest::Append { id, event } => match self.append_for(&player, id, event, now, effects) {
+                Ok(()) => {
+                    if let (Some(id), Some(seat)) = (id, self.seats.get_mut(&player)) {
+                        seat.last_id = id;
+                    }
                 }
+                Err(Rejection { code, message }) => {
+                    let frame = error_frame(code, &message, id);
+                    effects.push(Effect::Reply { connection, frame });
+                }
+            },
+        }
+    }
+
+    fn append_for(
+        &mut self,
+        player: &PlayerId,
+        id: Option<u64>,
+        event: EventRequest,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Rejection> {
+        let from = player.clone();
+        match event {
+            EventRequest::Message { data, to } => {
+                let to = self.members(to);
+                self.message(id, Request { from, data, to }, now, effects)
             }
-            Err(Rejection { code, message }) => {
-                let frame = error_frame(code, &message, id);
-                effects.push(Effect::Reply { connection, frame });
+            EventRequest::Patch { patch, if_seq } => {
+                self.patch(id, Request { from, data: patch, to: None }, if_seq, now, effects)
             }
         }
     }
 
-    /// Handles a frame while the store fails (D5): refuses what needs the log, and does the rest.
+    /// Handles a request while the store fails (D5): refuses what needs the log, and does the rest.
     pub fn refuse(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
-        match act.action {
-            action @ (Action::Send { .. } | Action::Patch { .. } | Action::Rename(_)) => {
-                let id = match action {
-                    Action::Send { id, .. } | Action::Patch { id, .. } => id,
-                    _ => None,
-                };
-                let message = "the server cannot store anything at the moment; send it again later";
-                let frame = error_frame(error_code::UNAVAILABLE, message, id);
-                effects.push(Effect::Reply { connection: act.connection, frame });
-            }
-            Action::Volatile { .. } | Action::Answer(_) => self.act(act, now, effects),
+        match act.request {
+            RoomRequest::Append { id, .. } => self.refuse_request(act.connection, id, effects),
+            RoomRequest::Volatile { .. } | RoomRequest::Leave => self.act(act, now, effects),
         }
+    }
+
+    /// Replies that a request of this connection cannot be stored at present (D5).
+    pub fn refuse_request(&self, connection: u64, id: Option<u64>, effects: &mut Vec<Effect>) {
+        let message = "the server cannot store anything at the moment; send it again later";
+        effects.push(Effect::Reply { connection, frame: error_frame(error_code::UNAVAILABLE, message, id) });
     }
 
     /// A player gives up its seat, or a spectator leaves (3.1). The last event a player sees is its

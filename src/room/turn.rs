@@ -12,16 +12,9 @@ use super::{
     seats::Seats,
 };
 use crate::protocol::{
-    GameId, PlayerId, RawJson, error_code,
+    EventRequest, GameId, PlayerId, RawJson, error_code,
     json::{MAX_DEPTH, is_deeper},
 };
-
-/// An event that a logic appends to the room's log, as `@server`.
-#[derive(Debug, Clone)]
-pub(super) enum Emission {
-    Message { data: RawJson, to: Option<Vec<PlayerId>> },
-    Patch(Patch),
-}
 
 /// Why a logic's patch is not appended. The room counts refused patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +63,8 @@ pub struct Turn<'a> {
     pub(super) refused_patches: &'a mut u32,
     pub(super) now_ms: u64,
     pub(super) random: &'a mut fastrand::Rng,
-    pub(super) emissions: &'a mut Vec<Emission>,
+    /// The events that the logic appends as `@server`.
+    pub(super) emissions: &'a mut Vec<EventRequest<Patch>>,
     pub(super) sender_only: bool,
     /// The document with this turn's patches. Made when the logic reads it after the first of them.
     pub(super) draft: OnceCell<Value>,
@@ -104,8 +98,8 @@ impl Turn<'_> {
 
     fn own_patches(&self) -> impl Iterator<Item = &Patch> {
         self.emissions.iter().filter_map(|emission| match emission {
-            Emission::Patch(patch) => Some(patch),
-            Emission::Message { .. } => None,
+            EventRequest::Patch { patch, .. } => Some(patch),
+            EventRequest::Message { .. } => None,
         })
     }
 
@@ -122,14 +116,14 @@ impl Turn<'_> {
 
     /// Appends a message from `@server` for everyone.
     pub fn send(&mut self, data: &impl Serialize) {
-        self.emissions.push(Emission::Message { data: RawJson::from_serialize(data), to: None });
+        self.emissions.push(EventRequest::Message { data: RawJson::from_serialize(data), to: None });
     }
 
     /// Appends a message from `@server` that only these players see. Players without a seat are
     /// left out.
     pub fn send_to(&mut self, players: &[PlayerId], data: &impl Serialize) {
         let to = Some(players.to_vec());
-        self.emissions.push(Emission::Message { data: RawJson::from_serialize(data), to });
+        self.emissions.push(EventRequest::Message { data: RawJson::from_serialize(data), to });
     }
 
     /// Merges a patch into the room's document (RFC 7396), as `@server`.
@@ -141,7 +135,7 @@ impl Turn<'_> {
         if let Some(draft) = self.draft.get_mut() {
             patch.merge_into(draft);
         }
-        self.emissions.push(Emission::Patch(patch));
+        self.emissions.push(EventRequest::Patch { patch, if_seq: None });
         Ok(())
     }
 

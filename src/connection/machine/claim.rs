@@ -24,7 +24,7 @@ impl Machine {
     /// Closes a connection that is over a limit and has replaced no other one.
     pub fn refuse_over_limit(&self) -> Step {
         let message = self.over_limit.as_deref().map_or_else(String::new, Refusal::message);
-        self.close(Cause::ConnectionLimit, Cause::ConnectionLimit.name(), &message)
+        self.close(Cause::ConnectionLimit, &message)
     }
 
     /// A5a: closes a connection over a limit whose first frame does not authenticate it.

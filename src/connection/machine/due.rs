@@ -20,7 +20,7 @@ impl Machine {
                 return self.refuse_over_limit();
             }
             let message = "no valid token within AUTH_TIMEOUT_MS; send {\"type\":\"auth\",\"token\":…} first";
-            return self.close(Cause::AuthTimeout, "auth_timeout", message);
+            return self.close(Cause::AuthTimeout, message);
         }
         if let ConnectionPhase::Waiting(waiting) = &mut self.phase
             && waiting.hint_at.take_if(|at| *at <= now.instant).is_some()
@@ -29,7 +29,7 @@ impl Machine {
         }
         if let Some(expiry) = &mut self.expiry {
             if expiry.at <= now.unix_ms {
-                return self.close(Cause::TokenExpired, "token_expired", "the token expired; reconnect with a new one");
+                return self.close(Cause::TokenExpired, "the token expired; reconnect with a new one");
             }
             if expiry.announce_at.take_if(|at| *at <= now.unix_ms).is_some() {
                 let in_ms = expiry.at - now.unix_ms;
@@ -37,11 +37,7 @@ impl Machine {
             }
         }
         if self.heartbeat.is_dead(self.rhythm(), now.instant) {
-            return self.close(
-                Cause::HeartbeatTimeout,
-                "heartbeat_timeout",
-                "no frame within WS_PING_TIMEOUT of a ping",
-            );
+            return self.close(Cause::HeartbeatTimeout, "no frame within WS_PING_TIMEOUT of a ping");
         }
         if self.heartbeat.ping_is_due(self.rhythm(), now.instant) {
             // The pong returns this timestamp, so that the server need not store it.

@@ -140,6 +140,6 @@ impl Machine {
     }
 
     fn refuse_token(&self, bad: &BadToken) -> Step {
-        self.close(bad.cause, bad.code, &bad.message)
+        Step::Close { cause: bad.cause, last: self.errors.frame(bad.code, &bad.message, None) }
     }
 }

@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 use super::Room;
 use crate::{
     clock::Now,
-    protocol::Cause,
+    protocol::{Cause, api::KickRequest},
     room::{
         describe::{EventPage, PlayerReport, RoomDetail, RoomSummary},
         effect::Effect,
-        messages::{Append, CloseRoom, Describe, Kick, ListEvents, OperateError, Show},
+        messages::{Append, CloseRoom, Describe, ListEvents, OperateError, Show},
         state::RoomState,
     },
 };
@@ -113,10 +113,10 @@ impl Handler<Append> for Room {
     }
 }
 
-impl Handler<Kick> for Room {
+impl Handler<KickRequest> for Room {
     type Result = OperatorReply<Option<u64>>;
 
-    fn handle(&mut self, Kick { player, ban_s }: Kick, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, KickRequest { player, ban_s }: KickRequest, context: &mut Self::Context) -> Self::Result {
         self.operate(context, |state, now, effects| match ban_s {
             Some(seconds) => state.ban(&player, seconds, now, effects).map_err(OperateError::Rejected),
             None => state.kick(&player, now, effects).map(Some).ok_or(OperateError::NoSuchPlayer),

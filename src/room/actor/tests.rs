@@ -5,12 +5,8 @@ use std::cell::Cell;
 use super::*;
 use crate::{
     config::Config,
-    protocol::RawJson,
-    room::{
-        Ledger,
-        messages::{Append, ServerEvent},
-        relay::Relay,
-    },
+    protocol::{EventRequest, RawJson},
+    room::{Ledger, messages::Append, relay::Relay},
 };
 
 struct Ear;
@@ -41,7 +37,7 @@ fn a_room_with_a_long_queue_lets_others_run_in_between() {
         let game = GameId::parse("g").expect("an id");
         let room = Room::open(1, game, Box::new(Relay), home, setting).start();
         let data = RawJson::from_serialize(&"x".repeat(50_000));
-        let append = || Append { event: ServerEvent::Message { data: data.clone(), to: None }, key: None };
+        let append = || Append { event: EventRequest::Message { data: data.clone(), to: None }, key: None };
         room.send(append()).await.expect("the room has begun").expect("it is appended");
         (0..1000).for_each(|_| room.try_send(append()).expect("the mailbox takes 1024"));
         let turns = Rc::new(Cell::new(0));

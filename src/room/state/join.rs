@@ -7,7 +7,7 @@ use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{
-        Cause, DisplayName, PlayerId, Role,
+        Cause, DisplayName, PlayerId, ResumeReason, Role,
         server::{PresenceChange, players_map},
     },
     room::{
@@ -127,8 +127,8 @@ impl RoomState {
         let Some(seat) = self.seats.get_mut(player) else {
             let resume = match session {
                 None => Resume::New { reason: None },
-                Some(_) if same_epoch => Resume::New { reason: Some("session_expired") },
-                Some(_) => Resume::Reset { reason: "room_restarted" },
+                Some(_) if same_epoch => Resume::New { reason: Some(ResumeReason::SessionExpired) },
+                Some(_) => Resume::Reset { reason: ResumeReason::RoomRestarted },
             };
             // `note_welcome` sets the secret and the life right after this.
             let secret = SecretHash::of("");
@@ -167,12 +167,12 @@ impl RoomState {
                 // in an earlier life, it may have seen another copy of the log: it gets a new
                 // secret. In this life the claim is false, and it keeps its secret.
                 let is_lie = life == self.lineage.current().id;
-                return Ok((known.filter(|_| is_lie), last_id, Resume::Reset { reason: "seq_ahead" }));
+                return Ok((known.filter(|_| is_lie), last_id, Resume::Reset { reason: ResumeReason::SeqAhead }));
             }
             // Without a `seq` it is no resume (R1): the client keeps its session and gets the
             // state.
-            Some(_) => seen.map_or(Resume::New { reason: Some("no_seq") }, |seen| Resume::Own { seen }),
-            None if !same_epoch => Resume::Reset { reason: "room_restarted" },
+            Some(_) => seen.map_or(Resume::New { reason: Some(ResumeReason::NoSeq) }, |seen| Resume::Own { seen }),
+            None if !same_epoch => Resume::Reset { reason: ResumeReason::RoomRestarted },
             None => Resume::New { reason: None },
         };
         Ok((known, last_id, resume))
@@ -183,12 +183,12 @@ impl RoomState {
     fn spectator_claim(&self, session: Option<&str>, seen: Option<u64>) -> Resume {
         let Some(session) = session else { return Resume::New { reason: None } };
         if !self.is_of_this_epoch(session) {
-            return Resume::Reset { reason: "room_restarted" };
+            return Resume::Reset { reason: ResumeReason::RoomRestarted };
         }
-        let Some(life) = life_of(session) else { return Resume::New { reason: Some("session_expired") } };
+        let Some(life) = life_of(session) else { return Resume::New { reason: Some(ResumeReason::SessionExpired) } };
         match seen {
-            None => Resume::New { reason: Some("no_seq") },
-            Some(seen) if seen > self.shared_until(life, self.seq) => Resume::Reset { reason: "seq_ahead" },
+            None => Resume::New { reason: Some(ResumeReason::NoSeq) },
+            Some(seen) if seen > self.shared_until(life, self.seq) => Resume::Reset { reason: ResumeReason::SeqAhead },
             Some(seen) => Resume::Own { seen },
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::RoomState;
 use crate::{
     clock::Now,
-    protocol::{Cause, PlayerId, server::LeftReason},
-    room::{bans::Ban, effect::Effect, logic::Rejection, messages::ServerEvent, record::RoomRecord},
+    protocol::{Cause, EventRequest, PlayerId, server::LeftReason},
+    room::{bans::Ban, effect::Effect, logic::Rejection, record::RoomRecord},
     store::{AppliedKey, IdempotencyKey, KeyMismatch},
 };
 
@@ -19,7 +19,7 @@ impl RoomState {
     /// and the key is still unused. With `idempotency_mismatch`, the key belongs to another event.
     pub fn append(
         &mut self,
-        event: ServerEvent,
+        event: EventRequest,
         key: Option<IdempotencyKey>,
         now: Now,
         effects: &mut Vec<Effect>,
@@ -31,8 +31,8 @@ impl RoomState {
             Ok(None) => {}
         }
         match event {
-            ServerEvent::Message { data, to } => self.server_message(&data, to, now, effects),
-            ServerEvent::Patch { patch, if_seq } => {
+            EventRequest::Message { data, to } => self.server_message(&data, to, now, effects),
+            EventRequest::Patch { patch, if_seq } => {
                 let patch = self.check_patch(&patch, if_seq)?;
                 self.append_patch(None, &patch, now, effects)?;
             }

@@ -86,6 +86,13 @@ impl RoomState {
         }
     }
 
+    /// Changes the display name of the player that holds this connection.
+    pub fn rename_by(&mut self, connection: u64, player: &PlayerId, name: DisplayName, effects: &mut Vec<Effect>) {
+        if self.seats.held_by(player, connection).is_some() {
+            self.rename(player, name, effects);
+        }
+    }
+
     pub(super) fn name_of(&mut self, player: &PlayerId) -> Option<DisplayName> {
         self.seats.get_mut(player).and_then(|seat| seat.name.clone())
     }

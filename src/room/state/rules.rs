@@ -5,13 +5,8 @@ use std::cell::OnceCell;
 use super::{RoomState, audience, event};
 use crate::{
     clock::Now,
-    protocol::{PlayerId, RawJson, SERVER_SENDER, server::write_message},
-    room::{
-        document::Patch,
-        effect::Effect,
-        logic::RoomLogic,
-        turn::{Emission, Turn},
-    },
+    protocol::{EventRequest, PlayerId, RawJson, SERVER_SENDER, server::write_message},
+    room::{document::Patch, effect::Effect, logic::RoomLogic, turn::Turn},
     ws::json_frame,
 };
 
@@ -33,7 +28,7 @@ impl RoomState {
         &mut self,
         request: Option<&Patch>,
         now: Now,
-        emissions: &mut Vec<Emission>,
+        emissions: &mut Vec<EventRequest<Patch>>,
         call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>) -> R,
     ) -> R {
         let mut turn = Turn {
@@ -52,11 +47,11 @@ impl RoomState {
         call(&mut *self.logic, &mut turn)
     }
 
-    pub(super) fn emit(&mut self, emissions: Vec<Emission>, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn emit(&mut self, emissions: Vec<EventRequest<Patch>>, now: Now, effects: &mut Vec<Effect>) {
         for emission in emissions {
             match emission {
-                Emission::Message { data, to } => self.server_message(&data, to, now, effects),
-                Emission::Patch(patch) => {
+                EventRequest::Message { data, to } => self.server_message(&data, to, now, effects),
+                EventRequest::Patch { patch, .. } => {
                     // Counts a patch that no longer fits. `Turn::patch` has already returned an
                     // error for all others.
                     if self.append_patch(None, &patch, now, effects).is_err() {

@@ -17,12 +17,12 @@ use crate::{
     clock::Now,
     config::Config,
     observe::metrics::Metrics,
-    protocol::{GameId, PlayerId, RawJson, Role},
+    protocol::{EventRequest, GameId, PlayerId, RawJson, Role, RoomRequest},
     room::{
         audience::Audience,
         effect::Effect,
         logic::RoomLogic,
-        messages::{Act, Action, Join, Membership},
+        messages::{Act, Join, Membership},
     },
     ws::{Flusher, Frame, Outbox, frame::payload, outbox::ByteSink},
 };
@@ -167,7 +167,7 @@ impl Table {
     /// # Panics
     /// If the player has not joined.
     pub fn message(&mut self, player: &str, data: Value) -> TableOutcome {
-        self.act(player, Action::Send { id: None, data: RawJson::from_serialize(&data), to: None })
+        self.append(player, EventRequest::Message { data: RawJson::from_serialize(&data), to: None })
     }
 
     /// The player sends a message to these members.
@@ -176,7 +176,7 @@ impl Table {
     /// If the player has not joined, or one of `to` is not a valid player name (P1).
     pub fn message_to(&mut self, player: &str, to: &[&str], data: Value) -> TableOutcome {
         let to = Some(to.iter().map(|name| id(name)).collect());
-        self.act(player, Action::Send { id: None, data: RawJson::from_serialize(&data), to })
+        self.append(player, EventRequest::Message { data: RawJson::from_serialize(&data), to })
     }
 
     /// The player patches the state (RFC 7396).
@@ -184,7 +184,7 @@ impl Table {
     /// # Panics
     /// If the player has not joined.
     pub fn patch(&mut self, player: &str, patch: Value) -> TableOutcome {
-        self.act(player, Action::Patch { id: None, patch: RawJson::from_serialize(&patch), if_seq: None })
+        self.append(player, EventRequest::Patch { patch: RawJson::from_serialize(&patch), if_seq: None })
     }
 
     /// Advances the clock. Ticks of the logic run, and graces end, each at its own time.
@@ -211,10 +211,11 @@ impl Table {
         &self.events
     }
 
-    fn act(&mut self, player: &str, action: Action) -> TableOutcome {
+    fn append(&mut self, player: &str, event: EventRequest) -> TableOutcome {
         let player = id(player);
         let connection = *self.connections.get(&player).unwrap_or_else(|| panic!("{player} has not joined"));
-        self.run(|state, now, effects| state.act(Act { connection, player, action }, now, effects))
+        let request = RoomRequest::Append { id: None, event };
+        self.run(|state, now, effects| state.act(Act { connection, player, request }, now, effects))
     }
 
     fn run(&mut self, call: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>)) -> TableOutcome {

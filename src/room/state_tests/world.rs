@@ -22,14 +22,14 @@ use crate::{
     clock::Now,
     config::Config,
     observe::metrics::Metrics,
-    protocol::{GameId, PlayerId, RawJson},
+    protocol::{EventRequest, GameId, PlayerId, RawJson, RoomRequest},
     room::{
         delivery::{Delivery, WelcomeTerms},
         effect::Effect,
         history::{Bounds, Event, History},
         log::RoomLog,
         logic::RoomLogic,
-        messages::{Act, Action, Membership},
+        messages::{Act, Membership},
         outlet::Deferred,
         relay::Relay,
         state::RoomState,
@@ -202,7 +202,7 @@ impl World {
         let to = to.map(|mask| (0..3).filter(|other| mask & (1 << other) != 0).map(player).collect());
         let data = RawJson::from_serialize(&what);
         let refused = self.terms.talkative && what == 2;
-        self.act(connection, who, Action::Send { id, data, to }, repeated, refused);
+        self.append(connection, who, id, EventRequest::Message { data, to }, repeated, refused);
     }
 
     pub fn patch(&mut self, who: usize, id: Id, field: u8, value: u8, stale: bool) {
@@ -214,14 +214,23 @@ impl World {
         let patch = RawJson::from_serialize(&json!({ format!("field-{field}"): value }));
         let stale = stale && self.changed_at > 0;
         let if_seq = Some(if stale { self.changed_at - 1 } else { self.changed_at });
-        self.act(connection, who, Action::Patch { id, patch, if_seq }, repeated, stale);
+        self.append(connection, who, id, EventRequest::Patch { patch, if_seq }, repeated, stale);
     }
 
     /// S2: a repeated id gets only an `ack`, a refused request leaves no trace, any other is logged
     /// first.
-    fn act(&mut self, connection: u64, who: usize, action: Action, repeated: bool, refused: bool) {
+    fn append(
+        &mut self,
+        connection: u64,
+        who: usize,
+        id: Option<u64>,
+        event: EventRequest,
+        repeated: bool,
+        refused: bool,
+    ) {
         let mut effects = Vec::new();
-        self.state.act(Act { connection, player: player(who), action }, self.now, &mut effects);
+        let request = RoomRequest::Append { id, event };
+        self.state.act(Act { connection, player: player(who), request }, self.now, &mut effects);
         match (repeated, refused) {
             (true, _) => assert!(matches!(effects[..], [Effect::Ack { .. }])),
             (false, true) => assert!(matches!(effects[..], [Effect::Reply { .. }])),
@@ -234,8 +243,8 @@ impl World {
         let Some(connection) = self.line(who) else { return };
         self.volatile += 1;
         let data = RawJson::from_serialize(&self.volatile);
-        let action = Action::Volatile { name: name.to_string(), data, to: None };
-        self.run(|state, now, effects| state.act(Act { connection, player: player(who), action }, now, effects));
+        let request = RoomRequest::Volatile { name: name.to_string(), data, to: None };
+        self.run(|state, now, effects| state.act(Act { connection, player: player(who), request }, now, effects));
     }
 
     pub fn leave(&mut self, who: usize) {
