@@ -63,7 +63,7 @@ const PURE: &[&str] = &[
     "hub/uplink/codec.rs",
     "hub/uplink/heartbeat.rs",
     "hub/uplink/machine.rs",
-    "hub/uplink/machine/hear.rs",
+    "hub/uplink/machine/on_message.rs",
     "hub/uplink/machine/keep.rs",
     "hub/uplink/matcher.rs",
     "hub/uplink/note.rs",

@@ -47,7 +47,7 @@ pub struct Hub {
     pub(super) source: HubSource,
     topics: Topics,
     status: FeedStatus,
-    lanes: BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
+    queues: BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
     /// For a bus: how many topics each address has created. Entries are never removed, as the
     /// topics never are.
     made: HashMap<IpAddr, usize>,
@@ -72,14 +72,14 @@ impl Hub {
             keeps: matches!(source, HubSource::Bus(_)),
         };
         let (topics, status) = (Topics::new(rules, HubHandle::floor(life)), handle.first_status());
-        let (lanes, is_stopping) = (BTreeMap::new(), false);
+        let (queues, is_stopping) = (BTreeMap::new(), false);
         Self {
             handle,
             life,
             source,
             topics,
             status,
-            lanes,
+            queues,
             made: HashMap::new(),
             timer: None,
             polling: None,
@@ -101,7 +101,7 @@ impl Hub {
             self.poll_while_watched(is_new, now, context);
         }
         self.carry_out(now, context);
-        let shards: Vec<_> = self.lanes.keys().copied().collect();
+        let shards: Vec<_> = self.queues.keys().copied().collect();
         shards.into_iter().for_each(|shard| self.send(shard, now, context));
         self.measure(now);
         self.arm(now, context);
@@ -130,9 +130,9 @@ impl Hub {
         // A shard may want the topic again in the same interest message; then it has it, and needs
         // no event.
         for shard in shards.iter().filter(|shard| !self.topics.is_wanted_by(topic, **shard)) {
-            if let Some((_, lane)) = self.lanes.get_mut(shard) {
-                lane.forget(std::slice::from_ref(topic));
-                lane.push(HubEvent::Evicted(topic.clone()));
+            if let Some((_, queue)) = self.queues.get_mut(shard) {
+                queue.forget(std::slice::from_ref(topic));
+                queue.push(HubEvent::Evicted(topic.clone()));
             }
         }
     }
@@ -160,16 +160,16 @@ impl Hub {
             Output::Disconnect(code) => upstream.disconnect(code, context),
             Output::Feed(status) => {
                 self.status = status;
-                self.tell(&HubEvent::Feed(status));
+                self.send_event(&HubEvent::Feed(status));
             }
             Output::Gap(gap) => {
                 info!(self.handle.logger(), "[WS {}] gap: values may have been missed", self.handle.id();
                     "hub" => %self.handle.id(), "topics" => gap.topics.len(), "from" => gap.from, "to" => gap.to);
                 self.topics.note_gap(gap.topics.iter(), gap.from, gap.to);
-                self.tell(&HubEvent::Gap(gap));
+                self.send_event(&HubEvent::Gap(gap));
             }
             Output::Data(topic, live) => self.publish(&topic, TopicValue { live, whole: None }),
-            Output::Rejected(rejected) => self.tell(&HubEvent::Rejected(rejected)),
+            Output::Rejected(rejected) => self.send_event(&HubEvent::Rejected(rejected)),
             Output::Note(note) => self.log(&note),
         }
     }
@@ -185,12 +185,12 @@ impl Hub {
 
     fn publish(&mut self, topic: &Topic, value: TopicValue) {
         if let Some((update, shards)) = self.topics.publish(topic, value) {
-            push(&mut self.lanes, &update, shards);
+            push(&mut self.queues, &update, shards);
         }
     }
 
-    fn tell(&mut self, news: &HubEvent) {
-        self.lanes.values_mut().for_each(|(_, lane)| lane.push(news.clone()));
+    fn send_event(&mut self, event: &HubEvent) {
+        self.queues.values_mut().for_each(|(_, queue)| queue.push(event.clone()));
     }
 
     fn poll_while_watched(&mut self, is_new: bool, now: Now, context: &mut Context<Self>) {
@@ -218,18 +218,18 @@ impl Hub {
         let HubSource::Polled(source) = &mut self.source else { return };
         for (topic, value) in source.poll(now) {
             self.publish(&topic, value);
-            self.handle.metrics().heard(1, now.unix_ms);
+            self.handle.metrics().count_messages(1, now.unix_ms);
         }
     }
 
     /// Call before the events of a frame are pushed. Sends what waits for each shard, or conflates
     /// a queue that is past its bound.
     pub(super) fn make_room(&mut self, now: Now, context: &mut Context<Self>) {
-        let shards: Vec<_> = self.lanes.keys().copied().collect();
+        let shards: Vec<_> = self.queues.keys().copied().collect();
         for shard in shards {
             self.send(shard, now, context);
-            let Some((_, lane)) = self.lanes.get_mut(&shard) else { continue };
-            if lane.make_room(now.unix_ms) {
+            let Some((_, queue)) = self.queues.get_mut(&shard) else { continue };
+            if queue.make_room(now.unix_ms) {
                 self.handle.metrics().gaps.inc();
                 info!(self.handle.logger(), "[WS {}] gap: a shard does not keep up", self.handle.id();
                     "hub" => %self.handle.id(), "shard" => shard);
@@ -240,12 +240,13 @@ impl Hub {
     /// Sends the next batch of events to a shard, unless one is on its way or the interval is not
     /// over.
     fn send(&mut self, shard: usize, now: Now, context: &mut Context<Self>) {
-        let Some((reply, lane)) = self.lanes.get_mut(&shard) else { return };
-        let Some(news) = lane.next(now.instant) else { return };
-        let sending = reply.send(Deliver { hub: self.handle.id().clone(), heard: lane.heard(), news }).into_actor(self);
+        let Some((reply, queue)) = self.queues.get_mut(&shard) else { return };
+        let Some(events) = queue.next(now.instant) else { return };
+        let sending =
+            reply.send(Deliver { hub: self.handle.id().clone(), handled: queue.handled(), events }).into_actor(self);
         context.spawn(sending.map(move |_, hub, context| {
-            if let Some((_, lane)) = hub.lanes.get_mut(&shard) {
-                lane.arrived();
+            if let Some((_, queue)) = hub.queues.get_mut(&shard) {
+                queue.arrived();
             }
             let now = Now::read();
             hub.send(shard, now, context);
@@ -270,18 +271,18 @@ impl Hub {
             return Some(TopicRefusal::Nameless);
         }
         let wanted = self.topics.want(topic, shard);
-        let (_, lane) = self.lanes.get_mut(&shard)?;
+        let (_, queue) = self.queues.get_mut(&shard)?;
         match wanted {
             // Drops an `Evicted` that may still wait: this interest is newer.
-            WatchOutcome::New => lane.forget(std::slice::from_ref(topic)),
+            WatchOutcome::New => queue.forget(std::slice::from_ref(topic)),
             WatchOutcome::Known(last, gap) => {
                 // Asks again if the upstream has rejected the topic.
                 if let HubSource::Upstream(upstream) = &mut self.source {
                     upstream.uplink.want(topic, now);
                 }
-                last.into_iter().for_each(|last| lane.push(HubEvent::Last(last)));
+                last.into_iter().for_each(|last| queue.push(HubEvent::Last(last)));
                 if let Some((from, to)) = gap {
-                    lane.push(HubEvent::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
+                    queue.push(HubEvent::Gap(Gap { topics: Arc::new([topic.clone()].into()), from, to }));
                 }
             }
             WatchOutcome::Refused => return Some(TopicRefusal::Full),
@@ -292,13 +293,13 @@ impl Hub {
 
 /// Queues an update for the shards that want its topic.
 fn push(
-    lanes: &mut BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
+    queues: &mut BTreeMap<usize, (Recipient<Deliver>, ShardQueue)>,
     update: &Update,
     shards: impl Iterator<Item = usize>,
 ) {
     for shard in shards {
-        if let Some((_, lane)) = lanes.get_mut(&shard) {
-            lane.push(HubEvent::Update(update.clone()));
+        if let Some((_, queue)) = queues.get_mut(&shard) {
+            queue.push(HubEvent::Update(update.clone()));
         }
     }
 }
@@ -324,29 +325,29 @@ impl Drop for Hub {
 impl Handler<Interest> for Hub {
     type Result = Vec<(Topic, TopicRefusal)>;
 
-    fn handle(&mut self, wish: Interest, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, interest: Interest, context: &mut Self::Context) -> Self::Result {
         let now = Now::read();
-        let Interest { shard, reply, wishes } = wish;
+        let Interest { shard, reply, change } = interest;
         let interval = self.handle.config().flush_interval;
         let status = self.status;
-        let (_, lane) = self.lanes.entry(shard).or_insert_with(|| {
-            let mut lane = ShardQueue::new(interval);
-            lane.push(HubEvent::Feed(status));
-            (reply, lane)
+        let (_, queue) = self.queues.entry(shard).or_insert_with(|| {
+            let mut queue = ShardQueue::new(interval);
+            queue.push(HubEvent::Feed(status));
+            (reply, queue)
         });
-        lane.on_interest(wishes.number, &wishes.unwanted);
-        if wishes.clients > 0 {
-            self.topics.set_clients(shard, wishes.clients, now.instant);
+        queue.on_interest(change.number, &change.unwanted);
+        if change.clients > 0 {
+            self.topics.set_clients(shard, change.clients, now.instant);
         }
-        for topic in &wishes.unwanted {
+        for topic in &change.unwanted {
             self.topics.unwant(topic, shard, now.instant);
         }
-        if wishes.clients == 0 {
+        if change.clients == 0 {
             self.topics.set_clients(shard, 0, now.instant);
         }
-        self.topics.begin_wish();
+        self.topics.begin_interest();
         let want = |topic: Topic| self.want(&topic, shard, now).map(|why| (topic, why));
-        let refused = wishes.wanted.into_iter().filter_map(want).collect();
+        let refused = change.wanted.into_iter().filter_map(want).collect();
         self.settle(now, context);
         refused
     }

@@ -4,7 +4,7 @@
 
 mod asking;
 
-pub use asking::{Availability, TooMany, Wishes};
+pub use asking::{Availability, InterestChange, TooMany};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -35,10 +35,10 @@ pub struct Fanout {
     status: FeedStatus,
     /// The number of clients in the newest interest; `None` before the first, or since the hub was
     /// replaced.
-    told: Option<usize>,
+    clients_sent: Option<usize>,
     /// The number of the newest interest that was sent, and of the newest that the hub has handled.
-    wishes: u64,
-    heard: u64,
+    sent: u64,
+    handled: u64,
     /// Since the hub was replaced: when that was (unix ms), and the topics of which values may have
     /// been missed.
     missed: Option<(u64, HashSet<Topic>)>,
@@ -63,7 +63,7 @@ struct Listed {
     /// The `error` of the upstream's rejection, until a client asks for the topic again.
     rejected: Option<Frame>,
     /// Reservations: clients that subscribe once the hub has handled the interest.
-    expected: usize,
+    reserved: usize,
 }
 
 struct FanoutClient {
@@ -74,8 +74,8 @@ struct FanoutClient {
 }
 
 impl FanoutClient {
-    fn gain(&mut self, topic: &Topic, place: usize) {
-        if self.topics.insert(topic.clone(), place).is_none()
+    fn gain(&mut self, topic: &Topic, index: usize) {
+        if self.topics.insert(topic.clone(), index).is_none()
             && let Some(holder) = &self.holder
         {
             holder.take(topic);
@@ -84,11 +84,11 @@ impl FanoutClient {
 
     /// Returns the client's index among the topic's subscribers.
     fn lose(&mut self, topic: &Topic) -> Option<usize> {
-        let place = self.topics.remove(topic)?;
+        let index = self.topics.remove(topic)?;
         if let Some(holder) = &self.holder {
             holder.give_back([topic].into_iter());
         }
-        Some(place)
+        Some(index)
     }
 }
 
@@ -109,9 +109,9 @@ impl Fanout {
             changed: BTreeSet::new(),
             max_topics_per_client,
             status,
-            told: None,
-            wishes: 0,
-            heard: 0,
+            clients_sent: None,
+            sent: 0,
+            handled: 0,
             missed: None,
         }
     }
@@ -124,8 +124,8 @@ impl Fanout {
     /// Returns false if the client was not here.
     pub fn leave(&mut self, connection: u64) -> bool {
         let Some(client) = self.clients.remove(&connection) else { return false };
-        for (topic, place) in &client.topics {
-            self.drop_subscriber(topic, *place);
+        for (topic, index) in &client.topics {
+            self.drop_subscriber(topic, *index);
         }
         true
     }
@@ -178,33 +178,33 @@ impl Fanout {
     pub fn unsubscribe(&mut self, connection: u64, topics: &[Topic]) {
         for topic in topics {
             let Some(client) = self.clients.get_mut(&connection) else { return };
-            if let Some(place) = client.lose(topic) {
+            if let Some(index) = client.lose(topic) {
                 if let Some(listed) = self.topics.get(topic) {
                     client.outbox.forget(&listed.key);
                 }
-                self.drop_subscriber(topic, place);
+                self.drop_subscriber(topic, index);
             }
         }
     }
 
-    fn drop_subscriber(&mut self, topic: &Topic, place: usize) {
+    fn drop_subscriber(&mut self, topic: &Topic, index: usize) {
         let Some(listed) = self.topics.get_mut(topic) else { return };
-        listed.subscribers.swap_remove(place);
-        if let Some((moved, _)) = listed.subscribers.get(place)
+        listed.subscribers.swap_remove(index);
+        if let Some((moved, _)) = listed.subscribers.get(index)
             && let Some(moved) = self.clients.get_mut(moved).and_then(|client| client.topics.get_mut(topic))
         {
-            *moved = place;
+            *moved = index;
         }
         if listed.subscribers.is_empty() {
             self.changed.insert(topic.clone());
         }
     }
 
-    /// Queues an event for the clients. `heard` is the number of the newest interest that the hub
+    /// Queues an event for the clients. `handled` is the number of the newest interest that the hub
     /// had handled when it sent the event; `unix_ms` is the same moment as `now`.
-    pub fn tell(&mut self, news: HubEvent, heard: u64, now: Instant, unix_ms: u64) {
-        match news {
-            _ if news.topic().is_some_and(|topic| !self.has_asked(topic, heard)) => {}
+    pub fn on_event(&mut self, event: HubEvent, handled: u64, now: Instant, unix_ms: u64) {
+        match event {
+            _ if event.topic().is_some_and(|topic| !self.has_asked(topic, handled)) => {}
             HubEvent::Update(update) => {
                 self.own_up_to(&update.topic, now, unix_ms);
                 self.update(update, false, now);
@@ -228,8 +228,8 @@ impl Fanout {
     }
 
     /// How many clients an event is for.
-    pub fn audience(&self, news: &HubEvent) -> usize {
-        match news.topic() {
+    pub fn audience(&self, event: &HubEvent) -> usize {
+        match event.topic() {
             Some(topic) => self.topics.get(topic).map_or(0, |listed| listed.subscribers.len()),
             None => self.clients.len(),
         }
@@ -339,7 +339,7 @@ impl Listed {
             forgotten: false,
             refused: None,
             rejected: None,
-            expected: 0,
+            reserved: 0,
         }
     }
 }

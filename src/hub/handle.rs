@@ -65,7 +65,7 @@ struct RunningHub {
     /// The number of the newest life, from 1.
     life: u64,
     budget: RestartBudget,
-    branches: BTreeMap<usize, Recipient<Deliver>>,
+    locals: BTreeMap<usize, Recipient<Deliver>>,
 }
 
 /// Why a value was not published.
@@ -165,8 +165,8 @@ impl HubHandle {
     }
 
     /// From now on the shard gets the events of every life of the hub, and learns when a life ends.
-    pub(super) fn attach(&self, shard: usize, branch: Recipient<Deliver>) {
-        self.lock().branches.insert(shard, branch);
+    pub(super) fn attach(&self, shard: usize, local: Recipient<Deliver>) {
+        self.lock().locals.insert(shard, local);
     }
 
     /// Returns the running hub, and starts or replaces it if it does not run. `None` if it has
@@ -197,7 +197,7 @@ impl HubHandle {
         if next.is_some() {
             error!(self.logger(), "[WS {}] hub failed and is started again", self.id(); "hub" => %self.id());
         } else {
-            self.tell(running, &HubEvent::Ended);
+            self.send_event(running, &HubEvent::Ended);
             error!(self.logger(), "[WS {}] hub keeps failing; its subscribers are closed", self.id(); "hub" => %self.id());
         }
         next
@@ -210,16 +210,16 @@ impl HubHandle {
         }
         running.life += 1;
         // Sent before any event of the new life.
-        self.tell(running, &HubEvent::Restarted(now.unix_ms));
+        self.send_event(running, &HubEvent::Restarted(now.unix_ms));
         let (handle, life) = (self.clone(), running.life);
         let address = Hub::start_in_arbiter(&self.0.arbiter, move |_| Hub::new(handle, life));
         running.address = Some(address.clone());
         Some(address)
     }
 
-    fn tell(&self, running: &RunningHub, news: &HubEvent) {
-        for branch in running.branches.values() {
-            branch.do_send(Deliver { hub: self.id().clone(), heard: 0, news: vec![news.clone()] });
+    fn send_event(&self, running: &RunningHub, event: &HubEvent) {
+        for local in running.locals.values() {
+            local.do_send(Deliver { hub: self.id().clone(), handled: 0, events: vec![event.clone()] });
         }
     }
 

@@ -23,7 +23,7 @@ use crate::{clock::Now, protocol::server::HeartbeatTerms, service::LocalFuture};
 /// How many frames are queued in one turn of the shard's thread: a few milliseconds' worth. Without
 /// this bound, thousands of subscribers and a burst of values would stop every room on this thread
 /// for a second.
-const MAX_TOLD: usize = 20_000;
+const MAX_QUEUED: usize = 20_000;
 
 /// Never leaves its shard's thread.
 pub struct LocalHub {
@@ -35,7 +35,7 @@ pub struct LocalHub {
     /// True while an interest is on its way to the hub: there is never more than one.
     is_asking: Cell<bool>,
     /// Notified when the hub has handled an interest.
-    pub(super) is_heard: Notify,
+    pub(super) interest_handled: Notify,
     /// What has not been queued for the clients yet, in order.
     inbox: RefCell<VecDeque<Item>>,
 }
@@ -44,7 +44,7 @@ pub struct LocalHub {
 enum Item {
     /// An event, with the number of the newest interest that the hub had handled when it sent it,
     /// and the moment at which it arrived here.
-    News(u64, HubEvent, Instant),
+    Event(u64, HubEvent, Instant),
     /// All events of a message are queued: resolves its [`Delivered`].
     Done(oneshot::Sender<()>),
 }
@@ -57,22 +57,22 @@ impl LocalHub {
     pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: HeartbeatTerms) -> Rc<Self> {
         hub.attach(shard, reply.clone());
         let fanout = Fanout::new(hub.config().max_topics_per_client, hub.first_status());
-        let (is_asking, is_heard, inbox) = (Cell::new(false), Notify::new(), RefCell::default());
-        let branch = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking, is_heard, inbox };
-        let branch = Rc::new(branch);
+        let (is_asking, interest_handled, inbox) = (Cell::new(false), Notify::new(), RefCell::default());
+        let local = Self { hub, shard, reply, heartbeat, fanout: fanout.into(), is_asking, interest_handled, inbox };
+        let local = Rc::new(local);
         // Asks at once, so that the feed's state is known here before the first client enters.
-        branch.ask();
-        branch
+        local.ask();
+        local
     }
 
     /// Takes a message of the hub. Resolves when its events are queued for the clients; the hub
     /// sends the next one only then.
-    pub fn deliver(self: &Rc<Self>, heard: u64, news: Vec<HubEvent>) -> Delivered {
+    pub fn deliver(self: &Rc<Self>, handled: u64, events: Vec<HubEvent>) -> Delivered {
         let is_idle = {
             let mut inbox = self.inbox.borrow_mut();
             let is_idle = inbox.is_empty();
             let now = Instant::now();
-            inbox.extend(news.into_iter().map(|news| Item::News(heard, news, now)));
+            inbox.extend(events.into_iter().map(|event| Item::Event(handled, event, now)));
             is_idle
         };
         if is_idle && self.work() {
@@ -81,9 +81,9 @@ impl LocalHub {
         let (done, delivered) = oneshot::channel();
         self.inbox.borrow_mut().push_back(Item::Done(done));
         if is_idle {
-            let branch = self.clone();
+            let local = self.clone();
             actix_rt::spawn(async move {
-                while !branch.work() {
+                while !local.work() {
                     tokio::task::yield_now().await;
                 }
             });
@@ -96,18 +96,18 @@ impl LocalHub {
     /// inbox is empty.
     fn work(self: &Rc<Self>) -> bool {
         let now = Now::read();
-        let mut told = 0;
-        while told < MAX_TOLD {
+        let mut queued = 0;
+        while queued < MAX_QUEUED {
             let Some(item) = self.inbox.borrow_mut().pop_front() else { break };
             match item {
-                Item::News(heard, news, came) => {
+                Item::Event(handled, event, came) => {
                     let mut fanout = self.fanout.borrow_mut();
-                    told += 1 + fanout.audience(&news);
-                    let is_over = matches!(news, HubEvent::Ended);
-                    fanout.tell(news, heard, came, now.unix_ms);
+                    queued += 1 + fanout.audience(&event);
+                    let is_over = matches!(event, HubEvent::Ended);
+                    fanout.on_event(event, handled, came, now.unix_ms);
                     if is_over {
                         // Clients that wait for the hub are closed by now: ends their waiting.
-                        self.is_heard.notify_waiters();
+                        self.interest_handled.notify_waiters();
                     }
                 }
                 Item::Done(done) => drop(done.send(())),
@@ -125,20 +125,20 @@ impl LocalHub {
         }
         // If there is no hub, this starts one, unless it has failed too often.
         let Some(hub) = self.hub.address() else { return };
-        let Some(wishes) = self.fanout.borrow_mut().wishes() else { return };
+        let Some(change) = self.fanout.borrow_mut().take_change() else { return };
         self.is_asking.set(true);
-        let branch = self.clone();
+        let local = self.clone();
         actix_rt::spawn(async move {
-            let number = wishes.number;
-            let wish = Interest { shard: branch.shard, reply: branch.reply.clone(), wishes };
+            let number = change.number;
+            let interest = Interest { shard: local.shard, reply: local.reply.clone(), change };
             // On an error the hub has failed: the next life asks for everything again, see
             // `HubEvent::Restarted`.
-            if let Ok(refused) = hub.send(wish).await {
-                branch.fanout.borrow_mut().heard(number, refused, Instant::now());
-                branch.is_heard.notify_waiters();
+            if let Ok(refused) = hub.send(interest).await {
+                local.fanout.borrow_mut().on_interest_handled(number, refused, Instant::now());
+                local.interest_handled.notify_waiters();
             }
-            branch.is_asking.set(false);
-            branch.ask();
+            local.is_asking.set(false);
+            local.ask();
         });
     }
 }

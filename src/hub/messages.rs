@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     event::{HubEvent, TopicRefusal},
-    fanout::Wishes,
+    fanout::InterestChange,
     handle::{PublishError, Receipt},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub struct Interest {
     pub shard: usize,
     /// The shard, which gets the hub's events.
     pub reply: Recipient<Deliver>,
-    pub wishes: Wishes,
+    pub change: InterestChange,
 }
 
 /// Sent for a connection or a back end that may publish. The reply is a receipt, which resolves to
@@ -85,6 +85,6 @@ pub struct TopicLine {
 pub struct Deliver {
     pub hub: HubId,
     /// The number of the shard's newest interest that the hub had handled when it sent this.
-    pub heard: u64,
-    pub news: Vec<HubEvent>,
+    pub handled: u64,
+    pub events: Vec<HubEvent>,
 }

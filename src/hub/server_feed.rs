@@ -29,7 +29,7 @@ pub struct ServerFeed {
     computed: Option<Option<Instant>>,
     /// `Some` while the topic is watched: the number of the newest line that was published, `None`
     /// before the first value.
-    told: Option<Option<u64>>,
+    sent: Option<Option<u64>>,
 }
 
 impl ServerFeed {
@@ -44,7 +44,7 @@ impl ServerFeed {
         has_store: bool,
     ) -> Self {
         let [stats, security] = Self::TOPICS.map(Topic::of_program);
-        Self { metrics, recent, version, started, has_store, stats, security, computed: None, told: None }
+        Self { metrics, recent, version, started, has_store, stats, security, computed: None, sent: None }
     }
 
     fn stats(&mut self, now: Now) -> Option<TopicValue> {
@@ -61,15 +61,15 @@ impl ServerFeed {
     }
 
     fn security(&mut self) -> Option<TopicValue> {
-        let told = self.told.as_mut()?;
+        let sent = self.sent.as_mut()?;
         // The first value is published even without a line, so that a new subscriber gets a value.
-        if *told == Some(self.recent.count()) {
+        if *sent == Some(self.recent.count()) {
             return None;
         }
         // Both parts come from one reading, or a line could be published twice.
         let (newest, all) = self.recent.after(0);
-        let new = newest.saturating_sub(told.unwrap_or(0)).min(all.len() as u64) as usize;
-        *told = Some(newest);
+        let new = newest.saturating_sub(sent.unwrap_or(0)).min(all.len() as u64) as usize;
+        *sent = Some(newest);
         Some(TopicValue { live: lines(&all[all.len() - new..])?, whole: Some(lines(&all)?) })
     }
 }
@@ -84,7 +84,7 @@ impl Polled for ServerFeed {
         if *topic == self.stats {
             self.computed = Some(None);
         } else if *topic == self.security {
-            self.told = Some(None);
+            self.sent = Some(None);
         }
     }
 
@@ -92,7 +92,7 @@ impl Polled for ServerFeed {
         if *topic == self.stats {
             self.computed = None;
         } else if *topic == self.security {
-            self.told = None;
+            self.sent = None;
         }
     }
 

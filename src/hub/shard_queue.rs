@@ -29,7 +29,7 @@ pub struct ShardQueue {
     since: u64,
     is_busy: bool,
     /// The number of the shard's newest interest that the hub has handled.
-    heard: u64,
+    handled: u64,
     /// When the last message was sent.
     sent: Option<Instant>,
 }
@@ -45,18 +45,18 @@ impl ShardQueue {
             max_bytes: MAX_BYTES,
             since: 0,
             is_busy: false,
-            heard: 0,
+            handled: 0,
             sent: None,
         }
     }
 
-    pub fn push(&mut self, news: HubEvent) {
-        self.bytes += news.bytes();
-        self.waiting.push(news);
+    pub fn push(&mut self, event: HubEvent) {
+        self.bytes += event.bytes();
+        self.waiting.push(event);
     }
 
     /// Call before the events of each upstream frame are pushed. Past the bound, drops older
-    /// updates and queues a gap in their place. Returns true if any update was dropped that a later
+    /// updates and queues a gap in their index. Returns true if any update was dropped that a later
     /// one does not include.
     pub fn make_room(&mut self, unix_ms: u64) -> bool {
         if self.waiting.is_empty() {
@@ -72,14 +72,14 @@ impl ShardQueue {
 
     /// The hub has handled the interest of this number, in which the shard no longer wants these
     /// topics: drops what waits of them.
-    pub fn on_interest(&mut self, wish: u64, unwanted: &[Topic]) {
-        self.heard = wish;
+    pub fn on_interest(&mut self, interest: u64, unwanted: &[Topic]) {
+        self.handled = interest;
         self.forget(unwanted);
     }
 
     /// The number of the newest interest that the hub has handled.
-    pub fn heard(&self) -> u64 {
-        self.heard
+    pub fn handled(&self) -> u64 {
+        self.handled
     }
 
     /// Drops all waiting events of these topics.
@@ -88,7 +88,7 @@ impl ShardQueue {
             return;
         }
         let topics: HashSet<_> = topics.iter().collect();
-        self.waiting.retain(|news| !news.topic().is_some_and(|topic| topics.contains(topic)));
+        self.waiting.retain(|event| !event.topic().is_some_and(|topic| topics.contains(topic)));
         self.bytes = self.waiting.iter().map(HubEvent::bytes).sum();
     }
 
@@ -120,26 +120,26 @@ impl ShardQueue {
     }
 
     /// Keeps the newest update and the newest rejection of each topic, in their places, and the
-    /// newest state of the feed. All gaps become one, in the place of the first, or before
+    /// newest state of the feed. All gaps become one, in the index of the first, or before
     /// everything if updates are dropped: it may cover values that were not missed, but never
     /// leaves out one that was. Returns true if any update was dropped that a later one does not
     /// include.
     fn conflate(&mut self, unix_ms: u64) -> bool {
-        let key = |news: &HubEvent| {
-            Some((news.topic()?.clone(), matches!(news, HubEvent::Rejected(_) | HubEvent::Evicted(_))))
+        let key = |event: &HubEvent| {
+            Some((event.topic()?.clone(), matches!(event, HubEvent::Rejected(_) | HubEvent::Evicted(_))))
         };
         let mut newest = HashMap::new();
         let (mut newest_feed, mut gap) = (None, None);
-        for (place, news) in self.waiting.iter().enumerate() {
-            match news {
-                HubEvent::Feed(_) => newest_feed = Some(place),
+        for (index, event) in self.waiting.iter().enumerate() {
+            match event {
+                HubEvent::Feed(_) => newest_feed = Some(index),
                 HubEvent::Gap(next) => gap = Some(gap.map_or_else(|| next.clone(), |gap| united(&gap, next))),
-                news => newest.extend(key(news).map(|key| (key, place))),
+                event => newest.extend(key(event).map(|key| (key, index))),
             }
         }
-        let is_old = |place: &usize, news: &HubEvent| key(news).is_some_and(|key| newest.get(&key) != Some(place));
-        let dropped = self.waiting.iter().enumerate().filter(|(place, news)| is_old(place, news));
-        let dropped: HashSet<Topic> = dropped.filter_map(|(_, news)| news.step().cloned()).collect();
+        let is_old = |index: &usize, event: &HubEvent| key(event).is_some_and(|key| newest.get(&key) != Some(index));
+        let dropped = self.waiting.iter().enumerate().filter(|(index, event)| is_old(index, event));
+        let dropped: HashSet<Topic> = dropped.filter_map(|(_, event)| event.step().cloned()).collect();
         let has_dropped = !dropped.is_empty();
         let mut first = None;
         if has_dropped {
@@ -149,12 +149,12 @@ impl ShardQueue {
         }
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting.extend(first);
-        for (place, news) in waiting.into_iter().enumerate() {
-            match &news {
-                HubEvent::Feed(_) if newest_feed != Some(place) => {}
+        for (index, event) in waiting.into_iter().enumerate() {
+            match &event {
+                HubEvent::Feed(_) if newest_feed != Some(index) => {}
                 HubEvent::Gap(_) => self.waiting.extend(gap.take().map(HubEvent::Gap)),
-                news if is_old(&place, news) => {}
-                _ => self.waiting.push(news),
+                event if is_old(&index, event) => {}
+                _ => self.waiting.push(event),
             }
         }
         self.bytes = self.waiting.iter().map(HubEvent::bytes).sum();
@@ -203,8 +203,8 @@ mod tests {
     }
 
     /// Short names: `a1` an update, `f` the feed, `g[a b]1-2` a gap, `!a` a rejection.
-    fn names(news: &[HubEvent]) -> Vec<String> {
-        let name = |news: &HubEvent| match news {
+    fn names(events: &[HubEvent]) -> Vec<String> {
+        let name = |event: &HubEvent| match event {
             HubEvent::Update(update) | HubEvent::Last(update) => format!("{}{}", update.topic.as_str(), update.seq),
             HubEvent::Feed(status) => format!("f{}", status.attempt),
             HubEvent::Gap(gap) => {
@@ -216,44 +216,44 @@ mod tests {
             HubEvent::Evicted(topic) => format!("-{}", topic.as_str()),
             HubEvent::Restarted(_) | HubEvent::Ended => "end".into(),
         };
-        news.iter().map(name).collect()
+        events.iter().map(name).collect()
     }
 
     #[test]
     fn the_first_news_go_at_once_and_the_next_ones_together_when_the_interval_is_over() {
-        let (mut lane, start) = (ShardQueue::new(INTERVAL), Instant::now());
-        lane.push(update("a", 1, ""));
-        assert_eq!(lane.next(start).map(|news| names(&news)), Some(vec!["a1".into()]));
-        lane.push(update("a", 2, ""));
-        assert_eq!((lane.next(start + INTERVAL).is_none(), lane.next_deadline()), (true, None), "one is on its way");
-        lane.arrived();
-        lane.push(update("a", 3, ""));
-        assert_eq!(lane.next_deadline(), Some(start + INTERVAL));
-        assert!(lane.next(start + INTERVAL / 2).is_none());
-        assert_eq!(lane.next(start + INTERVAL).map(|news| names(&news)), Some(vec!["a2".into(), "a3".into()]));
-        lane.arrived();
-        assert_eq!((lane.next(start + 9 * INTERVAL).is_none(), lane.next_deadline()), (true, None), "nothing is new");
-        lane.push(feed(0));
-        assert!(lane.next(start + 9 * INTERVAL).is_some());
+        let (mut queue, start) = (ShardQueue::new(INTERVAL), Instant::now());
+        queue.push(update("a", 1, ""));
+        assert_eq!(queue.next(start).map(|events| names(&events)), Some(vec!["a1".into()]));
+        queue.push(update("a", 2, ""));
+        assert_eq!((queue.next(start + INTERVAL).is_none(), queue.next_deadline()), (true, None), "one is on its way");
+        queue.arrived();
+        queue.push(update("a", 3, ""));
+        assert_eq!(queue.next_deadline(), Some(start + INTERVAL));
+        assert!(queue.next(start + INTERVAL / 2).is_none());
+        assert_eq!(queue.next(start + INTERVAL).map(|events| names(&events)), Some(vec!["a2".into(), "a3".into()]));
+        queue.arrived();
+        assert_eq!((queue.next(start + 9 * INTERVAL).is_none(), queue.next_deadline()), (true, None), "nothing is new");
+        queue.push(feed(0));
+        assert!(queue.next(start + 9 * INTERVAL).is_some());
     }
 
     #[test]
     fn a_lane_without_an_interval_waits_for_nothing_but_the_last_message() {
-        let (mut lane, now) = (ShardQueue::new(Duration::ZERO), Instant::now());
+        let (mut queue, now) = (ShardQueue::new(Duration::ZERO), Instant::now());
         for seq in 1..4 {
-            lane.push(update("a", seq, ""));
-            assert!(lane.next(now).is_some());
-            lane.arrived();
+            queue.push(update("a", seq, ""));
+            assert!(queue.next(now).is_some());
+            queue.arrived();
         }
     }
 
     /// Pushes updates of `a` and `b`, each as a frame of its own, until the bound is reached.
     /// Returns how many.
-    fn fill(lane: &mut ShardQueue, long: &str) -> u64 {
+    fn fill(queue: &mut ShardQueue, long: &str) -> u64 {
         let mut seq = 0;
-        while !lane.is_over() {
-            assert!(!lane.make_room(8), "nothing goes within the bound");
-            lane.push(update(["a", "b"][seq as usize % 2], seq, long));
+        while !queue.is_over() {
+            assert!(!queue.make_room(8), "nothing goes within the bound");
+            queue.push(update(["a", "b"][seq as usize % 2], seq, long));
             seq += 1;
         }
         seq
@@ -261,76 +261,76 @@ mod tests {
 
     #[test]
     fn h8_up_to_the_bound_every_update_is_kept_and_past_it_the_newest_of_each_topic_behind_a_gap() {
-        let (mut lane, now) = (ShardQueue::new(INTERVAL), Instant::now());
-        assert!(!lane.make_room(7));
-        let count = fill(&mut lane, &"x".repeat(100_000)) as usize;
-        for news in [feed(1), gap(&["c"], 3, 4), update("c", 1, ""), gap(&["b"], 5, 6), feed(2)] {
-            lane.push(news);
+        let (mut queue, now) = (ShardQueue::new(INTERVAL), Instant::now());
+        assert!(!queue.make_room(7));
+        let count = fill(&mut queue, &"x".repeat(100_000)) as usize;
+        for event in [feed(1), gap(&["c"], 3, 4), update("c", 1, ""), gap(&["b"], 5, 6), feed(2)] {
+            queue.push(event);
         }
-        assert_eq!(lane.waiting.len(), count + 5, "what is one frame stays whole");
-        assert!(lane.make_room(9));
-        lane.push(update("d", 1, ""));
+        assert_eq!(queue.waiting.len(), count + 5, "what is one frame stays whole");
+        assert!(queue.make_room(9));
+        queue.push(update("d", 1, ""));
         let mut newest = [count - 2, count - 1].map(|seq| format!("{}{seq}", ["a", "b"][seq % 2]));
         newest.sort_by_key(|name| name[1..].parse::<usize>().expect("a number"));
         let [first, second] = newest;
         let expected = ["gabc3-9".into(), first, second, "c1".into(), "f2".into(), "d1".into()];
-        assert_eq!(lane.next(now).map(|news| names(&news)), Some(expected.to_vec()));
-        lane.arrived();
-        (0..5).for_each(|seq| lane.push(update("a", seq, "")));
-        assert_eq!(lane.next(now + INTERVAL).map(|news| news.len()), Some(5), "it begins anew");
+        assert_eq!(queue.next(now).map(|events| names(&events)), Some(expected.to_vec()));
+        queue.arrived();
+        (0..5).for_each(|seq| queue.push(update("a", seq, "")));
+        assert_eq!(queue.next(now + INTERVAL).map(|events| events.len()), Some(5), "it begins anew");
     }
 
     #[test]
     fn h8_a_frame_that_is_over_the_bound_does_not_wait_for_the_interval() {
-        let (mut lane, now) = (ShardQueue::new(INTERVAL), Instant::now());
-        lane.push(update("a", 0, ""));
-        assert!(lane.next(now).is_some());
-        lane.arrived();
-        fill(&mut lane, &"x".repeat(100_000));
-        assert!(lane.next(now).is_some());
+        let (mut queue, now) = (ShardQueue::new(INTERVAL), Instant::now());
+        queue.push(update("a", 0, ""));
+        assert!(queue.next(now).is_some());
+        queue.arrived();
+        fill(&mut queue, &"x".repeat(100_000));
+        assert!(queue.next(now).is_some());
     }
 
     #[test]
     fn a_value_that_says_all_of_those_before_it_leaves_no_gap() {
-        let mut lane = ShardQueue::new(INTERVAL);
+        let mut queue = ShardQueue::new(INTERVAL);
         let long = RawJson::from_serialize(&"x".repeat(1_000_000));
         for seq in 0..20 {
-            assert!(!lane.make_room(1));
+            assert!(!queue.make_room(1));
             let value = TopicValue { live: RawJson::from_serialize(&seq), whole: Some(long.clone()) };
-            lane.push(HubEvent::Update(Update { topic: topic("a"), seq, value }));
+            queue.push(HubEvent::Update(Update { topic: topic("a"), seq, value }));
         }
-        assert!(lane.bytes <= MAX_BYTES + 2_000_000);
+        assert!(queue.bytes <= MAX_BYTES + 2_000_000);
     }
 
     #[test]
     fn h6_a_shard_that_takes_nothing_costs_bounded_memory_and_bounded_time() {
-        let mut lane = ShardQueue::new(INTERVAL);
+        let mut queue = ShardQueue::new(INTERVAL);
         let long = "x".repeat(10_000);
         for seq in 0..2000 {
-            lane.make_room(1);
-            lane.push(update("a", seq, &long));
+            queue.make_room(1);
+            queue.push(update("a", seq, &long));
         }
-        assert!(lane.bytes <= MAX_BYTES + 2 * long.len(), "{}", lane.bytes);
+        assert!(queue.bytes <= MAX_BYTES + 2 * long.len(), "{}", queue.bytes);
         // One topic is rejected again and again.
-        let mut lane = ShardQueue::new(INTERVAL);
+        let mut queue = ShardQueue::new(INTERVAL);
         for number in 0..200_000 {
-            lane.make_room(1);
-            lane.push(rejected(["a", "b"][number % 2]));
+            queue.make_room(1);
+            queue.push(rejected(["a", "b"][number % 2]));
         }
-        assert!(lane.bytes <= MAX_BYTES + 1000 && lane.waiting.len() < 200_000, "{}", lane.bytes);
+        assert!(queue.bytes <= MAX_BYTES + 1000 && queue.waiting.len() < 200_000, "{}", queue.bytes);
         // Many topics: the queue is not gone through for each update.
-        let mut lane = ShardQueue::new(INTERVAL);
+        let mut queue = ShardQueue::new(INTERVAL);
         let long = "x".repeat(1000);
         for round in 0..20 {
             for number in 0..5000 {
-                lane.make_room(1);
-                lane.push(update(&number.to_string(), round, &long));
+                queue.make_room(1);
+                queue.push(update(&number.to_string(), round, &long));
             }
         }
-        assert!(lane.bytes <= 2 * MAX_BYTES, "{}", lane.bytes);
-        let news = lane.next(Instant::now()).expect("news");
+        assert!(queue.bytes <= 2 * MAX_BYTES, "{}", queue.bytes);
+        let events = queue.next(Instant::now()).expect("events");
         for name in ["0", "4999"] {
-            let newest = news.iter().rev().find_map(|news| match news {
+            let newest = events.iter().rev().find_map(|event| match event {
                 HubEvent::Update(update) if update.topic.as_str() == name => Some(update.seq),
                 _ => None,
             });
@@ -340,15 +340,15 @@ mod tests {
 
     #[test]
     fn h2_nothing_of_a_topic_that_is_not_wanted_any_more_is_sent() {
-        let mut lane = ShardQueue::new(INTERVAL);
-        for news in [update("a", 1, ""), update("b", 1, ""), feed(0), update("a", 2, ""), rejected("a"), rejected("b")]
+        let mut queue = ShardQueue::new(INTERVAL);
+        for event in [update("a", 1, ""), update("b", 1, ""), feed(0), update("a", 2, ""), rejected("a"), rejected("b")]
         {
-            lane.push(news);
+            queue.push(event);
         }
-        lane.on_interest(7, &[topic("a"), topic("c")]);
-        assert_eq!(lane.heard(), 7);
+        queue.on_interest(7, &[topic("a"), topic("c")]);
+        assert_eq!(queue.handled(), 7);
         assert_eq!(
-            lane.next(Instant::now()).map(|news| names(&news)),
+            queue.next(Instant::now()).map(|events| names(&events)),
             Some(vec!["b1".into(), "f0".into(), "!b".into()])
         );
     }

@@ -42,7 +42,7 @@ pub struct HubTarget {
 
 /// What a connection holds of the hub; leaves it when dropped.
 pub struct Subscriber {
-    branch: Rc<LocalHub>,
+    local: Rc<LocalHub>,
     /// Unique on this shard.
     connection: u64,
     outbox: Rc<Outbox>,
@@ -94,26 +94,26 @@ impl Subscriber {
     /// # Errors
     /// The hub keeps failing.
     pub(super) fn enter(
-        branch: &Rc<LocalHub>,
+        local: &Rc<LocalHub>,
         connection: u64,
         outbox: &Rc<Outbox>,
         role: &str,
         address: IpAddr,
     ) -> Result<Self, EntryRefusal> {
-        if branch.hub.address().is_none() {
+        if local.hub.address().is_none() {
             return Err(EntryRefusal::because(Cause::Overloaded, "the hub keeps failing; reconnect later"));
         }
         let topics: Vec<_> =
-            access::patterns(&branch.hub.config().access, role).iter().map(|pattern| pattern.0.as_str()).collect();
-        let heartbeat = branch.heartbeat;
-        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: branch.hub.id(), topics: &topics, heartbeat };
+            access::patterns(&local.hub.config().access, role).iter().map(|pattern| pattern.0.as_str()).collect();
+        let heartbeat = local.heartbeat;
+        let welcome = ServerFrame::HubWelcome { protocol: 1, hub: local.hub.id(), topics: &topics, heartbeat };
         outbox.queue(json_frame(|out| welcome.write(out)), Policy::Live, Instant::now());
-        let holder = (!role.is_empty()).then(|| Holder::new(branch.hub.shares().clone(), address));
-        branch.fanout.borrow_mut().enter(connection, outbox.clone(), holder);
-        branch.hub.client_entered();
-        branch.ask();
-        let (branch, outbox, role, made) = (branch.clone(), outbox.clone(), role.to_owned(), Rc::default());
-        Ok(Self { branch, connection, outbox, role, address, made, answers: OnceCell::new() })
+        let holder = (!role.is_empty()).then(|| Holder::new(local.hub.shares().clone(), address));
+        local.fanout.borrow_mut().enter(connection, outbox.clone(), holder);
+        local.hub.client_entered();
+        local.ask();
+        let (local, outbox, role, made) = (local.clone(), outbox.clone(), role.to_owned(), Rc::default());
+        Ok(Self { local, connection, outbox, role, address, made, answers: OnceCell::new() })
     }
 
     /// H1: subscribes to all of the topics; to those within the subscriber's share, after an
@@ -121,7 +121,7 @@ impl Subscriber {
     /// waits until the hub has handled the interest in topics that are new to this shard. Read
     /// nothing more from this client until the returned future resolves.
     pub(super) fn subscribe(&self, topics: Vec<Topic>) -> Option<LocalFuture<()>> {
-        let config = self.branch.hub.config();
+        let config = self.local.hub.config();
         let patterns = access::patterns(&config.access, &self.role);
         if let Some(other) = topics.iter().find(|topic| !access::admits(patterns, topic)) {
             // An operator, whose role is empty, may subscribe to every topic of the server's own
@@ -131,7 +131,7 @@ impl Subscriber {
             refuse(&self.outbox, code, &message);
             return None;
         }
-        let (topics, beyond) = self.branch.fanout.borrow().fitting(self.connection, topics);
+        let (topics, beyond) = self.local.fanout.borrow().fitting(self.connection, topics);
         if let Some(who) = beyond {
             self.refuse_share(&who);
         }
@@ -139,11 +139,11 @@ impl Subscriber {
             return None;
         }
         // Another shard may have taken the last topics of the address meanwhile.
-        let claim = self.branch.fanout.borrow_mut().reserve(self.connection, &topics);
+        let claim = self.local.fanout.borrow_mut().reserve(self.connection, &topics);
         let claim = claim.map_err(|who| self.refuse_share(&who)).ok()?;
-        let (branch, connection, outbox) = (self.branch.clone(), self.connection, self.outbox.clone());
-        let expected = Expected { branch, connection, outbox, topics, _claim: claim };
-        self.branch.ask();
+        let (local, connection, outbox) = (self.local.clone(), self.connection, self.outbox.clone());
+        let expected = Expected { local, connection, outbox, topics, _claim: claim };
+        self.local.ask();
         if expected.settle() {
             return None;
         }
@@ -152,11 +152,11 @@ impl Subscriber {
                 loop {
                     // Created before `settle` looks, or a notification between the two would be
                     // missed.
-                    let is_heard = expected.branch.is_heard.notified();
+                    let interest_handled = expected.local.interest_handled.notified();
                     if expected.settle() {
                         break;
                     }
-                    is_heard.await;
+                    interest_handled.await;
                 }
             };
             if timeout(PATIENCE, settled).await.is_err() {
@@ -166,7 +166,7 @@ impl Subscriber {
     }
 
     fn refuse_share(&self, who: &TooMany) {
-        let hub = &self.branch.hub;
+        let hub = &self.local.hub;
         let (whose, most, key) = match who {
             TooMany::Client => ("a subscriber", hub.config().max_topics_per_client, "max_topics_per_client"),
             TooMany::Address => ("the subscribers of one address", hub.shares().most(), "max_topics_per_address"),
@@ -178,15 +178,15 @@ impl Subscriber {
     /// Ignores topics that the subscriber does not have. There is no reply, and no value of these
     /// topics follows.
     pub fn unsubscribe(&self, topics: &[Topic]) {
-        self.branch.fanout.borrow_mut().unsubscribe(self.connection, topics);
-        self.branch.ask();
+        self.local.fanout.borrow_mut().unsubscribe(self.connection, topics);
+        self.local.ask();
     }
 
     /// Publishes to an event bus. The reply is `published` or `error`, without an `id` only
     /// `error`; it may come after the future resolves. Read nothing more from this client until the
     /// future resolves: that keeps its publications in order.
     pub fn publish(&self, id: Option<u64>, topic: Topic, data: RawJson) -> impl Future<Output = ()> + use<> {
-        let (hub, outbox) = (self.branch.hub.clone(), self.outbox.clone());
+        let (hub, outbox) = (self.local.hub.clone(), self.outbox.clone());
         let answers = self.answers.get_or_init(Rc::default).clone();
         let is_allowed = access::may_publish(&hub.config().access, &self.role);
         let (address, made) = (self.address, self.made.clone());
@@ -234,7 +234,7 @@ impl Service for Subscriber {
 
 /// A subscription whose interest the hub may not have handled yet; given up when it is dropped.
 struct Expected {
-    branch: Rc<LocalHub>,
+    local: Rc<LocalHub>,
     connection: u64,
     outbox: Rc<Outbox>,
     topics: Vec<Topic>,
@@ -248,8 +248,8 @@ impl Expected {
         if self.outbox.cause().is_some() {
             return true;
         }
-        let mut fanout = self.branch.fanout.borrow_mut();
-        match fanout.outlook(&self.topics) {
+        let mut fanout = self.local.fanout.borrow_mut();
+        match fanout.availability(&self.topics) {
             Availability::Unknown => return false,
             Availability::Refused(topic, why) => {
                 let (code, reason) = why.words();
@@ -268,8 +268,8 @@ impl Expected {
 
 impl Drop for Expected {
     fn drop(&mut self) {
-        self.branch.fanout.borrow_mut().expect_no_more(&self.topics);
-        self.branch.ask();
+        self.local.fanout.borrow_mut().cancel_reservation(&self.topics);
+        self.local.ask();
     }
 }
 
@@ -279,9 +279,9 @@ fn refuse(outbox: &Rc<Outbox>, code: &str, message: &str) {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        if self.branch.fanout.borrow_mut().leave(self.connection) {
-            self.branch.hub.client_left();
+        if self.local.fanout.borrow_mut().leave(self.connection) {
+            self.local.hub.client_left();
         }
-        self.branch.ask();
+        self.local.ask();
     }
 }

@@ -129,7 +129,7 @@ impl Topics {
 
     /// Call before the topics of one interest message: topics wanted from now on do not evict each
     /// other.
-    pub fn begin_wish(&mut self) {
+    pub fn begin_interest(&mut self) {
         self.wish_begins = self.next_place;
     }
 

@@ -144,7 +144,7 @@ fn a_topic_too_many_is_refused_unless_one_lingers_that_can_go() {
         assert!(matches!(topics.want(&topic(name), 0), WatchOutcome::New));
         publish(&mut topics, name, "1");
     }
-    topics.begin_wish();
+    topics.begin_interest();
     assert!(matches!(topics.want(&topic("c"), 0), WatchOutcome::Refused));
     assert!(matches!(topics.want(&topic("a"), 1), WatchOutcome::Known(Some(_), None)), "it is there already");
     // Given up and wanted again: a wanted topic does not end.
@@ -193,17 +193,20 @@ fn in_a_full_hub_what_never_had_a_value_makes_room_the_longest_waiting_first_but
             topics.want(&topic("junk 3"), 0);
         }
         changes(&mut topics);
-        topics.begin_wish();
+        topics.begin_interest();
         assert!(matches!(topics.want(&topic("new 1"), 0), WatchOutcome::New));
         assert!(topics.is_wanted_by(&topic("new 1"), 0) && !topics.is_wanted_by(&topic("junk 1"), 0));
         assert_eq!(changes(&mut topics), "!junk 1{0, 1} -junk 1 +new 1");
         assert!(matches!(topics.want(&topic("new 2"), 0), WatchOutcome::New));
         assert_eq!(changes(&mut topics), "!junk 2{1} -junk 2 +new 2");
         if !keeps {
-            assert!(matches!(topics.want(&topic("new 3"), 0), WatchOutcome::Refused), "the others are of this wish");
+            assert!(
+                matches!(topics.want(&topic("new 3"), 0), WatchOutcome::Refused),
+                "the others are of this interest"
+            );
         }
         assert!(matches!(topics.want(&topic("real"), 1), WatchOutcome::Known(Some(_), None)), "it has a value");
-        topics.begin_wish();
+        topics.begin_interest();
         assert!(matches!(topics.want(&topic("junk 1"), 1), WatchOutcome::New), "it waits again, at the end");
     }
 }

@@ -29,7 +29,7 @@ const MAX_INCOMING: usize = 256;
 /// How long an upstream may take to answer our close frame; then its socket is dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-type Heard = Result<Incoming, LinkError>;
+type Received = Result<Incoming, LinkError>;
 
 pub struct Upstream {
     plan: UpstreamPlan,
@@ -89,14 +89,14 @@ impl Upstream {
     }
 
     /// Passes the uplink what came. Returns true if the connection is over.
-    fn on_upstream(&mut self, heard: Heard, now: Now) -> bool {
+    fn on_upstream(&mut self, received: Received, now: Now) -> bool {
         let uplink = &mut self.uplink;
-        match heard {
-            Ok(Incoming::Text(text)) => uplink.heard(&text, now),
+        match received {
+            Ok(Incoming::Text(text)) => uplink.on_message(&text, now),
             // Some upstreams send JSON in binary frames.
             Ok(Incoming::Binary(bytes)) => {
                 if let Ok(text) = std::str::from_utf8(&bytes) {
-                    uplink.heard(text, now);
+                    uplink.on_message(text, now);
                 }
             }
             Ok(Incoming::Pong) => uplink.ponged(),
@@ -145,9 +145,9 @@ impl Upstream {
         metrics.unusable.inc_by(counts.unreadable + counts.unknown - before.unreadable - before.unknown);
         metrics.rejected.inc_by(counts.rejected - before.rejected);
         metrics.gaps.inc_by(counts.gaps - before.gaps);
-        if let Some(heard) = self.uplink.last_heard() {
-            let age = now.instant.saturating_duration_since(heard);
-            metrics.heard(counts.values - before.values, now.unix_ms.saturating_sub(age.as_millis() as u64));
+        if let Some(received) = self.uplink.last_message() {
+            let age = now.instant.saturating_duration_since(received);
+            metrics.count_messages(counts.values - before.values, now.unix_ms.saturating_sub(age.as_millis() as u64));
         }
         self.counted = counts;
     }
@@ -175,17 +175,22 @@ impl Hub {
     }
 
     /// Handles what came since the last call; an empty list means that the connection is over.
-    fn heard(&mut self, incoming: mpsc::Receiver<Heard>, heard: Vec<Heard>, context: &mut Context<Self>) {
+    fn on_incoming(
+        &mut self,
+        incoming: mpsc::Receiver<Received>,
+        received: Vec<Received>,
+        context: &mut Context<Self>,
+    ) {
         let now = Now::read();
-        let mut is_over = heard.is_empty();
-        for heard in heard {
+        let mut is_over = received.is_empty();
+        for received in received {
             self.make_room(now, context);
             let HubSource::Upstream(upstream) = &mut self.source else { return };
             // The connection was given up while this list was handled: the rest does not count.
             if !matches!(upstream.link, UpstreamLink::Open { .. }) {
                 return self.settle(now, context);
             }
-            is_over = upstream.on_upstream(heard, now);
+            is_over = upstream.on_upstream(received, now);
             if is_over {
                 break;
             }
@@ -205,14 +210,14 @@ impl Hub {
 }
 
 /// Waits for the next frames; all that are there by then are handled together.
-fn listen(mut incoming: mpsc::Receiver<Heard>, context: &mut Context<Hub>) -> SpawnHandle {
+fn listen(mut incoming: mpsc::Receiver<Received>, context: &mut Context<Hub>) -> SpawnHandle {
     let next = async move {
-        let mut heard = Vec::new();
-        incoming.recv_many(&mut heard, MAX_INCOMING).await;
-        (incoming, heard)
+        let mut received = Vec::new();
+        incoming.recv_many(&mut received, MAX_INCOMING).await;
+        (incoming, received)
     };
     let next = actix::fut::wrap_future::<_, Hub>(next);
-    context.spawn(next.map(|(incoming, heard), hub, context| hub.heard(incoming, heard, context)))
+    context.spawn(next.map(|(incoming, received), hub, context| hub.on_incoming(incoming, received, context)))
 }
 
 /// Runs one connection until its socket is closed. The hub ends it by dropping its ends of the two
@@ -221,7 +226,7 @@ async fn carry(
     mut reader: LinkReader,
     mut writer: LinkWriter,
     mut to_write: mpsc::Receiver<Outgoing>,
-    forward: mpsc::Sender<Heard>,
+    forward: mpsc::Sender<Received>,
     lease: Lease,
 ) {
     let writing = actix_rt::spawn(async move {
@@ -233,12 +238,12 @@ async fn carry(
         }
     });
     loop {
-        let heard = tokio::select! {
-            heard = reader.next() => heard,
+        let received = tokio::select! {
+            received = reader.next() => received,
             () = forward.closed() => break,
         };
-        let Some(heard) = heard else { break };
-        if forward.send(heard).await.is_err() {
+        let Some(received) = received else { break };
+        if forward.send(received).await.is_err() {
             break;
         }
     }

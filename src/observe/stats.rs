@@ -235,7 +235,7 @@ mod tests {
         hub.topics.set(12);
         hub.upstream_connections.set(1);
         hub.set_state(FeedState::Stale, 2, false);
-        hub.heard(3, 960);
+        hub.count_messages(3, 960);
         hub.gaps.inc();
         proxy.sessions.inc();
         proxy.sessions_total.inc_by(2);

@@ -220,7 +220,7 @@ impl HubMetrics {
     }
 
     /// Counts values that arrived at this time.
-    pub fn heard(&self, messages: u64, unix_ms: u64) {
+    pub fn count_messages(&self, messages: u64, unix_ms: u64) {
         self.messages.inc_by(messages);
         self.last_message.fetch_max(unix_ms, Relaxed);
     }

@@ -16,48 +16,48 @@ use crate::protocol::Cause;
 
 #[derive(Clone)]
 pub struct ProxyHandle {
-    pub(super) line: Rc<ProxySession>,
-    pub(super) place: Rc<SessionPermit>,
-    pub(super) relay: Addr<SessionActor>,
+    pub(super) session: Rc<ProxySession>,
+    pub(super) permit: Rc<SessionPermit>,
+    pub(super) actor: Addr<SessionActor>,
 }
 
 impl ProxyHandle {
     /// Takes a text or binary message of the client.
     pub fn take(&self, connection: u64, message: Message) -> Intake {
-        self.line.take(connection, message)
+        self.session.take(connection, message)
     }
 
     /// Takes a pong of the client. Returns true if it answers a ping of the session.
     pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
-        self.line.acknowledge(connection, payload)
+        self.session.acknowledge(connection, payload)
     }
 
     /// The client closes: the upstream gets the code and reason behind everything that was sent
     /// before. Call `leave` next.
     pub fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
-        if self.line.is_client(connection) {
+        if self.session.is_client(connection) {
             let code = codes::to_upstream(close.map(|close| close.code.into()));
             let reason = close.and_then(|close| close.description.as_deref()).unwrap_or_default();
-            self.line.close_upstream(code, reason);
+            self.session.close_upstream(code, reason);
         }
     }
 
     /// A connection that entered is over, for this cause. The client may come back if it did not
     /// mean to leave.
     pub fn leave(&self, connection: u64, cause: Cause) {
-        if self.line.is_client(connection) {
-            self.line.detach(connection);
-            let may_come_back = self.line.is_resumable() && codes::was_an_accident(cause);
+        if self.session.is_client(connection) {
+            self.session.detach(connection);
+            let may_come_back = self.session.is_resumable() && codes::was_an_accident(cause);
             if may_come_back {
-                let relay = self.relay.clone();
-                self.place.away(Box::new(move || relay.do_send(HangUp(cause))));
+                let actor = self.actor.clone();
+                self.permit.away(Box::new(move || actor.do_send(HangUp(cause))));
             }
-            self.relay.do_send(ClientLeft { cause, may_come_back });
+            self.actor.do_send(ClientLeft { cause, may_come_back });
         }
     }
 
     /// The server stops: ends the session, whether its client is connected or not.
     pub(super) fn end(&self) {
-        self.relay.do_send(HangUp(Cause::Draining));
+        self.actor.do_send(HangUp(Cause::Draining));
     }
 }

@@ -170,16 +170,16 @@ impl LocalProxy {
             return Err(Unadmitted::NothingReplaced);
         }
 
-        let place = self.plan.places.take(owner.clone()).map_err(|exceeded| {
+        let permit = self.plan.places.take(owner.clone()).map_err(|exceeded| {
             self.plan.metrics.budget_closes.inc();
             Unadmitted::Budget(exceeded)
         })?;
         let number = self.last.get() + 1;
         self.last.set(number);
-        let line = ProxySession::new(config.clone(), self.plan.metrics.clone(), self.plan.queue_bytes);
+        let session = ProxySession::new(config.clone(), self.plan.metrics.clone(), self.plan.queue_bytes);
         let path_and_query = path_and_query(config, visit.query);
         self.running.set(self.running.get() + 1);
-        let handle = SessionActor::start(number, self.clone(), line, Rc::new(place), path_and_query);
+        let handle = SessionActor::start(number, self.clone(), session, Rc::new(permit), path_and_query);
         let secret = self.secret(number);
         let session = Session { secret: secret.clone(), owner, handle: handle.clone() };
         if !config.resume.is_zero() {
@@ -198,8 +198,8 @@ impl LocalProxy {
         let session = sessions.get(&number)?;
         let is_right = bool::from(session.secret.as_bytes().ct_eq(secret.as_bytes()));
         let is_theirs = matches!(owner, Owner::Address(_)) || session.owner == *owner;
-        let may_come = !visit.must_replace || session.handle.line.client_address() == Some(visit.address);
-        (is_right && is_theirs && may_come && session.handle.place.back())
+        let may_come = !visit.must_replace || session.handle.session.client_address() == Some(visit.address);
+        (is_right && is_theirs && may_come && session.handle.permit.back())
             .then(|| (session.secret.clone(), session.handle.clone()))
     }
 
@@ -217,7 +217,7 @@ impl LocalProxy {
     fn welcome(&self, visit: &VisitRequest<'_>, secret: &str, handle: ProxyHandle, begun: Option<Verdict>) -> Admitted {
         let config = &self.plan.config;
         let mut decided = Verdict::New;
-        handle.line.attach(
+        handle.session.attach(
             (visit.connection, visit.address),
             visit.outbox,
             visit.seen.filter(|_| begun.is_none()),

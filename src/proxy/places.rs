@@ -111,8 +111,8 @@ impl SessionCounts {
     }
 
     /// Returns `None` if the permit belongs to another session by now.
-    fn find(&mut self, place: &SessionPermit) -> Option<&mut HeldSession> {
-        self.by_owner.get_mut(&place.owner)?.iter_mut().find(|held| held.id == place.id)
+    fn find(&mut self, permit: &SessionPermit) -> Option<&mut HeldSession> {
+        self.by_owner.get_mut(&permit.owner)?.iter_mut().find(|held| held.id == permit.id)
     }
 }
 
@@ -226,15 +226,15 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2000 {
-                        let Ok(place) = places.take(player("a")) else { continue };
+                        let Ok(permit) = places.take(player("a")) else { continue };
                         // `end` counts how often this session was ended to make room while its
                         // client was away.
                         let ended_here = ended.clone();
-                        place.away(Box::new(move || {
+                        permit.away(Box::new(move || {
                             ended_here.fetch_add(1, SeqCst);
                         }));
                         std::thread::yield_now();
-                        given.fetch_add(usize::from(!place.back()), SeqCst);
+                        given.fetch_add(usize::from(!permit.back()), SeqCst);
                         assert!(places.taken().by_owner.values().all(|held| held.len() <= 2));
                     }
                 });

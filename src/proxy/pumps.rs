@@ -10,29 +10,29 @@ use super::session::ProxySession;
 use crate::ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 
 /// Reads the upstream's messages, only while there is room for them.
-pub fn downward(line: Rc<ProxySession>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
-    unfold((line, reader), |(line, mut reader)| async move {
-        poll_fn(|context| line.poll_room(context)).await;
+pub fn downward(session: Rc<ProxySession>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
+    unfold((session, reader), |(session, mut reader)| async move {
+        poll_fn(|context| session.poll_room(context)).await;
         let item = reader.next().await?;
-        Some((item, (line, reader)))
+        Some((item, (session, reader)))
     })
 }
 
 /// Writes the client's messages: all that wait, then a flush. Ends after the close frame, or when
 /// the upstream takes nothing more; the reading direction learns why.
-pub async fn upward(line: Rc<ProxySession>, mut writer: LinkWriter) {
+pub async fn upward(session: Rc<ProxySession>, mut writer: LinkWriter) {
     loop {
-        let mut message = Some(poll_fn(|context| line.poll_next(context)).await);
+        let mut message = Some(poll_fn(|context| session.poll_next(context)).await);
         let mut is_last = false;
         while let Some(next) = message.filter(|_| !is_last) {
             is_last = matches!(next, Outgoing::Close(..));
             if writer.feed(next).await.is_err() {
-                return line.forget_queue();
+                return session.forget_queue();
             }
-            message = line.next();
+            message = session.next();
         }
         if writer.flush().await.is_err() {
-            return line.forget_queue();
+            return session.forget_queue();
         }
         if is_last {
             return;

@@ -318,7 +318,7 @@ impl ProxySession {
     ///
     /// # Errors
     /// The budget that the message exceeds; the session is over then.
-    pub fn tell(&self, message: &Incoming) -> Result<(), Exceeded> {
+    pub fn receive(&self, message: &Incoming) -> Result<(), Exceeded> {
         let (frame, length) = match message {
             Incoming::Text(text) => (frame::text(|out| out.extend_from_slice(text.as_bytes())), text.len()),
             Incoming::Binary(bytes) => (frame::binary(bytes), bytes.len()),

@@ -49,11 +49,11 @@ const FINISHED: u16 = 1000;
 /// come back to it.
 pub struct SessionActor {
     number: u64,
-    branch: Rc<LocalProxy>,
-    line: Rc<ProxySession>,
+    local: Rc<LocalProxy>,
+    session: Rc<ProxySession>,
     /// Released when the upstream is gone, or when only its answer to our close frame is missing: a
     /// client that hangs up may come again at once.
-    place: Rc<SessionPermit>,
+    permit: Rc<SessionPermit>,
     path_and_query: String,
     started: Instant,
     upstream: UpstreamPhase,
@@ -78,19 +78,19 @@ impl SessionActor {
     /// Starts dialling. `number` is the session's number in its local proxy.
     pub fn start(
         number: u64,
-        branch: Rc<LocalProxy>,
-        line: Rc<ProxySession>,
-        place: Rc<SessionPermit>,
+        local: Rc<LocalProxy>,
+        session: Rc<ProxySession>,
+        permit: Rc<SessionPermit>,
         path_and_query: String,
     ) -> ProxyHandle {
-        let metrics = &branch.plan().metrics;
+        let metrics = &local.plan().metrics;
         metrics.sessions.inc();
         metrics.sessions_total.inc();
-        let relay = Self {
+        let actor = Self {
             number,
-            branch,
-            line: line.clone(),
-            place: place.clone(),
+            local,
+            session: session.clone(),
+            permit: permit.clone(),
             path_and_query,
             started: Instant::now(),
             upstream: UpstreamPhase::Dialing,
@@ -98,18 +98,18 @@ impl SessionActor {
             upward: None,
             closed_for: None,
         };
-        ProxyHandle { line, place, relay: Actor::start(relay) }
+        ProxyHandle { session, permit, actor: Actor::start(actor) }
     }
 
     fn dialed(&mut self, dialed: Result<(LinkReader, LinkWriter), DialError>, context: &mut Context<Self>) {
-        let plan = self.branch.plan();
+        let plan = self.local.plan();
         let duration_ms = self.started.elapsed().as_millis() as u64;
         match dialed {
             Ok((reader, writer)) => {
                 info!(plan.logger, "[Proxy {}] upstream opened", plan.id; "proxy" => %plan.id, "duration_ms" => duration_ms);
                 self.upstream = if self.closed_for.is_some() { UpstreamPhase::Closing } else { UpstreamPhase::Open };
-                self.downward = Some(Self::add_stream(downward(self.line.clone(), reader), context));
-                self.upward = Some(actix_rt::spawn(upward(self.line.clone(), writer)));
+                self.downward = Some(Self::add_stream(downward(self.session.clone(), reader), context));
+                self.upward = Some(actix_rt::spawn(upward(self.session.clone(), writer)));
             }
             Err(error) => {
                 warn!(
@@ -125,7 +125,7 @@ impl SessionActor {
                     Some(status) => format!("the upstream refused the connection with status {status}"),
                     None => "the upstream cannot be reached; come back later".to_owned(),
                 };
-                let errors = self.branch.errors();
+                let errors = self.local.errors();
                 let last = match error.retry_after().map(|pause| pause.min(MAX_RETRY_AFTER)) {
                     Some(pause) => {
                         let why = format!("{why}; it asks to be left alone for {} s", pause.as_secs());
@@ -144,28 +144,28 @@ impl SessionActor {
         if was == UpstreamPhase::Open || was == UpstreamPhase::Closing {
             self.log_end(ending.cause);
         }
-        self.place.release();
-        self.branch.plan().metrics.sessions.dec();
-        self.line.forget_queue();
+        self.permit.release();
+        self.local.plan().metrics.sessions.dec();
+        self.session.forget_queue();
         self.downward.take().map(|pump| context.cancel_future(pump));
         self.upward.take().inspect(JoinHandle::abort);
         if self.closed_for.is_some() {
             context.stop();
             return;
         }
-        self.line.end(ending);
-        let line = self.line.clone();
-        let told = poll_fn(move |context| line.poll_end(context));
-        context.spawn(told.into_actor(self).map(|(), _, context| context.stop()));
+        self.session.end(ending);
+        let session = self.session.clone();
+        let ended = poll_fn(move |context| session.poll_end(context));
+        context.spawn(ended.into_actor(self).map(|(), _, context| context.stop()));
     }
 
     /// Closes the upstream for good; a client that comes back later does not find the session.
     fn hang_up(&mut self, code: u16, cause: Cause, context: &mut Context<Self>) {
-        self.branch.forget(self.number);
-        self.place.release();
+        self.local.forget(self.number);
+        self.permit.release();
         // Messages that the client sent before it left are still delivered, if there is time.
-        let has_words = self.line.has_messages();
-        self.line.close_upstream(code, "");
+        let has_words = self.session.has_messages();
+        self.session.close_upstream(code, "");
         match self.upstream {
             _ if self.closed_for.is_some() => {}
             UpstreamPhase::Gone => context.stop(),
@@ -183,15 +183,15 @@ impl SessionActor {
 
     fn exceed(&mut self, exceeded: Exceeded, context: &mut Context<Self>) {
         let cause = Cause::BudgetExceeded;
-        self.branch.plan().metrics.budget_closes.inc();
-        self.line.close_client(cause, self.branch.errors().frame(cause.name(), &exceeded.to_string(), None));
+        self.local.plan().metrics.budget_closes.inc();
+        self.session.close_client(cause, self.local.errors().frame(cause.name(), &exceeded.to_string(), None));
         self.hang_up(FINISHED, cause, context);
     }
 
     fn log_end(&self, cause: Cause) {
         let cause = self.closed_for.unwrap_or(cause);
-        let plan = self.branch.plan();
-        let (bytes, messages) = self.line.spent();
+        let plan = self.local.plan();
+        let (bytes, messages) = self.session.spent();
         info!(
             plan.logger, "[Proxy {}] upstream closed", plan.id;
             "proxy" => %plan.id, "cause" => cause.name(), "code" => cause.code(),
@@ -202,13 +202,13 @@ impl SessionActor {
     /// Ends the session at `due` if the client has not come back since this visit.
     fn give_up_at(&mut self, due: Instant, visit: u64, cause: Cause, context: &mut Context<Self>) {
         let wait = due.saturating_duration_since(Instant::now());
-        context.run_later(wait, move |relay, context| {
-            if relay.line.visit() != (visit, false) {
+        context.run_later(wait, move |actor, context| {
+            if actor.session.visit() != (visit, false) {
                 return;
             }
             match clock::postponed(due, Instant::now()) {
-                Some(later) => relay.give_up_at(later, visit, cause, context),
-                None => relay.hang_up(CLIENT_GONE, cause, context),
+                Some(later) => actor.give_up_at(later, visit, cause, context),
+                None => actor.hang_up(CLIENT_GONE, cause, context),
             }
         });
     }
@@ -218,13 +218,13 @@ impl Actor for SessionActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let plan = self.branch.plan();
+        let plan = self.local.plan();
         let (dialer, config, path) = (plan.dialer.clone(), plan.config.clone(), self.path_and_query.clone());
         let dialing = async move { dialer.dial(&config.endpoint, Some(&path)).await };
-        context.spawn(dialing.into_actor(self).map(|dialed, relay, context| relay.dialed(dialed, context)));
-        if let Some(session) = self.branch.plan().config.budget.session {
-            context.run_later(session, move |relay, context| {
-                relay.exceed(Exceeded::Seconds(session.as_secs()), context);
+        context.spawn(dialing.into_actor(self).map(|dialed, actor, context| actor.dialed(dialed, context)));
+        if let Some(session) = self.local.plan().config.budget.session {
+            context.run_later(session, move |actor, context| {
+                actor.exceed(Exceeded::Seconds(session.as_secs()), context);
             });
         }
     }
@@ -236,7 +236,7 @@ impl StreamHandler<Result<Incoming, LinkError>> for SessionActor {
         match item {
             Ok(message @ (Incoming::Text(_) | Incoming::Binary(_))) => {
                 if self.upstream == UpstreamPhase::Open
-                    && let Err(exceeded) = self.line.tell(&message)
+                    && let Err(exceeded) = self.session.receive(&message)
                 {
                     self.exceed(exceeded, context);
                 }
@@ -250,7 +250,7 @@ impl StreamHandler<Result<Incoming, LinkError>> for SessionActor {
             Err(LinkError::Lost) => self.lost(context),
             Err(error) => {
                 let why = format!("the upstream's frames cannot be passed on: {error}");
-                let last = self.branch.errors().frame(Cause::UpstreamFailed.name(), &why, None);
+                let last = self.local.errors().frame(Cause::UpstreamFailed.name(), &why, None);
                 self.gone(ending(Cause::UpstreamFailed, Cause::UpstreamFailed.name(), last), context);
             }
         }
@@ -276,7 +276,7 @@ impl Handler<ClientLeft> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, ClientLeft { cause, may_come_back }: ClientLeft, context: &mut Self::Context) {
-        let (visit, is_there) = self.line.visit();
+        let (visit, is_there) = self.session.visit();
         if is_there {
             return;
         }
@@ -284,7 +284,7 @@ impl Handler<ClientLeft> for SessionActor {
             self.hang_up(CLIENT_GONE, cause, context);
             return;
         }
-        let due = Instant::now() + self.branch.plan().config.resume;
+        let due = Instant::now() + self.local.plan().config.resume;
         self.give_up_at(due, visit, cause, context);
     }
 }
@@ -301,13 +301,13 @@ impl Handler<HangUp> for SessionActor {
 impl Drop for SessionActor {
     fn drop(&mut self) {
         self.upward.take().inspect(JoinHandle::abort);
-        self.place.release();
-        self.line.forget_queue();
-        self.line.close_client(Cause::UpstreamFailed, None);
-        self.branch.forget(self.number);
-        self.branch.ended();
+        self.permit.release();
+        self.session.forget_queue();
+        self.session.close_client(Cause::UpstreamFailed, None);
+        self.local.forget(self.number);
+        self.local.ended();
         if self.upstream != UpstreamPhase::Gone {
-            self.branch.plan().metrics.sessions.dec();
+            self.local.plan().metrics.sessions.dec();
         }
         if self.upstream == UpstreamPhase::Open || self.upstream == UpstreamPhase::Closing {
             self.log_end(Cause::ConnectionLost);

@@ -57,7 +57,7 @@ pub fn config() -> ProxyConfig {
 }
 
 struct World {
-    line: Rc<ProxySession>,
+    session: Rc<ProxySession>,
     flusher: Rc<Flusher>,
     metrics: Arc<ProxyMetrics>,
     outbox_bytes: usize,
@@ -72,38 +72,38 @@ struct Client {
 impl World {
     fn new(config: ProxyConfig) -> Self {
         let metrics = Metrics::new("test");
-        let line = ProxySession::new(Arc::new(config), metrics.proxy("test", true), QUEUE_BYTES);
+        let session = ProxySession::new(Arc::new(config), metrics.proxy("test", true), QUEUE_BYTES);
         let (flusher, metrics) = (Flusher::new(metrics.shard()), metrics.proxy("test", true));
-        Self { line, flusher, metrics, outbox_bytes: OUTBOX_BYTES }
+        Self { session, flusher, metrics, outbox_bytes: OUTBOX_BYTES }
     }
 
     /// Attaches a client that reads, without a welcome.
     fn attach(&self, connection: u64, seen: Option<u64>) -> Client {
         let valve = Valve::open();
         let outbox = Outbox::new(Box::new(valve.clone()), self.flusher.clone(), self.outbox_bytes);
-        self.line.attach((connection, std::net::Ipv4Addr::LOCALHOST.into()), &outbox, seen, |_| None);
+        self.session.attach((connection, std::net::Ipv4Addr::LOCALHOST.into()), &outbox, seen, |_| None);
         Client { connection, outbox, valve }
     }
 
     fn send(&self, client: &Client, text: &str) -> Intake {
-        self.line.take(client.connection, Message::Text(text.into()))
+        self.session.take(client.connection, Message::Text(text.into()))
     }
 
     /// The upstream sends this message, if it is read. Returns false if it is not.
-    fn tell(&self, text: &str) -> bool {
+    fn receive(&self, text: &str) -> bool {
         let may = self.has_room();
         if may {
-            self.line.tell(&Incoming::Text(text.into())).expect("within the budget");
+            self.session.receive(&Incoming::Text(text.into())).expect("within the budget");
         }
         may
     }
 
     fn has_room(&self) -> bool {
-        self.line.poll_room(&mut Context::from_waker(Waker::noop())).is_ready()
+        self.session.poll_room(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     fn ended(&self) -> bool {
-        self.line.poll_end(&mut Context::from_waker(Waker::noop())).is_ready()
+        self.session.poll_end(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 }
 
@@ -138,9 +138,9 @@ fn x2_past_the_bound_the_client_is_not_read_until_half_of_it_is_out() {
     assert!(!client.is_paused());
     world.send(&client, &message);
     assert!(client.is_paused(), "264 of 200 bytes wait");
-    assert_eq!(world.line.next(), Some(Outgoing::Text(ByteString::from(message.as_str()))));
+    assert_eq!(world.session.next(), Some(Outgoing::Text(ByteString::from(message.as_str()))));
     assert!(client.is_paused(), "176 wait");
-    world.line.next();
+    world.session.next();
     client.is_paused();
     assert!(!client.is_paused(), "88 wait");
 
@@ -149,7 +149,7 @@ fn x2_past_the_bound_the_client_is_not_read_until_half_of_it_is_out() {
     assert!(client.is_paused());
     let next = world.attach(2, None);
     assert!(next.is_paused(), "whoever comes back finds the queue as it is");
-    world.line.forget_queue();
+    world.session.forget_queue();
     next.is_paused();
     assert!(!next.is_paused());
 }
@@ -160,42 +160,42 @@ fn x2_past_the_bound_the_upstream_is_not_read_and_the_client_is_never_closed_for
     let client = world.attach(1, None);
     client.valve.room.set(0);
     let message = "x".repeat(60);
-    assert!(world.tell(&message) && world.tell(&message), "one message over the bound is taken");
-    assert!(!world.tell(&message));
+    assert!(world.receive(&message) && world.receive(&message), "one message over the bound is taken");
+    assert!(!world.receive(&message));
     client.outbox.queue(frame::ping(b"still there?"), Policy::Live, std::time::Instant::now());
     assert_eq!(client.outbox.cause(), None, "a ping does not fit the bound of the upstream's frames, and needs not");
     client.valve.room.set(usize::MAX);
     let expected = [frames(&[&message, &message]), frame::ping(b"still there?").to_vec()].concat();
     assert_eq!(client.got(), expected);
-    assert!(world.tell(&message));
+    assert!(world.receive(&message));
 }
 
 #[test]
 fn x2_a_client_that_is_away_has_its_frames_kept_up_to_the_bound() {
     let world = World::new(config());
     let client = world.attach(1, None);
-    world.tell("seen");
+    world.receive("seen");
     client.got();
-    world.line.detach(1);
+    world.session.detach(1);
     let message = "x".repeat(100);
-    let kept = (0..10).take_while(|_| world.tell(&message)).count();
+    let kept = (0..10).take_while(|_| world.receive(&message)).count();
     assert_eq!(kept, 4, "504 bytes of 560, and the one that goes over");
     let back = world.attach(2, Some(1));
     assert_eq!(back.got(), frames(&[message.as_str(); 4]));
-    assert!(world.tell("on it goes"));
+    assert!(world.receive("on it goes"));
 }
 
 #[test]
 fn nothing_is_kept_for_whoever_cannot_come_back() {
     let world = World::new(ProxyConfig { resume: Duration::ZERO, ..config() });
     let client = world.attach(1, None);
-    world.tell("a");
+    world.receive("a");
     assert_eq!(client.got(), frames(&["a"]));
-    world.line.detach(1);
+    world.session.detach(1);
     assert!(!world.has_room());
-    world.line.close_upstream(1001, "");
+    world.session.close_upstream(1001, "");
     assert!(world.has_room(), "what comes before its close frame is thrown away");
-    assert_eq!(world.line.next(), Some(Outgoing::Close(1001, String::new())));
+    assert_eq!(world.session.next(), Some(Outgoing::Close(1001, String::new())));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn without_a_seq_a_client_gets_what_its_old_socket_did_not_take() {
     let world = World::new(config());
     let old = world.attach(1, None);
     for payload in ["a", "b", "c"] {
-        world.tell(payload);
+        world.receive(payload);
     }
     // One frame and a part of the next.
     old.valve.room.set(text("a").len() + 1);
@@ -215,7 +215,7 @@ fn without_a_seq_a_client_gets_what_its_old_socket_did_not_take() {
     assert_eq!(old.got(), rest);
     assert_eq!(old.outbox.cause(), Some(Cause::Replaced));
     assert!(matches!(world.send(&old, "late"), Intake::Yes));
-    assert!(world.line.next().is_none(), "a connection that was replaced has no say");
+    assert!(world.session.next().is_none(), "a connection that was replaced has no say");
 }
 
 #[test]
@@ -223,14 +223,14 @@ fn x4_the_end_of_the_upstream_comes_behind_its_last_frame_also_for_a_client_that
     let world = World::new(config());
     let client = world.attach(1, None);
     client.valve.room.set(0);
-    world.tell("last");
+    world.receive("last");
     client.outbox.flush();
     let ending = Ending { cause: Cause::UpstreamClosed(4321), reason: "enough".to_owned(), last: None };
-    world.line.end(ending);
+    world.session.end(ending);
     assert!(!world.ended(), "the client has not got everything");
     assert_eq!(client.outbox.cause(), None);
     client.outbox.close(Cause::ConnectionLost, None);
-    world.line.detach(1);
+    world.session.detach(1);
     assert!(!world.ended(), "nobody is there");
     let back = world.attach(2, Some(0));
     assert!(!world.ended());
@@ -244,7 +244,7 @@ fn a_pump_that_waits_is_woken_by_the_next_message() {
     let world = World::new(config());
     let client = world.attach(1, None);
     let mut context = Context::from_waker(Waker::noop());
-    assert!(world.line.poll_next(&mut context).is_pending());
+    assert!(world.session.poll_next(&mut context).is_pending());
     world.send(&client, "a");
-    assert_eq!(world.line.poll_next(&mut context), Poll::Ready(Outgoing::Text("a".into())));
+    assert_eq!(world.session.poll_next(&mut context), Poll::Ready(Outgoing::Text("a".into())));
 }

@@ -139,11 +139,11 @@ impl Shard {
             if let Some(journal) = &journal {
                 actix_rt::spawn(show_settled(journal.clone()));
             }
-            let (ended, news) = (context.address().recipient(), context.address().recipient());
+            let (ended, deliver) = (context.address().recipient(), context.address().recipient());
             let heartbeat = HeartbeatTerms::new(config.connection.ping_interval, config.connection.ping_timeout);
-            let branch = |(id, hub): (&HubId, &Result<HubHandle, String>)| {
-                let branch = |hub: HubHandle| LocalHub::new(hub, index, news.clone(), heartbeat);
-                (id.clone(), hub.clone().map(branch))
+            let local = |(id, hub): (&HubId, &Result<HubHandle, String>)| {
+                let local = |hub: HubHandle| LocalHub::new(hub, index, deliver.clone(), heartbeat);
+                (id.clone(), hub.clone().map(local))
             };
             let place = proxy::SessionHome { shard: index, shards: config.shards, of: shard_index };
             let relays = |plan: ProxyPlan| (plan.id().clone(), proxy::LocalProxy::new(plan, place));
@@ -161,7 +161,7 @@ impl Shard {
                 metrics,
                 rooms: Rooms::new(index, setting, logics, rooms, registry, logs, flusher.clone()),
                 flusher,
-                hubs: hubs.iter().map(branch).collect(),
+                hubs: hubs.iter().map(local).collect(),
                 proxies: proxies.into_iter().map(relays).collect(),
                 outboxes: RefCell::default(),
                 draining: RefCell::default(),
@@ -194,7 +194,7 @@ impl Handler<Deliver> for Shard {
 
     fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) -> Self::Result {
         match self.local.hub(&deliver.hub) {
-            Ok(branch) => branch.deliver(deliver.heard, deliver.news),
+            Ok(local) => local.deliver(deliver.handled, deliver.events),
             Err(_) => Box::pin(ready(())),
         }
     }

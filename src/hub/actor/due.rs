@@ -14,8 +14,8 @@ impl Hub {
             HubSource::Upstream(upstream) => upstream.uplink.next_deadline(),
             HubSource::Polled(_) | HubSource::Bus(_) => None,
         };
-        let lanes = self.lanes.values().filter_map(|(_, lane)| lane.next_deadline());
-        let due = lanes.chain(uplink).chain(self.topics.next_deadline()).min();
+        let queues = self.queues.values().filter_map(|(_, queue)| queue.next_deadline());
+        let due = queues.chain(uplink).chain(self.topics.next_deadline()).min();
         if let Some((armed, handle)) = self.timer {
             // A timer that fires early finds nothing to do and is armed again.
             if due.is_some_and(|due| armed <= due) {

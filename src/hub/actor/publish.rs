@@ -87,8 +87,8 @@ impl Hub {
         let now = Now::read();
         self.make_room(now, context);
         let (update, shards) = self.topics.put(&topic, seq, TopicValue { live: data, whole: None });
-        push(&mut self.lanes, &update, shards);
-        self.handle.metrics().heard(1, now.unix_ms);
+        push(&mut self.queues, &update, shards);
+        self.handle.metrics().count_messages(1, now.unix_ms);
         // The publisher may be gone.
         let _ = answer.send(seq);
         if let HubSource::Bus(bus) = &mut self.source {

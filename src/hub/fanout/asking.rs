@@ -16,7 +16,7 @@ use crate::{
 /// A shard's interest: what it wants and no longer wants since the interest before. The hub handles
 /// `unwanted` first.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct InterestChange {
     /// Counts from 1 in the life of this shard.
     pub number: u64,
     pub unwanted: Vec<Topic>,
@@ -73,7 +73,7 @@ impl Fanout {
     }
 
     /// Reserves topics that a client is about to subscribe to, so that the next interest asks for
-    /// them. Call [`Fanout::expect_no_more`] after the client has subscribed or given up, and keep
+    /// them. Call [`Fanout::cancel_reservation`] after the client has subscribed or given up, and keep
     /// the reservation until then.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Fanout {
         let claim = TopicReservation::new(holder, &topics).ok_or(TooMany::Address)?;
         for topic in topics {
             let listed = self.topics.entry(topic.clone()).or_insert_with(|| Listed::new(topic));
-            listed.expected += 1;
+            listed.reserved += 1;
             // Asks again: the hub may have room now, or the upstream may have the topic.
             listed.forgotten |= listed.refused.take().is_some() | listed.rejected.take().is_some();
             if listed.asked.is_none() || listed.forgotten {
@@ -101,11 +101,11 @@ impl Fanout {
         Ok(claim)
     }
 
-    pub fn expect_no_more(&mut self, topics: &[Topic]) {
+    pub fn cancel_reservation(&mut self, topics: &[Topic]) {
         for topic in topics.iter().collect::<BTreeSet<_>>() {
             if let Some(listed) = self.topics.get_mut(topic) {
-                listed.expected -= 1;
-                if listed.expected == 0 && listed.subscribers.is_empty() {
+                listed.reserved -= 1;
+                if listed.reserved == 0 && listed.subscribers.is_empty() {
                     self.changed.insert(topic.clone());
                 }
             }
@@ -113,54 +113,54 @@ impl Fanout {
     }
 
     /// Call it for reserved topics only.
-    pub fn outlook(&self, topics: &[Topic]) -> Availability {
-        let mut outlook = Availability::Known;
+    pub fn availability(&self, topics: &[Topic]) -> Availability {
+        let mut availability = Availability::Known;
         for topic in topics {
             let Some(listed) = self.topics.get(topic) else { return Availability::Unknown };
             if let Some(why) = listed.refused {
                 return Availability::Refused(topic.clone(), why);
             }
-            if listed.forgotten || listed.asked.is_none_or(|asked| asked > self.heard) {
-                outlook = Availability::Unknown;
+            if listed.forgotten || listed.asked.is_none_or(|asked| asked > self.handled) {
+                availability = Availability::Unknown;
             }
         }
-        outlook
+        availability
     }
 
     /// Returns the interest that has not been sent yet, and counts it as sent. `None` if nothing
     /// has changed.
-    pub fn wishes(&mut self) -> Option<Wishes> {
+    pub fn take_change(&mut self) -> Option<InterestChange> {
         let clients = self.clients.len();
-        let number = self.wishes + 1;
-        let mut wishes = Wishes { number, clients, ..Wishes::default() };
+        let number = self.sent + 1;
+        let mut change = InterestChange { number, clients, ..InterestChange::default() };
         for topic in std::mem::take(&mut self.changed) {
             let Some(listed) = self.topics.get_mut(&topic) else { continue };
-            if listed.subscribers.is_empty() && listed.expected == 0 {
+            if listed.subscribers.is_empty() && listed.reserved == 0 {
                 // A topic that was asked for earlier must be given up, even at a new hub: the
                 // earlier interest may still be on its way to it.
                 if listed.asked.is_some() {
-                    wishes.unwanted.push(topic.clone());
+                    change.unwanted.push(topic.clone());
                 }
                 self.topics.remove(&topic);
             } else if listed.asked.is_none() || listed.forgotten {
                 (listed.asked, listed.forgotten) = (Some(number), false);
-                wishes.wanted.push(topic);
+                change.wanted.push(topic);
             }
         }
         // The hub only distinguishes between no client and some.
-        let is_known = self.told.is_some_and(|told| (told == 0) == (clients == 0));
-        if is_known && wishes.wanted.is_empty() && wishes.unwanted.is_empty() {
+        let is_known = self.clients_sent.is_some_and(|told| (told == 0) == (clients == 0));
+        if is_known && change.wanted.is_empty() && change.unwanted.is_empty() {
             return None;
         }
-        self.told = Some(clients);
-        self.wishes = number;
-        Some(wishes)
+        self.clients_sent = Some(clients);
+        self.sent = number;
+        Some(change)
     }
 
     /// The hub has handled the interest of this number, and refused these of the topics wanted in
     /// it.
-    pub fn heard(&mut self, number: u64, refused: Vec<(Topic, TopicRefusal)>, now: Instant) {
-        self.heard = self.heard.max(number);
+    pub fn on_interest_handled(&mut self, number: u64, refused: Vec<(Topic, TopicRefusal)>, now: Instant) {
+        self.handled = self.handled.max(number);
         for (topic, why) in refused {
             // A refusal of an older interest is out of date. Subscribers that the topic still has,
             // from an earlier life of the hub, lose it.
@@ -189,9 +189,9 @@ impl Fanout {
     }
 
     /// Returns true if an event of this topic was sent after the hub had handled the interest in
-    /// it. `heard` is the number of the newest interest that the hub had handled by then.
-    pub(super) fn has_asked(&self, topic: &Topic, heard: u64) -> bool {
-        self.topics.get(topic).is_some_and(|listed| listed.asked.is_some_and(|asked| asked <= heard))
+    /// it. `handled` is the number of the newest interest that the hub had handled by then.
+    pub(super) fn has_asked(&self, topic: &Topic, handled: u64) -> bool {
+        self.topics.get(topic).is_some_and(|listed| listed.asked.is_some_and(|asked| asked <= handled))
     }
 
     /// The hub was replaced at this moment (unix ms): everything is asked for again.
@@ -203,6 +203,6 @@ impl Fanout {
             topics.insert(topic.clone());
         }
         self.missed = Some((from, topics));
-        self.told = None;
+        self.clients_sent = None;
     }
 }

@@ -54,7 +54,7 @@ impl Handler<Deliver> for Shard {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) -> Self::Result {
-        self.0.deliver(deliver.heard, deliver.news)
+        self.0.deliver(deliver.handled, deliver.events)
     }
 }
 
@@ -64,7 +64,7 @@ const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOS
 struct Setting {
     panics: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
-    branch: Rc<LocalHub>,
+    local: Rc<LocalHub>,
 }
 
 impl Setting {
@@ -95,14 +95,14 @@ impl Setting {
             metrics: metrics.hub("fragile", "test", true),
             logger: Logger::root(Discard, slog::o!()),
         });
-        let mut branch = None;
+        let mut local = None;
         Shard::create(|context| {
             let heartbeat = HeartbeatTerms { interval_ms: 1, timeout_ms: 1 };
             let new = LocalHub::new(hub, 0, context.address().recipient(), heartbeat);
-            branch = Some(new.clone());
+            local = Some(new.clone());
             Shard(new)
         });
-        Self { panics, metrics, branch: branch.expect("it has just been made") }
+        Self { panics, metrics, local: local.expect("it has just been made") }
     }
 
     fn restarts(&self) -> u64 {
@@ -122,9 +122,9 @@ async fn wait_until(is_so: impl Fn() -> bool, what: &str) {
 fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_gap() {
     actix::System::new().block_on(async {
         let (setting, client) = (Setting::start(), Client::new());
-        let subscriber = Subscriber::enter(&setting.branch, 1, &client.outbox, "player", HERE).expect("it runs");
+        let subscriber = Subscriber::enter(&setting.local, 1, &client.outbox, "player", HERE).expect("it runs");
         subscriber.subscribe(vec![topic("a")]).expect("the hub has to hear of it").await;
-        let values = || client.told().iter().filter(|frame| frame["type"] == "data").count();
+        let values = || client.received().iter().filter(|frame| frame["type"] == "data").count();
         wait_until(|| values() > 1, "two values").await;
         for restarts in 1..=2 {
             setting.panics.store(1, SeqCst);
@@ -132,7 +132,7 @@ fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_ga
             let before = values();
             wait_until(|| values() > before + 1, "values of the next life").await;
         }
-        let told = client.told();
+        let told = client.received();
         assert_eq!(client.outbox.cause(), None);
         assert_eq!(told.iter().filter(|frame| frame["type"] == "gap").count(), 2, "{told:?}");
         assert_eq!(told.iter().filter(|frame| frame["type"] == "feed").count(), 0, "always live: {told:?}");
@@ -159,7 +159,7 @@ fn a_hub_that_fails_is_started_again_and_its_subscribers_stay_and_hear_of_the_ga
 fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
     actix::System::new().block_on(async {
         let (setting, client) = (Setting::start(), Client::new());
-        let subscriber = Subscriber::enter(&setting.branch, 1, &client.outbox, "player", HERE).expect("it runs");
+        let subscriber = Subscriber::enter(&setting.local, 1, &client.outbox, "player", HERE).expect("it runs");
         setting.panics.store(u64::MAX, SeqCst);
         let subscribing = subscriber.subscribe(vec![topic("a")]).expect("the hub has to hear of it");
         wait_until(|| client.outbox.cause().is_some(), "a close").await;
@@ -168,7 +168,7 @@ fn a_hub_that_keeps_failing_closes_its_subscribers_and_turns_newcomers_away() {
         // The subscription does not wait for a hub that does not exist.
         subscribing.await;
         let late = Client::new();
-        let refusal = Subscriber::enter(&setting.branch, 2, &late.outbox, "player", HERE).err();
+        let refusal = Subscriber::enter(&setting.local, 2, &late.outbox, "player", HERE).err();
         assert!(matches!(refusal, Some(EntryRefusal::Closed { cause: Cause::Overloaded, .. })), "{refusal:?}");
         drop(subscriber);
         assert_eq!(setting.metrics.hub("fragile", "", true).clients.get(), 0);
@@ -183,7 +183,7 @@ fn a_burst_for_thousands_is_told_in_order_and_in_parts_with_other_work_of_the_sh
         let subscribers: Vec<_> = (0..)
             .zip(&clients)
             .map(|(number, client)| {
-                Subscriber::enter(&setting.branch, number, &client.outbox, "player", HERE).expect("it runs")
+                Subscriber::enter(&setting.local, number, &client.outbox, "player", HERE).expect("it runs")
             })
             .collect();
         // The source has no value for this topic.
@@ -192,9 +192,10 @@ fn a_burst_for_thousands_is_told_in_order_and_in_parts_with_other_work_of_the_sh
                 answer.await;
             }
         }
-        let told = |client: &Client| -> Vec<u64> { client.told().iter().filter_map(|it| it["seq"].as_u64()).collect() };
-        let news = |from: u64| (from..from + 30).map(|seq| update("b", seq, "x")).collect();
-        let (first, second) = (setting.branch.deliver(u64::MAX, news(1)), setting.branch.deliver(u64::MAX, news(31)));
+        let told =
+            |client: &Client| -> Vec<u64> { client.received().iter().filter_map(|it| it["seq"].as_u64()).collect() };
+        let event = |from: u64| (from..from + 30).map(|seq| update("b", seq, "x")).collect();
+        let (first, second) = (setting.local.deliver(u64::MAX, event(1)), setting.local.deliver(u64::MAX, event(31)));
         let at_once = told(&clients[1999]).len();
         assert!((1..60).contains(&at_once), "a part: {at_once}");
         first.await;

@@ -71,16 +71,16 @@ struct World {
     life: u64,
     topics: Topics,
     /// `None` until the hub has handled an interest of the shard.
-    lanes: [Option<ShardQueue>; SHARDS],
+    queues: [Option<ShardQueue>; SHARDS],
     status: FeedStatus,
     fanouts: [Fanout; SHARDS],
-    wishes: [Option<Wishes>; SHARDS],
+    change: [Option<InterestChange>; SHARDS],
     /// The number of an interest that was handled; its reply is on its way.
     answers: [Option<u64>; SHARDS],
     /// Subscriptions that wait for the hub.
     expected: [Option<Topic>; CLIENTS],
     /// Each message with the number of the newest interest that was handled before it.
-    news: [VecDeque<(u64, Vec<HubEvent>)>; SHARDS],
+    events: [VecDeque<(u64, Vec<HubEvent>)>; SHARDS],
     clients: Vec<Client>,
     /// All values of the source so far, whether they arrived or not.
     said: BTreeMap<&'static str, Vec<u64>>,
@@ -102,13 +102,13 @@ impl World {
             unix_ms: 1,
             life: 0,
             topics: topics(0),
-            lanes: Default::default(),
+            queues: Default::default(),
             status: status(FeedState::Live, 0),
             fanouts: [(); SHARDS].map(|()| fanout()),
-            wishes: Default::default(),
+            change: Default::default(),
             answers: Default::default(),
             expected: Default::default(),
-            news: Default::default(),
+            events: Default::default(),
             clients: (0..CLIENTS).map(|_| Client::new()).collect(),
             said: NAMES.map(|name| (name, Vec::new())).into(),
             era: 0,
@@ -122,8 +122,8 @@ impl World {
         world
     }
 
-    fn push(&mut self, shard: usize, news: HubEvent) {
-        self.lanes[shard].as_mut().expect("it asked").push(news);
+    fn push(&mut self, shard: usize, event: HubEvent) {
+        self.queues[shard].as_mut().expect("it asked").push(event);
     }
 
     fn publish(&mut self, name: &'static str, is_first: bool) {
@@ -143,7 +143,7 @@ impl World {
         let topic = topic(name);
         let Some((update, shards)) = self.topics.publish(&topic, value) else { return };
         for shard in shards {
-            self.lanes[shard].as_mut().expect("it asked").push(HubEvent::Update(update.clone()));
+            self.queues[shard].as_mut().expect("it asked").push(HubEvent::Update(update.clone()));
         }
     }
 
@@ -168,19 +168,19 @@ impl World {
         }
     }
 
-    fn wish_arrives(&mut self, shard: usize) {
-        let Some(wishes) = self.wishes[shard].take() else { return };
-        self.answers[shard] = Some(wishes.number);
-        if self.lanes[shard].is_none() {
-            self.lanes[shard] = Some(ShardQueue::new(INTERVAL));
+    fn interest_arrives(&mut self, shard: usize) {
+        let Some(change) = self.change[shard].take() else { return };
+        self.answers[shard] = Some(change.number);
+        if self.queues[shard].is_none() {
+            self.queues[shard] = Some(ShardQueue::new(INTERVAL));
             self.push(shard, HubEvent::Feed(self.status));
         }
-        self.lanes[shard].as_mut().expect("it asked").on_interest(wishes.number, &wishes.unwanted);
-        self.topics.set_clients(shard, wishes.clients, self.now);
-        for topic in &wishes.unwanted {
+        self.queues[shard].as_mut().expect("it asked").on_interest(change.number, &change.unwanted);
+        self.topics.set_clients(shard, change.clients, self.now);
+        for topic in &change.unwanted {
             self.topics.unwant(topic, shard, self.now);
         }
-        for topic in &wishes.wanted {
+        for topic in &change.wanted {
             if let WatchOutcome::Known(Some(last), gap) = self.topics.want(topic, shard) {
                 self.push(shard, HubEvent::Last(last));
                 if let Some((from, to)) = gap {
@@ -190,8 +190,8 @@ impl World {
         }
     }
 
-    fn tell(&mut self, news: &HubEvent) {
-        self.lanes.iter_mut().flatten().for_each(|lane| lane.push(news.clone()));
+    fn send_event(&mut self, event: &HubEvent) {
+        self.queues.iter_mut().flatten().for_each(|queue| queue.push(event.clone()));
     }
 
     fn lose(&mut self) {
@@ -199,7 +199,7 @@ impl World {
             self.lost =
                 Some((self.unix_ms, self.watched.iter().filter(|topic| topic.as_str() == "latest").cloned().collect()));
             self.status = status(FeedState::Down, self.unix_ms);
-            self.tell(&HubEvent::Feed(self.status));
+            self.send_event(&HubEvent::Feed(self.status));
         }
     }
 
@@ -207,10 +207,14 @@ impl World {
         let Some((from, topics)) = self.lost.take() else { return };
         self.era += 1;
         self.status = status(FeedState::Live, self.unix_ms);
-        self.tell(&HubEvent::Feed(self.status));
+        self.send_event(&HubEvent::Feed(self.status));
         if !topics.is_empty() {
             self.topics.note_gap(topics.iter(), from, self.unix_ms);
-            self.tell(&HubEvent::Gap(Gap { topics: Arc::new(topics.into_iter().collect()), from, to: self.unix_ms }));
+            self.send_event(&HubEvent::Gap(Gap {
+                topics: Arc::new(topics.into_iter().collect()),
+                from,
+                to: self.unix_ms,
+            }));
         }
         self.publish("latest", true);
     }
@@ -219,19 +223,19 @@ impl World {
         self.life += 1;
         self.era += 1;
         self.topics = topics(self.life);
-        self.lanes = Default::default();
-        self.wishes = Default::default();
+        self.queues = Default::default();
+        self.change = Default::default();
         self.watched.clear();
         self.lost = None;
         self.status = status(FeedState::Live, self.unix_ms);
-        for news in &mut self.news {
-            news.push_back((0, vec![HubEvent::Restarted(self.unix_ms)]));
+        for events in &mut self.events {
+            events.push_back((0, vec![HubEvent::Restarted(self.unix_ms)]));
         }
     }
 
     fn answer_arrives(&mut self, shard: usize) {
         if let Some(number) = self.answers[shard].take() {
-            self.fanouts[shard].heard(number, Vec::new(), self.now);
+            self.fanouts[shard].on_interest_handled(number, Vec::new(), self.now);
         }
     }
 
@@ -240,9 +244,9 @@ impl World {
         for (number, expected) in self.expected.iter_mut().enumerate() {
             let Some(topic) = expected else { continue };
             let (fanout, topics) = (&mut self.fanouts[number % SHARDS], [topic.clone()]);
-            if fanout.outlook(&topics) == Availability::Known {
+            if fanout.availability(&topics) == Availability::Known {
                 fanout.subscribe(number as u64, &topics, subscribed(&topics), self.now);
-                fanout.expect_no_more(&topics);
+                fanout.cancel_reservation(&topics);
                 self.clients[number].topics.extend(expected.take());
             }
         }
@@ -253,13 +257,13 @@ impl World {
         self.subscribe_expected();
         self.changes();
         for shard in 0..SHARDS {
-            if self.wishes[shard].is_none() && self.answers[shard].is_none() {
-                self.wishes[shard] = self.fanouts[shard].wishes();
+            if self.change[shard].is_none() && self.answers[shard].is_none() {
+                self.change[shard] = self.fanouts[shard].take_change();
             }
-            if let Some(lane) = &mut self.lanes[shard]
-                && let Some(news) = lane.next(self.now)
+            if let Some(queue) = &mut self.queues[shard]
+                && let Some(events) = queue.next(self.now)
             {
-                self.news[shard].push_back((lane.heard(), news));
+                self.events[shard].push_back((queue.handled(), events));
             }
         }
     }
@@ -290,14 +294,14 @@ impl World {
                 self.unix_ms += ms;
                 self.topics.tick(self.now);
             }
-            Happening::WishArrives(shard) => self.wish_arrives(shard),
+            Happening::WishArrives(shard) => self.interest_arrives(shard),
             Happening::AnswerArrives(shard) => self.answer_arrives(shard),
             Happening::NewsArrive(shard) => {
-                if let Some((heard, news)) = self.news[shard].pop_front() {
-                    for news in news {
-                        self.fanouts[shard].tell(news, heard, self.now, self.unix_ms);
+                if let Some((handled, events)) = self.events[shard].pop_front() {
+                    for event in events {
+                        self.fanouts[shard].on_event(event, handled, self.now, self.unix_ms);
                     }
-                    self.lanes[shard].iter_mut().for_each(ShardQueue::arrived);
+                    self.queues[shard].iter_mut().for_each(ShardQueue::arrived);
                 }
             }
             Happening::Take(number, bytes) => {
@@ -313,11 +317,11 @@ impl World {
 
     /// Lets all messages arrive.
     fn settle(&mut self) {
-        let is_waiting = |lane: &ShardQueue| lane.next_deadline().is_some();
-        while self.wishes.iter().any(Option::is_some)
+        let is_waiting = |queue: &ShardQueue| queue.next_deadline().is_some();
+        while self.change.iter().any(Option::is_some)
             || self.answers.iter().any(Option::is_some)
-            || self.news.iter().any(|news| !news.is_empty())
-            || self.lanes.iter().flatten().any(is_waiting)
+            || self.events.iter().any(|events| !events.is_empty())
+            || self.queues.iter().flatten().any(is_waiting)
         {
             self.carry_out(&Happening::Pass(INTERVAL.as_millis() as u64));
             for shard in 0..SHARDS {
@@ -375,7 +379,7 @@ fn h6_a_subscriber_that_never_reads_holds_one_value_of_each_topic_however_much_i
         world.carry_out(&Happening::Publish(round % NAMES.len()));
         world.settle();
     }
-    let told = world.clients[0].told();
+    let told = world.clients[0].received();
     world.check(&world.clients[0]);
     assert!(told.len() <= 3 * NAMES.len(), "subscribed, the first value, the newest: {}", told.len());
 }

@@ -1,8 +1,8 @@
-//! Owns `Uplink`: the phases of one feed's upstream connection, from idle to live and back. `hear`
-//! handles what the upstream sends, `keep` handles the time and changed interest.
+//! Owns `Uplink`: the phases of one feed's upstream connection, from idle to live and back.
+//! `on_message` handles what the upstream sends, `keep` handles the time and changed interest.
 
-mod hear;
 mod keep;
+mod on_message;
 
 use std::{
     collections::VecDeque,
@@ -64,7 +64,7 @@ pub struct Uplink {
     /// When the newest dialling began, and when it became a connection.
     dialled: Instant,
     opened: Instant,
-    last_heard: Option<Instant>,
+    last_message: Option<Instant>,
     last_frame_id: u64,
     counts: Counts,
     unreadable: Throttle,
@@ -93,7 +93,7 @@ struct Live {
     /// When the silence began that may make the feed stale.
     quiet_since: Instant,
     /// Unix ms of the last frame, or of going live.
-    heard: u64,
+    last_message: u64,
     /// When everything that was wanted had been asked for.
     complete: Option<Instant>,
 }
@@ -125,7 +125,7 @@ impl Uplink {
             unanswered: VecDeque::new(),
             dialled: now.instant,
             opened: now.instant,
-            last_heard: None,
+            last_message: None,
             last_frame_id: 0,
             counts: Counts::default(),
             unreadable: Throttle::default(),
@@ -252,8 +252,8 @@ impl Uplink {
     }
 
     /// When the upstream last sent a frame, on any connection.
-    pub fn last_heard(&self) -> Option<Instant> {
-        self.last_heard
+    pub fn last_message(&self) -> Option<Instant> {
+        self.last_message
     }
 
     /// How many connections in a row were closed because no value came.
@@ -313,7 +313,7 @@ impl Uplink {
         let heartbeat = self.feed.heartbeat.as_ref();
         let heartbeat = heartbeat.map(|it| UpstreamHeartbeat::new(it.interval, it.timeout, now.instant));
         self.phase =
-            UplinkPhase::Live(Live { heartbeat, quiet_since: now.instant, heard: now.unix_ms, complete: None });
+            UplinkPhase::Live(Live { heartbeat, quiet_since: now.instant, last_message: now.unix_ms, complete: None });
         self.retry.live(now.instant);
         self.silence.broken(now.instant);
         self.note(Note::Live { after: now.instant.saturating_duration_since(self.dialled) });
@@ -350,7 +350,7 @@ impl Uplink {
 
     fn forget_connection(&mut self) {
         if let UplinkPhase::Live(live) = &self.phase {
-            self.outage.lost(self.wanted.topics(), live.heard);
+            self.outage.lost(self.wanted.topics(), live.last_message);
         }
         self.wanted.forget_asked();
         self.unanswered.clear();

@@ -107,8 +107,8 @@ impl Rig {
         self.drain()
     }
 
-    fn hear(&mut self, text: &str) -> Vec<String> {
-        self.uplink.heard(text, self.now);
+    fn receive(&mut self, text: &str) -> Vec<String> {
+        self.uplink.on_message(text, self.now);
         self.drain()
     }
 

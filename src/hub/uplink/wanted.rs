@@ -27,7 +27,7 @@ struct TopicRequest {
     asked: Option<u64>,
     turn: Option<u64>,
     /// A value of it came on this connection.
-    is_heard: bool,
+    has_value: bool,
     /// It is asked for in a frame of its own, because a frame with several topics was rejected as a
     /// whole.
     is_alone: bool,
@@ -118,7 +118,7 @@ impl WantedTopics {
     pub fn on_value(&mut self, name: &str) -> Option<Topic> {
         let topic = self.get(name)?.clone();
         if let Some(entry) = self.topics.get_mut(name) {
-            entry.is_heard = true;
+            entry.has_value = true;
             if entry.is_rejected() {
                 // Frame 0 does not exist, so no rejection can match it.
                 entry.asked = Some(0);
@@ -129,8 +129,8 @@ impl WantedTopics {
     }
 
     /// The number of the newest frame that asked for a topic without a value yet.
-    pub fn newest_unheard(&self) -> Option<u64> {
-        self.topics.values().filter(|entry| !entry.is_heard).filter_map(|entry| entry.asked).max()
+    pub fn newest_without_value(&self) -> Option<u64> {
+        self.topics.values().filter(|entry| !entry.has_value).filter_map(|entry| entry.asked).max()
     }
 
     /// Returns the wanted topics, without those that the upstream rejected.
@@ -173,7 +173,7 @@ impl WantedTopics {
         let taken: Vec<Topic> = turns.iter().filter_map(|turn| queue.remove(turn)).collect();
         for topic in &taken {
             let mut entry = self.topics.get(topic).copied().unwrap_or_default();
-            (entry.turn, entry.is_heard) = (None, false);
+            (entry.turn, entry.has_value) = (None, false);
             entry.asked = (change == RequestKind::Ask).then_some(frame);
             if entry.asked.is_some() {
                 self.asked += 1

@@ -21,7 +21,7 @@ fn what_a_client_acknowledges_is_kept_no_longer_but_for_a_small_part() {
     let kept = || world.metrics.history_bytes.get() as usize;
     let mut bytes = Vec::new();
     for _ in 0..200 {
-        world.tell(&message);
+        world.receive(&message);
         bytes.extend(client.got());
     }
     let pings = frames_of(&mut bytes).into_iter().filter_map(|(first, payload)| (first == PING).then_some(payload));
@@ -29,21 +29,21 @@ fn what_a_client_acknowledges_is_kept_no_longer_but_for_a_small_part() {
     assert_eq!(pings.len(), 50, "one for each 32 KiB");
     assert!(kept() > ROOM / 2 - 3 * 10_000, "whoever does not answer is kept half of the room: {}", kept());
     for wrong in [&b"seq=201"[..], b"seq=", b"seq=-1", b"201", b"\xff", b"", &7_u64.to_be_bytes()] {
-        assert!(!world.line.acknowledge(1, wrong), "{wrong:?}");
+        assert!(!world.session.acknowledge(1, wrong), "{wrong:?}");
     }
-    assert!(!world.line.acknowledge(2, &pings[49]), "another connection");
-    assert!(world.line.acknowledge(1, &pings[48]));
+    assert!(!world.session.acknowledge(2, &pings[49]), "another connection");
+    assert!(world.session.acknowledge(1, &pings[48]));
     assert!(kept() <= ROOM / 8 + 2 * 32 * 1024, "{}", kept());
-    assert!(!world.line.acknowledge(1, &pings[48]) && !world.line.acknowledge(1, &pings[3]), "each counts once");
+    assert!(!world.session.acknowledge(1, &pings[48]) && !world.session.acknowledge(1, &pings[3]), "each counts once");
     for (at, ping) in pings.iter().enumerate().skip(49) {
-        assert!(world.line.acknowledge(1, ping), "{at}");
+        assert!(world.session.acknowledge(1, ping), "{at}");
     }
     assert!(kept() <= ROOM / 8 && kept() > ROOM / 8 - 2 * 10_000, "{}", kept());
-    world.line.detach(1);
+    world.session.detach(1);
     let back = world.attach(2, Some(195));
     assert_eq!(back.got(), [frames(&[message.as_str(); 5]), frame::ping(b"seq=200").to_vec()].concat());
-    let World { line, metrics, .. } = world;
-    drop(line);
+    let World { session, metrics, .. } = world;
+    drop(session);
     assert_eq!(metrics.history_bytes.get(), 0);
 }
 
@@ -54,10 +54,10 @@ fn what_a_socket_has_not_taken_is_not_forgotten_whatever_its_client_claims() {
     let client = world.attach(1, None);
     client.valve.room.set(0);
     let message = "x".repeat(10_000);
-    (0..20).for_each(|_| assert!(world.tell(&message)));
-    assert!(world.line.acknowledge(1, b"seq=20"), "asked, and answered before it was sent");
+    (0..20).for_each(|_| assert!(world.receive(&message)));
+    assert!(world.session.acknowledge(1, b"seq=20"), "asked, and answered before it was sent");
     client.outbox.close(Cause::ConnectionLost, None);
-    world.line.detach(1);
+    world.session.detach(1);
     let back = world.attach(2, Some(0));
     let got = frames_of(&mut back.got());
     assert_eq!(got.iter().filter(|(first, _)| *first == TEXT).count(), 20);
@@ -68,7 +68,7 @@ fn whoever_cannot_come_back_is_not_asked_what_it_received() {
     let world = World::new(ProxyConfig { resume: Duration::ZERO, ..config() });
     let client = world.attach(1, None);
     let message = "x".repeat(100_000);
-    world.tell(&message);
+    world.receive(&message);
     assert_eq!(client.got(), frames(&[&message]));
 }
 
@@ -131,14 +131,14 @@ proptest! {
         let mut world = World::new(ProxyConfig { resume_bytes: ROOM, ..config() });
         world.outbox_bytes = OUTBOX_BYTES * SCALE;
         let mut client = world.attach(1, None);
-        let (mut told, mut seen, mut connection, mut bytes, mut ping) = (0_u64, 0_u64, 1, Vec::new(), None);
+        let (mut received, mut seen, mut connection, mut bytes, mut ping) = (0_u64, 0_u64, 1, Vec::new(), None);
         for happening in happenings {
             match happening {
                 Happening::Tell(length) => {
-                    let mut message = (told + 1).to_string();
+                    let mut message = (received + 1).to_string();
                     message.push_str(&".".repeat(length * SCALE));
-                    if world.tell(&message) {
-                        told += 1;
+                    if world.receive(&message) {
+                        received += 1;
                     }
                 }
                 Happening::Take(room) => {
@@ -158,12 +158,12 @@ proptest! {
                 }
                 Happening::Answer => {
                     if let Some(ping) = ping.take() {
-                        world.line.acknowledge(connection, &ping);
+                        world.session.acknowledge(connection, &ping);
                     }
                 }
                 Happening::Cut => {
                     client.outbox.close(Cause::ConnectionLost, None);
-                    world.line.detach(connection);
+                    world.session.detach(connection);
                 }
                 Happening::Come { forgets, says_seq } => {
                     connection += 1;
@@ -174,11 +174,11 @@ proptest! {
                     let (mut missed, mut newest) = (0, 0);
                     let valve = Rc::<Valve>::default();
                     let outbox = Outbox::new(Box::new(valve.clone()), world.flusher.clone(), world.outbox_bytes);
-                    world.line.attach((connection, std::net::Ipv4Addr::LOCALHOST.into()), &outbox, claim, |reception| {
+                    world.session.attach((connection, std::net::Ipv4Addr::LOCALHOST.into()), &outbox, claim, |reception| {
                         (missed, newest) = (reception.missed.next, reception.newest);
                         None
                     });
-                    prop_assert_eq!(newest, told);
+                    prop_assert_eq!(newest, received);
                     let from = claim.unwrap_or(seen) + 1;
                     prop_assert!(missed >= from && missed <= seen + 1, "{} for {:?} of {}", missed, claim, seen);
                     client = Client { connection, outbox, valve };
@@ -195,7 +195,7 @@ proptest! {
                 prop_assert_eq!(number(&payload), seen + 1);
                 seen += 1;
             }
-            prop_assert_eq!(seen, told);
+            prop_assert_eq!(seen, received);
         }
     }
 }

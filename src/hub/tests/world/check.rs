@@ -12,7 +12,7 @@ impl World {
         let mut gaps = BTreeSet::new();
         let (mut gap_count, mut subscribed_count) = (BTreeMap::new(), BTreeMap::<_, u64>::new());
         let mut feed = json!("live");
-        for frame in client.told() {
+        for frame in client.received() {
             if let Some(name) = frame["fence"].as_str() {
                 known.remove(name);
                 continue;

@@ -103,7 +103,7 @@ impl Uplink {
         let (is_gap_due, is_stale) = (is_due(self.gap_at(live)), is_due(self.stale_at(live)));
         let after = now.instant.saturating_duration_since(live.quiet_since);
         if is_gap_due {
-            self.tell_gap(now);
+            self.report_gap(now);
         }
         if is_stale {
             self.note(Note::Stale { after });

@@ -113,7 +113,7 @@ struct World {
     is_active: bool,
     status: FeedStatus,
     /// Unix ms.
-    heard: u64,
+    last_message: u64,
     live_at: Instant,
     /// The topics of the gap that must still come.
     missed: HashSet<String>,
@@ -138,7 +138,7 @@ impl World {
             rejected: BTreeSet::new(),
             ever_rejected: BTreeSet::new(),
             is_active: false,
-            heard: 0,
+            last_message: 0,
             live_at: now.instant,
             missed: HashSet::new(),
             missed_from: 0,
@@ -185,18 +185,18 @@ impl World {
             }
             Happening::Value(name) if self.subscribed.contains(NAMES[*name]) => {
                 let is_wanted = self.wanted.contains(NAMES[*name]);
-                self.hear(&format!(r#"{{"topic":"{}","data":1}}"#, NAMES[*name]));
+                self.receive(&format!(r#"{{"topic":"{}","data":1}}"#, NAMES[*name]));
                 assert_eq!(self.values - before, usize::from(is_wanted), "told once, to whom it concerns");
             }
             Happening::Reject(name) if self.subscribed.remove(NAMES[*name]) => {
                 self.ever_rejected.insert(NAMES[*name].to_owned());
-                self.hear(&format!(r#"{{"rejected":"{}"}}"#, NAMES[*name]));
+                self.receive(&format!(r#"{{"rejected":"{}"}}"#, NAMES[*name]));
                 assert_eq!(self.rejected.contains(NAMES[*name]), self.wanted.contains(NAMES[*name]), "it is told");
             }
-            Happening::Frame(text) if self.socket == Socket::Open => self.hear(text),
+            Happening::Frame(text) if self.socket == Socket::Open => self.receive(text),
             // A late frame of a connection that was given up.
             Happening::Frame(text) => {
-                self.uplink.heard(text, now);
+                self.uplink.on_message(text, now);
                 assert_eq!(self.uplink.drain().count(), 0);
             }
             Happening::Pong => self.uplink.ponged(),
@@ -206,9 +206,9 @@ impl World {
         self.drain();
     }
 
-    fn hear(&mut self, text: &str) {
-        self.heard = self.now.unix_ms;
-        self.uplink.heard(text, self.now);
+    fn receive(&mut self, text: &str) {
+        self.last_message = self.now.unix_ms;
+        self.uplink.on_message(text, self.now);
         self.drain();
     }
 
@@ -232,7 +232,7 @@ impl World {
     fn gone(&mut self) {
         if self.socket == Socket::Open && matches!(self.status.state, FeedState::Live | FeedState::Stale) {
             if self.missed.is_empty() {
-                self.missed_from = self.heard;
+                self.missed_from = self.last_message;
             }
             self.missed.extend(self.wanted.difference(&self.rejected).cloned());
         }
@@ -259,7 +259,7 @@ impl World {
                 }
                 Output::Ping => assert!(self.socket == Socket::Open),
                 Output::Send(frame) => self.take(frame.expose()),
-                Output::Feed(status) => self.told(status),
+                Output::Feed(status) => self.on_status(status),
                 Output::Gap(gap) => self.gap = Some(gap),
                 Output::Data(topic, _) => {
                     assert!(self.wanted.contains(topic.as_str()) && self.status.state == FeedState::Live);
@@ -280,12 +280,12 @@ impl World {
         assert_eq!((self.uplink.status().state, self.uplink.status().since), told, "every change was told");
     }
 
-    fn told(&mut self, status: FeedStatus) {
+    fn on_status(&mut self, status: FeedStatus) {
         assert!(status.state != self.status.state || status.attempt != self.status.attempt, "it is news");
         let is_connected = matches!(status.state, FeedState::Live | FeedState::Stale);
         assert!(!is_connected || self.socket == Socket::Open, "{status:?}");
         if status.state == FeedState::Live && self.status.state == FeedState::Connecting {
-            (self.heard, self.live_at) = (self.now.unix_ms, self.now.instant);
+            (self.last_message, self.live_at) = (self.now.unix_ms, self.now.instant);
         }
         self.status = status;
     }
@@ -352,8 +352,8 @@ impl World {
             match self.socket {
                 Socket::Dialled => self.carry_out(&Happening::Opened),
                 Socket::Open if self.status.state == FeedState::Connecting => {
-                    self.hear(FRAMES[0]);
-                    self.hear(FRAMES[1]);
+                    self.receive(FRAMES[0]);
+                    self.receive(FRAMES[1]);
                 }
                 Socket::Open | Socket::None => {
                     let at = self.uplink.next_deadline().expect("something is to come");

@@ -17,7 +17,7 @@ fn h3_every_change_is_told_once_with_its_moment_and_its_attempts() {
     assert_eq!(rig.reconnect(), ["connecting 1", "live 1", "+a"]);
     assert_eq!(rig.lose(None), ["down 2"]);
     assert!(rig.lose(None).is_empty() && rig.fail().is_empty() && rig.open().is_empty(), "that connection is gone");
-    assert!(rig.hear(r#"{"topic":"a","data":1}"#).is_empty());
+    assert!(rig.receive(r#"{"topic":"a","data":1}"#).is_empty());
     assert_eq!(rig.reconnect(), ["connecting 2", "live 2", "+a"]);
     assert_eq!(rig.active(false), ["disconnect 1000", "disconnected 0"]);
     assert!(rig.active(false).is_empty());
@@ -72,7 +72,7 @@ fn h2_without_anybody_the_connection_is_closed_in_whatever_phase_it_is() {
     assert_eq!(rig.active(false), ["disconnect 1000", "disconnected 0"]);
     rig.active(true);
     rig.open();
-    rig.hear(r#"[{"ev":"status","status":"connected"}]"#);
+    rig.receive(r#"[{"ev":"status","status":"connected"}]"#);
     assert_eq!(rig.active(false), ["disconnect 1000", "disconnected 0"]);
     assert_eq!(rig.uplink.upstream_topics(), 0);
 }
@@ -82,11 +82,11 @@ fn h5_an_upstream_that_does_not_greet_or_does_not_answer_the_key_is_given_up() {
     let mut rig = Rig::dialling(massive(), &["T.A"]);
     rig.open();
     assert!(rig.run(4_999).is_empty());
-    rig.hear(r#"[{"ev":"T","sym":"A"}]"#);
+    rig.receive(r#"[{"ev":"T","sym":"A"}]"#);
     assert_eq!(rig.run(1)[..2], ["disconnect 1002", "down 1"], "and no data is put out before it is live");
     rig.run(60_000);
     rig.open();
-    rig.hear(r#"[{"ev":"status","status":"connected"}]"#);
+    rig.receive(r#"[{"ev":"status","status":"connected"}]"#);
     assert!(rig.run(9_999).is_empty());
     assert_eq!(rig.run(1)[0], "disconnect 1002");
 }
@@ -107,14 +107,14 @@ fn a_key_that_is_not_answered_is_followed_by_the_subscriptions() {
 fn h3_a_silent_feed_is_stale_and_one_that_speaks_again_is_live_before_its_data() {
     let mut rig = Rig::live(plain(), &["a"]);
     assert!(rig.run(4_999).is_empty());
-    rig.hear(r#"{"ignore":1}"#);
+    rig.receive(r#"{"ignore":1}"#);
     assert!(rig.run(4_999).is_empty(), "whatever it says, it speaks");
     assert_eq!(rig.run(1), ["stale 0"]);
     assert!(rig.run(100_000).is_empty(), "once");
     rig.uplink.ponged();
     assert_eq!(rig.state(), FeedState::Stale, "a pong says nothing of the feed");
-    assert_eq!(rig.hear(r#"{"topic":"a","data":1}"#), ["live 0", "a = 1"]);
-    assert_eq!(rig.uplink.last_heard(), Some(rig.now.instant));
+    assert_eq!(rig.receive(r#"{"topic":"a","data":1}"#), ["live 0", "a = 1"]);
+    assert_eq!(rig.uplink.last_message(), Some(rig.now.instant));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn h5_a_heartbeat_that_is_not_answered_ends_the_connection() {
     assert!(rig.run(9_999).is_empty());
     rig.uplink.ponged();
     assert_eq!(rig.run(10_001), ["ping"], "and the next is not early");
-    rig.hear(r#"{"id":1,"result":null}"#);
+    rig.receive(r#"{"id":1,"result":null}"#);
     assert_eq!(rig.run(20_000), ["ping"], "any frame answers where nothing else is expected");
     assert_eq!(rig.run(10_000)[..2], ["disconnect 1002", "down 1"]);
 }
@@ -154,9 +154,9 @@ fn h5_where_an_answer_is_described_only_that_answers() {
     });
     let mut rig = Rig::live(feed, &["a"]);
     assert_eq!(rig.run(1000), ["are you there"]);
-    rig.hear(r#"{"pong":1}"#);
+    rig.receive(r#"{"pong":1}"#);
     assert_eq!(rig.run(3000).len(), 3);
-    rig.hear(r#"{"topic":"a","data":1}"#);
+    rig.receive(r#"{"topic":"a","data":1}"#);
     rig.uplink.ponged();
     assert_eq!(rig.run(1000)[..2], ["disconnect 1002", "down 1"], "three seconds after the first one unanswered");
 }
@@ -172,7 +172,7 @@ fn what_cannot_be_read_is_counted_and_noted_at_most_once_a_minute() {
     let mut rig = Rig::live(plain(), &["a"]);
     let deep = format!(r#"{{"topic":"a","data":{}{}}}"#, "[".repeat(126), "]".repeat(126));
     for bad in ["", "{", "nonsense", "{\"topic\":\"a\",\"data\":1} 2", "\u{0}", &deep] {
-        assert!(rig.hear(bad).is_empty(), "{bad}");
+        assert!(rig.receive(bad).is_empty(), "{bad}");
     }
     assert_eq!(rig.uplink.counts().unreadable, 6);
     let noted = |rig: &Rig| -> Vec<u64> {
@@ -183,19 +183,19 @@ fn what_cannot_be_read_is_counted_and_noted_at_most_once_a_minute() {
     };
     assert_eq!(noted(&rig), [1]);
     rig.run(60_000);
-    rig.hear("{");
+    rig.receive("{");
     assert_eq!(noted(&rig), [1, 6]);
     let deepest = format!(r#"{{"topic":"a","data":{}{}}}"#, "[".repeat(125), "]".repeat(125));
-    assert_eq!(rig.hear(&deepest).len(), 1, "one level less is fine");
-    assert!(rig.hear(r#"7"#).is_empty() && rig.hear(r#"{"topic":null,"data":1}"#).is_empty());
-    assert!(rig.hear(r#"{"topic":"a"}"#).is_empty() && rig.hear(r#"{"topic":["a"],"data":1}"#).is_empty());
+    assert_eq!(rig.receive(&deepest).len(), 1, "one level less is fine");
+    assert!(rig.receive(r#"7"#).is_empty() && rig.receive(r#"{"topic":null,"data":1}"#).is_empty());
+    assert!(rig.receive(r#"{"topic":"a"}"#).is_empty() && rig.receive(r#"{"topic":["a"],"data":1}"#).is_empty());
     assert_eq!((rig.uplink.counts().unknown, rig.uplink.counts().unreadable), (4, 7));
 }
 
 #[test]
 fn h5_what_means_that_the_key_is_wrong_is_fatal_at_any_time() {
     let mut rig = Rig::live(plain(), &["a"]);
-    assert_eq!(rig.hear(r#"{"fatal":"subscription ended"}"#), ["disconnect 1000", "down 1"]);
+    assert_eq!(rig.receive(r#"{"fatal":"subscription ended"}"#), ["disconnect 1000", "down 1"]);
     assert!(rig.uplink.status().fatal);
     rig.active(false);
     rig.run(599_999);

@@ -8,16 +8,19 @@ fn h2_massive_is_greeted_authenticated_subscribed_and_read() {
     let mut rig = Rig::dialling(massive_indices(), &["T.O:SPY251219C00650000", "Q.O:SPY251219C00650000", "V.I:SPX"]);
     assert!(rig.open().is_empty(), "it speaks first");
     let auth = format!(r#"{{"action":"auth","params":"{KEY}"}}"#);
-    assert_eq!(rig.hear(r#"[{"ev":"status","status":"connected","message":"Connected Successfully"}]"#), [auth]);
+    assert_eq!(rig.receive(r#"[{"ev":"status","status":"connected","message":"Connected Successfully"}]"#), [auth]);
     assert_eq!(rig.state(), FeedState::Connecting);
     let asked = r#"{"action":"subscribe","params":"T.O:SPY251219C00650000,Q.O:SPY251219C00650000,V.I:SPX"}"#;
-    assert_eq!(rig.hear(r#"[{"ev":"status","status":"auth_success","message":"authenticated"}]"#), ["live 0", asked]);
+    assert_eq!(
+        rig.receive(r#"[{"ev":"status","status":"auth_success","message":"authenticated"}]"#),
+        ["live 0", asked]
+    );
     assert_eq!(rig.uplink.upstream_topics(), 3);
-    assert!(rig.hear(r#"[{"ev":"status","status":"success","message":"subscribed to: V.I:SPX"}]"#).is_empty());
+    assert!(rig.receive(r#"[{"ev":"status","status":"success","message":"subscribed to: V.I:SPX"}]"#).is_empty());
     let frame = r#"[ {"ev":"T", "sym":"O:SPY251219C00650000","p":1.50,"t":1718000000000},
                      {"ev":"V","T":"I:SPX","val":5000.1e0},{"ev":"T","sym":"O:OTHER"},{"ev":"Q"}]"#;
     assert_eq!(
-        rig.hear(frame),
+        rig.receive(frame),
         [
             r#"T.O:SPY251219C00650000 = {"ev":"T", "sym":"O:SPY251219C00650000","p":1.50,"t":1718000000000}"#,
             r#"V.I:SPX = {"ev":"V","T":"I:SPX","val":5000.1e0}"#
@@ -33,12 +36,12 @@ fn h2_massive_is_greeted_authenticated_subscribed_and_read() {
 fn h5_massive_says_too_many_connections_after_success_and_is_given_a_cool_down() {
     let mut rig = Rig::dialling(massive(), &["T.A"]);
     rig.open();
-    rig.hear(r#"[{"ev":"status","status":"connected"}]"#);
-    rig.hear(r#"[{"ev":"status","status":"auth_success"},{"ev":"T","sym":"A","p":1}]"#);
+    rig.receive(r#"[{"ev":"status","status":"connected"}]"#);
+    rig.receive(r#"[{"ev":"status","status":"auth_success"},{"ev":"T","sym":"A","p":1}]"#);
     assert_eq!(rig.state(), FeedState::Live);
     let evicted =
         r#"[{"ev":"T","sym":"A","p":2},{"ev":"status","status":"max_connections"},{"ev":"T","sym":"A","p":3}]"#;
-    assert_eq!(rig.hear(evicted), [r#"T.A = {"ev":"T","sym":"A","p":2}"#, "disconnect 1000", "down 1"]);
+    assert_eq!(rig.receive(evicted), [r#"T.A = {"ev":"T","sym":"A","p":2}"#, "disconnect 1000", "down 1"]);
     assert!(rig.run(89_999).is_empty(), "not a word before the cool-down is over");
     assert_eq!(rig.run(1), ["connecting 1", "connect"]);
 }
@@ -47,9 +50,9 @@ fn h5_massive_says_too_many_connections_after_success_and_is_given_a_cool_down()
 fn h5_a_key_that_massive_refuses_is_fatal_and_the_note_does_not_repeat_it() {
     let mut rig = Rig::dialling(massive(), &["T.A"]);
     rig.open();
-    rig.hear(r#"[{"ev":"status","status":"connected"}]"#);
+    rig.receive(r#"[{"ev":"status","status":"connected"}]"#);
     let refusal = format!(r#"[{{"ev":"status","status":"auth_failed","message":"no such key: {KEY}"}}]"#);
-    assert_eq!(rig.hear(&refusal), ["disconnect 1000", "down 1"]);
+    assert_eq!(rig.receive(&refusal), ["disconnect 1000", "down 1"]);
     assert!(rig.uplink.status().fatal);
     assert!(matches!(&rig.notes[..], [.., Note::Refused { .. }, Note::Retry { .. }]));
     assert!(rig.notes.iter().all(|note| !note.to_string().contains(KEY)), "{:?}", rig.notes);
@@ -57,7 +60,7 @@ fn h5_a_key_that_massive_refuses_is_fatal_and_the_note_does_not_repeat_it() {
     assert_eq!(rig.run(1), ["connecting 1", "connect"]);
     assert!(rig.uplink.status().fatal, "until it has been live");
     rig.open();
-    rig.hear(r#"[{"ev":"status","status":"connected"},{"ev":"status","status":"auth_success"}]"#);
+    rig.receive(r#"[{"ev":"status","status":"connected"},{"ev":"status","status":"auth_success"}]"#);
     assert!(!rig.uplink.status().fatal);
 }
 
@@ -72,9 +75,9 @@ fn h2_binance_gets_lists_with_numbers_at_its_pace_and_its_envelope_is_taken_off(
             r#"{"method":"SUBSCRIBE","params":["c@trade"],"id":2}"#
         ]
     );
-    assert!(rig.hear(r#"{"result":null,"id":1}"#).is_empty());
+    assert!(rig.receive(r#"{"result":null,"id":1}"#).is_empty());
     assert_eq!(
-        rig.hear(r#"{"stream":"a@trade","data":{"e":"trade","p":"0.0010","id":5}}"#),
+        rig.receive(r#"{"stream":"a@trade","data":{"e":"trade","p":"0.0010","id":5}}"#),
         [r#"a@trade = {"e":"trade","p":"0.0010","id":5}"#]
     );
     rig.unwant("a@trade");
@@ -92,14 +95,14 @@ fn h4_binance_is_left_before_its_24_hours_without_a_pause_and_with_a_gap() {
     let mut rig = Rig::live(binance(), &["a@trade"]);
     for _ in 0..23 * 180 - 1 {
         rig.after(20_000);
-        rig.hear(r#"{"stream":"a@trade","data":1}"#);
+        rig.receive(r#"{"stream":"a@trade","data":1}"#);
     }
     assert_eq!(rig.after(20_000), ["disconnect 1000", "connecting 0", "connect"]);
     rig.after(30);
     assert_eq!(rig.open(), ["live 0", r#"{"method":"SUBSCRIBE","params":["a@trade"],"id":2}"#]);
     let (from, to) = (23 * 3_600_000 - 20_000, 23 * 3_600_000 + 30);
     assert_eq!(
-        rig.hear(r#"{"stream":"a@trade","data":2}"#),
+        rig.receive(r#"{"stream":"a@trade","data":2}"#),
         [format!("gap a@trade {from}..{to}"), "a@trade = 2".to_owned()]
     );
 }
@@ -122,10 +125,10 @@ fn h2_kraken_is_asked_channel_by_channel_and_its_frames_are_read_with_the_channe
         r#"{"channel":"status","type":"update","data":[{"system":"online","api_version":"v2"}]}"#,
         r#"{"channel":"trade","type":"snapshot","data":[]}"#,
     ] {
-        assert!(rig.hear(quiet).is_empty(), "{quiet}");
+        assert!(rig.receive(quiet).is_empty(), "{quiet}");
     }
     assert_eq!(
-        rig.hear(r#"{"channel":"ticker","data":[{"symbol":"ETH/USD","bid":1.10},{"symbol":"BTC/USD","bid":2}]}"#),
+        rig.receive(r#"{"channel":"ticker","data":[{"symbol":"ETH/USD","bid":1.10},{"symbol":"BTC/USD","bid":2}]}"#),
         [r#"ticker:ETH/USD = {"symbol":"ETH/USD","bid":1.10}"#, r#"ticker:BTC/USD = {"symbol":"BTC/USD","bid":2}"#]
     );
     assert_eq!(rig.uplink.counts().unknown, 0);
@@ -136,19 +139,19 @@ fn h2_alpaca_calls_its_kinds_by_letters_that_topics_do_not_have() {
     let mut rig = Rig::dialling(alpaca(), &["trades.AAPL", "quotes.AAPL", "trades.MSFT"]);
     rig.open();
     assert_eq!(
-        rig.hear(r#"[{"T":"success","msg":"connected"}]"#),
+        rig.receive(r#"[{"T":"success","msg":"connected"}]"#),
         [format!(r#"{{"action":"auth","key":"PK","secret":"{KEY}"}}"#)]
     );
     assert_eq!(
-        rig.hear(r#"[{"T":"success","msg":"authenticated"}]"#),
+        rig.receive(r#"[{"T":"success","msg":"authenticated"}]"#),
         ["live 0", r#"{"action":"subscribe","trades":["AAPL","MSFT"]}"#, r#"{"action":"subscribe","quotes":["AAPL"]}"#]
     );
-    assert!(rig.hear(r#"[{"T":"subscription","trades":["AAPL"],"quotes":[]}]"#).is_empty());
+    assert!(rig.receive(r#"[{"T":"subscription","trades":["AAPL"],"quotes":[]}]"#).is_empty());
     assert_eq!(
-        rig.hear(r#"[{"T":"q","S":"AAPL","bp":1},{"T":"t","S":"MSFT","p":2},{"T":"b","S":"AAPL"}]"#),
+        rig.receive(r#"[{"T":"q","S":"AAPL","bp":1},{"T":"t","S":"MSFT","p":2},{"T":"b","S":"AAPL"}]"#),
         [r#"quotes.AAPL = {"T":"q","S":"AAPL","bp":1}"#, r#"trades.MSFT = {"T":"t","S":"MSFT","p":2}"#]
     );
-    assert_eq!(rig.hear(r#"[{"T":"error","code":406,"msg":"connection limit exceeded"}]"#)[1], "down 1");
+    assert_eq!(rig.receive(r#"[{"T":"error","code":406,"msg":"connection limit exceeded"}]"#)[1], "down 1");
     assert!(rig.run(89_999).is_empty());
 }
 
@@ -159,13 +162,13 @@ fn h2_finnhub_takes_one_symbol_a_frame_and_tells_trades_in_lists() {
         rig.open(),
         ["live 0", r#"{"type":"subscribe","symbol":"AAPL"}"#, r#"{"type":"subscribe","symbol":"BINANCE:BTCUSDT"}"#]
     );
-    assert!(rig.hear(r#"{"type":"ping"}"#).is_empty());
+    assert!(rig.receive(r#"{"type":"ping"}"#).is_empty());
     assert_eq!(
-        rig.hear(r#"{"data":[{"p":1,"s":"AAPL"},{"p":2.0,"s":"AAPL"},{"p":3,"s":"X"}],"type":"trade"}"#),
+        rig.receive(r#"{"data":[{"p":1,"s":"AAPL"},{"p":2.0,"s":"AAPL"},{"p":3,"s":"X"}],"type":"trade"}"#),
         [r#"AAPL = {"p":1,"s":"AAPL"}"#, r#"AAPL = {"p":2.0,"s":"AAPL"}"#]
     );
     let refusal = format!(r#"{{"type":"error","msg":"Invalid API key","key":"{KEY}"}}"#);
-    assert_eq!(rig.hear(&refusal), ["disconnect 1000", "down 1"]);
+    assert_eq!(rig.receive(&refusal), ["disconnect 1000", "down 1"]);
     assert!(rig.notes.iter().all(|note| !note.to_string().contains(KEY)), "{:?}", rig.notes);
 }
 
@@ -178,7 +181,7 @@ fn a12_what_is_logged_of_an_upstream_is_short_and_has_no_key_wherever_the_key_wa
     feed.subscribe = Some(Template(r#"{"subscribe":"{topics}","key":"template-key-0123"}"#.into()));
     let mut rig = Rig::live(feed, &[]);
     let long = "é".repeat(5000);
-    rig.hear(&format!(
+    rig.receive(&format!(
         r#"{{"seen":["header-key","query-key","opaque-frame","template-key-0123","subscribe"],"v":2,"text":"{long}"}}"#
     ));
     let Some(Note::Unknown { said, items: 1 }) = rig.notes.last() else { panic!("{:?}", rig.notes) };

@@ -32,7 +32,7 @@ fn pass(rig: &mut Rig, ms: u64, answer: impl Fn(&mut Rig)) -> Vec<String> {
 
 #[test]
 fn h8_a_connection_that_answers_pings_and_says_nothing_is_left_however_it_answers() {
-    let text = |rig: &mut Rig| drop(rig.hear(r#"{"ignore":"pong"}"#));
+    let text = |rig: &mut Rig| drop(rig.receive(r#"{"ignore":"pong"}"#));
     let pong = |rig: &mut Rig| rig.uplink.ponged();
     type Answer<'a> = (Option<&'a str>, &'a [(&'a str, &'a str)], &'a dyn Fn(&mut Rig));
     let answers: [Answer<'_>; 3] =
@@ -45,7 +45,7 @@ fn h8_a_connection_that_answers_pings_and_says_nothing_is_left_however_it_answer
         assert!(rig.notes.iter().any(|note| matches!(note, Note::Mute { times: 1, .. })), "{:?}", rig.notes);
         assert_eq!(rig.uplink.mute(), 1);
         rig.reconnect();
-        rig.hear(r#"{"topic":"a","data":1}"#);
+        rig.receive(r#"{"topic":"a","data":1}"#);
         assert_eq!(rig.uplink.mute(), 0);
     }
 }
@@ -55,13 +55,13 @@ fn h8_what_a_feed_says_of_itself_is_life_and_silence_without_subscriptions_means
     let mut rig = Rig::live(with_heartbeat(Some("ping!"), &[]), &["a"]);
     for _ in 0..40 {
         let words = pass(&mut rig, 100, |rig| {
-            rig.hear(r#"{"ignore":"pong"}"#);
-            rig.hear(r#"{"ignore":"heartbeat"}"#);
+            rig.receive(r#"{"ignore":"pong"}"#);
+            rig.receive(r#"{"ignore":"heartbeat"}"#);
         });
         assert!(!words.iter().any(|word| word.starts_with("disconnect")), "{words:?}");
     }
     rig.unwant("a");
-    let words = pass(&mut rig, 5000, |rig| drop(rig.hear(r#"{"ignore":"pong"}"#)));
+    let words = pass(&mut rig, 5000, |rig| drop(rig.receive(r#"{"ignore":"pong"}"#)));
     assert!(!words.iter().any(|word| word.starts_with("disconnect")), "{words:?}");
 }
 
@@ -69,7 +69,7 @@ fn h8_what_a_feed_says_of_itself_is_life_and_silence_without_subscriptions_means
 fn what_answers_a_heartbeat_may_be_a_value_and_is_passed_on() {
     let mut rig = Rig::live(with_heartbeat(None, &[("/topic", "*")]), &["a"]);
     for n in 0..40 {
-        assert_eq!(rig.hear(&format!(r#"{{"topic":"a","data":{n}}}"#)), [format!("a = {n}")]);
+        assert_eq!(rig.receive(&format!(r#"{{"topic":"a","data":{n}}}"#)), [format!("a = {n}")]);
         assert!(!pass(&mut rig, 100, |_| ()).iter().any(|word| word.starts_with("disconnect")));
     }
     // No frame that matches comes any more.
@@ -77,7 +77,7 @@ fn what_answers_a_heartbeat_may_be_a_value_and_is_passed_on() {
     assert!(words.contains(&"disconnect 1002".to_owned()), "{words:?}");
     // An answer without a value does not count as unknown.
     let mut rig = Rig::live(with_heartbeat(None, &[("/op", "pong")]), &["a"]);
-    assert!(rig.hear(r#"{"op":"pong"}"#).is_empty());
+    assert!(rig.receive(r#"{"op":"pong"}"#).is_empty());
     assert_eq!(rig.uplink.counts().unknown, 0);
 }
 
@@ -93,10 +93,10 @@ fn h8_a_refusal_without_a_topic_is_about_the_oldest_frame_that_has_no_answer() {
     rig.unwant("a");
     rig.settle();
     let (yes, no) = (r#"{"ok":1}"#, r#"{"error":"limit"}"#);
-    assert!(rig.hear(yes).is_empty());
-    assert_eq!(rig.hear(no), [format!("rejected b: {no}")]);
-    assert!(rig.hear(yes).is_empty());
-    assert!(rig.hear(no).is_empty(), "of an unsubscription nobody needs to hear");
+    assert!(rig.receive(yes).is_empty());
+    assert_eq!(rig.receive(no), [format!("rejected b: {no}")]);
+    assert!(rig.receive(yes).is_empty());
+    assert!(rig.receive(no).is_empty(), "of an unsubscription nobody needs to hear");
     assert_eq!((rig.uplink.upstream_topics(), rig.uplink.counts().rejected), (1, 1));
 }
 
@@ -110,13 +110,13 @@ fn h8_a_frame_of_many_topics_that_is_refused_is_asked_for_again_one_by_one() {
     let (yes, no) = (r#"{"ok":1}"#, r#"{"error":"limit"}"#);
     rig.unwant("b");
     assert_eq!(rig.settle(), ["-b"]);
-    assert!(rig.hear(no).is_empty(), "some of them may fit");
+    assert!(rig.receive(no).is_empty(), "some of them may fit");
     assert_eq!((rig.settle(), rig.uplink.upstream_topics()), (vec!["+a".to_owned(), "+c".to_owned()], 2));
     rig.want("d");
     assert_eq!(rig.settle(), ["+d"]);
-    assert!(rig.hear(yes).is_empty() && rig.hear(yes).is_empty(), "b is taken back, a is there");
-    assert_eq!(rig.hear(no), [format!("rejected c: {no}")]);
-    assert!(rig.hear(yes).is_empty());
+    assert!(rig.receive(yes).is_empty() && rig.receive(yes).is_empty(), "b is taken back, a is there");
+    assert_eq!(rig.receive(no), [format!("rejected c: {no}")]);
+    assert!(rig.receive(yes).is_empty());
     assert_eq!((rig.uplink.upstream_topics(), rig.uplink.counts().unknown), (2, 0));
     // The next connection begins with all topics in one frame.
     rig.lose(None);
@@ -128,12 +128,12 @@ fn h8_without_answers_a_refusal_without_a_topic_is_about_the_newest_frame_of_whi
     let mut rig = Rig::dialling(finnhub(), &["A", "B", "C", "D"]);
     rig.open();
     rig.settle();
-    rig.hear(r#"{"type":"trade","data":[{"s":"D","p":1}]}"#);
+    rig.receive(r#"{"type":"trade","data":[{"s":"D","p":1}]}"#);
     let said = r#"{"msg":"Subscribing to too many symbols","type":"error"}"#;
-    assert_eq!(rig.hear(said), [format!("rejected C: {said}")]);
-    assert_eq!(rig.hear(said), [format!("rejected B: {said}")]);
+    assert_eq!(rig.receive(said), [format!("rejected C: {said}")]);
+    assert_eq!(rig.receive(said), [format!("rejected B: {said}")]);
     assert_eq!(rig.uplink.upstream_topics(), 2);
     // A value proves that the topic was not rejected.
-    assert_eq!(rig.hear(r#"{"type":"trade","data":[{"s":"B","p":1}]}"#).len(), 1);
+    assert_eq!(rig.receive(r#"{"type":"trade","data":[{"s":"B","p":1}]}"#).len(), 1);
     assert_eq!(rig.uplink.upstream_topics(), 3);
 }

@@ -61,11 +61,11 @@ fn h2_a_topic_that_cannot_be_taken_back_is_only_dropped_here() {
     let mut rig = Rig::live(feed, &["a", "b"]);
     rig.unwant("a");
     assert!(rig.settle().is_empty());
-    assert_eq!(rig.hear(r#"{"topic":"a","data":1}"#), Vec::<String>::new());
+    assert_eq!(rig.receive(r#"{"topic":"a","data":1}"#), Vec::<String>::new());
     assert_eq!(rig.uplink.counts().unknown, 0, "it is known, and nobody wants it");
     rig.want("a");
     assert!(rig.settle().is_empty(), "it is subscribed still");
-    assert_eq!(rig.hear(r#"{"topic":"a","data":2}"#), ["a = 2"]);
+    assert_eq!(rig.receive(r#"{"topic":"a","data":2}"#), ["a = 2"]);
     rig.unwant("a");
     rig.lose(None);
     assert_eq!(rig.reconnect().last().map(String::as_str), Some("+b"), "and not any more on the next connection");
@@ -93,9 +93,9 @@ fn h2_a_feed_that_sends_everything_unasked_is_only_filtered() {
     (feed.subscribe, feed.unsubscribe) = (None, None);
     let mut rig = Rig::live(feed, &["a", "b"]);
     assert_eq!(rig.uplink.upstream_topics(), 2);
-    assert_eq!(rig.hear(r#"{"topic":"a","data":1}"#), ["a = 1"]);
+    assert_eq!(rig.receive(r#"{"topic":"a","data":1}"#), ["a = 1"]);
     rig.unwant("a");
-    assert!(rig.settle().is_empty() && rig.hear(r#"{"topic":"a","data":1}"#).is_empty());
+    assert!(rig.settle().is_empty() && rig.receive(r#"{"topic":"a","data":1}"#).is_empty());
     assert_eq!(rig.uplink.upstream_topics(), 1);
 }
 

@@ -17,17 +17,17 @@ use crate::{
 
 impl Uplink {
     /// A text frame came.
-    pub fn heard(&mut self, text: &str, now: Now) {
+    pub fn on_message(&mut self, text: &str, now: Now) {
         match &mut self.phase {
             // It belongs to a connection that was given up.
             UplinkPhase::Idle | UplinkPhase::Down(_) | UplinkPhase::Connecting => return,
             UplinkPhase::Greeting(_) | UplinkPhase::Authenticating(_) => {}
             UplinkPhase::Live(live) => {
                 live.quiet_since = now.instant;
-                live.heard = now.unix_ms;
+                live.last_message = now.unix_ms;
             }
         }
-        self.last_heard = Some(now.instant);
+        self.last_message = Some(now.instant);
         let is_answer = self.may_be_answer();
         if self.rules.expect.is_empty() {
             self.answered();
@@ -120,7 +120,7 @@ impl Uplink {
     fn reject(&mut self, rules: &FrameRules, place: ItemPointer<'_, '_>, now: Now) -> bool {
         let Some(is_meant) = rules.rejected.as_ref().and_then(|rejected| rejected.read(place)) else { return false };
         let topics = self.wanted.reject(is_meant);
-        self.tell_rejected(topics, place, now)
+        self.report_rejected(topics, place, now)
     }
 
     /// Handles an item that rejects a frame without naming topics. Returns false if it rejects
@@ -134,7 +134,8 @@ impl Uplink {
         if !rejected.is_unnamed(place) {
             return false;
         }
-        let meant = if rejected.is_answered() { self.unanswered.pop_front() } else { self.wanted.newest_unheard() };
+        let meant =
+            if rejected.is_answered() { self.unanswered.pop_front() } else { self.wanted.newest_without_value() };
         let Some(meant) = meant else { return false };
         // The upstream may have some of the frame's topics, so each is asked for again alone.
         if self.wanted.ask_one_by_one(meant) {
@@ -142,10 +143,10 @@ impl Uplink {
             return true;
         }
         let topics = self.wanted.reject(|_, frame| frame == meant);
-        self.tell_rejected(topics, place, now)
+        self.report_rejected(topics, place, now)
     }
 
-    fn tell_rejected(&mut self, topics: Vec<Topic>, place: ItemPointer<'_, '_>, now: Now) -> bool {
+    fn report_rejected(&mut self, topics: Vec<Topic>, place: ItemPointer<'_, '_>, now: Now) -> bool {
         if topics.is_empty() {
             return false;
         }
@@ -178,13 +179,13 @@ impl Uplink {
             return;
         };
         let Some(topic) = self.wanted.on_value(&self.name) else { return };
-        self.tell_gap(now);
+        self.report_gap(now);
         self.counts.values += 1;
         self.out.push(Output::Data(topic, data.into()));
     }
 
     /// H4: puts out the gap of the connections before, once.
-    pub(super) fn tell_gap(&mut self, now: Now) {
+    pub(super) fn report_gap(&mut self, now: Now) {
         if let Some(gap) = self.outage.end(now.unix_ms) {
             self.counts.gaps += 1;
             self.out.push(Output::Gap(gap));
