@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 
 use super::{
     delivery::{Delivery, WelcomeTerms},
-    effect::Effect,
+    effect::{Effect, Effects},
     history::{Bounds, History},
     ledger::Till,
     log::RoomLog,
@@ -149,14 +149,11 @@ impl Room {
     }
 
     /// Applies one change to the state, logs and shows its effects, and arms the timer.
-    fn turn<R>(
-        &mut self,
-        context: &mut Context<Self>,
-        change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>) -> R,
-    ) -> R {
-        let mut effects = EFFECTS.take();
+    fn turn<R>(&mut self, context: &mut Context<Self>, change: impl FnOnce(&mut RoomState, &mut Effects) -> R) -> R {
         let now = Now::read();
-        let result = change(&mut self.state, now, &mut effects);
+        let mut effects = Effects::reusing(EFFECTS.take(), now);
+        let result = change(&mut self.state, &mut effects);
+        let mut effects = effects.into_list();
         self.note_refused_patches();
         let (state, outlet) = (&self.state, &self.outlet);
         let appended = self.log.write(&mut effects, || Snapshot {
@@ -248,7 +245,7 @@ impl Room {
         }
         let connection = join.connection;
         let welcomed = self.outlet.reserve(connection);
-        if let Err(cause) = self.turn(context, |state, now, effects| state.join(join, now, effects)) {
+        if let Err(cause) = self.turn(context, |state, effects| state.join(join, effects)) {
             self.outlet.forget(connection);
             return Err(JoinError::Refused(cause));
         }
@@ -325,8 +322,8 @@ impl Handler<Act> for Room {
         let is_failing = self.log.appender().is_failing();
         self.turn(
             context,
-            |state, now, effects| {
-                if is_failing { state.refuse(act, now, effects) } else { state.act(act, now, effects) }
+            |state, effects| {
+                if is_failing { state.refuse(act, effects) } else { state.act(act, effects) }
             },
         );
     }
@@ -338,7 +335,7 @@ impl Handler<Rename> for Room {
     fn handle(&mut self, rename: Rename, context: &mut Self::Context) {
         let Rename { connection, player, name } = rename;
         let is_failing = self.log.appender().is_failing();
-        self.turn(context, |state, _, effects| {
+        self.turn(context, |state, effects| {
             if is_failing {
                 state.refuse_request(connection, None, effects);
             } else {
@@ -353,7 +350,7 @@ impl Handler<Answer> for Room {
 
     fn handle(&mut self, answer: Answer, context: &mut Self::Context) {
         let Answer { connection, frame } = answer;
-        self.turn(context, |_, _, effects| effects.push(Effect::Reply { connection, frame: frame.take() }));
+        self.turn(context, |_, effects| effects.push(Effect::Reply { connection, frame: frame.take() }));
     }
 }
 
@@ -361,7 +358,7 @@ impl Handler<Leave> for Room {
     type Result = ();
 
     fn handle(&mut self, leave: Leave, context: &mut Self::Context) {
-        self.turn(context, |state, now, effects| state.leave(leave.connection, &leave.entry, now, effects));
+        self.turn(context, |state, effects| state.leave(leave.connection, &leave.entry, effects));
     }
 }
 
@@ -369,7 +366,7 @@ impl Handler<Detach> for Room {
     type Result = ();
 
     fn handle(&mut self, detach: Detach, context: &mut Self::Context) {
-        self.turn(context, |state, now, effects| state.detach(detach.connection, &detach.entry, now, effects));
+        self.turn(context, |state, effects| state.detach(detach.connection, &detach.entry, effects));
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{audience::Audience, document::Version, history::Event, messages::Membership, record::RoomRecord};
 use crate::{
+    clock::Now,
     protocol::{Cause, PlayerId, RawJson, ResumeReason, Role},
     ws::{Frame, Outbox, ValueKey},
 };
@@ -50,6 +51,37 @@ pub struct Draft {
     pub everybody: Option<Frame>,
     /// The text is written only for clients that need it.
     pub state: Rc<Version>,
+}
+
+/// The moment of a change, and the effects that it has decided, in order.
+pub struct Effects {
+    pub now: Now,
+    list: Vec<Effect>,
+}
+
+impl Effects {
+    pub fn at(now: Now) -> Self {
+        Self::reusing(Vec::new(), now)
+    }
+
+    /// Uses the memory of this empty list.
+    pub fn reusing(list: Vec<Effect>, now: Now) -> Self {
+        debug_assert!(list.is_empty());
+        Self { now, list }
+    }
+
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Logs a record that members never see.
+    pub fn keep(&mut self, record: RoomRecord<'static>) {
+        self.push(Effect::Keep(record));
+    }
+
+    pub fn into_list(self) -> Vec<Effect> {
+        self.list
+    }
 }
 
 impl Effect {

@@ -20,7 +20,7 @@ use super::{
     audience::Audience,
     bans::Bans,
     document::Document,
-    effect::Effect,
+    effect::{Effect, Effects},
     history::Event,
     lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
@@ -123,11 +123,11 @@ impl RoomState {
 
     /// Handles a player's request. A request from a connection that no longer holds the seat is
     /// dropped.
-    pub fn act(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
+    pub fn act(&mut self, act: Act, effects: &mut Effects) {
         let Act { connection, player, request } = act;
         let Some(last_id) = self.seats.held_by(&player, connection).map(|seat| seat.last_id) else { return };
         match request {
-            RoomRequest::Leave => self.leave(connection, &Membership::Player(player), now, effects),
+            RoomRequest::Leave => self.leave(connection, &Membership::Player(player), effects),
             RoomRequest::Volatile { name, data, to } => {
                 let to = self.members(to);
                 let key = ValueKey::Volatile { from: player.clone(), name: name.as_str().into() };
@@ -137,7 +137,7 @@ impl RoomState {
             RoomRequest::Append { id: Some(id), .. } if id <= last_id => {
                 effects.push(Effect::Ack { connection, player, id });
             }
-            RoomRequest::Append { id, event } => match self.append_for(&player, id, event, now, effects) {
+            RoomRequest::Append { id, event } => match self.append_for(&player, id, event, effects) {
                 Ok(()) => {
                     if let (Some(id), Some(seat)) = (id, self.seats.get_mut(&player)) {
                         seat.last_id = id;
@@ -156,44 +156,44 @@ impl RoomState {
         player: &PlayerId,
         id: Option<u64>,
         event: EventRequest,
-        now: Now,
-        effects: &mut Vec<Effect>,
+        effects: &mut Effects,
     ) -> Result<(), Rejection> {
         let from = player.clone();
         match event {
             EventRequest::Message { data, to } => {
                 let to = self.members(to);
-                self.message(id, Request { from, data, to }, now, effects)
+                self.message(id, Request { from, data, to }, effects)
             }
             EventRequest::Patch { patch, if_seq } => {
-                self.patch(id, Request { from, data: patch, to: None }, if_seq, now, effects)
+                self.patch(id, Request { from, data: patch, to: None }, if_seq, effects)
             }
         }
     }
 
     /// Handles a request while the store fails (D5): refuses what needs the log, and does the rest.
-    pub fn refuse(&mut self, act: Act, now: Now, effects: &mut Vec<Effect>) {
+    pub fn refuse(&mut self, act: Act, effects: &mut Effects) {
         match act.request {
             RoomRequest::Append { id, .. } => self.refuse_request(act.connection, id, effects),
-            RoomRequest::Volatile { .. } | RoomRequest::Leave => self.act(act, now, effects),
+            RoomRequest::Volatile { .. } | RoomRequest::Leave => self.act(act, effects),
         }
     }
 
     /// Replies that a request of this connection cannot be stored at present (D5).
-    pub fn refuse_request(&self, connection: u64, id: Option<u64>, effects: &mut Vec<Effect>) {
+    pub fn refuse_request(&self, connection: u64, id: Option<u64>, effects: &mut Effects) {
         let message = "the server cannot store anything at the moment; send it again later";
         effects.push(Effect::Reply { connection, frame: error_frame(error_code::UNAVAILABLE, message, id) });
     }
 
     /// A player gives up its seat, or a spectator leaves (3.1). The last event a player sees is its
     /// own `left`.
-    pub fn leave(&mut self, connection: u64, entry: &Membership, now: Now, effects: &mut Vec<Effect>) {
+    pub fn leave(&mut self, connection: u64, entry: &Membership, effects: &mut Effects) {
+        let now = effects.now;
         match entry {
             Membership::Spectator => self.spectator_gone(now),
             Membership::Player(player) => {
                 if self.seats.held_by(player, connection).is_some() {
                     let name = self.seats.remove(player).and_then(|seat| seat.name);
-                    self.left(player, name, LeftReason::Leave, now, effects);
+                    self.left(player, name, LeftReason::Leave, effects);
                 }
             }
         }
@@ -201,14 +201,15 @@ impl RoomState {
     }
 
     /// A connection is gone. A player's seat is kept for the grace (R4).
-    pub fn detach(&mut self, connection: u64, entry: &Membership, now: Now, effects: &mut Vec<Effect>) {
+    pub fn detach(&mut self, connection: u64, entry: &Membership, effects: &mut Effects) {
+        let now = effects.now;
         match entry {
             Membership::Spectator => self.spectator_gone(now),
             Membership::Player(player) => {
                 if self.seats.depart(player, connection, now.instant) {
-                    self.keep_seat(player, now, effects);
+                    self.keep_seat(player, effects);
                     let name = self.name_of(player);
-                    self.presence(player, name, PresenceChange::Away, None, now, effects);
+                    self.presence(player, name, PresenceChange::Away, None, effects);
                 }
             }
         }
@@ -216,16 +217,17 @@ impl RoomState {
     }
 
     /// Carries out what is due. Call at, or any time after, [`RoomState::next_deadline`].
-    pub fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    pub fn tick(&mut self, effects: &mut Effects) {
+        let now = effects.now;
         while let Some((player, seat)) = self.seats.expire(now.instant) {
-            self.left(&player, seat.and_then(|seat| seat.name), LeftReason::Timeout, now, effects);
+            self.left(&player, seat.and_then(|seat| seat.name), LeftReason::Timeout, effects);
         }
         if self.next_tick.is_some_and(|due| due <= now.instant) {
             self.next_tick = None;
-            self.run_logic(now, effects, |logic, turn| logic.tick(turn));
+            self.run_logic(effects, |logic, turn| logic.tick(turn));
             self.start_ticking(now);
         }
-        self.count(now, effects);
+        self.count(effects);
     }
 
     /// R7: no grace ends before `until`.
@@ -248,13 +250,8 @@ impl RoomState {
         Some(self.banned_until.map_or(lingers, |until| until.max(lingers)))
     }
 
-    fn message(
-        &mut self,
-        id: Option<u64>,
-        request: Request,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Rejection> {
+    fn message(&mut self, id: Option<u64>, request: Request, effects: &mut Effects) -> Result<(), Rejection> {
+        let now = effects.now;
         let mut emissions = Vec::new();
         let hidden = self.ask_logic(None, now, &mut emissions, |logic, turn| {
             logic.message(turn, &request).map(|()| turn.sender_only)
@@ -265,7 +262,7 @@ impl RoomState {
         let frame = json_frame(|out| write_message(out, self.seq, from.as_str(), id, &data));
         let request = id.map(|id| (from, id));
         effects.push(Effect::Event(event(self.seq, now, audience, request, frame)));
-        self.emit(emissions, now, effects);
+        self.emit(emissions, effects);
         Ok(())
     }
 
@@ -275,18 +272,12 @@ impl RoomState {
     }
 
     /// Logs that a player left, after its seat was removed. Returns the `seq` of its `left`.
-    fn left(
-        &mut self,
-        player: &PlayerId,
-        name: Option<DisplayName>,
-        reason: LeftReason,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> u64 {
-        effects.push(Effect::Keep(RoomRecord::Left(player.clone())));
-        self.presence(player, name, PresenceChange::Left, Some(reason), now, effects);
+    fn left(&mut self, player: &PlayerId, name: Option<DisplayName>, reason: LeftReason, effects: &mut Effects) -> u64 {
+        let now = effects.now;
+        effects.keep(RoomRecord::Left(player.clone()));
+        self.presence(player, name, PresenceChange::Left, Some(reason), effects);
         let seq = self.seq;
-        self.run_logic(now, effects, |logic, turn| logic.leave(turn, player));
+        self.run_logic(effects, |logic, turn| logic.leave(turn, player));
         self.note_if_empty(now);
         seq
     }
@@ -311,9 +302,10 @@ impl RoomState {
     }
 
     /// Logs the seat after a change to it.
-    fn keep_seat(&self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) {
+    fn keep_seat(&self, player: &PlayerId, effects: &mut Effects) {
+        let now = effects.now;
         if let Some(seat) = self.seats.record(player, now) {
-            effects.push(Effect::Keep(RoomRecord::Seat(seat)));
+            effects.keep(RoomRecord::Seat(seat));
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     protocol::{Cause, api::KickRequest},
     room::{
         describe::{EventPage, PlayerReport, RoomDetail, RoomSummary},
-        effect::Effect,
+        effect::{Effect, Effects},
         messages::{Append, CloseRoom, Describe, ListEvents, OperateError, Show},
         state::RoomState,
     },
@@ -23,14 +23,14 @@ impl Room {
     fn operate<T: 'static>(
         &mut self,
         context: &mut Context<Self>,
-        change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>) -> Result<T, OperateError>,
+        change: impl FnOnce(&mut RoomState, &mut Effects) -> Result<T, OperateError>,
     ) -> OperatorReply<T> {
         if self.log.appender().is_failing() {
             return Box::pin(async { Err(OperateError::Unavailable) });
         }
         let (done, stored) = oneshot::channel();
-        let changed = self.turn(context, |state, now, effects| {
-            let changed = change(state, now, effects);
+        let changed = self.turn(context, |state, effects| {
+            let changed = change(state, effects);
             effects.push(Effect::Stored(done));
             changed
         });
@@ -107,9 +107,7 @@ impl Handler<Append> for Room {
     type Result = OperatorReply<u64>;
 
     fn handle(&mut self, Append { event, key }: Append, context: &mut Self::Context) -> Self::Result {
-        self.operate(context, |state, now, effects| {
-            state.append(event, key, now, effects).map_err(OperateError::Rejected)
-        })
+        self.operate(context, |state, effects| state.append(event, key, effects).map_err(OperateError::Rejected))
     }
 }
 
@@ -117,9 +115,9 @@ impl Handler<KickRequest> for Room {
     type Result = OperatorReply<Option<u64>>;
 
     fn handle(&mut self, KickRequest { player, ban_s }: KickRequest, context: &mut Self::Context) -> Self::Result {
-        self.operate(context, |state, now, effects| match ban_s {
-            Some(seconds) => state.ban(&player, seconds, now, effects).map_err(OperateError::Rejected),
-            None => state.kick(&player, now, effects).map(Some).ok_or(OperateError::NoSuchPlayer),
+        self.operate(context, |state, effects| match ban_s {
+            Some(seconds) => state.ban(&player, seconds, effects).map_err(OperateError::Rejected),
+            None => state.kick(&player, effects).map(Some).ok_or(OperateError::NoSuchPlayer),
         })
     }
 }

@@ -5,13 +5,12 @@ use std::net::IpAddr;
 
 use super::RoomState;
 use crate::{
-    clock::Now,
     protocol::{
         Cause, DisplayName, PlayerId, ResumeReason, Role,
         server::{PresenceChange, players_map},
     },
     room::{
-        effect::{Draft, Effect, Resume},
+        effect::{Draft, Effect, Effects, Resume},
         messages::{Join, Membership},
         seats::{Seat, SecretHash},
     },
@@ -25,7 +24,8 @@ impl RoomState {
     /// [`Cause::Banned`] (S13); [`Cause::AlreadyConnected`] if the seat is taken and the client
     /// proves no claim to it (S7); [`Cause::ConnectionLimit`] if the connection must replace one of
     /// its address and does not (A5a).
-    pub fn join(&mut self, join: Join, now: Now, effects: &mut Vec<Effect>) -> Result<(), Cause> {
+    pub fn join(&mut self, join: Join, effects: &mut Effects) -> Result<(), Cause> {
+        let now = effects.now;
         let Join {
             connection,
             player,
@@ -62,7 +62,7 @@ impl RoomState {
             }
             Role::Player => {
                 let (session, last_id, resume) = self
-                    .take_seat(&player, name, (connection, address), session, seen, authenticated, now, effects)
+                    .take_seat(&player, name, (connection, address), session, seen, authenticated, effects)
                     .map_err(refused)?;
                 (Membership::Player(player.clone()), session, last_id, resume)
             }
@@ -73,7 +73,7 @@ impl RoomState {
             Some(secret) => secret,
             None => self.new_secret(role),
         };
-        self.note_welcome(&player, role, &session, now, effects);
+        self.note_welcome(&player, role, &session, effects);
         self.empty_since = None;
         self.has_been_asked_for_names |= wants_names;
         self.start_ticking(now);
@@ -99,7 +99,7 @@ impl RoomState {
         // Runs behind the welcome, so that the new player sees what the logic sends it, such as its
         // hand of cards.
         if is_new {
-            self.run_logic(now, effects, |logic, turn| logic.join(turn, &newcomer));
+            self.run_logic(effects, |logic, turn| logic.join(turn, &newcomer));
         }
         Ok(())
     }
@@ -118,8 +118,7 @@ impl RoomState {
         session: Option<String>,
         seen: Option<u64>,
         authenticated: bool,
-        now: Now,
-        effects: &mut Vec<Effect>,
+        effects: &mut Effects,
     ) -> Result<(Option<String>, u64, Resume), Cause> {
         let same_epoch = session.as_deref().is_none_or(|session| self.is_of_this_epoch(session));
         // Read before `back` is appended: no client can have seen that event.
@@ -138,7 +137,7 @@ impl RoomState {
             if let Some(name) = name.clone() {
                 self.rename(player, name, effects);
             }
-            self.presence(player, name, PresenceChange::Joined, None, now, effects);
+            self.presence(player, name, PresenceChange::Joined, None, effects);
             return Ok((None, 0, resume));
         };
         let known = session.filter(|session| same_epoch && seat.secret.matches(session));
@@ -158,7 +157,7 @@ impl RoomState {
             None => {
                 self.seats.occupy(player, connection, address);
                 let name = self.name_of(player);
-                self.presence(player, name, PresenceChange::Back, None, now, effects);
+                self.presence(player, name, PresenceChange::Back, None, effects);
             }
         }
         let resume = match &known {
@@ -214,7 +213,7 @@ impl RoomState {
     }
 
     /// Stores the secret of the welcome and the current life in the seat, and logs the seat.
-    fn note_welcome(&mut self, player: &PlayerId, role: Role, session: &str, now: Now, effects: &mut Vec<Effect>) {
+    fn note_welcome(&mut self, player: &PlayerId, role: Role, session: &str, effects: &mut Effects) {
         if role == Role::Spectator {
             return;
         }
@@ -222,7 +221,7 @@ impl RoomState {
         if let Some(seat) = self.seats.get_mut(player) {
             (seat.secret, seat.life) = (SecretHash::of(session), life);
         }
-        self.keep_seat(player, now, effects);
+        self.keep_seat(player, effects);
     }
 }
 

@@ -7,7 +7,12 @@ use super::RoomState;
 use crate::{
     clock::Now,
     protocol::{Cause, EventRequest, PlayerId, server::LeftReason},
-    room::{bans::Ban, effect::Effect, logic::Rejection, record::RoomRecord},
+    room::{
+        bans::Ban,
+        effect::{Effect, Effects},
+        logic::Rejection,
+        record::RoomRecord,
+    },
     store::{AppliedKey, IdempotencyKey, KeyMismatch},
 };
 
@@ -21,9 +26,9 @@ impl RoomState {
         &mut self,
         event: EventRequest,
         key: Option<IdempotencyKey>,
-        now: Now,
-        effects: &mut Vec<Effect>,
+        effects: &mut Effects,
     ) -> Result<u64, Rejection> {
+        let now = effects.now;
         let known = key.map_or(Ok(None), |key| self.keys.seq_of(&key, now.unix_ms));
         match known {
             Err(KeyMismatch) => return Err(Rejection::new(KeyMismatch::CODE, KeyMismatch::MESSAGE)),
@@ -31,16 +36,16 @@ impl RoomState {
             Ok(None) => {}
         }
         match event {
-            EventRequest::Message { data, to } => self.server_message(&data, to, now, effects),
+            EventRequest::Message { data, to } => self.server_message(&data, to, effects),
             EventRequest::Patch { patch, if_seq } => {
                 let patch = self.check_patch(&patch, if_seq)?;
-                self.append_patch(None, &patch, now, effects)?;
+                self.append_patch(None, &patch, effects)?;
             }
         }
         if let Some(IdempotencyKey { key, body }) = key {
             let applied = AppliedKey { key, seq: self.seq, made_ms: now.unix_ms };
             self.keys.note((applied, Some(body)));
-            effects.push(Effect::Keep(RoomRecord::KeyedBody(applied, body)));
+            effects.keep(RoomRecord::KeyedBody(applied, body));
         }
         // An append restarts the linger of an empty room, as a player's visit does (R6).
         self.empty_since = self.empty_since.map(|_| now.instant);
@@ -52,21 +57,16 @@ impl RoomState {
     ///
     /// # Errors
     /// [`Rejection`] with `too_many_bans`: nothing was applied.
-    pub fn ban(
-        &mut self,
-        player: &PlayerId,
-        seconds: u64,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Result<Option<u64>, Rejection> {
+    pub fn ban(&mut self, player: &PlayerId, seconds: u64, effects: &mut Effects) -> Result<Option<u64>, Rejection> {
+        let now = effects.now;
         let until_ms = if seconds == 0 { 0 } else { now.unix_ms + seconds * 1000 };
         let ban = Ban { player: player.clone(), until_ms };
         if !self.bans.set(ban.clone(), now.unix_ms) {
             return Err(Rejection::new("too_many_bans", "the game has as many bans as it may; lift some of them"));
         }
-        effects.push(Effect::Keep(RoomRecord::Ban(ban)));
+        effects.keep(RoomRecord::Ban(ban));
         self.keep_for_bans(now);
-        Ok(if seconds == 0 { None } else { self.throw_out(player, Cause::Banned, now, effects) })
+        Ok(if seconds == 0 { None } else { self.throw_out(player, Cause::Banned, effects) })
     }
 
     /// Keeps the room and its log until the last ban ends.
@@ -77,13 +77,13 @@ impl RoomState {
 
     /// Removes the player's seat, connected or away. Returns the `seq` of its `left`, or the newest
     /// `seq` in a crowd, where presence has none (S9). `None` if it has no seat.
-    pub fn kick(&mut self, player: &PlayerId, now: Now, effects: &mut Vec<Effect>) -> Option<u64> {
-        self.throw_out(player, Cause::Kicked, now, effects)
+    pub fn kick(&mut self, player: &PlayerId, effects: &mut Effects) -> Option<u64> {
+        self.throw_out(player, Cause::Kicked, effects)
     }
 
-    fn throw_out(&mut self, player: &PlayerId, cause: Cause, now: Now, effects: &mut Vec<Effect>) -> Option<u64> {
+    fn throw_out(&mut self, player: &PlayerId, cause: Cause, effects: &mut Effects) -> Option<u64> {
         let seat = self.seats.remove(player)?;
-        let seq = self.left(player, seat.name, LeftReason::Kicked, now, effects);
+        let seq = self.left(player, seat.name, LeftReason::Kicked, effects);
         if let Some(connection) = seat.connection {
             effects.push(Effect::Close { connection, cause });
         }

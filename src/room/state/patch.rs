@@ -3,12 +3,11 @@
 
 use super::{RoomState, event};
 use crate::{
-    clock::Now,
     protocol::{PlayerId, RawJson, SERVER_SENDER, error_code, server::write_patch},
     room::{
         audience::Audience,
         document::Patch,
-        effect::Effect,
+        effect::{Effect, Effects},
         history::Event,
         logic::{Rejection, Request},
         turn::PatchError,
@@ -22,14 +21,14 @@ impl RoomState {
         id: Option<u64>,
         request: Request,
         if_seq: Option<u64>,
-        now: Now,
-        effects: &mut Vec<Effect>,
+        effects: &mut Effects,
     ) -> Result<(), Rejection> {
+        let now = effects.now;
         let patch = self.check_patch(&request.data, if_seq)?;
         let mut emissions = Vec::new();
         self.ask_logic(Some(&patch), now, &mut emissions, |logic, turn| logic.patch(turn, &request))?;
-        self.append_patch(Some((&request.from, id)), &patch, now, effects)?;
-        self.emit(emissions, now, effects);
+        self.append_patch(Some((&request.from, id)), &patch, effects)?;
+        self.emit(emissions, effects);
         Ok(())
     }
 
@@ -47,9 +46,9 @@ impl RoomState {
         &mut self,
         request: Option<(&PlayerId, Option<u64>)>,
         patch: &Patch,
-        now: Now,
-        effects: &mut Vec<Effect>,
+        effects: &mut Effects,
     ) -> Result<(), Rejection> {
+        let now = effects.now;
         let seq = self.seq + 1;
         self.document.merge(patch, seq).map_err(|_| Rejection::from(PatchError::TooLarge))?;
         self.seq = seq;

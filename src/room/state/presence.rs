@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use super::{RoomState, event};
 use crate::{
-    clock::Now,
     protocol::{
         DisplayName, PlayerId, RawJson, ServerFrame,
         server::{LeftReason, PresenceChange, named_players_map, players_map},
     },
     room::{
         audience::Audience,
-        effect::Effect,
+        effect::{Effect, Effects},
         history::Event,
         record::{RoomRecord, SeatName},
     },
@@ -31,9 +30,9 @@ impl RoomState {
         name: Option<DisplayName>,
         change: PresenceChange,
         reason: Option<LeftReason>,
-        now: Now,
-        effects: &mut Vec<Effect>,
+        effects: &mut Effects,
     ) {
+        let now = effects.now;
         let limit = self.config.room.presence_limit;
         if self.is_crowd && self.seats.len() <= limit * 9 / 10 {
             self.end_crowd(effects);
@@ -58,11 +57,11 @@ impl RoomState {
     /// Sends the list of players to those who only got counts. Clients that resume from before this
     /// point get the list too: their missed events name players whose leaving the crowd did not
     /// report.
-    fn end_crowd(&mut self, effects: &mut Vec<Effect>) {
+    fn end_crowd(&mut self, effects: &mut Effects) {
         self.is_crowd = false;
         self.count_due = None;
         self.crowd_over = self.seq;
-        effects.push(Effect::Keep(RoomRecord::CrowdOver(self.seq)));
+        effects.keep(RoomRecord::CrowdOver(self.seq));
         let named = self.has_been_asked_for_names.then(|| self.everybody(true));
         effects.push(Effect::Broadcast { frame: self.everybody(false), named });
     }
@@ -78,16 +77,16 @@ impl RoomState {
 
     /// Changes the player's display name (S11). Members see it with the next change of the seat,
     /// and in welcomes.
-    pub(super) fn rename(&mut self, player: &PlayerId, name: DisplayName, effects: &mut Vec<Effect>) {
+    pub(super) fn rename(&mut self, player: &PlayerId, name: DisplayName, effects: &mut Effects) {
         let Some(seat) = self.seats.get_mut(player) else { return };
         if seat.name.as_ref() != Some(&name) {
             seat.name = Some(name.clone());
-            effects.push(Effect::Keep(RoomRecord::Name(SeatName { player: player.clone(), name })));
+            effects.keep(RoomRecord::Name(SeatName { player: player.clone(), name }));
         }
     }
 
     /// Changes the display name of the player that holds this connection.
-    pub fn rename_by(&mut self, connection: u64, player: &PlayerId, name: DisplayName, effects: &mut Vec<Effect>) {
+    pub fn rename_by(&mut self, connection: u64, player: &PlayerId, name: DisplayName, effects: &mut Effects) {
         if self.seats.held_by(player, connection).is_some() {
             self.rename(player, name, effects);
         }
@@ -108,7 +107,8 @@ impl RoomState {
     }
 
     /// Sends the player count of a crowd, if it is due.
-    pub(super) fn count(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn count(&mut self, effects: &mut Effects) {
+        let now = effects.now;
         if self.count_due.is_none_or(|due| due > now.instant) {
             return;
         }

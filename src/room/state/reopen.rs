@@ -12,7 +12,7 @@ use crate::{
     room::{
         bans::Bans,
         document::Document,
-        effect::Effect,
+        effect::Effects,
         lineage::Life,
         record::{More, RoomImage, RoomRecord},
         recovery::Recovered,
@@ -77,16 +77,16 @@ impl RoomState {
 
     /// The first turn of every room. A restored room begins another life, and marks players that
     /// were connected as away.
-    pub fn reopen(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    pub fn reopen(&mut self, effects: &mut Effects) {
         if std::mem::take(&mut self.is_restored) {
             let life = Life { id: fastrand::u64(..), start: self.seq };
             self.lineage.begin(life);
-            effects.push(Effect::Keep(RoomRecord::Opened(life)));
+            effects.keep(RoomRecord::Opened(life));
         }
         for player in std::mem::take(&mut self.cut_off) {
-            self.keep_seat(&player, now, effects);
+            self.keep_seat(&player, effects);
             let name = self.name_of(&player);
-            self.presence(&player, name, PresenceChange::Away, None, now, effects);
+            self.presence(&player, name, PresenceChange::Away, None, effects);
         }
     }
 
@@ -155,7 +155,7 @@ mod tests {
             names: Default::default(),
         };
         state.restore(recovered, now.instant - since, now);
-        state.reopen(now, &mut Vec::new());
+        state.reopen(&mut Effects::at(now));
         state.next_deadline().expect("a seat that is away").saturating_duration_since(now.instant)
     }
 

@@ -6,21 +6,22 @@ use super::{RoomState, audience, event};
 use crate::{
     clock::Now,
     protocol::{EventRequest, PlayerId, RawJson, SERVER_SENDER, server::write_message},
-    room::{document::Patch, effect::Effect, logic::RoomLogic, turn::Turn},
+    room::{
+        document::Patch,
+        effect::{Effect, Effects},
+        logic::RoomLogic,
+        turn::Turn,
+    },
     ws::json_frame,
 };
 
 impl RoomState {
     /// Calls the logic where it cannot refuse.
-    pub(super) fn run_logic(
-        &mut self,
-        now: Now,
-        effects: &mut Vec<Effect>,
-        call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>),
-    ) {
+    pub(super) fn run_logic(&mut self, effects: &mut Effects, call: impl FnOnce(&mut dyn RoomLogic, &mut Turn<'_>)) {
+        let now = effects.now;
         let mut emissions = Vec::new();
         self.ask_logic(None, now, &mut emissions, call);
-        self.emit(emissions, now, effects);
+        self.emit(emissions, effects);
     }
 
     /// `request` is the patch that the logic shall judge.
@@ -47,14 +48,14 @@ impl RoomState {
         call(&mut *self.logic, &mut turn)
     }
 
-    pub(super) fn emit(&mut self, emissions: Vec<EventRequest<Patch>>, now: Now, effects: &mut Vec<Effect>) {
+    pub(super) fn emit(&mut self, emissions: Vec<EventRequest<Patch>>, effects: &mut Effects) {
         for emission in emissions {
             match emission {
-                EventRequest::Message { data, to } => self.server_message(&data, to, now, effects),
+                EventRequest::Message { data, to } => self.server_message(&data, to, effects),
                 EventRequest::Patch { patch, .. } => {
                     // Counts a patch that no longer fits. `Turn::patch` has already returned an
                     // error for all others.
-                    if self.append_patch(None, &patch, now, effects).is_err() {
+                    if self.append_patch(None, &patch, effects).is_err() {
                         self.refused_patches += 1;
                     }
                 }
@@ -63,13 +64,8 @@ impl RoomState {
     }
 
     /// Appends a message from `@server` for everyone, or for `to` only.
-    pub(super) fn server_message(
-        &mut self,
-        data: &RawJson,
-        to: Option<Vec<PlayerId>>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(super) fn server_message(&mut self, data: &RawJson, to: Option<Vec<PlayerId>>, effects: &mut Effects) {
+        let now = effects.now;
         self.seq += 1;
         let audience = audience(None, self.members(to));
         let frame = json_frame(|out| write_message(out, self.seq, SERVER_SENDER, None, data));

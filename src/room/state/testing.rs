@@ -20,7 +20,7 @@ use crate::{
     protocol::{EventRequest, GameId, PlayerId, RawJson, Role, RoomRequest},
     room::{
         audience::Audience,
-        effect::Effect,
+        effect::{Effect, Effects},
         logic::RoomLogic,
         messages::{Act, Join, Membership},
     },
@@ -134,7 +134,7 @@ impl Table {
         };
         self.connections.insert(player, connection);
         // Cannot fail: a valid token always gets the seat, and a `Table` has no bans.
-        self.run(|state, now, effects| state.join(join, now, effects).unwrap_or_default());
+        self.run(|state, effects| state.join(join, effects).unwrap_or_default());
         self
     }
 
@@ -145,7 +145,7 @@ impl Table {
     pub fn leave(&mut self, player: &str) -> &mut Self {
         let player = id(player);
         if let Some(connection) = self.connections.remove(&player) {
-            self.run(|state, now, effects| state.leave(connection, &Membership::Player(player), now, effects));
+            self.run(|state, effects| state.leave(connection, &Membership::Player(player), effects));
         }
         self
     }
@@ -157,7 +157,7 @@ impl Table {
     pub fn away(&mut self, player: &str) -> &mut Self {
         let player = id(player);
         if let Some(connection) = self.connections.remove(&player) {
-            self.run(|state, now, effects| state.detach(connection, &Membership::Player(player), now, effects));
+            self.run(|state, effects| state.detach(connection, &Membership::Player(player), effects));
         }
         self
     }
@@ -190,7 +190,7 @@ impl Table {
     /// Advances the clock. Ticks of the logic run, and graces end, each at its own time.
     pub fn pass(&mut self, time: Duration) -> TableOutcome {
         let end = self.now.instant + time;
-        let mut outcome = self.run(|_, _, _| {});
+        let mut outcome = self.run(|_, _| {});
         while let Some(due) = self.state.next_deadline().filter(|due| *due <= end && *due > self.now.instant) {
             self.advance(due);
             outcome.events.extend(self.run(RoomState::tick).events);
@@ -215,13 +215,13 @@ impl Table {
         let player = id(player);
         let connection = *self.connections.get(&player).unwrap_or_else(|| panic!("{player} has not joined"));
         let request = RoomRequest::Append { id: None, event };
-        self.run(|state, now, effects| state.act(Act { connection, player, request }, now, effects))
+        self.run(|state, effects| state.act(Act { connection, player, request }, effects))
     }
 
-    fn run(&mut self, call: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>)) -> TableOutcome {
-        let (mut effects, mut error, mut events) = (Vec::new(), None, Vec::new());
-        call(&mut self.state, self.now, &mut effects);
-        for effect in effects {
+    fn run(&mut self, call: impl FnOnce(&mut RoomState, &mut Effects)) -> TableOutcome {
+        let (mut effects, mut error, mut events) = (Effects::at(self.now), None, Vec::new());
+        call(&mut self.state, &mut effects);
+        for effect in effects.into_list() {
             match effect {
                 Effect::Event(event) => events.push(SeenEvent {
                     frame: json(&event.frame),

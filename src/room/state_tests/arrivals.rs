@@ -10,7 +10,7 @@ use super::{
 use crate::{
     protocol::{Cause, Role},
     room::{
-        effect::Effect,
+        effect::{Effect, Effects},
         messages::{Join, Membership},
     },
     ws::{Outbox, valve::Valve},
@@ -55,7 +55,7 @@ impl World {
         let connection = self.connections;
         let wire = Valve::open();
         let outbox = Outbox::new(Box::new(wire.clone()), self.flusher.clone(), OUTBOX_BYTES);
-        let mut effects = Vec::new();
+        let mut effects = Effects::at(self.now);
         let join = Join {
             connection,
             player: player(who),
@@ -69,7 +69,8 @@ impl World {
             wants_names: false,
             outbox: SendWrapper::new(outbox.clone()),
         };
-        let joined = self.state.join(join, self.now, &mut effects);
+        let joined = self.state.join(join, &mut effects);
+        let mut effects = effects.into_list();
         if refused {
             assert_eq!(joined, Err(Cause::AlreadyConnected));
             assert!(effects.is_empty());
@@ -157,6 +158,6 @@ impl World {
         {
             (seat.connection, seat.away_since) = (None, Some(self.now.instant));
         }
-        self.run(|state, now, effects| state.detach(connection, entry, now, effects));
+        self.run(|state, effects| state.detach(connection, entry, effects));
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     protocol::{EventRequest, GameId, PlayerId, RawJson, RoomRequest},
     room::{
         delivery::{Delivery, WelcomeTerms},
-        effect::Effect,
+        effect::{Effect, Effects},
         history::{Bounds, Event, History},
         log::RoomLog,
         logic::RoomLogic,
@@ -228,9 +228,10 @@ impl World {
         repeated: bool,
         refused: bool,
     ) {
-        let mut effects = Vec::new();
+        let mut effects = Effects::at(self.now);
         let request = RoomRequest::Append { id, event };
-        self.state.act(Act { connection, player: player(who), request }, self.now, &mut effects);
+        self.state.act(Act { connection, player: player(who), request }, &mut effects);
+        let effects = effects.into_list();
         match (repeated, refused) {
             (true, _) => assert!(matches!(effects[..], [Effect::Ack { .. }])),
             (false, true) => assert!(matches!(effects[..], [Effect::Reply { .. }])),
@@ -244,7 +245,7 @@ impl World {
         self.volatile += 1;
         let data = RawJson::from_serialize(&self.volatile);
         let request = RoomRequest::Volatile { name: name.to_string(), data, to: None };
-        self.run(|state, now, effects| state.act(Act { connection, player: player(who), request }, now, effects));
+        self.run(|state, effects| state.act(Act { connection, player: player(who), request }, effects));
     }
 
     pub fn leave(&mut self, who: usize) {
@@ -252,7 +253,7 @@ impl World {
         self.seats.remove(&player(who)).filter(|_| who != SPECTATOR);
         let was_crowd = self.is_crowd();
         let reached = self.log.len();
-        self.run(|state, now, effects| state.leave(connection, &entry(who), now, effects));
+        self.run(|state, effects| state.leave(connection, &entry(who), effects));
         let client = &mut self.clients[who];
         let line = client.line.as_ref().expect("checked");
         line.wire.room.set(usize::MAX);
@@ -280,10 +281,10 @@ impl World {
         }
     }
 
-    pub(super) fn run(&mut self, change: impl FnOnce(&mut RoomState, Now, &mut Vec<Effect>)) {
-        let mut effects = Vec::new();
-        change(&mut self.state, self.now, &mut effects);
-        self.carry_out(effects);
+    pub(super) fn run(&mut self, change: impl FnOnce(&mut RoomState, &mut Effects)) {
+        let mut effects = Effects::at(self.now);
+        change(&mut self.state, &mut effects);
+        self.carry_out(effects.into_list());
     }
 
     pub(super) fn carry_out(&mut self, mut effects: Vec<Effect>) {
