@@ -39,9 +39,14 @@ const PURE: &[&str] = &[
     "room/state.rs",
     "room/state/join.rs",
     "room/state/operate.rs",
+    "room/state/patch.rs",
+    "room/state/presence.rs",
     "room/state/reopen.rs",
     "room/state/rules.rs",
     "room/state/tell.rs",
+    "room/audience.rs",
+    "room/effect.rs",
+    "room/text.rs",
     "room/lineage.rs",
     "room/record.rs",
     "room/history.rs",
@@ -92,6 +97,10 @@ const PURE: &[&str] = &[
     "connection/terms.rs",
     "gate/access.rs",
 ];
+
+/// The files of `room` that know the transport: they may name `crate::ws`. All others deal in JSON text.
+const ROOM_TRANSPORT: &[&str] =
+    &["room/delivery.rs", "room/messages.rs", "room/outlet.rs", "room/rooms.rs", "room/seat.rs", "room/text.rs"];
 
 /// `do_send` goes past a mailbox's bound: only messages of which there is one per connection, room or process.
 const MAY_DO_SEND: &[(&str, usize, &str)] = &[
@@ -292,6 +301,21 @@ fn rooms_and_the_machine_of_a_connection_are_pure() {
                     breaches.push(format!("{pure}: `{path}`: time is an argument"));
                 }
             }
+        }
+    }
+    report(&breaches);
+}
+
+#[test]
+fn a_rooms_truth_knows_no_transport() {
+    let mut breaches = Vec::new();
+    for source in sources().iter().filter(|source| layer(&source.name) == "room" && !is_test(&source.name)) {
+        let names_it = source.paths.iter().any(|path| path.starts_with("crate::ws"));
+        let may = ROOM_TRANSPORT.contains(&source.name.as_str());
+        match (names_it, may) {
+            (true, false) => breaches.push(format!("{}: names the transport", source.name)),
+            (false, true) => breaches.push(format!("{}: knows no transport; strike it from the list", source.name)),
+            _ => {}
         }
     }
     report(&breaches);

@@ -28,7 +28,7 @@ use super::{
     log::RoomLog,
     logic::RoomLogic,
     messages::{Act, Answer, CutHistory, Detach, Join, JoinError, Leave, Outdated, Rename, RoomEnded},
-    outlet::{Deferred, Outlet},
+    outlet::{Deferred, Outlet, OutletItem},
     recovery::Recovered,
     state::RoomState,
 };
@@ -150,6 +150,16 @@ impl Room {
 
     /// Applies one change to the state, logs and shows its effects, and arms the timer.
     fn turn<R>(&mut self, context: &mut Context<Self>, change: impl FnOnce(&mut RoomState, &mut Effects) -> R) -> R {
+        self.turn_before(None, context, change)
+    }
+
+    /// As [`Room::turn`]; `last` is shown behind the effects of the change.
+    fn turn_before<R>(
+        &mut self,
+        last: Option<OutletItem>,
+        context: &mut Context<Self>,
+        change: impl FnOnce(&mut RoomState, &mut Effects) -> R,
+    ) -> R {
         let now = Now::read();
         let mut effects = Effects::reusing(EFFECTS.take(), now);
         let result = change(&mut self.state, &mut effects);
@@ -160,7 +170,8 @@ impl Room {
             body: state.image(now).to_bytes(),
             keep_from: outlet.delivery().keep_from(),
         });
-        self.outlet.pass(appended, effects.drain(..), self.log.appender());
+        let items = effects.drain(..).map(OutletItem::Effect).chain(last);
+        self.outlet.pass(appended, items, self.log.appender());
         EFFECTS.set(effects);
         self.count_seats();
         self.arm(context);
@@ -243,9 +254,10 @@ impl Room {
         if self.log.appender().is_failing() {
             return Err(JoinError::Refused(Cause::Unavailable));
         }
-        let connection = join.connection;
-        let welcomed = self.outlet.reserve(connection);
-        if let Err(cause) = self.turn(context, |state, effects| state.join(join, effects)) {
+        let Join { request, outbox } = join;
+        let connection = request.connection;
+        let welcomed = self.outlet.reserve(connection, outbox.take());
+        if let Err(cause) = self.turn(context, |state, effects| state.join(request, effects)) {
             self.outlet.forget(connection);
             return Err(JoinError::Refused(cause));
         }
@@ -350,7 +362,8 @@ impl Handler<Answer> for Room {
 
     fn handle(&mut self, answer: Answer, context: &mut Self::Context) {
         let Answer { connection, frame } = answer;
-        self.turn(context, |_, effects| effects.push(Effect::Reply { connection, frame: frame.take() }));
+        let answer = OutletItem::Answer { connection, frame: frame.take() };
+        self.turn_before(Some(answer), context, |_, _| {});
     }
 }
 

@@ -12,12 +12,13 @@ use super::{
     history::{Event, History, MissedEvents},
     ledger::Account,
     messages::Membership,
+    text::MemberText,
 };
 use crate::{
     clock,
     config::Config,
     protocol::{Cause, GameId, PlayerId, ResumeReason, ServerFrame, Verdict, server},
-    ws::{Frame, Outbox, Policy, Timing, error_frame, json_frame},
+    ws::{Frame, Outbox, Policy, Timing, ValueKey, error_frame, json_frame},
 };
 
 /// The text for people that goes with a ban (S13).
@@ -76,37 +77,28 @@ impl Delivery {
         Self { history, members: Vec::new(), held: false, holds, welcome }
     }
 
-    /// Carries out one effect. Returns the verdict of an [`Effect::Enter`].
-    pub fn deliver(&mut self, effect: Effect) -> Option<Verdict> {
+    /// Carries out one effect.
+    pub fn deliver(&mut self, effect: Effect) {
         match effect {
             Effect::Event(event) => self.event(event),
             // The log already has the record, and no member sees it.
             Effect::Keep(_) => {}
-            // The outlet handles this effect itself.
-            Effect::CloseAll(_) => {}
-            // The receiver may be gone.
-            Effect::Stored(done) => drop(done.send(())),
-            Effect::Broadcast { frame, named } => {
-                self.show(&Audience::Everyone, &frame, named.as_ref(), Instant::now());
+            // The outlet handles these effects itself.
+            Effect::Enter { .. } | Effect::CloseAll(_) => {}
+            Effect::Broadcast { text, named } => {
+                self.show(&Audience::Everyone, &text, named.as_ref(), Instant::now());
             }
-            Effect::Volatile { key, audience, frame } => {
+            Effect::Volatile { from, name, audience, text } => {
+                let key = ValueKey::Volatile { from, name: name.into() };
                 let timing = Timing { made: Instant::now(), is_held: self.holds };
-                self.fan_out(&audience, |member| member.outbox.queue(frame.clone(), Policy::Newest(&key), timing));
+                self.fan_out(&audience, |member| {
+                    member.outbox.queue(text.frame().clone(), Policy::Newest(&key), timing);
+                });
             }
-            Effect::Reply { connection, frame } => {
-                if let Some(member) = self.member(connection) {
-                    member.outbox.queue(frame, Policy::Live, Instant::now());
-                }
-            }
+            Effect::Reply { connection, text } => self.reply(connection, text.into()),
             Effect::Ack { connection, player, id } => {
                 let seq = self.history.seq_of(&player, id);
-                if let Some(member) = self.member(connection) {
-                    let frame = json_frame(|out| ServerFrame::Ack { id, seq }.write(out));
-                    member.outbox.queue(frame, Policy::Live, Instant::now());
-                }
-            }
-            Effect::Enter { connection, entry, outbox, resume, draft } => {
-                return Some(self.enter(connection, entry, outbox, resume, &draft));
+                self.reply(connection, json_frame(|out| ServerFrame::Ack { id, seq }.write(out)));
             }
             Effect::Exit { connection } => {
                 self.remove(connection);
@@ -120,7 +112,13 @@ impl Delivery {
                 }
             }
         }
-        None
+    }
+
+    /// Sends a frame to one connection.
+    pub fn reply(&self, connection: u64, frame: Frame) {
+        if let Some(member) = self.member(connection) {
+            member.outbox.queue(frame, Policy::Live, Instant::now());
+        }
     }
 
     /// Ends every connection of the room.
@@ -181,17 +179,17 @@ impl Delivery {
 
     fn event(&mut self, event: Event) {
         let any_wants_names = || self.members.iter().any(|member| member.wants_names);
-        let named = event.name.as_ref().filter(|_| any_wants_names()).and_then(|_| event.named_frame());
-        self.show(&event.audience, &event.frame, named.as_ref(), event.made);
+        let named = event.name.as_ref().filter(|_| any_wants_names()).and_then(|_| event.named_text());
+        self.show(&event.audience, &event.text, named.as_ref(), event.made);
         self.history.push(event);
     }
 
-    /// Sends each member either the frame or the one with the name.
-    fn show(&mut self, audience: &Audience, frame: &Frame, named: Option<&Frame>, made: Instant) {
+    /// Sends each member either the text or the one with the name.
+    fn show(&mut self, audience: &Audience, text: &MemberText, named: Option<&MemberText>, made: Instant) {
         let timing = Timing { made, is_held: self.holds };
         self.fan_out(audience, |member| {
-            let frame = named.filter(|_| member.wants_names).unwrap_or(frame);
-            member.outbox.queue(frame.clone(), Policy::Live, timing);
+            let text = named.filter(|_| member.wants_names).unwrap_or(text);
+            member.outbox.queue(text.frame().clone(), Policy::Live, timing);
         });
     }
 
@@ -204,7 +202,9 @@ impl Delivery {
         self.held |= held;
     }
 
-    fn enter(
+    /// Welcomes a connection, sends the events it missed, then everything live. Returns the
+    /// verdict.
+    pub fn enter(
         &mut self,
         connection: u64,
         entry: Membership,
@@ -257,11 +257,11 @@ impl Delivery {
             && matches!(verdict, Verdict::Continuous | Verdict::Snapshot)
         {
             for event in self.history.after(seen).filter(|event| event.audience.admits(player.as_ref())) {
-                let named = if draft.wants_names { event.named_frame() } else { None };
-                outbox.queue(named.unwrap_or_else(|| event.frame.clone()), Policy::CatchUp, now);
+                let named = if draft.wants_names { event.named_text() } else { None };
+                outbox.queue(named.unwrap_or_else(|| event.text.clone()).into(), Policy::CatchUp, now);
             }
             if let Some(everybody) = &draft.everybody {
-                outbox.queue(everybody.clone(), Policy::CatchUp, now);
+                outbox.queue(everybody.clone().into(), Policy::CatchUp, now);
             }
         }
         let entered = (clock::since_start(now).as_millis() / 10) as u32;

@@ -11,10 +11,7 @@ use super::{
     history::{Event, History},
     seats::Seat,
 };
-use crate::{
-    protocol::{DisplayName, GameId, PlayerId, RawJson, server::Status},
-    ws::frame::payload,
-};
+use crate::protocol::{DisplayName, GameId, PlayerId, RawJson, server::Status};
 
 /// A summary of one room. `P` is the number of players, or a map of them.
 #[derive(Debug, Clone, Serialize)]
@@ -76,7 +73,7 @@ impl PlayerReport {
 /// A page of events of a room's log.
 #[derive(Debug, Clone)]
 pub struct EventPage {
-    /// A JSON array of frames as members got them, each with `time` and, if private, `only`.
+    /// A JSON array of the events as members got them, each with `time` and, if private, `only`.
     pub events: String,
     /// As in [`RoomDetail`].
     pub first_seq: u64,
@@ -98,10 +95,10 @@ impl EventPage {
     }
 }
 
-/// Writes the event's frame. A frame is one JSON object, so the added fields go before its last
+/// Writes the event's text. It is one JSON object, so the added fields go before its last
 /// brace.
 fn push(out: &mut String, event: &Event) {
-    let text = String::from_utf8_lossy(payload(&event.frame));
+    let text = String::from_utf8_lossy(event.text.json());
     out.push_str(text.strip_suffix('}').unwrap_or(&text));
     if let Audience::Only(players) = &event.audience {
         let players: Vec<&str> = players.iter().map(PlayerId::as_str).collect();

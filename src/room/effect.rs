@@ -3,13 +3,12 @@
 
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
-
-use super::{audience::Audience, document::Version, history::Event, messages::Membership, record::RoomRecord};
+use super::{
+    audience::Audience, document::Version, history::Event, messages::Membership, record::RoomRecord, text::MemberText,
+};
 use crate::{
     clock::Now,
     protocol::{Cause, PlayerId, RawJson, ResumeReason, Role},
-    ws::{Frame, Outbox, ValueKey},
 };
 
 /// What a client may resume from, as far as the state can decide it. The history makes the final
@@ -46,9 +45,9 @@ pub struct Draft {
     /// The connection wants names (S11). `players` and `everybody` already contain them.
     pub wants_names: bool,
     pub player_count: Option<usize>,
-    /// A frame that lists the members, sent after the missed events. Set where these events do not
+    /// The list of members, sent after the missed events. Set where these events do not
     /// imply the list (S9a).
-    pub everybody: Option<Frame>,
+    pub everybody: Option<MemberText>,
     /// The text is written only for clients that need it.
     pub state: Rc<Version>,
 }
@@ -97,23 +96,22 @@ pub enum Effect {
     Event(Event),
     /// Logs the record. Members never see it.
     Keep(RoomRecord<'static>),
-    /// Shows the frame to all members, unlogged. Members that want names get `named`, if there is
+    /// Shows the text to all members, unlogged. Members that want names get `named`, if there is
     /// one (S11).
-    Broadcast { frame: Frame, named: Option<Frame> },
-    /// Shows the frame to its audience, unlogged. A newer frame with the same key replaces it (S8).
-    Volatile { key: ValueKey, audience: Audience, frame: Frame },
+    Broadcast { text: MemberText, named: Option<MemberText> },
+    /// Shows a value to its audience, unlogged. A newer one with the same sender and name replaces
+    /// it (S8).
+    Volatile { from: PlayerId, name: String, audience: Audience, text: MemberText },
     /// Sends a reply to one connection.
-    Reply { connection: u64, frame: Frame },
+    Reply { connection: u64, text: MemberText },
     /// Answers a repeated `id` with the `seq` at which it was applied (S2).
     Ack { connection: u64, player: PlayerId, id: u64 },
     /// Welcomes a connection, sends the events it missed, then everything live.
-    Enter { connection: u64, entry: Membership, outbox: Rc<Outbox>, resume: Resume, draft: Box<Draft> },
+    Enter { connection: u64, entry: Membership, resume: Resume, draft: Box<Draft> },
     /// Removes a connection: it gets nothing more.
     Exit { connection: u64 },
     /// Closes one connection.
     Close { connection: u64, cause: Cause },
     /// Closes all connections. Later effects are dropped.
     CloseAll(Cause),
-    /// Signals that everything before this is stored. The sender is dropped if that never happens.
-    Stored(oneshot::Sender<()>),
 }

@@ -1,4 +1,4 @@
-//! Owns the tail of a room's log in memory: events with their ready-made frames, bounded by count,
+//! Owns the tail of a room's log in memory: events with the texts that members get, bounded by count,
 //! bytes and age.
 
 use std::{
@@ -9,14 +9,12 @@ use std::{
 use super::{
     audience::{Audience, cost_of},
     ledger::Account,
+    text::MemberText,
 };
-use crate::{
-    protocol::{DisplayName, PlayerId, server::write_named},
-    ws::{Frame, frame::payload, json_frame},
-};
+use crate::protocol::{DisplayName, PlayerId, server::write_named};
 
-/// The memory that a frame takes besides its bytes: the counts in front of them.
-const FRAME_OVERHEAD: usize = 2 * size_of::<usize>();
+/// The memory that a text takes besides its bytes: the counts in front of them.
+const TEXT_OVERHEAD: usize = 2 * size_of::<usize>();
 
 /// One event of a room's log.
 #[derive(Debug, Clone)]
@@ -34,22 +32,22 @@ pub struct Event {
     pub request: Option<(PlayerId, u64)>,
     /// The display name of a `presence`, for connections that want names (S11).
     pub name: Option<DisplayName>,
-    /// The frame for members that do not want names.
-    pub frame: Frame,
+    /// The text for members that do not want names.
+    pub text: MemberText,
 }
 
 impl Event {
-    /// Returns the bytes that the event takes in a history, including what the frame does not hold.
+    /// Returns the bytes that the event takes in a history, including what its text does not hold.
     pub fn cost(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |(from, _)| cost_of(from));
         let name = self.name.as_ref().map_or(0, DisplayName::cost);
-        size_of::<Self>() + FRAME_OVERHEAD + self.frame.len() + self.audience.cost() + request + name
+        size_of::<Self>() + TEXT_OVERHEAD + self.text.bytes() + self.audience.cost() + request + name
     }
 
-    /// Returns the frame for connections that want names, if it differs.
-    pub fn named_frame(&self) -> Option<Frame> {
+    /// Returns the text for connections that want names, if it differs.
+    pub fn named_text(&self) -> Option<MemberText> {
         let name = self.name.as_ref()?;
-        Some(json_frame(|out| write_named(out, payload(&self.frame), name)))
+        Some(MemberText::write(|out| write_named(out, self.text.json(), name)))
     }
 }
 
@@ -229,7 +227,7 @@ mod tests {
     use super::*;
 
     fn event(seq: u64, made: Instant) -> Event {
-        let frame = Frame::from(&b"0123456789"[..]);
+        let text = MemberText::write(|out| out.extend_from_slice(b"01234567"));
         Event {
             seq,
             position: seq,
@@ -239,7 +237,7 @@ mod tests {
             audience: Audience::Everyone,
             request: None,
             name: None,
-            frame,
+            text,
         }
     }
 

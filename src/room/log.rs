@@ -12,7 +12,6 @@ use super::{
 use crate::{
     protocol::GameId,
     store::{Appended, Appender, LogWriter, Records, Snapshot},
-    ws::frame::payload,
 };
 
 /// Writes one room's log through its shard's appender.
@@ -70,7 +69,7 @@ fn record(event: &Event) -> RoomRecord<'_> {
         is_patch: event.is_patch,
         audience: Cow::Borrowed(&event.audience),
         request: event.request.clone(),
-        text: payload(&event.frame),
+        text: event.text.json(),
     };
     match &event.name {
         None => RoomRecord::Event(record),

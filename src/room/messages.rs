@@ -30,6 +30,14 @@ pub enum Membership {
 #[derive(Message)]
 #[rtype(result = "Result<Verdict, JoinError>")]
 pub struct Join {
+    pub request: JoinRequest,
+    /// Never leaves the shard's thread. Messages must be `Send`; the wrapper panics if that is
+    /// violated.
+    pub outbox: SendWrapper<Rc<Outbox>>,
+}
+
+/// A connection that asks to join.
+pub struct JoinRequest {
     /// Unique on this shard.
     pub connection: u64,
     pub player: PlayerId,
@@ -47,9 +55,6 @@ pub struct Join {
     pub name: Option<DisplayName>,
     /// The connection receives display names (S11).
     pub wants_names: bool,
-    /// Never leaves the shard's thread. Messages must be `Send`; the wrapper panics if that is
-    /// violated.
-    pub outbox: SendWrapper<Rc<Outbox>>,
 }
 
 /// Why a join failed.

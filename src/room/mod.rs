@@ -29,6 +29,7 @@ mod seats;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod text;
 mod tic_tac_toe;
 mod turn;
 

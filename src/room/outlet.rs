@@ -14,6 +14,7 @@ use super::{delivery::Delivery, effect::Effect, messages::Outdated};
 use crate::{
     protocol::{Cause, Verdict},
     store::{Appended, Appender, Outcome, Ticket},
+    ws::{Frame, Outbox},
 };
 
 /// How many effects of one room may wait for the store before the room itself waits.
@@ -24,8 +25,38 @@ const MAX_DELIVERIES: usize = 100_000;
 /// How long stored effects are shown before the task yields to others of the shard.
 const BUDGET: Duration = Duration::from_millis(1);
 
-/// An effect that waits for the store, and the outlet that shows it.
-pub type Deferred = (Rc<Outlet>, Effect);
+/// What waits for the store, and the outlet that shows it.
+pub type Deferred = (Rc<Outlet>, OutletItem);
+
+/// What an outlet carries out, in order.
+pub enum OutletItem {
+    Effect(Effect),
+    /// Sends a connection's own reply to a frame.
+    Answer {
+        connection: u64,
+        frame: Frame,
+    },
+    /// Signals that everything before this is stored. The sender is dropped if that never happens.
+    Stored(oneshot::Sender<()>),
+}
+
+impl OutletItem {
+    /// See [`Effect::is_fleeting`].
+    fn is_fleeting(&self) -> bool {
+        match self {
+            Self::Effect(effect) => effect.is_fleeting(),
+            Self::Answer { .. } => true,
+            Self::Stored(_) => false,
+        }
+    }
+}
+
+/// A connection that waits for its `welcome`.
+struct Arrival {
+    connection: u64,
+    outbox: Rc<Outbox>,
+    welcomed: oneshot::Sender<Verdict>,
+}
 
 /// The half of a room that faces its members. It lives on after the room until its last effect is
 /// settled.
@@ -35,8 +66,7 @@ pub struct Outlet {
     waiting: Cell<usize>,
     /// The newest batch of this room. Effects without a batch of their own wait for this one.
     ticket: Cell<Option<Ticket>>,
-    /// Connections that wait for their `welcome`.
-    joining: RefCell<Vec<(u64, oneshot::Sender<Verdict>)>>,
+    arrivals: RefCell<Vec<Arrival>>,
     /// The room is over: no further effect is shown.
     is_closed: Cell<bool>,
     /// `None`: frames are written at once.
@@ -53,7 +83,7 @@ impl Outlet {
             delivery: RefCell::new(delivery),
             waiting: Cell::new(0),
             ticket: Cell::new(None),
-            joining: RefCell::default(),
+            arrivals: RefCell::default(),
             is_closed: Cell::new(false),
             flush_interval,
             is_flushing: Cell::new(false),
@@ -67,24 +97,35 @@ impl Outlet {
         self.room.replace(Some(room.downgrade()));
     }
 
-    /// Registers a connection that waits for its `welcome`.
-    pub fn reserve(&self, connection: u64) -> oneshot::Receiver<Verdict> {
+    /// Keeps the outbox of a connection until its `welcome`. The result resolves then, or fails when
+    /// the room is over.
+    pub fn reserve(&self, connection: u64, outbox: Rc<Outbox>) -> oneshot::Receiver<Verdict> {
         let (welcomed, verdict) = oneshot::channel();
-        self.joining.borrow_mut().push((connection, welcomed));
+        self.arrivals.borrow_mut().push(Arrival { connection, outbox, welcomed });
         verdict
     }
 
     /// Forgets a connection whose join was refused.
     pub fn forget(&self, connection: u64) {
-        self.joining.borrow_mut().retain(|(joining, _)| *joining != connection);
+        drop(self.take_arrival(connection));
     }
 
-    /// Shows the effects once `appended`, the batch with their records, is stored, and always
-    /// behind all earlier effects. While the store fails, fleeting effects do not wait (D5).
+    fn take_arrival(&self, connection: u64) -> Option<Arrival> {
+        let mut arrivals = self.arrivals.borrow_mut();
+        let place = arrivals.iter().position(|arrival| arrival.connection == connection)?;
+        let arrival = arrivals.swap_remove(place);
+        if arrivals.is_empty() {
+            *arrivals = Vec::new();
+        }
+        Some(arrival)
+    }
+
+    /// Shows the items once `appended`, the batch with their records, is stored, and always
+    /// behind all earlier items. While the store fails, fleeting items do not wait (D5).
     pub fn pass(
         self: &Rc<Self>,
         appended: Option<Appended>,
-        effects: impl Iterator<Item = Effect>,
+        items: impl Iterator<Item = OutletItem>,
         home: &Appender<Deferred>,
     ) {
         match appended {
@@ -94,13 +135,13 @@ impl Outlet {
         }
         let is_failing = home.is_failing();
         let holds = matches!(appended, Some(Appended::Pending(_)));
-        for effect in effects.filter(|effect| !matches!(effect, Effect::Keep(_))) {
+        for item in items.filter(|item| !matches!(item, OutletItem::Effect(Effect::Keep(_)))) {
             match self.ticket.get() {
-                Some(ticket) if (holds || self.is_waiting()) && !(is_failing && effect.is_fleeting()) => {
+                Some(ticket) if (holds || self.is_waiting()) && !(is_failing && item.is_fleeting()) => {
                     self.waiting.set(self.waiting.get() + 1);
-                    home.defer(ticket, (self.clone(), effect));
+                    home.defer(ticket, (self.clone(), item));
                 }
-                _ => self.show(effect),
+                _ => self.show(item),
             }
         }
     }
@@ -123,46 +164,41 @@ impl Outlet {
         }
     }
 
-    /// Shows one deferred effect. The shard calls this for every deferred effect, in order.
-    pub fn settle(self: &Rc<Self>, outcome: Outcome, effect: Effect) {
+    /// Shows one deferred item. The shard calls this for every deferred item, in order.
+    pub fn settle(self: &Rc<Self>, outcome: Outcome, item: OutletItem) {
         let was_full = self.is_full();
         self.waiting.set(self.waiting.get() - 1);
         if was_full && !self.is_full() {
             self.space.notify_one();
         }
         match outcome {
-            Outcome::Stored => self.show(effect),
+            Outcome::Stored => self.show(item),
             Outcome::Rejected => self.outdated(),
         }
     }
 
-    fn show(self: &Rc<Self>, effect: Effect) {
+    fn show(self: &Rc<Self>, item: OutletItem) {
         if self.is_closed.get() {
             return;
         }
-        if let Effect::CloseAll(cause) = effect {
-            return self.close(cause, "the back end has closed this game");
-        }
-        let entering = match &effect {
-            Effect::Enter { connection, .. } => Some(*connection),
-            _ => None,
-        };
-        let mut delivery = self.delivery.borrow_mut();
-        let verdict = delivery.deliver(effect);
-        let is_held = delivery.is_held();
-        drop(delivery);
-        if let (Some(connection), Some(verdict)) = (entering, verdict) {
-            let mut joining = self.joining.borrow_mut();
-            if let Some(place) = joining.iter().position(|(joining, _)| *joining == connection) {
-                // Fails if the connection is gone. The connection itself detaches from the room
-                // then.
-                let _ = joining.swap_remove(place).1.send(verdict);
+        match item {
+            OutletItem::Effect(Effect::CloseAll(cause)) => {
+                return self.close(cause, "the back end has closed this game");
             }
-            if joining.is_empty() {
-                *joining = Vec::new();
+            OutletItem::Effect(Effect::Enter { connection, entry, resume, draft }) => {
+                if let Some(Arrival { outbox, welcomed, .. }) = self.take_arrival(connection) {
+                    let verdict = self.delivery().enter(connection, entry, outbox, resume, &draft);
+                    // Fails if the connection is gone. The connection itself detaches from the room
+                    // then.
+                    let _ = welcomed.send(verdict);
+                }
             }
+            OutletItem::Effect(effect) => self.delivery().deliver(effect),
+            OutletItem::Answer { connection, frame } => self.delivery().reply(connection, frame),
+            // The receiver may be gone.
+            OutletItem::Stored(done) => drop(done.send(())),
         }
-        if is_held && let Some(interval) = self.flush_interval {
+        if let Some(interval) = self.flush_interval.filter(|_| self.delivery().is_held()) {
             self.flush_later(interval);
         }
     }
@@ -191,7 +227,7 @@ impl Outlet {
     pub fn close(&self, cause: Cause, message: &str) {
         if !self.is_closed.replace(true) {
             self.delivery.borrow_mut().close_all(cause, message);
-            self.joining.borrow_mut().clear();
+            self.arrivals.borrow_mut().clear();
         }
     }
 
@@ -205,8 +241,8 @@ pub async fn show_settled(home: Rc<Appender<Deferred>>) {
     loop {
         home.settled().await;
         let mut began = Instant::now();
-        while let Some((outcome, (outlet, effect))) = home.next() {
-            outlet.settle(outcome, effect);
+        while let Some((outcome, (outlet, item))) = home.next() {
+            outlet.settle(outcome, item);
             if began.elapsed() >= BUDGET {
                 tokio::task::yield_now().await;
                 began = Instant::now();

@@ -14,12 +14,12 @@ use super::{
     history::Event,
     lineage::Lineage,
     record::{EventRecord, More, RoomImage, RoomRecord, SeatName, SeatRecord},
+    text::MemberText,
 };
 use crate::{
     clock::Now,
     protocol::{DisplayName, PlayerId},
     store::{KnownKey, Log},
-    ws::json_frame,
 };
 
 /// A room as its log describes it.
@@ -173,7 +173,7 @@ fn restored(event: EventRecord<'_>, position: u64, downtime: Duration, now: Now)
         audience: audience.into_owned().normalised(),
         request,
         name: None,
-        frame: json_frame(|out| out.extend_from_slice(text)),
+        text: MemberText::write(|out| out.extend_from_slice(text)),
     }
 }
 

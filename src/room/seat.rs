@@ -8,7 +8,7 @@ use send_wrapper::SendWrapper;
 use super::{
     BANNED, Room, Rooms,
     handle::{Busy, RoomHandle},
-    messages::{Act, Answer, Join, JoinError, Membership, Rename},
+    messages::{Act, Answer, Join, JoinError, JoinRequest, Membership, Rename},
     opening::{NoRoom, Opener},
 };
 use crate::{
@@ -71,7 +71,7 @@ impl SeatTarget {
                 return Err(EntryRefusal::NothingReplaced);
             }
             let room = self.rooms.find(&self.game, Opener::Visitor { player: seated, address: entry.address }).await?;
-            let join = Join {
+            let request = JoinRequest {
                 connection: entry.connection,
                 player: self.player.clone(),
                 role,
@@ -82,8 +82,8 @@ impl SeatTarget {
                 must_replace: entry.must_replace,
                 name: entry.name.clone(),
                 wants_names: entry.wants_names,
-                outbox: SendWrapper::new(entry.outbox.clone()),
             };
+            let join = Join { request, outbox: SendWrapper::new(entry.outbox.clone()) };
             match room.join(join).await {
                 Ok(verdict) => {
                     let seat = SeatHolder {

@@ -27,6 +27,7 @@ use super::{
     messages::{Act, Membership},
     record::RoomRecord,
     seats::Seats,
+    text::MemberText,
 };
 use crate::{
     clock::Now,
@@ -36,7 +37,6 @@ use crate::{
         server::{LeftReason, PresenceChange, write_message, write_volatile},
     },
     store::IdempotencyKeys,
-    ws::{Frame, ValueKey, error_frame, json_frame},
 };
 
 /// The state of one room.
@@ -130,9 +130,9 @@ impl RoomState {
             RoomRequest::Leave => self.leave(connection, &Membership::Player(player), effects),
             RoomRequest::Volatile { name, data, to } => {
                 let to = self.members(to);
-                let key = ValueKey::Volatile { from: player.clone(), name: name.as_str().into() };
-                let frame = json_frame(|out| write_volatile(out, player.as_str(), &name, &data));
-                effects.push(Effect::Volatile { key, audience: audience(Some(&player), to), frame });
+                let text = MemberText::write(|out| write_volatile(out, player.as_str(), &name, &data));
+                let audience = audience(Some(&player), to);
+                effects.push(Effect::Volatile { from: player, name, audience, text });
             }
             RoomRequest::Append { id: Some(id), .. } if id <= last_id => {
                 effects.push(Effect::Ack { connection, player, id });
@@ -144,8 +144,8 @@ impl RoomState {
                     }
                 }
                 Err(Rejection { code, message }) => {
-                    let frame = error_frame(code, &message, id);
-                    effects.push(Effect::Reply { connection, frame });
+                    let text = MemberText::error(code, &message, id);
+                    effects.push(Effect::Reply { connection, text });
                 }
             },
         }
@@ -181,7 +181,7 @@ impl RoomState {
     /// Replies that a request of this connection cannot be stored at present (D5).
     pub fn refuse_request(&self, connection: u64, id: Option<u64>, effects: &mut Effects) {
         let message = "the server cannot store anything at the moment; send it again later";
-        effects.push(Effect::Reply { connection, frame: error_frame(error_code::UNAVAILABLE, message, id) });
+        effects.push(Effect::Reply { connection, text: MemberText::error(error_code::UNAVAILABLE, message, id) });
     }
 
     /// A player gives up its seat, or a spectator leaves (3.1). The last event a player sees is its
@@ -259,9 +259,9 @@ impl RoomState {
         let Request { from, data, to } = request;
         let audience = audience(Some(&from), if hidden { Some(Vec::new()) } else { to });
         self.seq += 1;
-        let frame = json_frame(|out| write_message(out, self.seq, from.as_str(), id, &data));
+        let text = MemberText::write(|out| write_message(out, self.seq, from.as_str(), id, &data));
         let request = id.map(|id| (from, id));
-        effects.push(Effect::Event(event(self.seq, now, audience, request, frame)));
+        effects.push(Effect::Event(event(self.seq, now, audience, request, text)));
         self.emit(emissions, effects);
         Ok(())
     }
@@ -310,7 +310,7 @@ impl RoomState {
     }
 }
 
-fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)>, frame: Frame) -> Event {
+fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)>, text: MemberText) -> Event {
     Event {
         seq,
         position: 0,
@@ -320,7 +320,7 @@ fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)
         audience,
         request,
         name: None,
-        frame,
+        text,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
         describe::{EventPage, PlayerReport, RoomDetail, RoomSummary},
         effect::{Effect, Effects},
         messages::{Append, CloseRoom, Describe, ListEvents, OperateError, Show},
+        outlet::OutletItem,
         state::RoomState,
     },
 };
@@ -29,11 +30,7 @@ impl Room {
             return Box::pin(async { Err(OperateError::Unavailable) });
         }
         let (done, stored) = oneshot::channel();
-        let changed = self.turn(context, |state, effects| {
-            let changed = change(state, effects);
-            effects.push(Effect::Stored(done));
-            changed
-        });
+        let changed = self.turn_before(Some(OutletItem::Stored(done)), context, change);
         Box::pin(async move {
             let changed = changed?;
             stored.await.map_err(|_| OperateError::RoomGone)?;
@@ -90,7 +87,7 @@ impl Handler<Show> for Room {
         }
         let detail = self.detail();
         let (done, stored) = oneshot::channel();
-        self.outlet.pass(None, std::iter::once(Effect::Stored(done)), self.log.appender());
+        self.outlet.pass(None, std::iter::once(OutletItem::Stored(done)), self.log.appender());
         Box::pin(async move { stored.await.map(|()| detail).map_err(|_| OperateError::RoomGone) })
     }
 }
@@ -134,8 +131,9 @@ impl Handler<CloseRoom> for Room {
         let (done, stored) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let removed = self.log.remove();
-        let effects = [Effect::Stored(done), Effect::CloseAll(Cause::NoSuchGame)];
-        self.outlet.pass(Some(removed), effects.into_iter(), self.log.appender());
+        let close = OutletItem::Effect(Effect::CloseAll(Cause::NoSuchGame));
+        let items = [OutletItem::Stored(done), close];
+        self.outlet.pass(Some(removed), items.into_iter(), self.log.appender());
         // Until the log is deleted, the room handles no message, as it would belong to that log.
         // Senders that wait find the next room.
         context.wait(stored.into_actor(self).map(|stored, room, context| {

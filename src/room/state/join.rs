@@ -11,7 +11,7 @@ use crate::{
     },
     room::{
         effect::{Draft, Effect, Effects, Resume},
-        messages::{Join, Membership},
+        messages::{JoinRequest, Membership},
         seats::{Seat, SecretHash},
     },
 };
@@ -24,9 +24,9 @@ impl RoomState {
     /// [`Cause::Banned`] (S13); [`Cause::AlreadyConnected`] if the seat is taken and the client
     /// proves no claim to it (S7); [`Cause::ConnectionLimit`] if the connection must replace one of
     /// its address and does not (A5a).
-    pub fn join(&mut self, join: Join, effects: &mut Effects) -> Result<(), Cause> {
+    pub fn join(&mut self, join: JoinRequest, effects: &mut Effects) -> Result<(), Cause> {
         let now = effects.now;
-        let Join {
+        let JoinRequest {
             connection,
             player,
             role,
@@ -37,7 +37,6 @@ impl RoomState {
             must_replace,
             name,
             wants_names,
-            outbox,
         } = join;
         if self.bans.has(&player, now.unix_ms) {
             return Err(Cause::Banned);
@@ -95,7 +94,7 @@ impl RoomState {
             state: self.document.version().clone(),
         };
         let newcomer = draft.player.clone();
-        effects.push(Effect::Enter { connection, entry, outbox: outbox.take(), resume, draft: Box::new(draft) });
+        effects.push(Effect::Enter { connection, entry, resume, draft: Box::new(draft) });
         // Runs behind the welcome, so that the new player sees what the logic sends it, such as its
         // hand of cards.
         if is_new {

@@ -10,9 +10,9 @@ use crate::{
         effect::{Effect, Effects},
         history::Event,
         logic::{Rejection, Request},
+        text::MemberText,
         turn::PatchError,
     },
-    ws::json_frame,
 };
 
 impl RoomState {
@@ -53,9 +53,9 @@ impl RoomState {
         self.document.merge(patch, seq).map_err(|_| Rejection::from(PatchError::TooLarge))?;
         self.seq = seq;
         let (from, id) = request.map_or((SERVER_SENDER, None), |(player, id)| (player.as_str(), id));
-        let frame = json_frame(|out| write_patch(out, seq, from, id, patch.text()));
+        let text = MemberText::write(|out| write_patch(out, seq, from, id, patch.text()));
         let request = request.and_then(|(player, id)| id.map(|id| (player.clone(), id)));
-        let patch = Event { is_patch: true, ..event(seq, now, Audience::Everyone, request, frame) };
+        let patch = Event { is_patch: true, ..event(seq, now, Audience::Everyone, request, text) };
         effects.push(Effect::Event(patch));
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::{
         effect::{Effect, Effects},
         history::Event,
         record::{RoomRecord, SeatName},
+        text::MemberText,
     },
-    ws::{Frame, json_frame},
 };
 
 /// How often a crowd gets its player count, at most.
@@ -45,12 +45,12 @@ impl RoomState {
             return;
         }
         self.seq += 1;
-        let frame = json_frame(|out| {
+        let text = MemberText::write(|out| {
             let (player, status) = (Some(player), Some(change));
             ServerFrame::Presence { seq: Some(self.seq), player, status, reason, players: None, count: None }
                 .write(out);
         });
-        let presence = Event { name, ..event(self.seq, now, Audience::Everyone, None, frame) };
+        let presence = Event { name, ..event(self.seq, now, Audience::Everyone, None, text) };
         effects.push(Effect::Event(presence));
     }
 
@@ -63,7 +63,7 @@ impl RoomState {
         self.crowd_over = self.seq;
         effects.keep(RoomRecord::CrowdOver(self.seq));
         let named = self.has_been_asked_for_names.then(|| self.everybody(true));
-        effects.push(Effect::Broadcast { frame: self.everybody(false), named });
+        effects.push(Effect::Broadcast { text: self.everybody(false), named });
     }
 
     /// Returns `welcome.players`, with or without display names (S11).
@@ -96,10 +96,10 @@ impl RoomState {
         self.seats.get_mut(player).and_then(|seat| seat.name.clone())
     }
 
-    /// Returns a frame with the whole list, without a `seq`.
-    pub(super) fn everybody(&self, names: bool) -> Frame {
+    /// Returns the text of the whole list, without a `seq`.
+    pub(super) fn everybody(&self, names: bool) -> MemberText {
         let players = self.players(names);
-        json_frame(|out| {
+        MemberText::write(|out| {
             let count = Some(self.seats.len());
             let (seq, player, status, reason) = (None, None, None, None);
             ServerFrame::Presence { seq, player, status, reason, players: Some(&players), count }.write(out);
@@ -114,10 +114,10 @@ impl RoomState {
         }
         self.count_due = None;
         self.counted_at = Some(now.instant);
-        let frame = json_frame(|out| {
+        let text = MemberText::write(|out| {
             let (seq, player, status, reason, players) = (None, None, None, None, None);
             ServerFrame::Presence { seq, player, status, reason, players, count: Some(self.seats.len()) }.write(out);
         });
-        effects.push(Effect::Broadcast { frame, named: None });
+        effects.push(Effect::Broadcast { text, named: None });
     }
 }

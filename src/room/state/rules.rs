@@ -10,9 +10,9 @@ use crate::{
         document::Patch,
         effect::{Effect, Effects},
         logic::RoomLogic,
+        text::MemberText,
         turn::Turn,
     },
-    ws::json_frame,
 };
 
 impl RoomState {
@@ -68,7 +68,7 @@ impl RoomState {
         let now = effects.now;
         self.seq += 1;
         let audience = audience(None, self.members(to));
-        let frame = json_frame(|out| write_message(out, self.seq, SERVER_SENDER, None, data));
-        effects.push(Effect::Event(event(self.seq, now, audience, None, frame)));
+        let text = MemberText::write(|out| write_message(out, self.seq, SERVER_SENDER, None, data));
+        effects.push(Effect::Event(event(self.seq, now, audience, None, text)));
     }
 }

@@ -2,29 +2,25 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, IoSlice},
     net::{IpAddr, Ipv4Addr},
-    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use send_wrapper::SendWrapper;
 use serde_json::Value;
 
 use super::RoomState;
 use crate::{
     clock::Now,
     config::Config,
-    observe::metrics::Metrics,
     protocol::{EventRequest, GameId, PlayerId, RawJson, Role, RoomRequest},
     room::{
         audience::Audience,
         effect::{Effect, Effects},
         logic::RoomLogic,
-        messages::{Act, Join, Membership},
+        messages::{Act, JoinRequest, Membership},
+        text::MemberText,
     },
-    ws::{Flusher, Frame, Outbox, frame::payload, outbox::ByteSink},
 };
 
 /// The clock of a new table, in milliseconds since 1970.
@@ -53,7 +49,6 @@ const START_MS: u64 = 1_700_000_000_000;
 pub struct Table {
     state: RoomState,
     now: Now,
-    flusher: Rc<Flusher>,
     /// The connection of each connected player.
     connections: BTreeMap<PlayerId, u64>,
     last_connection: u64,
@@ -104,7 +99,6 @@ impl Table {
         Self {
             state: RoomState::new(game, "table".into(), Box::new(logic), config, seed, now),
             now,
-            flusher: Flusher::new(Metrics::new("table").shard()),
             connections: BTreeMap::new(),
             last_connection: 0,
             events: Vec::new(),
@@ -119,7 +113,7 @@ impl Table {
         let player = id(player);
         self.last_connection += 1;
         let connection = self.last_connection;
-        let join = Join {
+        let join = JoinRequest {
             connection,
             player: player.clone(),
             role: Role::Player,
@@ -130,7 +124,6 @@ impl Table {
             must_replace: false,
             name: None,
             wants_names: false,
-            outbox: SendWrapper::new(Outbox::new(Box::new(Nowhere), self.flusher.clone(), usize::MAX)),
         };
         self.connections.insert(player, connection);
         // Cannot fail: a valid token always gets the seat, and a `Table` has no bans.
@@ -224,13 +217,13 @@ impl Table {
         for effect in effects.into_list() {
             match effect {
                 Effect::Event(event) => events.push(SeenEvent {
-                    frame: json(&event.frame),
+                    frame: json(&event.text),
                     only: match event.audience {
                         Audience::Everyone => None,
                         Audience::Only(players) => Some(players.into_vec()),
                     },
                 }),
-                Effect::Reply { frame, .. } => error = Some(json(&frame)),
+                Effect::Reply { text, .. } => error = Some(json(&text)),
                 _ => {}
             }
         }
@@ -248,17 +241,8 @@ fn id(player: &str) -> PlayerId {
     PlayerId::parse(player).unwrap_or_else(|error| panic!("{player:?}: {error}"))
 }
 
-fn json(frame: &Frame) -> Value {
-    serde_json::from_slice(payload(frame)).unwrap_or_default()
-}
-
-/// The socket of a player of a [`Table`]. Discards what is written.
-struct Nowhere;
-
-impl ByteSink for Nowhere {
-    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(slices.iter().map(|slice| slice.len()).sum())
-    }
+fn json(text: &MemberText) -> Value {
+    serde_json::from_slice(text.json()).unwrap_or_default()
 }
 
 #[cfg(test)]

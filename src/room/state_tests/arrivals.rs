@@ -1,6 +1,5 @@
 //! Owns how the clients of a `World` join and leave, and what each must get when it joins.
 
-use send_wrapper::SendWrapper;
 use serde_json::{Value, json};
 
 use super::{
@@ -11,7 +10,7 @@ use crate::{
     protocol::{Cause, Role},
     room::{
         effect::{Effect, Effects},
-        messages::{Join, Membership},
+        messages::{JoinRequest, Membership},
     },
     ws::{Outbox, valve::Valve},
 };
@@ -56,7 +55,7 @@ impl World {
         let wire = Valve::open();
         let outbox = Outbox::new(Box::new(wire.clone()), self.flusher.clone(), OUTBOX_BYTES);
         let mut effects = Effects::at(self.now);
-        let join = Join {
+        let join = JoinRequest {
             connection,
             player: player(who),
             role: if who == SPECTATOR { Role::Spectator } else { Role::Player },
@@ -67,7 +66,6 @@ impl World {
             must_replace: false,
             name: None,
             wants_names: false,
-            outbox: SendWrapper::new(outbox.clone()),
         };
         let joined = self.state.join(join, &mut effects);
         let mut effects = effects.into_list();
@@ -126,6 +124,7 @@ impl World {
         if let Some(seat) = self.seats.get_mut(&player(who)).filter(|_| who != SPECTATOR) {
             (seat.secret, seat.in_this_life) = (Some(secret), true);
         }
+        self.arriving = Some(outbox.clone());
         self.show(behind);
         self.clients[who].line = Some(Line { connection, entry: entry(who), outbox, wire, expected, closed: None });
     }

@@ -35,7 +35,7 @@ use crate::{
         state::RoomState,
     },
     store::{Appended, Appender, Outcome, Snapshot},
-    ws::Flusher,
+    ws::{Flusher, Outbox},
 };
 
 pub(super) const EPOCH: &str = "this-epoch";
@@ -72,6 +72,8 @@ pub struct World {
     pub(super) terms: Terms,
     pub(super) now: Now,
     pub(super) connections: u64,
+    /// The outbox of the client that joins.
+    pub(super) arriving: Option<Rc<Outbox>>,
     pub(super) log: Vec<Logged>,
     pub(super) document: Value,
     pub(super) changed_at: u64,
@@ -139,6 +141,7 @@ impl World {
             terms,
             now,
             connections: 0,
+            arriving: None,
             log: Vec::new(),
             document: json!({}),
             changed_at: 0,
@@ -305,8 +308,13 @@ impl World {
             if let Effect::Event(event) = &effect {
                 self.event(event);
             }
-            if let Some(verdict) = self.delivery.deliver(effect) {
-                assert_eq!(Some(&verdict.name()), self.verdicts.last());
+            match effect {
+                Effect::Enter { connection, entry, resume, draft } => {
+                    let outbox = self.arriving.take().expect("the outbox of who joins");
+                    let verdict = self.delivery.enter(connection, entry, outbox, resume, &draft);
+                    assert_eq!(Some(&verdict.name()), self.verdicts.last());
+                }
+                effect => self.delivery.deliver(effect),
             }
         }
         self.turn();
@@ -314,9 +322,7 @@ impl World {
 
     /// Checks that the log has no gap, and no id twice.
     fn event(&mut self, event: &Event) {
-        let frame = &event.frame;
-        let header = if frame[1] == 126 { 4 } else { 2 };
-        let text: Value = serde_json::from_slice(&frame[header..]).expect("frames are JSON");
+        let text: Value = serde_json::from_slice(event.text.json()).expect("events are JSON");
         assert_eq!(event.seq, self.log.len() as u64 + 1);
         assert_eq!(text["seq"], event.seq);
         if let Some((player, id)) = &event.request {
