@@ -66,6 +66,8 @@ struct Pending {
     frame: Option<(FrameHeader, usize)>,
     control: Vec<u8>,
     message: Vec<u8>,
+    /// How many bytes of `message` are known to be whole UTF-8 characters. Only used for text.
+    valid: usize,
     /// The opcode of the open fragmented message.
     fragmented: Option<Opcode>,
 }
@@ -185,6 +187,9 @@ impl Pending {
             (false, false) => (&mut self.message, max_message_bytes),
         };
         append(buffer, payload, limit);
+        if !header.opcode.is_control() && self.fragmented.unwrap_or(header.opcode) == Opcode::Text {
+            self.valid += valid_start(self.message.get(self.valid..).unwrap_or_default())?;
+        }
 
         let received = received + payload.len();
         if received < header.payload_bytes {
@@ -199,6 +204,7 @@ impl Pending {
             return Ok(Some(Message::Nop));
         }
         let opcode = self.fragmented.take().unwrap_or(header.opcode);
+        self.valid = 0;
         message(opcode, &mem::take(&mut self.message)).map(Some)
     }
 }
@@ -228,6 +234,16 @@ fn message(opcode: Opcode, payload: &[u8]) -> Result<Message, DecodeError> {
 
 fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
     from_utf8(bytes).map_err(|_| DecodeError::InvalidUtf8)
+}
+
+/// Length of the whole characters in `bytes`, which may end inside a character. Invalid bytes are
+/// refused as soon as they arrive, not when their message ends: it may never end.
+fn valid_start(bytes: &[u8]) -> Result<usize, DecodeError> {
+    match simdutf8::compat::from_utf8(bytes) {
+        Ok(_) => Ok(bytes.len()),
+        Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
+        Err(_) => Err(DecodeError::InvalidUtf8),
+    }
 }
 
 /// RFC 6455 sections 5.5.1 and 7.4: the payload is empty, or a code that may be sent and a reason.

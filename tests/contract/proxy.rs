@@ -1,6 +1,7 @@
 //! Owns the tests of proxies (section 7): who gets in, what the upstream sees of it, and what passes.
 //! Run by `cargo test --test contract`.
 
+mod autobahn;
 mod budgets;
 mod claims;
 mod ends;

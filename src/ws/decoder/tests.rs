@@ -163,6 +163,21 @@ fn text_is_utf8_as_a_whole_message_and_binary_is_free() {
 }
 
 #[test]
+fn invalid_utf8_is_refused_as_soon_as_it_arrives_not_when_its_message_ends() {
+    let refused = |bytes: &[u8]| assert_eq!(decode(bytes).1, Err(DecodeError::InvalidUtf8), "{bytes:02x?}");
+    let open = [data(Data::Text, false, b"ok\xe2\x82"), data(Data::Continue, false, b"\xac\xed\xa0")];
+    refused(&open.concat());
+    let unfinished = data(Data::Text, true, b"\xf4\x90 and so on");
+    refused(&unfinished[..unfinished.len() - 10]);
+    let cut = data(Data::Text, true, "€".as_bytes());
+    assert_eq!(decode(&cut[..cut.len() - 1]).1, Ok(()), "the rest of the character may still come");
+    let binary = [data(Data::Binary, false, b"\xff"), data(Data::Continue, true, b"\xff")];
+    assert_eq!(decode(&binary.concat()).0.len(), 2);
+    let pinged = [data(Data::Text, false, b"a"), control(Control::Ping, b"\xff"), data(Data::Continue, true, b"b")];
+    assert_eq!(decode(&pinged.concat()).0.last(), Some(&Message::Text("ab".into())));
+}
+
+#[test]
 fn close_frames_carry_nothing_or_a_code_that_may_be_sent_and_a_utf8_reason() {
     let close = |code: u16, reason: &[u8]| control(Control::Close, &[&code.to_be_bytes(), reason].concat());
     assert_eq!(decode(&control(Control::Close, b"")).0, [Message::Close(None)]);
