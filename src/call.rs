@@ -8,8 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use url::Url;
+
 use crate::{
-    config::{AuthMode, Config, Ports, Secret},
+    config::{AuthMode, Config, Ports, Secret, is_this_machine},
     token::{MintedClaims, mint},
     whereabouts,
 };
@@ -62,10 +64,10 @@ pub fn call(config: &Config, call: &Call, out: &mut dyn Write) -> Result<u16, Ca
         return Err(CallError::Usage(format!("{:?} is no path; write one such as /api/games", call.path)));
     }
     let base = match &call.url {
-        Some(url) if url.starts_with("http://") || url.starts_with("https://") => url.trim_end_matches('/').to_owned(),
-        Some(url) => {
-            return Err(CallError::Usage(format!("{url:?} is no URL; write one such as http://localhost:8080")));
-        }
+        Some(url) => match Url::parse(url) {
+            Ok(parsed) if matches!(parsed.scheme(), "http" | "https") => url.trim_end_matches('/').to_owned(),
+            _ => return Err(CallError::Usage(format!("{url:?} is no URL; write one such as http://localhost:8080"))),
+        },
         None => base(config)?,
     };
     let body = match call.body.as_deref() {
@@ -142,8 +144,7 @@ fn base(config: &Config) -> Result<String, CallError> {
 }
 
 fn is_loopback(base: &str) -> bool {
-    let host = base.parse::<ureq::http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
-    matches!(host.as_deref(), Some("localhost" | "127.0.0.1" | "[::1]"))
+    Url::parse(base).is_ok_and(|url| url.host().is_some_and(|host| is_this_machine(&host)))
 }
 
 /// Returns the key for the API: the operators' secret, an admin's token that is valid for the call,

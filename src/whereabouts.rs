@@ -8,6 +8,8 @@ use std::{
     path::Path,
 };
 
+use url::Url;
+
 use crate::store::private;
 
 const FILE: &str = "innkeeper.url";
@@ -47,7 +49,7 @@ pub fn running(dir: &Path) -> Option<String> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     let url = text.trim();
-    url.starts_with("http://").then(|| url.to_owned())
+    Url::parse(url).is_ok_and(|url| url.scheme() == "http").then(|| url.to_owned())
 }
 
 /// Returns the URL by which this machine reaches a server that listens at `address`; loopback if it

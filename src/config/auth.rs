@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::{
     feeds::is_role,
     gate::Platform,
     reader::SettingReader,
     secret::{Secret, is_quoted},
     table::{self, Setting},
+    urls::{self, is_this_machine},
 };
 
 /// RFC 7518, section 3.2: a shorter key than the hash is easier to guess than the signature.
@@ -41,7 +44,7 @@ pub struct TokenConfig {
     /// HS256.
     pub secret: Option<Secret>,
     /// Issuers' keys that are fetched; https, or http on this machine.
-    pub jwks_urls: Vec<String>,
+    pub jwks_urls: Vec<Url>,
     /// An issuer's key: PEM, or the path of a file that holds it.
     pub public_key: Option<String>,
     pub audience: Option<String>,
@@ -129,18 +132,12 @@ fn strong_secret(reader: &mut SettingReader<'_>, setting: &Setting, min_bytes: u
     Some(secret)
 }
 
-fn jwks_url(text: &str) -> Result<String, String> {
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    let is_here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    match scheme {
-        _ if host.is_empty() || authority.contains('@') => Err("is no URL of a JWK set".to_owned()),
-        "https" => Ok(text.to_owned()),
-        "http" if is_here => Ok(text.to_owned()),
+fn jwks_url(text: &str) -> Result<Url, String> {
+    let url = urls::parse(text).map_err(|_| "is no URL of a JWK set")?;
+    let host = url.host().ok_or("is no URL of a JWK set")?;
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_this_machine(&host) => Ok(url),
         _ => Err("would fetch keys over a line that others can write to".to_owned()),
     }
 }

@@ -3,7 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Overrides, reader::SettingReader, table};
+use url::{ParseError, SyntaxViolation};
+
+use super::{
+    Overrides,
+    reader::SettingReader,
+    table,
+    urls::{self, UrlFault},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenConfig {
@@ -75,20 +82,23 @@ pub(super) fn public(reader: &mut SettingReader<'_>) -> PublicConfig {
 }
 
 fn parse_public(text: &str) -> Result<String, String> {
-    let (scheme, rest) = match text.split_once("://") {
-        None => ("wss", text),
-        Some((scheme, rest)) => match scheme.to_ascii_lowercase().as_str() {
-            "https" | "wss" => ("wss", rest),
-            "http" | "ws" => ("ws", rest),
-            _ => return Err("has another scheme".to_owned()),
-        },
+    let url = if text.contains("://") { urls::parse(text) } else { urls::parse(&format!("wss://{text}")) };
+    let mut url = url.map_err(|fault| match fault {
+        UrlFault::Malformed(ParseError::RelativeUrlWithoutBase) => "has another scheme",
+        UrlFault::Malformed(ParseError::EmptyHost) | UrlFault::Mended(SyntaxViolation::ExpectedDoubleSlash) => {
+            "has no host"
+        }
+        UrlFault::Malformed(ParseError::InvalidPort) => "has a malformed port",
+        _ => "has more than scheme, host, port and path",
+    })?;
+    let scheme = match url.scheme() {
+        "https" | "wss" => "wss",
+        "http" | "ws" => "ws",
+        _ => return Err("has another scheme".to_owned()),
     };
-    let rest = rest.trim_end_matches('/');
-    if rest.is_empty() || rest.starts_with(['/', ':']) {
-        return Err("has no host".to_owned());
-    }
-    if rest.contains(|c: char| "?#@\\\"<>".contains(c) || c.is_whitespace() || c.is_control()) {
+    if url.query().is_some() || url.fragment().is_some() {
         return Err("has more than scheme, host, port and path".to_owned());
     }
-    Ok(format!("{scheme}://{rest}"))
+    url.set_scheme(scheme).map_err(|()| "has another scheme")?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }

@@ -25,9 +25,12 @@ mod table_tests;
 #[cfg(test)]
 mod tests;
 mod unread;
+mod urls;
 mod yaml;
 
 use std::{collections::HashMap, path::Path, time::Duration};
+
+use sentry::types::Dsn;
 
 pub use self::{
     auth::{AuthConfig, AuthMode, TokenConfig},
@@ -35,12 +38,13 @@ pub use self::{
     gate::{GateConfig, Platform},
     kind::SettingKind,
     listen::{ListenConfig, Ports, PublicConfig},
-    origin::OriginPattern,
+    origin::{Origin, OriginPattern},
     problem::{Problem, Problems},
     room::{ConnectionConfig, HistoryConfig, LogicPrefix, RoomConfig},
     secret::Secret,
     source::{ProcessEnv, VariableSource},
     store::{Durability, DurabilityPrefix, OPERATOR_KEY_FILE, StoreConfig},
+    urls::is_this_machine,
 };
 use self::{reader::SettingReader, table::SETTINGS};
 
@@ -218,14 +222,9 @@ fn log(reader: &mut SettingReader<'_>) -> LogConfig {
     }
 }
 
-/// Only the shape is checked here; the reporter reads it in full.
 fn sentry_dsn(reader: &mut SettingReader<'_>) -> Option<Secret> {
     let dsn = reader.secret(&table::SENTRY_DSN)?;
-    let rest = dsn.expose().strip_prefix("https://").or_else(|| dsn.expose().strip_prefix("http://"));
-    let shaped = rest.and_then(|rest| rest.split_once('@')).is_some_and(|(key, rest)| {
-        !key.is_empty() && rest.split_once('/').is_some_and(|(host, project)| !host.is_empty() && !project.is_empty())
-    });
-    if !shaped {
+    if dsn.expose().parse::<Dsn>().is_err() {
         reader.reject(&table::SENTRY_DSN, "", "is not a DSN");
     }
     Some(dsn)

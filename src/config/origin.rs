@@ -1,18 +1,108 @@
-//! Owns one entry of `ALLOWED_ORIGINS` and whether an `Origin` header matches it (A9).
+//! Owns the origin of a web page (RFC 6454) and one entry of `ALLOWED_ORIGINS` (A9).
 
-use std::net::Ipv6Addr;
+use std::fmt;
+
+use url::{Host, ParseError, Url};
+
+use super::urls::is_this_machine;
+
+/// Scheme, host and port as a browser writes them: lower case, an IPv6 address in its shortest
+/// form, without the scheme's default port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    scheme: String,
+    host: Host<String>,
+    port: Option<u16>,
+}
+
+impl Origin {
+    /// Parses the text of an `Origin` header or of a setting: `scheme://host[:port]`.
+    ///
+    /// # Errors
+    /// What is wrong with the text, without repeating it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const MORE: &str = "has more than scheme, host and port";
+        const HOST: &str = "has a host with characters a browser would not send (write it in punycode)";
+        let text = text.to_ascii_lowercase();
+        if !text.contains("://") {
+            return Err("has no scheme");
+        }
+        let url = Url::parse(&text).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => "has a malformed scheme",
+            ParseError::EmptyHost => "has no host",
+            ParseError::InvalidPort => "has a malformed port",
+            ParseError::InvalidIpv6Address => "has a malformed IPv6 address",
+            _ => HOST,
+        })?;
+        let origin = Self::of(&url).ok_or("has no host")?;
+        // `Url` mends what it reads, as an address bar does. An `Origin` header needs no mending, so
+        // each part must be what was written.
+        let authority = text.strip_prefix(&format!("{}://", origin.scheme)).ok_or(MORE)?;
+        if !authority.is_ascii() {
+            return Err(HOST);
+        }
+        if authority.contains(|c: char| "/?#@\\,\"<>".contains(c) || !c.is_ascii_graphic()) {
+            return Err(MORE);
+        }
+        let port = match origin.host {
+            // An IPv6 address has many spellings.
+            Host::Ipv6(_) => authority.split_once(']').map(|(_, port)| port),
+            _ => authority.strip_prefix(&origin.host.to_string()),
+        };
+        if port.ok_or(HOST)? == ":" { Err("has a malformed port") } else { Ok(origin) }
+    }
+
+    /// The origin of the page at `url`; `None` if the URL has no host.
+    pub fn of(url: &Url) -> Option<Self> {
+        let host = url.host().filter(|host| *host != Host::Domain(""))?.to_owned();
+        Some(Self { scheme: url.scheme().to_owned(), host, port: url.port() })
+    }
+
+    /// Whether a server that is addressed by `host`, the text of a `Host` header, served the page.
+    /// The page's scheme gives the port of a `Host` without one: behind a proxy the server cannot
+    /// tell its own scheme.
+    pub fn is_served_by(&self, host: &str) -> bool {
+        self.is_web() && Self::parse(&format!("{}://{host}", self.scheme)).is_ok_and(|own| own == *self)
+    }
+
+    /// Whether the page comes from this machine, as browsers see it.
+    pub fn is_loopback(&self) -> bool {
+        let is_below_localhost = matches!(&self.host, Host::Domain(name) if name.ends_with(".localhost"));
+        self.is_web() && (is_below_localhost || is_this_machine(&self.host))
+    }
+
+    fn is_web(&self) -> bool {
+        matches!(self.scheme.as_str(), "http" | "https")
+    }
+
+    fn has_plain_host(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => is_domain(name),
+            Host::Ipv4(_) | Host::Ipv6(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
 
 /// An entry of the allow-list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OriginPattern {
     /// `*`
     Any,
-    /// `scheme://host[:port]` as a browser writes it: lower case, without the scheme's default
-    /// port.
-    Exact(String),
+    Exact(Origin),
     /// `scheme://*.example.com[:port]`: every host that ends in `suffix` (".example.com"), at any
     /// depth, but not the host without the dot. `port` is `None` for the scheme's default port.
-    Subdomains { scheme: String, suffix: String, port: Option<u16> },
+    Subdomains {
+        scheme: String,
+        suffix: String,
+        port: Option<u16>,
+    },
 }
 
 impl OriginPattern {
@@ -25,105 +115,41 @@ impl OriginPattern {
             return Err("is the origin of sandboxed frames and files, which anyone can take".to_owned());
         }
         // A lone last slash is what one copies from an address bar.
-        let Origin { scheme, host, port } = Origin::parse(entry.strip_suffix('/').unwrap_or(entry))?;
-        if scheme == "ws" || scheme == "wss" {
+        let origin = Origin::parse(entry.strip_suffix('/').unwrap_or(entry))?;
+        if origin.scheme == "ws" || origin.scheme == "wss" {
             return Err("is not what a browser sends as Origin; write http or https".to_owned());
         }
-        if host.contains('*') {
-            let domain = host.strip_prefix("*.").filter(|domain| is_domain(domain));
+        if let Host::Domain(name) = &origin.host
+            && name.contains('*')
+        {
+            let domain = name.strip_prefix("*.").filter(|domain| is_domain(domain));
             let domain = domain.ok_or("has a * that is not the whole first label of a domain")?;
-            return Ok(Self::Subdomains { scheme, suffix: format!(".{domain}"), port });
+            let suffix = format!(".{domain}");
+            return Ok(Self::Subdomains { scheme: origin.scheme, suffix, port: origin.port });
         }
-        let origin = Origin { scheme, host, port };
         if !origin.has_plain_host() {
             return Err("has a host with characters a browser would not send (write it in punycode)".to_owned());
         }
-        Ok(Self::Exact(origin.to_string()))
+        Ok(Self::Exact(origin))
     }
 
-    /// Whether an `Origin` header's text is admitted. Any text is safe to pass; one that is no
-    /// origin matches only `Any`.
-    pub fn matches(&self, origin: &str) -> bool {
-        if *self == Self::Any {
-            return true;
-        }
-        let Ok(origin) = Origin::parse(origin) else { return false };
-        if !origin.has_plain_host() {
-            return false;
-        }
+    /// Whether a page is admitted. `None` is a page whose origin is `null`.
+    pub fn matches(&self, origin: Option<&Origin>) -> bool {
+        let Some(origin) = origin.filter(|origin| origin.has_plain_host()) else { return *self == Self::Any };
         match self {
             Self::Any => true,
-            Self::Exact(exact) => *exact == origin.to_string(),
+            Self::Exact(exact) => exact == origin,
             Self::Subdomains { scheme, suffix, port } => {
+                let is_below = |name: &str| name.len() > suffix.len() && name.ends_with(suffix);
                 origin.scheme == *scheme
                     && origin.port == *port
-                    && origin.host.len() > suffix.len()
-                    && origin.host.ends_with(suffix)
+                    && matches!(&origin.host, Host::Domain(name) if is_below(name))
             }
         }
     }
 }
 
-/// RFC 6454: scheme, host, port; in lower case, the default port taken off.
-struct Origin {
-    scheme: String,
-    host: String,
-    port: Option<u16>,
-}
-
-impl Origin {
-    /// The host may still hold anything but `/`, `@`, `?`, `#` and white space.
-    fn parse(text: &str) -> Result<Self, String> {
-        let text = text.to_ascii_lowercase();
-        let (scheme, rest) = text.split_once("://").ok_or("has no scheme")?;
-        if !scheme.starts_with(|c: char| c.is_ascii_lowercase())
-            || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        {
-            return Err("has a malformed scheme".to_owned());
-        }
-        if rest.contains(|c: char| "/?#@\\".contains(c) || c.is_whitespace() || c.is_control()) {
-            return Err("has more than scheme, host and port".to_owned());
-        }
-        // The colons of an IPv6 address are inside brackets.
-        let (host, port) = match rest.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-            _ => (rest, None),
-        };
-        if host.is_empty() {
-            return Err("has no host".to_owned());
-        }
-        let port = match port {
-            None => None,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(digits.parse::<u16>().map_err(|_| "has a malformed port")?)
-            }
-            Some(_) => return Err("has a malformed port".to_owned()),
-        };
-        let default_port = match scheme {
-            "http" | "ws" => Some(80),
-            "https" | "wss" => Some(443),
-            _ => None,
-        };
-        let host = match host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
-            Some(inner) => format!("[{}]", inner.parse::<Ipv6Addr>().map_err(|_| "has a malformed IPv6 address")?),
-            None => host.to_owned(),
-        };
-        Ok(Self { scheme: scheme.to_owned(), host, port: port.filter(|_| port != default_port) })
-    }
-
-    fn has_plain_host(&self) -> bool {
-        self.host.starts_with('[') || is_domain(&self.host)
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-/// Labels of letters, digits, `-` and `_` between single dots. Also true of IPv4 addresses.
+/// Labels of letters, digits, `-` and `_` between single dots.
 fn is_domain(host: &str) -> bool {
     host.split('.').all(|label| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
@@ -135,7 +161,7 @@ mod tests {
     use super::*;
 
     fn admits(entry: &str, origin: &str) -> bool {
-        OriginPattern::parse(entry).unwrap().matches(origin)
+        OriginPattern::parse(entry).unwrap().matches(Origin::parse(origin).ok().as_ref())
     }
 
     #[test]

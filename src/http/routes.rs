@@ -14,6 +14,7 @@ use actix_web::{
 };
 use serde_json::json;
 use tokio::sync::watch;
+use url::Url;
 
 use super::{
     admission::{Admission, AdmissionRequest, TakeoverClaim, peer_address},
@@ -23,6 +24,7 @@ use super::{
     ws_health::ws_health,
 };
 use crate::{
+    config::Origin,
     protocol::{Refusal, refusal::RefusalForm},
     registry::{Hubs, ServerPhase, Shard},
 };
@@ -186,8 +188,8 @@ fn is_foreign(site: &Site, request: &HttpRequest, host: Option<&str>) -> bool {
     }
     let referer = headers::last(request.headers(), header::REFERER.as_str());
     referer.is_some_and(|referer| {
-        let origin = referer.split('/').take(3).collect::<Vec<_>>().join("/");
-        !site.door.admits_origin(Some(&origin), host)
+        let page = Url::parse(&referer).ok().and_then(|url| Origin::of(&url));
+        page.is_none_or(|page| !site.door.admits_origin(Some(&page.to_string()), host))
     })
 }
 

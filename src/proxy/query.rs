@@ -1,6 +1,7 @@
 //! Owns which parameters of the upstream's URL a client may set.
 
 use form_urlencoded::{Serializer, parse};
+use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::config::ProxyConfig;
 
@@ -12,13 +13,11 @@ const OWN: [&str; 4] = ["token", "session", "seq", "spectate"];
 /// client may set, its first value each, or else the default. A parameter in the URL itself is set
 /// by the operator and stays.
 pub fn path_and_query(config: &ProxyConfig, query: Option<&str>) -> String {
-    let url = config.endpoint.url.expose();
-    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let behind_host = behind_scheme.find(['/', '?', '#']).map_or("", |at| behind_scheme.get(at..).unwrap_or_default());
-    let own = behind_host.split_once('#').map_or(behind_host, |(own, _)| own);
-    let (path, fixed) = own.split_once('?').unwrap_or((own, ""));
+    // The settings refuse a URL that cannot be read.
+    let url: Uri = config.endpoint.url.expose().parse().unwrap_or_default();
+    let fixed = url.query().unwrap_or_default();
 
-    let mut result = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
+    let mut result = url.path().to_owned();
     let mut chosen = Serializer::new(String::new());
     let query = query.unwrap_or_default();
     let defaults = config.query_defaults.iter().map(|(name, _)| name);

@@ -39,6 +39,7 @@ use tokio_tungstenite::{
         protocol::WebSocketConfig,
     },
 };
+use url::Host;
 
 use self::transport::Transport;
 pub use self::{
@@ -118,8 +119,12 @@ impl Dialer {
             Some("ws") => false,
             _ => return Err(DialFailure::BadEndpoint),
         };
-        let host = uri.host().ok_or(DialFailure::BadEndpoint)?;
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host).to_owned();
+        let host = match Host::parse(uri.host().unwrap_or_default()).map_err(|_| DialFailure::BadEndpoint)? {
+            Host::Domain(name) => name,
+            Host::Ipv4(address) => address.to_string(),
+            // `Host` alone would write it in brackets.
+            Host::Ipv6(address) => address.to_string(),
+        };
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
 
         let addresses: Vec<SocketAddr> =
@@ -186,13 +191,13 @@ fn own_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String>
 
 /// Returns `None` if some part cannot be sent. Which part stays secret.
 fn request(endpoint: &EndpointConfig, path_and_query: Option<&str>) -> Option<Request> {
-    let mut uri: Uri = endpoint.url.expose().parse().ok()?;
+    let mut parts = endpoint.url.expose().parse::<Uri>().ok()?.into_parts();
+    // `Uri` keeps the case of `WSS`, which the library does not know.
+    parts.scheme = Some(parts.scheme?.as_str().to_ascii_lowercase().parse().ok()?);
     if let Some(path_and_query) = path_and_query {
-        let mut parts = uri.into_parts();
         parts.path_and_query = Some(path_and_query.parse::<PathAndQuery>().ok()?);
-        uri = Uri::from_parts(parts).ok()?;
     }
-    let mut request = uri.into_client_request().ok()?;
+    let mut request = Uri::from_parts(parts).ok()?.into_client_request().ok()?;
     for (name, value) in &endpoint.headers {
         let mut value = HeaderValue::from_str(value.expose()).ok()?;
         value.set_sensitive(true);

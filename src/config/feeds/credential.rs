@@ -1,7 +1,9 @@
 //! Owns which proxies spend a credential of the server's, and that such a one is off where nobody
 //! proves who they are (X5).
 
-use super::{EndpointConfig, ProxyConfig};
+use actix_web::http::Uri;
+
+use super::{EndpointConfig, ProxyConfig, expand::is_before_path};
 use crate::config::auth::{AuthConfig, AuthMode};
 
 /// A header or parameter whose name has one of these is a credential, wherever its value comes
@@ -10,11 +12,7 @@ const WORDS: [&str; 8] = ["auth", "key", "token", "secret", "password", "cookie"
 
 /// Whether a URL, as it is written in a description, has a variable behind its host.
 pub(super) fn is_in_url(template: &str) -> bool {
-    template.match_indices("${").any(|(at, _)| {
-        let before = &template[..at];
-        let rest = before.split_once("://").map_or(before, |(_, rest)| rest);
-        rest.contains(['/', '?'])
-    })
+    template.match_indices("${").any(|(at, _)| !is_before_path(&template[..at]))
 }
 
 /// Whether headers, or parameters of the URL or added to it, are credentials by their names.
@@ -23,10 +21,11 @@ pub(super) fn is_named(endpoint: &EndpointConfig, defaults: &[(String, String)])
         let name = name.to_ascii_lowercase();
         WORDS.iter().any(|word| name.contains(word))
     };
-    let query = endpoint.url.expose().split_once('?').map_or("", |(_, query)| query);
+    let url: Option<Uri> = endpoint.url.expose().parse().ok();
+    let query = url.as_ref().and_then(Uri::query).unwrap_or_default();
     endpoint.headers.iter().any(|(name, _)| is_credential(name))
         || defaults.iter().any(|(name, _)| is_credential(name))
-        || query.split('&').any(|pair| is_credential(pair.split('=').next().unwrap_or_default()))
+        || form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_credential(&name))
 }
 
 /// Switches off proxies whose credential a client without a token could spend.

@@ -1,14 +1,12 @@
 //! Owns the reading of where to connect: URL and headers, checked without being shown.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use actix_web::http::{
     Uri,
     header::{HeaderName, HeaderValue},
 };
+use url::Host;
 
 use super::{
     EndpointConfig,
@@ -16,7 +14,7 @@ use super::{
     fields::{At, DescriptionScope, FieldReader, scalar},
     keys,
 };
-use crate::config::Secret;
+use crate::config::{Secret, is_this_machine};
 
 /// The handshake sets these itself.
 const OWN_HEADERS: &[&str] = &[
@@ -63,40 +61,46 @@ fn url(fields: &mut FieldReader, allow_insecure: bool, scope: &mut DescriptionSc
 }
 
 /// Host and port of a URL that may be connected to. The error leaves the URL out.
+///
+/// `Uri` reads the URL, because the handshake is made from one.
 fn host_of(url: &str, allow_insecure: bool) -> Result<String, &'static str> {
-    let (scheme, rest) = url.split_once("://").ok_or("is not a URL")?;
-    let encrypted = match scheme.to_ascii_lowercase().as_str() {
+    let uri: Uri = url.parse().map_err(|_| "is not a URL")?;
+    let is_encrypted = match uri.scheme_str().ok_or("is not a URL")?.to_ascii_lowercase().as_str() {
         "wss" => true,
         "ws" => false,
         _ => return Err("has another scheme"),
     };
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    if authority.contains('@') {
+    let authority = uri.authority().ok_or("has no host")?;
+    if authority.as_str().contains('@') {
         return Err("has credentials before its host; put them into a header");
     }
-    if rest.contains('#') {
+    // `Uri` drops it without a word.
+    if url.contains('#') {
         return Err("has a `#`, which is of no meaning here");
     }
-    let uri: Uri = url.parse().map_err(|_| "is not a URL")?;
-    let host = uri.host().filter(|host| !host.is_empty()).ok_or("has no host")?;
+    if authority.host().is_empty() {
+        return Err("has no host");
+    }
     // `Uri` takes `host:` and `host:port` with a port of any size for one without a port.
-    if uri.port_u16() == Some(0) || (uri.port_u16().is_none() && authority.len() != host.len()) {
+    if uri.port_u16() == Some(0) || (uri.port_u16().is_none() && authority.as_str() != authority.host()) {
         return Err("has a port that is none");
     }
-    if !encrypted && !is_loopback(host) {
-        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        match address {
-            _ if !allow_insecure => {
-                return Err("is unencrypted to another machine (allow_insecure: true allows it in a private network)");
-            }
+    let host = Host::parse(authority.host()).map_err(|_| "is not a URL")?;
+    if !is_encrypted && !is_this_machine(&host) {
+        let address = match host {
             // A host name's address is checked when it is resolved.
-            Some(address) if !is_private(address) => {
-                return Err("is unencrypted to an address that is not of a private network");
-            }
-            _ => {}
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(IpAddr::V4(address)),
+            Host::Ipv6(address) => Some(IpAddr::V6(address)),
+        };
+        if !allow_insecure {
+            return Err("is unencrypted to another machine (allow_insecure: true allows it in a private network)");
+        }
+        if address.is_some_and(|address| !is_private(address)) {
+            return Err("is unencrypted to an address that is not of a private network");
         }
     }
-    Ok(authority.to_ascii_lowercase())
+    Ok(authority.as_str().to_ascii_lowercase())
 }
 
 /// Whether no router of the internet leads there: RFC 1918, link-local (RFC 3927, RFC 4291), shared
@@ -113,12 +117,6 @@ pub fn is_private(address: IpAddr) -> bool {
             address.is_unique_local() || address.is_unicast_link_local() || is_documentation
         }
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host == "[::1]"
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn headers(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<(String, Secret)> {

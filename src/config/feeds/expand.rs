@@ -103,8 +103,9 @@ fn json_escaped(value: &str) -> String {
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// Returns true if neither path nor query has begun.
-fn is_before_path(url: &str) -> bool {
+/// Returns true if neither path nor query has begun. `url` is the part of a URL before a variable,
+/// which no parser of URLs takes.
+pub(super) fn is_before_path(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     !rest.contains(['/', '?', '#'])
 }

@@ -115,7 +115,8 @@ async fn text(reader: &mut LinkReader) -> String {
 #[actix_rt::test]
 async fn text_and_binary_go_both_ways_over_plain_loopback() {
     let port = serve_echo().await;
-    let (mut reader, mut writer) = dial(&format!("ws://127.0.0.1:{port}/x")).await.expect("connected");
+    // A scheme has no case (RFC 3986).
+    let (mut reader, mut writer) = dial(&format!("WS://127.0.0.1:{port}/x")).await.expect("connected");
     writer.send(Outgoing::Text("grüße".into())).await.expect("sent");
     assert_eq!(text(&mut reader).await, "grüße");
     let large: Bytes = (0..100_000_u32).map(|i| i as u8).collect();
