@@ -42,6 +42,7 @@ const PURE: &[&str] = &[
     "room/state/patch.rs",
     "room/state/presence.rs",
     "room/state/reopen.rs",
+    "room/state/resume.rs",
     "room/state/rules.rs",
     "room/state/tell.rs",
     "room/audience.rs",

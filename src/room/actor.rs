@@ -23,7 +23,6 @@ use tokio::sync::oneshot;
 use super::{
     delivery::{Delivery, WelcomeTerms},
     effect::{Effect, Effects},
-    history::{Bounds, History},
     ledger::Till,
     log::RoomLog,
     logic::RoomLogic,
@@ -108,15 +107,8 @@ impl Room {
         let now = Now::read();
         let config = &setting.config;
         let RoomHome { appender, flush, log } = home;
-        let mut recovered = log.as_ref().and_then(|log| Recovered::from_log(log, now));
+        let recovered = log.as_ref().and_then(|log| Recovered::from_log(log, now));
         let continued = recovered.as_ref().filter(|recovered| recovered.is_intact).map(|recovered| recovered.end);
-        let history = &config.room.history;
-        let bounds = Bounds { max_events: history.max_events, max_bytes: history.max_bytes, max_age: history.max_age };
-        // A client cannot resume from events of an earlier epoch.
-        let kept = recovered.as_mut().filter(|recovered| recovered.is_intact);
-        let events = kept.map(|recovered| std::mem::take(&mut recovered.events)).unwrap_or_default();
-        let reached = recovered.as_ref().map_or(0, |recovered| recovered.seq);
-        let history = History::restore(bounds, events, reached, now.instant);
         let mut state = RoomState::new(game.clone(), new_epoch(), logic, config.clone(), fastrand::u64(..), now);
         if let Some(recovered) = recovered {
             // Downtime from before this start counts from the start; a room that failed a moment
@@ -127,7 +119,7 @@ impl Room {
         let flush_interval =
             state.tick_interval().or(Some(config.room.flush_interval)).filter(|interval| !interval.is_zero());
         let terms = WelcomeTerms { game: game.clone(), epoch: state.epoch().into(), config: config.clone() };
-        let outlet = Outlet::new(Delivery::new(history, flush_interval.is_some(), terms), flush_interval);
+        let outlet = Outlet::new(Delivery::new(state.seq(), flush_interval.is_some(), terms), flush_interval);
         let mut room_log = RoomLog::new(game, appender, flush, continued.unwrap_or_default());
         if continued.is_none() {
             let begun = room_log.begin(&state.image(now), log.is_some());
@@ -161,15 +153,14 @@ impl Room {
         change: impl FnOnce(&mut RoomState, &mut Effects) -> R,
     ) -> R {
         let now = Now::read();
-        let mut effects = Effects::reusing(EFFECTS.take(), now);
+        let mut effects = Effects::reusing(EFFECTS.take(), now, self.log.position());
         let result = change(&mut self.state, &mut effects);
         let mut effects = effects.into_list();
         self.note_refused_patches();
-        let (state, outlet) = (&self.state, &self.outlet);
-        let appended = self.log.write(&mut effects, || Snapshot {
-            body: state.image(now).to_bytes(),
-            keep_from: outlet.delivery().keep_from(),
-        });
+        let state = &self.state;
+        let appended = self
+            .log
+            .write(&effects, || Snapshot { body: state.image(now).to_bytes(), keep_from: state.history().keep_from() });
         let items = effects.drain(..).map(OutletItem::Effect).chain(last);
         self.outlet.pass(appended, items, self.log.appender());
         EFFECTS.set(effects);
@@ -242,9 +233,7 @@ impl Room {
             self.state.postpone_graces(later);
         }
         self.turn(context, RoomState::tick);
-        let now = Instant::now();
-        self.outlet.delivery().trim(now);
-        if self.state.is_over(now) {
+        if self.state.is_over(Instant::now()) {
             self.log.remove();
             self.end(context);
         }
@@ -294,7 +283,7 @@ impl Actor for Room {
                 room.do_send(CutHistory { bytes });
             }
         };
-        self.outlet.delivery().attach(self.setting.till.open(Box::new(cut)));
+        self.state.attach(self.setting.till.open(Box::new(cut)));
         self.turn(context, RoomState::reopen);
     }
 }
@@ -387,7 +376,7 @@ impl Handler<CutHistory> for Room {
     type Result = ();
 
     fn handle(&mut self, cut: CutHistory, _: &mut Self::Context) {
-        self.outlet.delivery().cut_history(cut.bytes);
+        self.state.cut_history(cut.bytes);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Owns who sees an event: everyone, or named members.
 
-use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::protocol::PlayerId;
 
@@ -10,7 +12,7 @@ pub enum Audience {
     Everyone,
     /// The sender, if it is a player, and the members it named; never a spectator (S10). Made by
     /// [`Audience::only`]. Invariant: sorted, without duplicates.
-    Only(Box<[PlayerId]>),
+    Only(#[serde(serialize_with = "write_players", deserialize_with = "read_players")] Rc<[PlayerId]>),
 }
 
 impl Audience {
@@ -25,7 +27,7 @@ impl Audience {
     pub fn normalised(self) -> Self {
         match self {
             Self::Everyone => Self::Everyone,
-            Self::Only(players) => Self::only(players.into_vec()),
+            Self::Only(players) => Self::only(players.to_vec()),
         }
     }
 
@@ -44,6 +46,14 @@ impl Audience {
             Self::Only(players) => players.iter().map(cost_of).sum(),
         }
     }
+}
+
+fn write_players<S: Serializer>(players: &Rc<[PlayerId]>, serializer: S) -> Result<S::Ok, S::Error> {
+    players.serialize(serializer)
+}
+
+fn read_players<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rc<[PlayerId]>, D::Error> {
+    Box::<[PlayerId]>::deserialize(deserializer).map(Rc::from)
 }
 
 /// Returns the bytes that one more copy of this name takes. Members share the text in memory, but

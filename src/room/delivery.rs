@@ -1,4 +1,4 @@
-//! Owns the output of a room: the history, the members' outboxes, and the fan-out of effects.
+//! Owns the output of a room: the members' outboxes, and the fan-out of effects.
 
 use std::{
     rc::Rc,
@@ -8,16 +8,15 @@ use std::{
 
 use super::{
     audience::Audience,
-    effect::{Draft, Effect, Resume},
-    history::{Event, History, MissedEvents},
-    ledger::Account,
+    effect::{Draft, Effect},
+    history::Event,
     messages::Membership,
     text::MemberText,
 };
 use crate::{
     clock,
     config::Config,
-    protocol::{Cause, GameId, PlayerId, ResumeReason, ServerFrame, Verdict, server},
+    protocol::{Cause, GameId, PlayerId, ServerFrame, server},
     ws::{Frame, Outbox, Policy, Timing, ValueKey, error_frame, json_frame},
 };
 
@@ -52,9 +51,10 @@ pub struct MemberLink {
     pub connected: Duration,
 }
 
-/// All connections of the room, and the events that an absent client may have missed.
+/// All connections of the room.
 pub struct Delivery {
-    history: History,
+    /// The newest `seq` that was shown.
+    shown: u64,
     /// Sorted by connection. Most arrivals are appended, but a connection that waited for its token
     /// arrives late (A11).
     members: Vec<Member>,
@@ -73,14 +73,15 @@ pub struct WelcomeTerms {
 }
 
 impl Delivery {
-    pub fn new(history: History, holds: bool, welcome: WelcomeTerms) -> Self {
-        Self { history, members: Vec::new(), held: false, holds, welcome }
+    /// `shown` is the newest `seq` of the room's log.
+    pub fn new(shown: u64, holds: bool, welcome: WelcomeTerms) -> Self {
+        Self { shown, members: Vec::new(), held: false, holds, welcome }
     }
 
     /// Carries out one effect.
     pub fn deliver(&mut self, effect: Effect) {
         match effect {
-            Effect::Event(event) => self.event(event),
+            Effect::Event(event) => self.event(&event),
             // The log already has the record, and no member sees it.
             Effect::Keep(_) => {}
             // The outlet handles these effects itself.
@@ -95,10 +96,8 @@ impl Delivery {
                     member.outbox.queue(text.frame().clone(), Policy::Newest(&key), timing);
                 });
             }
-            Effect::Reply { connection, text } => self.reply(connection, text.into()),
-            Effect::Ack { connection, player, id } => {
-                let seq = self.history.seq_of(&player, id);
-                self.reply(connection, json_frame(|out| ServerFrame::Ack { id, seq }.write(out)));
+            Effect::Reply { connection, text } | Effect::Ack { connection, text } => {
+                self.reply(connection, text.into());
             }
             Effect::Exit { connection } => {
                 self.remove(connection);
@@ -146,23 +145,9 @@ impl Delivery {
         self.members.len()
     }
 
-    /// See [`History::keep_from`].
-    pub fn keep_from(&self) -> u64 {
-        self.history.keep_from()
-    }
-
-    /// See [`History::attach`].
-    pub fn attach(&mut self, account: Account) {
-        self.history.attach(account);
-    }
-
-    /// See [`History::cut`].
-    pub fn cut_history(&mut self, bytes: usize) {
-        self.history.cut(bytes);
-    }
-
-    pub fn history(&self) -> &History {
-        &self.history
+    /// Returns the newest `seq` that was shown. What is newer may not be stored yet.
+    pub fn shown(&self) -> u64 {
+        self.shown
     }
 
     /// Returns what operators see of this connection, or `None` before its `welcome`.
@@ -173,15 +158,11 @@ impl Delivery {
         Some(MemberLink { queue_bytes, queue_frames, latency: member.outbox.latency(), connected })
     }
 
-    pub fn trim(&mut self, now: Instant) {
-        self.history.trim(now);
-    }
-
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: &Event) {
         let any_wants_names = || self.members.iter().any(|member| member.wants_names);
         let named = event.name.as_ref().filter(|_| any_wants_names()).and_then(|_| event.named_text());
         self.show(&event.audience, &event.text, named.as_ref(), event.made);
-        self.history.push(event);
+        self.shown = event.seq;
     }
 
     /// Sends each member either the text or the one with the name.
@@ -202,29 +183,9 @@ impl Delivery {
         self.held |= held;
     }
 
-    /// Welcomes a connection, sends the events it missed, then everything live. Returns the
-    /// verdict.
-    pub fn enter(
-        &mut self,
-        connection: u64,
-        entry: Membership,
-        outbox: Rc<Outbox>,
-        resume: Resume,
-        draft: &Draft,
-    ) -> Verdict {
+    /// Welcomes a connection, sends the events it missed, then everything live.
+    pub fn enter(&mut self, connection: u64, membership: Membership, outbox: Rc<Outbox>, draft: Draft) {
         let now = Instant::now();
-        self.history.trim(now);
-        let (verdict, reason, lost) = match resume {
-            Resume::New { reason } => (Verdict::New, reason, None),
-            Resume::Reset { reason } => (Verdict::Reset, Some(reason), None),
-            Resume::Own { seen } => match self.history.missed(seen) {
-                MissedEvents::All => (Verdict::Continuous, None, None),
-                MissedEvents::Lost(from, to) => {
-                    (Verdict::Snapshot, Some(ResumeReason::HistoryTooShort), Some((from, to)))
-                }
-                MissedEvents::Ahead => (Verdict::Reset, Some(ResumeReason::SeqAhead), None),
-            },
-        };
         let terms = &self.welcome;
         let limits = &terms.config.connection;
         let welcome = ServerFrame::Welcome(server::Welcome {
@@ -234,9 +195,9 @@ impl Delivery {
             role: draft.role.name(),
             epoch: &terms.epoch,
             session: &draft.session,
-            resume: verdict,
-            reason,
-            lost,
+            resume: draft.verdict,
+            reason: draft.reason,
+            lost: draft.lost,
             seq: draft.seq,
             last_id: draft.last_id,
             players: &draft.players,
@@ -244,33 +205,22 @@ impl Delivery {
             heartbeat: server::HeartbeatTerms::new(limits.ping_interval, limits.ping_timeout),
             grace_ms: terms.config.room.reconnect_grace.as_millis() as u64,
             max_message_bytes: limits.max_message_bytes,
-            state: (verdict != Verdict::Continuous).then(|| draft.state.text()),
+            state: draft.state.as_deref(),
         });
         outbox.queue(json_frame(|out| welcome.write(out)), Policy::CatchUp, now);
-        let player = match entry {
+        for text in draft.missed {
+            outbox.queue(text.into(), Policy::CatchUp, now);
+        }
+        let player = match membership {
             Membership::Player(player) => Some(player),
             Membership::Spectator => None,
         };
-        // The kept events follow even if older ones are lost: `lost` names exactly the events that
-        // do not follow.
-        if let Resume::Own { seen } = resume
-            && matches!(verdict, Verdict::Continuous | Verdict::Snapshot)
-        {
-            for event in self.history.after(seen).filter(|event| event.audience.admits(player.as_ref())) {
-                let named = if draft.wants_names { event.named_text() } else { None };
-                outbox.queue(named.unwrap_or_else(|| event.text.clone()).into(), Policy::CatchUp, now);
-            }
-            if let Some(everybody) = &draft.everybody {
-                outbox.queue(everybody.clone().into(), Policy::CatchUp, now);
-            }
-        }
         let entered = (clock::since_start(now).as_millis() / 10) as u32;
         let place = self.members.partition_point(|member| member.connection < connection);
         if self.members.capacity() == 0 {
             self.members.reserve_exact(2);
         }
         self.members.insert(place, Member { connection, player, outbox, wants_names: draft.wants_names, entered });
-        verdict
     }
 
     fn position(&self, connection: u64) -> Option<usize> {

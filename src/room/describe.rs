@@ -81,17 +81,19 @@ pub struct EventPage {
 }
 
 impl EventPage {
-    /// Returns at most `limit` events after `after`.
-    pub fn of(history: &History, after: u64, limit: usize) -> Self {
+    /// Returns at most `limit` events after `after`, up to `newest`: what is newer may not be stored
+    /// yet.
+    pub fn of(history: &History, after: u64, limit: usize, newest: u64) -> Self {
         let mut events = String::from("[");
-        for (index, event) in history.after(after).take(limit).enumerate() {
+        let listed = history.after(after).take_while(|event| event.seq <= newest).take(limit);
+        for (index, event) in listed.enumerate() {
             if index > 0 {
                 events.push(',');
             }
             push(&mut events, event);
         }
         events.push(']');
-        Self { events, first_seq: history.first_seq(), seq: history.newest() }
+        Self { events, first_seq: history.first_seq().min(newest + 1), seq: newest }
     }
 }
 
@@ -105,4 +107,35 @@ fn push(out: &mut String, event: &Event) {
         out.push_str(&format!(",\"only\":{}", RawJson::from_serialize(&players).as_str()));
     }
     out.push_str(&format!(",\"time\":{}}}", event.made_ms));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::room::{history::Bounds, text::MemberText};
+
+    #[test]
+    fn e1_a_page_ends_before_what_may_not_be_stored_yet() {
+        let bounds = Bounds { max_events: 2, max_bytes: usize::MAX, max_age: Duration::from_secs(60) };
+        let mut history = History::new(bounds);
+        for seq in 1..=4 {
+            history.push(Event {
+                seq,
+                position: seq,
+                made: Instant::now(),
+                made_ms: 9,
+                is_patch: false,
+                audience: Audience::Everyone,
+                request: None,
+                name: None,
+                text: MemberText::write(|out| out.extend_from_slice(format!(r#"{{"seq":{seq}}}"#).as_bytes())),
+            });
+        }
+        let page = EventPage::of(&history, 0, 10, 3);
+        assert_eq!((&*page.events, page.first_seq, page.seq), (r#"[{"seq":3,"time":9}]"#, 3, 3));
+        let page = EventPage::of(&history, 0, 10, 1);
+        assert_eq!((&*page.events, page.first_seq, page.seq), ("[]", 2, 1));
+    }
 }

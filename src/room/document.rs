@@ -6,17 +6,15 @@ mod patch;
 mod tests;
 mod tree;
 
-use std::{
-    cell::{OnceCell, RefCell},
-    collections::BTreeMap,
-    rc::Rc,
-};
+use std::{cell::OnceCell, collections::BTreeMap, rc::Rc};
 
 use serde_json::{Value, value::RawValue};
 
 pub use self::patch::Patch;
 use self::{patch::Changes, tree::Object};
-use crate::protocol::RawJson;
+
+/// The length of `{}`.
+const EMPTY_BYTES: usize = 2;
 
 /// A document without bound or `seq`: parsing, merging, writing.
 #[derive(Debug)]
@@ -29,15 +27,12 @@ pub struct Tree {
     bytes: usize,
 }
 
-/// The document as it is between two patches. A holder can still get the text of that moment later.
-pub struct Version {
-    tree: Rc<RefCell<Tree>>,
-    text: OnceCell<Box<RawValue>>,
-}
-
 /// The document and when it last changed.
 pub struct Document {
-    version: Rc<Version>,
+    /// `None`: `{}`, as in the many rooms that never get a patch.
+    tree: Option<Box<Tree>>,
+    /// The text, from the first time that it is asked for until the next patch.
+    text: OnceCell<Rc<RawValue>>,
     /// The document as a `Value`, for a logic that asks for it. Once made, it follows each patch.
     view: OnceCell<Value>,
     /// The top-level field that the logic never reads. The view is without it.
@@ -112,13 +107,6 @@ impl Tree {
     }
 }
 
-impl Version {
-    /// Returns the text. It is written at most once.
-    pub fn text(&self) -> &RawValue {
-        self.text.get_or_init(|| self.tree.borrow().to_raw())
-    }
-}
-
 impl Document {
     pub fn new(value: &Value, max_bytes: usize) -> Self {
         let tree = Tree::parse(&value.to_string()).unwrap_or_default();
@@ -128,8 +116,8 @@ impl Document {
     /// Restores the document of a room that reopens. It may exceed the bound if the setting was
     /// lowered.
     pub fn restore(tree: Tree, changed_at: u64, max_bytes: usize) -> Self {
-        let version = if tree.is_empty() { Version::empty() } else { Version::of(&Rc::new(RefCell::new(tree))) };
-        Self { version, view: OnceCell::new(), unread_field: None, changed_at, max_bytes }
+        let tree = (!tree.is_empty()).then(|| Box::new(tree));
+        Self { tree, text: OnceCell::new(), view: OnceCell::new(), unread_field: None, changed_at, max_bytes }
     }
 
     /// Leaves a top-level field out of the view ([`RoomLogic::unread_field`]).
@@ -139,20 +127,23 @@ impl Document {
         Self { view: OnceCell::new(), unread_field, ..self }
     }
 
-    /// Returns the document as it is now.
-    pub fn version(&self) -> &Rc<Version> {
-        &self.version
+    /// Returns the text. It is written once between two patches.
+    pub fn text(&self) -> &Rc<RawValue> {
+        self.text.get_or_init(|| match &self.tree {
+            None => EMPTY.with(Rc::clone),
+            Some(tree) => tree.to_raw().into(),
+        })
     }
 
     /// Returns the document, without its unread field, as a `Value` for a logic. The first call
     /// makes it, which costs a map for each object.
     pub fn view(&self) -> &Value {
-        self.view.get_or_init(|| view_of(self.version.text().get(), self.unread_field).unwrap_or_default())
+        self.view.get_or_init(|| view_of(self.text().get(), self.unread_field).unwrap_or_default())
     }
 
     /// Returns the length of the text.
     pub fn bytes(&self) -> usize {
-        self.version.tree.borrow().bytes
+        self.tree.as_ref().map_or(EMPTY_BYTES, |tree| tree.bytes)
     }
 
     pub fn changed_at(&self) -> u64 {
@@ -168,8 +159,11 @@ impl Document {
 
     /// A document over its bound may shrink, but not grow.
     fn is_within_bound(&self, changes: &Changes) -> bool {
-        let tree = self.version.tree.borrow();
-        tree.bytes_with(changes) <= self.max_bytes.max(tree.bytes)
+        let bytes = match &self.tree {
+            None => Tree::default().bytes_with(changes),
+            Some(tree) => tree.bytes_with(changes),
+        };
+        bytes <= self.max_bytes.max(self.bytes())
     }
 
     /// Returns whether the document stays within its bound if it grows by `bytes`.
@@ -185,15 +179,8 @@ impl Document {
         if !self.is_within_bound(patch.changes()) {
             return Err(TooLarge);
         }
-        // A holder of the old version may still ask for its text.
-        if Rc::strong_count(&self.version) > 1 {
-            self.version.text();
-        }
-        if self.version.is_shared() {
-            self.version = Version::of(&Rc::default());
-        }
-        self.version.tree.borrow_mut().merge(patch);
-        self.version = Version::of(&self.version.tree);
+        self.tree.get_or_insert_default().merge(patch);
+        self.text.take();
         self.changed_at = seq;
         if let Some(view) = self.view.get_mut() {
             match view_of(patch.text().as_str(), self.unread_field) {
@@ -202,11 +189,6 @@ impl Document {
             }
         }
         Ok(())
-    }
-
-    /// Returns the text, for an operator.
-    pub fn text(&self) -> RawJson {
-        self.version.text().into()
     }
 }
 
@@ -219,24 +201,9 @@ impl Patch {
     }
 }
 
-impl Version {
-    fn of(tree: &Rc<RefCell<Tree>>) -> Rc<Self> {
-        Rc::new(Self { tree: tree.clone(), text: OnceCell::new() })
-    }
-
-    /// Returns `{}`. All rooms of a thread share it until their first patch, as many rooms never
-    /// get one.
-    fn empty() -> Rc<Self> {
-        EMPTY.with(Rc::clone)
-    }
-
-    fn is_shared(&self) -> bool {
-        EMPTY.with(|empty| Rc::ptr_eq(&empty.tree, &self.tree))
-    }
-}
-
 thread_local! {
-    static EMPTY: Rc<Version> = Version::of(&Rc::default());
+    // All rooms of a thread share the text of a document that was never patched.
+    static EMPTY: Rc<RawValue> = Tree::default().to_raw().into();
 }
 
 /// Returns the `Value` of a document or patch. The unread field of an object never becomes a

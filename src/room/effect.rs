@@ -3,70 +3,54 @@
 
 use std::rc::Rc;
 
-use super::{
-    audience::Audience, document::Version, history::Event, messages::Membership, record::RoomRecord, text::MemberText,
-};
+use serde_json::value::RawValue;
+
+use super::{audience::Audience, history::Event, messages::Membership, record::RoomRecord, text::MemberText};
 use crate::{
     clock::Now,
-    protocol::{Cause, PlayerId, RawJson, ResumeReason, Role},
+    protocol::{Cause, PlayerId, RawJson, ResumeReason, Role, Verdict},
 };
 
-/// What a client may resume from, as far as the state can decide it. The history makes the final
-/// verdict (R3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resume {
-    New {
-        reason: Option<ResumeReason>,
-    },
-    /// The session is of this epoch, and the client has seen every event up to `seen`.
-    Own {
-        seen: u64,
-    },
-    /// The session belongs to another epoch.
-    Reset {
-        reason: ResumeReason,
-    },
-}
-
-impl Resume {
-    pub fn is_own(self) -> bool {
-        matches!(self, Self::Own { .. })
-    }
-}
-
-/// A `welcome` to which the history still has to add the verdict.
+/// A `welcome` and what follows it, before the terms that all welcomes of a room share.
 pub struct Draft {
     pub player: PlayerId,
     pub role: Role,
     pub session: String,
+    pub verdict: Verdict,
+    pub reason: Option<ResumeReason>,
+    /// With `snapshot`: the first and the last lost `seq`.
+    pub lost: Option<(u64, u64)>,
     pub seq: u64,
     pub last_id: u64,
     pub players: RawJson,
-    /// The connection wants names (S11). `players` and `everybody` already contain them.
+    /// The connection wants names (S11). All texts here already contain them.
     pub wants_names: bool,
     pub player_count: Option<usize>,
-    /// The list of members, sent after the missed events. Set where these events do not
-    /// imply the list (S9a).
-    pub everybody: Option<MemberText>,
-    /// The text is written only for clients that need it.
-    pub state: Rc<Version>,
+    /// The document, unless the verdict is `continuous`.
+    pub state: Option<Rc<RawValue>>,
+    /// The missed events. Where these do not imply who the members are (S9a), a list of them
+    /// follows.
+    pub missed: Vec<MemberText>,
 }
 
 /// The moment of a change, and the effects that it has decided, in order.
 pub struct Effects {
     pub now: Now,
+    /// The position of the next record in the room's log.
+    position: u64,
     list: Vec<Effect>,
 }
 
 impl Effects {
-    pub fn at(now: Now) -> Self {
-        Self::reusing(Vec::new(), now)
+    /// `position` is that of the log's next record.
+    pub fn at(now: Now, position: u64) -> Self {
+        Self::reusing(Vec::new(), now, position)
     }
 
-    /// Uses the memory of this empty list.
-    pub fn reusing(list: Vec<Effect>, now: Now) -> Self {
+    /// As [`Effects::at`], with the memory of this empty list.
+    pub fn reusing(list: Vec<Effect>, now: Now, position: u64) -> Self {
         debug_assert!(list.is_empty());
-        Self { now, list }
+        Self { now, position, list }
     }
 
     pub fn push(&mut self, effect: Effect) {
@@ -75,7 +59,15 @@ impl Effects {
 
     /// Logs a record that members never see.
     pub fn keep(&mut self, record: RoomRecord<'static>) {
+        self.position += 1;
         self.push(Effect::Keep(record));
+    }
+
+    /// Logs the event and shows it. Sets its position in the log.
+    pub fn event(&mut self, event: &mut Event) {
+        event.position = self.position;
+        self.position += 1;
+        self.push(Effect::Event(event.clone()));
     }
 
     pub fn into_list(self) -> Vec<Effect> {
@@ -104,10 +96,11 @@ pub enum Effect {
     Volatile { from: PlayerId, name: String, audience: Audience, text: MemberText },
     /// Sends a reply to one connection.
     Reply { connection: u64, text: MemberText },
-    /// Answers a repeated `id` with the `seq` at which it was applied (S2).
-    Ack { connection: u64, player: PlayerId, id: u64 },
+    /// Answers a repeated `id` (S2). Unlike a [`Effect::Reply`], it rests on an event, which must be
+    /// stored first.
+    Ack { connection: u64, text: MemberText },
     /// Welcomes a connection, sends the events it missed, then everything live.
-    Enter { connection: u64, entry: Membership, resume: Resume, draft: Box<Draft> },
+    Enter { connection: u64, membership: Membership, draft: Box<Draft> },
     /// Removes a connection: it gets nothing more.
     Exit { connection: u64 },
     /// Closes one connection.

@@ -20,7 +20,7 @@ const TEXT_OVERHEAD: usize = 2 * size_of::<usize>();
 #[derive(Debug, Clone)]
 pub struct Event {
     pub seq: u64,
-    /// The position of its record in the room's log. Set when the record is written.
+    /// The position of its record in the room's log.
     pub position: u64,
     pub made: Instant,
     /// The wall-clock time of `made`, in milliseconds since 1970.

@@ -38,15 +38,18 @@ impl RoomLog {
         self.0.begin(image.to_bytes(), replace)
     }
 
-    /// Writes the records of these effects and sets the events' positions. Returns `None` if there
-    /// are none.
-    pub fn write(&mut self, effects: &mut [Effect], snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
-        let position = self.0.position();
+    /// The position of the next record.
+    pub fn position(&self) -> u64 {
+        self.0.position()
+    }
+
+    /// Writes the records of these effects. Returns `None` if there are none.
+    pub fn write(&mut self, effects: &[Effect], snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
         let mut records = Records::default();
         for effect in effects {
             match effect {
                 Effect::Event(event) => {
-                    event.position = position + records.len();
+                    debug_assert_eq!(event.position, self.position() + records.len());
                     records.push_with(|out| record(event).write(out));
                 }
                 Effect::Keep(record) => records.push_with(|out| record.write(out)),

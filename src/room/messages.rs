@@ -25,6 +25,15 @@ pub enum Membership {
     Spectator,
 }
 
+impl Membership {
+    pub fn player(&self) -> Option<&PlayerId> {
+        match self {
+            Self::Player(player) => Some(player),
+            Self::Spectator => None,
+        }
+    }
+}
+
 /// Sent by a connection once it is authenticated. Returns the verdict of the `welcome`, or why the
 /// join failed. While the mailbox is full, the connection waits and reads nothing.
 #[derive(Message)]

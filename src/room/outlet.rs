@@ -185,9 +185,10 @@ impl Outlet {
             OutletItem::Effect(Effect::CloseAll(cause)) => {
                 return self.close(cause, "the back end has closed this game");
             }
-            OutletItem::Effect(Effect::Enter { connection, entry, resume, draft }) => {
+            OutletItem::Effect(Effect::Enter { connection, membership, draft }) => {
                 if let Some(Arrival { outbox, welcomed, .. }) = self.take_arrival(connection) {
-                    let verdict = self.delivery().enter(connection, entry, outbox, resume, &draft);
+                    let verdict = draft.verdict;
+                    self.delivery().enter(connection, membership, outbox, *draft);
                     // Fails if the connection is gone. The connection itself detaches from the room
                     // then.
                     let _ = welcomed.send(verdict);

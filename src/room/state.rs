@@ -5,6 +5,7 @@ mod operate;
 mod patch;
 mod presence;
 mod reopen;
+mod resume;
 mod rules;
 mod tell;
 pub mod testing;
@@ -21,7 +22,8 @@ use super::{
     bans::Bans,
     document::Document,
     effect::{Effect, Effects},
-    history::Event,
+    history::{Bounds, Event, History},
+    ledger::Account,
     lineage::Lineage,
     logic::{Rejection, Request, RoomLogic},
     messages::{Act, Membership},
@@ -31,9 +33,9 @@ use super::{
 };
 use crate::{
     clock::Now,
-    config::Config,
+    config::{Config, HistoryConfig},
     protocol::{
-        Cause, DisplayName, EventRequest, GameId, PlayerId, RoomRequest, error_code,
+        Cause, DisplayName, EventRequest, GameId, PlayerId, RoomRequest, ServerFrame, error_code,
         server::{LeftReason, PresenceChange, write_message, write_volatile},
     },
     store::IdempotencyKeys,
@@ -50,6 +52,8 @@ pub struct RoomState {
     /// The players that were connected when the room went down.
     cut_off: EcoVec<PlayerId>,
     seq: u64,
+    /// The newest events, including those that are not stored yet.
+    history: History,
     document: Document,
     seats: Seats,
     spectators: usize,
@@ -98,6 +102,7 @@ impl RoomState {
             is_restored: false,
             cut_off: EcoVec::new(),
             seq: 0,
+            history: History::new(bounds(&config)),
             document: Document::new(&logic.initial_state(), config.room.max_state_bytes)
                 .with_unread_field(logic.unread_field()),
             seats: Seats::new(config.room.reconnect_grace),
@@ -135,7 +140,9 @@ impl RoomState {
                 effects.push(Effect::Volatile { from: player, name, audience, text });
             }
             RoomRequest::Append { id: Some(id), .. } if id <= last_id => {
-                effects.push(Effect::Ack { connection, player, id });
+                let seq = self.history.seq_of(&player, id);
+                let text = MemberText::write(|out| ServerFrame::Ack { id, seq }.write(out));
+                effects.push(Effect::Ack { connection, text });
             }
             RoomRequest::Append { id, event } => match self.append_for(&player, id, event, effects) {
                 Ok(()) => {
@@ -228,6 +235,17 @@ impl RoomState {
             self.start_ticking(now);
         }
         self.count(effects);
+        self.history.trim(now.instant);
+    }
+
+    /// Counts the history towards the bytes of all histories (S14).
+    pub fn attach(&mut self, account: Account) {
+        self.history.attach(account);
+    }
+
+    /// S14: drops at least `bytes` of the oldest events.
+    pub fn cut_history(&mut self, bytes: usize) {
+        self.history.cut(bytes);
     }
 
     /// R7: no grace ends before `until`.
@@ -261,9 +279,15 @@ impl RoomState {
         self.seq += 1;
         let text = MemberText::write(|out| write_message(out, self.seq, from.as_str(), id, &data));
         let request = id.map(|id| (from, id));
-        effects.push(Effect::Event(event(self.seq, now, audience, request, text)));
+        self.append_event(event(self.seq, now, audience, request, text), effects);
         self.emit(emissions, effects);
         Ok(())
+    }
+
+    /// Logs and shows an event, which has the newest `seq`.
+    fn append_event(&mut self, mut event: Event, effects: &mut Effects) {
+        effects.event(&mut event);
+        self.history.push(event);
     }
 
     fn spectator_gone(&mut self, now: Now) {
@@ -308,6 +332,11 @@ impl RoomState {
             effects.keep(RoomRecord::Seat(seat));
         }
     }
+}
+
+fn bounds(config: &Config) -> Bounds {
+    let HistoryConfig { max_events, max_bytes, max_age } = config.room.history;
+    Bounds { max_events, max_bytes, max_age }
 }
 
 fn event(seq: u64, now: Now, audience: Audience, request: Option<(PlayerId, u64)>, text: MemberText) -> Event {

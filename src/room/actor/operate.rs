@@ -39,17 +39,17 @@ impl Room {
     }
 
     fn summary<P>(&self, players: P) -> RoomSummary<P> {
-        let (now, delivery) = (Now::read(), self.outlet.delivery());
+        let (now, history) = (Now::read(), self.state.history());
         RoomSummary {
             game: self.state.game().clone(),
             players,
             connected: self.state.connected_count(),
             spectators: self.state.spectator_count(),
-            seq: delivery.history().newest(),
+            seq: self.outlet.delivery().shown(),
             epoch: self.state.epoch().to_owned(),
             age_ms: now.unix_ms.saturating_sub(self.state.begun_ms()),
-            bytes: delivery.history().bytes() + self.state.document_bytes(),
-            events_kept: delivery.history().len(),
+            bytes: history.bytes() + self.state.document_bytes(),
+            events_kept: history.len(),
         }
     }
 
@@ -60,11 +60,7 @@ impl Room {
             (player.clone(), PlayerReport::new(seat, link))
         });
         let summary = RoomSummary { seq: self.state.seq(), ..self.summary(players.collect()) };
-        RoomDetail {
-            summary,
-            state: self.state.document_text(),
-            first_seq: self.outlet.delivery().history().first_seq(),
-        }
+        RoomDetail { summary, state: self.state.document_text(), first_seq: self.state.history().first_seq() }
     }
 }
 
@@ -96,7 +92,8 @@ impl Handler<ListEvents> for Room {
     type Result = MessageResult<ListEvents>;
 
     fn handle(&mut self, list: ListEvents, _: &mut Self::Context) -> Self::Result {
-        MessageResult(EventPage::of(self.outlet.delivery().history(), list.after, list.limit))
+        let shown = self.outlet.delivery().shown();
+        MessageResult(EventPage::of(self.state.history(), list.after, list.limit, shown))
     }
 }
 

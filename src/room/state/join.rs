@@ -3,14 +3,17 @@
 
 use std::net::IpAddr;
 
-use super::RoomState;
+use super::{
+    RoomState,
+    resume::{Judgement, Resume},
+};
 use crate::{
     protocol::{
-        Cause, DisplayName, PlayerId, ResumeReason, Role,
+        Cause, DisplayName, PlayerId, ResumeReason, Role, Verdict,
         server::{PresenceChange, players_map},
     },
     room::{
-        effect::{Draft, Effect, Effects, Resume},
+        effect::{Draft, Effect, Effects},
         messages::{JoinRequest, Membership},
         seats::{Seat, SecretHash},
     },
@@ -48,7 +51,7 @@ impl RoomState {
         // would.
         let refused = |cause| if must_replace { Cause::ConnectionLimit } else { cause };
         let is_new = role == Role::Player && self.seats.get_mut(&player).is_none();
-        let (entry, session, last_id, resume) = match role {
+        let (membership, session, last_id, resume) = match role {
             Role::Spectator => {
                 let resume = self.spectator_claim(session.as_deref(), seen);
                 self.spectators += 1;
@@ -76,31 +79,55 @@ impl RoomState {
         self.empty_since = None;
         self.has_been_asked_for_names |= wants_names;
         self.start_ticking(now);
-        let over_limit = self.is_crowd;
-        // The missed events may name players that left during a crowd, which no event reports.
-        let everybody = matches!(resume, Resume::Own { seen } if seen <= self.crowd_over && self.crowd_over > 0)
-            .then(|| self.everybody(wants_names))
-            .filter(|_| !over_limit);
-        let draft = Draft {
-            player,
-            role,
-            session,
-            seq: self.seq,
-            last_id,
-            players: if over_limit { players_map(&[]) } else { self.players(wants_names) },
-            wants_names,
-            everybody,
-            player_count: over_limit.then(|| self.seats.len()),
-            state: self.document.version().clone(),
-        };
+        self.history.trim(now.instant);
+        let draft = self.draft(player, (role, session, last_id), resume, &membership, wants_names);
         let newcomer = draft.player.clone();
-        effects.push(Effect::Enter { connection, entry, resume, draft: Box::new(draft) });
+        effects.push(Effect::Enter { connection, membership, draft: Box::new(draft) });
         // Runs behind the welcome, so that the new player sees what the logic sends it, such as its
         // hand of cards.
         if is_new {
             self.run_logic(effects, |logic, turn| logic.join(turn, &newcomer));
         }
         Ok(())
+    }
+
+    /// Decides what the welcome says.
+    fn draft(
+        &self,
+        player: PlayerId,
+        (role, session, last_id): (Role, String, u64),
+        resume: Resume,
+        membership: &Membership,
+        wants_names: bool,
+    ) -> Draft {
+        let Judgement { verdict, reason, lost, after } = resume.judge(&self.history);
+        let mut missed = Vec::new();
+        if let Some(seen) = after {
+            let events = self.history.after(seen).filter(|event| event.audience.admits(membership.player()));
+            missed.extend(events.map(|event| {
+                let named = if wants_names { event.named_text() } else { None };
+                named.unwrap_or_else(|| event.text.clone())
+            }));
+            // The missed events may name players that left during a crowd, which no event reports.
+            if self.crowd_over > 0 && seen <= self.crowd_over && !self.is_crowd {
+                missed.push(self.everybody(wants_names));
+            }
+        }
+        Draft {
+            player,
+            role,
+            session,
+            verdict,
+            reason,
+            lost,
+            seq: self.seq,
+            last_id,
+            players: if self.is_crowd { players_map(&[]) } else { self.players(wants_names) },
+            wants_names,
+            player_count: self.is_crowd.then(|| self.seats.len()),
+            state: (verdict != Verdict::Continuous).then(|| self.document.text().clone()),
+            missed,
+        }
     }
 
     /// Returns whether the player's present connection comes from this address.

@@ -7,7 +7,7 @@ use crate::{
     room::{
         audience::Audience,
         document::Patch,
-        effect::{Effect, Effects},
+        effect::Effects,
         history::Event,
         logic::{Rejection, Request},
         text::MemberText,
@@ -56,7 +56,7 @@ impl RoomState {
         let text = MemberText::write(|out| write_patch(out, seq, from, id, patch.text()));
         let request = request.and_then(|(player, id)| id.map(|id| (player.clone(), id)));
         let patch = Event { is_patch: true, ..event(seq, now, Audience::Everyone, request, text) };
-        effects.push(Effect::Event(patch));
+        self.append_event(patch, effects);
         Ok(())
     }
 

@@ -51,7 +51,7 @@ impl RoomState {
                 .write(out);
         });
         let presence = Event { name, ..event(self.seq, now, Audience::Everyone, None, text) };
-        effects.push(Effect::Event(presence));
+        self.append_event(presence, effects);
     }
 
     /// Sends the list of players to those who only got counts. Clients that resume from before this

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::RoomState;
+use super::{RoomState, bounds};
 use crate::{
     clock::Now,
     protocol::server::PresenceChange,
@@ -13,6 +13,7 @@ use crate::{
         bans::Bans,
         document::Document,
         effect::Effects,
+        history::History,
         lineage::Life,
         record::{More, RoomImage, RoomRecord},
         recovery::Recovered,
@@ -37,6 +38,7 @@ impl RoomState {
             begun_ms,
             more,
             mut names,
+            events,
             ..
         } = recovered;
         self.document = Document::restore(document, changed_at, self.config.room.max_state_bytes)
@@ -53,6 +55,9 @@ impl RoomState {
             self.begun_ms = begun_ms;
         }
         self.is_restored = is_intact;
+        // A client cannot resume from events of an earlier epoch.
+        let events = if is_intact { events } else { Vec::new() };
+        self.history = History::restore(bounds(&self.config), events, seq, now.instant);
         let grace = self.config.room.reconnect_grace;
         for seat in seats.into_values() {
             let left = match seat.away_until_ms {
@@ -97,7 +102,7 @@ impl RoomState {
             epoch: Cow::Borrowed(&self.epoch),
             seq: self.seq,
             lives: Cow::Borrowed(self.lineage.lives()),
-            document: self.document.version().text().get().into(),
+            document: self.document.text().get().into(),
             changed_at: self.document.changed_at(),
             seats: self.seats.records(now),
             begun_ms: self.begun_ms,
@@ -155,7 +160,7 @@ mod tests {
             names: Default::default(),
         };
         state.restore(recovered, now.instant - since, now);
-        state.reopen(&mut Effects::at(now));
+        state.reopen(&mut Effects::at(now, 20));
         state.next_deadline().expect("a seat that is away").saturating_duration_since(now.instant)
     }
 

@@ -6,13 +6,7 @@ use super::{RoomState, audience, event};
 use crate::{
     clock::Now,
     protocol::{EventRequest, PlayerId, RawJson, SERVER_SENDER, server::write_message},
-    room::{
-        document::Patch,
-        effect::{Effect, Effects},
-        logic::RoomLogic,
-        text::MemberText,
-        turn::Turn,
-    },
+    room::{document::Patch, effect::Effects, logic::RoomLogic, text::MemberText, turn::Turn},
 };
 
 impl RoomState {
@@ -69,6 +63,6 @@ impl RoomState {
         self.seq += 1;
         let audience = audience(None, self.members(to));
         let text = MemberText::write(|out| write_message(out, self.seq, SERVER_SENDER, None, data));
-        effects.push(Effect::Event(event(self.seq, now, audience, None, text)));
+        self.append_event(event(self.seq, now, audience, None, text), effects);
     }
 }

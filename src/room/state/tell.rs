@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RoomState;
 use crate::{
     protocol::{GameId, PlayerId, RawJson},
-    room::seats::Seat,
+    room::{history::History, seats::Seat},
 };
 
 impl RoomState {
@@ -47,12 +47,16 @@ impl RoomState {
         self.seq
     }
 
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     pub fn begun_ms(&self) -> u64 {
         self.begun_ms
     }
 
     pub fn document_text(&self) -> RawJson {
-        self.document.text()
+        (&**self.document.text()).into()
     }
 
     /// Returns the length of [`RoomState::document_text`] without making the text.

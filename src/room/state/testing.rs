@@ -195,7 +195,7 @@ impl Table {
     /// Returns the room's document.
     #[must_use]
     pub fn state(&self) -> Value {
-        self.state.document.text().decode().unwrap_or_default()
+        serde_json::from_str(self.state.document.text().get()).unwrap_or_default()
     }
 
     /// Returns all events so far, in order.
@@ -212,7 +212,7 @@ impl Table {
     }
 
     fn run(&mut self, call: impl FnOnce(&mut RoomState, &mut Effects)) -> TableOutcome {
-        let (mut effects, mut error, mut events) = (Effects::at(self.now), None, Vec::new());
+        let (mut effects, mut error, mut events) = (Effects::at(self.now, 0), None, Vec::new());
         call(&mut self.state, &mut effects);
         for effect in effects.into_list() {
             match effect {
@@ -220,7 +220,7 @@ impl Table {
                     frame: json(&event.text),
                     only: match event.audience {
                         Audience::Everyone => None,
-                        Audience::Only(players) => Some(players.into_vec()),
+                        Audience::Only(players) => Some(players.to_vec()),
                     },
                 }),
                 Effect::Reply { text, .. } => error = Some(json(&text)),

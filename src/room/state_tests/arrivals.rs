@@ -54,7 +54,7 @@ impl World {
         let connection = self.connections;
         let wire = Valve::open();
         let outbox = Outbox::new(Box::new(wire.clone()), self.flusher.clone(), OUTBOX_BYTES);
-        let mut effects = Effects::at(self.now);
+        let mut effects = Effects::at(self.now, self.room_log.position());
         let join = JoinRequest {
             connection,
             player: player(who),
@@ -77,7 +77,7 @@ impl World {
         assert_eq!(joined, Ok(()));
         let mut replaced = None;
         let greeted = self.terms.talkative && who != SPECTATOR && seat.is_none();
-        self.store_all(&mut effects);
+        self.store_all(&effects);
         if who != SPECTATOR {
             let seat = self.seats.entry(player(who)).or_default();
             let old = seat.connection.replace(connection);

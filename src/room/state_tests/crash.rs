@@ -9,8 +9,8 @@ use std::{
 
 use serde_json::Value;
 
-use super::world::{World, bounds, game, new_delivery, new_log, new_state};
-use crate::room::{history::History, recovery::Recovered, state::RoomState};
+use super::world::{World, game, new_delivery, new_log, new_state};
+use crate::room::{recovery::Recovered, state::RoomState};
 
 impl World {
     /// R5, S3. Each client still gets `keep` of the frames in flight; the rest is lost with the
@@ -28,8 +28,7 @@ impl World {
         assert!(recovered.is_intact, "what was written makes sense");
         let document: Value = serde_json::from_str(recovered.document.to_raw().get()).expect("JSON");
         assert_eq!((recovered.seq, &document), (self.log.len() as u64, &self.document));
-        let history = History::restore(bounds(self.terms), recovered.events.clone(), recovered.seq, self.now.instant);
-        self.delivery = new_delivery(self.terms, history);
+        self.delivery = new_delivery(self.terms, recovered.seq);
         self.room_log = new_log(&self.store, recovered.end);
         self.state = new_state(self.terms, self.now);
         self.state.restore(recovered, self.now.instant, self.now);

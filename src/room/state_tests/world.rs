@@ -20,13 +20,13 @@ use super::{
 };
 use crate::{
     clock::Now,
-    config::Config,
+    config::{Config, HistoryConfig},
     observe::metrics::Metrics,
     protocol::{EventRequest, GameId, PlayerId, RawJson, RoomRequest},
     room::{
         delivery::{Delivery, WelcomeTerms},
         effect::{Effect, Effects},
-        history::{Bounds, Event, History},
+        history::Event,
         log::RoomLog,
         logic::RoomLogic,
         messages::{Act, Membership},
@@ -104,11 +104,9 @@ fn config(terms: Terms) -> Arc<Config> {
     let mut config = Config::default();
     config.room.reconnect_grace = GRACE;
     config.room.presence_limit = terms.presence_limit;
+    let max_age = Duration::from_secs(1_000_000);
+    config.room.history = HistoryConfig { max_events: terms.history_events, max_bytes: usize::MAX, max_age };
     Arc::new(config)
-}
-
-pub(super) fn bounds(terms: Terms) -> Bounds {
-    Bounds { max_events: terms.history_events, max_bytes: usize::MAX, max_age: Duration::from_secs(1_000_000) }
 }
 
 pub(super) fn new_state(terms: Terms, now: Now) -> RoomState {
@@ -116,8 +114,8 @@ pub(super) fn new_state(terms: Terms, now: Now) -> RoomState {
     RoomState::new(game(), EPOCH.into(), logic, config(terms), 7, now)
 }
 
-pub(super) fn new_delivery(terms: Terms, history: History) -> Delivery {
-    Delivery::new(history, terms.holds, WelcomeTerms { game: game(), epoch: EPOCH.into(), config: config(terms) })
+pub(super) fn new_delivery(terms: Terms, shown: u64) -> Delivery {
+    Delivery::new(shown, terms.holds, WelcomeTerms { game: game(), epoch: EPOCH.into(), config: config(terms) })
 }
 
 /// Takes snapshots often, so that tests meet them.
@@ -134,7 +132,7 @@ impl World {
         assert_eq!(room_log.begin(&state.image(now), false), Appended::Settled(Outcome::Stored));
         Self {
             state,
-            delivery: new_delivery(terms, History::new(bounds(terms))),
+            delivery: new_delivery(terms, 0),
             store,
             room_log,
             flusher: Flusher::new(Metrics::new("test").shard()),
@@ -231,7 +229,7 @@ impl World {
         repeated: bool,
         refused: bool,
     ) {
-        let mut effects = Effects::at(self.now);
+        let mut effects = Effects::at(self.now, self.room_log.position());
         let request = RoomRequest::Append { id, event };
         self.state.act(Act { connection, player: player(who), request }, &mut effects);
         let effects = effects.into_list();
@@ -285,20 +283,20 @@ impl World {
     }
 
     pub(super) fn run(&mut self, change: impl FnOnce(&mut RoomState, &mut Effects)) {
-        let mut effects = Effects::at(self.now);
+        let mut effects = Effects::at(self.now, self.room_log.position());
         change(&mut self.state, &mut effects);
         self.carry_out(effects.into_list());
     }
 
-    pub(super) fn carry_out(&mut self, mut effects: Vec<Effect>) {
-        self.store_all(&mut effects);
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
+        self.store_all(&effects);
         self.show(effects);
     }
 
     /// Stores the effects of one turn at once, as a snapshot shows the end of a turn.
-    pub(super) fn store_all(&mut self, effects: &mut [Effect]) {
-        let (state, delivery, now) = (&self.state, &self.delivery, self.now);
-        let snapshot = || Snapshot { body: state.image(now).to_bytes(), keep_from: delivery.keep_from() };
+    pub(super) fn store_all(&mut self, effects: &[Effect]) {
+        let (state, now) = (&self.state, self.now);
+        let snapshot = || Snapshot { body: state.image(now).to_bytes(), keep_from: state.history().keep_from() };
         let appended = self.room_log.write(effects, snapshot);
         assert!(matches!(appended, None | Some(Appended::Settled(Outcome::Stored))), "the log fits");
     }
@@ -309,10 +307,10 @@ impl World {
                 self.event(event);
             }
             match effect {
-                Effect::Enter { connection, entry, resume, draft } => {
+                Effect::Enter { connection, membership, draft } => {
                     let outbox = self.arriving.take().expect("the outbox of who joins");
-                    let verdict = self.delivery.enter(connection, entry, outbox, resume, &draft);
-                    assert_eq!(Some(&verdict.name()), self.verdicts.last());
+                    assert_eq!(Some(&draft.verdict.name()), self.verdicts.last());
+                    self.delivery.enter(connection, membership, outbox, *draft);
                 }
                 effect => self.delivery.deliver(effect),
             }
