@@ -83,7 +83,7 @@ pub(super) fn auth(reader: &mut SettingReader<'_>, platform: Option<Platform>) -
         public_key: reader.text(&table::JWT_PUBLIC_KEY),
         audience: reader.text(&table::JWT_AUDIENCE),
         issuer: reader.text(&table::JWT_ISSUER),
-        leeway: reader.time(&table::JWT_LEEWAY),
+        leeway: reader.get(&table::JWT_LEEWAY),
         role_claim: reader.text(&table::JWT_ROLE_CLAIM).unwrap_or_default(),
         roles: reader.parsed_list(&table::JWT_ROLES, role).unwrap_or_default(),
         player_claim: reader.text(&table::JWT_PLAYER_CLAIM).unwrap_or_default(),
@@ -114,7 +114,7 @@ pub(super) fn auth(reader: &mut SettingReader<'_>, platform: Option<Platform>) -
     }
     AuthConfig {
         mode: if set.is_some() && !off { AuthMode::Jwt(Box::new(tokens)) } else { AuthMode::Open },
-        timeout: reader.time(&table::AUTH_TIMEOUT_MS),
+        timeout: reader.get(&table::AUTH_TIMEOUT_MS),
         api_secret: strong_secret(reader, &table::HTTP_API_SECRET, MIN_SECRET_BYTES),
         hub_token: strong_secret(reader, &table::HUB_TOKEN, MIN_HUB_TOKEN_BYTES),
     }

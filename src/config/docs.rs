@@ -2,33 +2,22 @@
 //! the keys of docs/feeds.md, and the names of docs/migrate.md.
 
 use super::{
-    feeds::{VARIABLES, keys},
+    feeds::{VARIABLE_SECTIONS, keys},
     foreign,
     kind::SettingKind,
-    table::{SETTINGS, Setting},
+    table::{FEEDS_AND_PROXIES, SECTIONS, Section, Setting},
 };
-
-/// Whose variables the shipped descriptions ask for.
-const FEEDS: &str = "Feeds and proxies";
 
 /// The markdown table that stands in README.md between `<!-- settings:begin -->` and `<!--
 /// settings:end -->`. Ends with a newline.
 pub fn readme_table() -> String {
     let mut table = String::from("| Setting | Default | What |\n|---|---|---|\n");
-    for (setting, heading) in with_headings() {
-        if let Some(section) = heading {
-            table.push_str(&format!("| **{section}** | | |\n"));
-        }
-        let aliases: String = setting.aliases.iter().map(|alias| format!(", or `{alias}`")).collect();
-        let default = if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) };
-        let what = what(setting).replace('|', "\\|").replace('*', "\\*");
-        table.push_str(&format!("| `{}`{aliases} | {default} | {what} |\n", setting.name));
-        if ends_feeds(setting) {
-            for variable in VARIABLES {
-                let default =
-                    if variable.default.is_empty() { "–".to_owned() } else { format!("`{}`", variable.default) };
-                table.push_str(&format!("| `{}` | {default} | {} |\n", variable.name, variable.doc));
-            }
+    for section in SECTIONS {
+        table.push_str(&format!("| **{}** | | |\n", section.title));
+        for setting in with_variables(section) {
+            let aliases: String = setting.aliases.iter().map(|alias| format!(", or `{alias}`")).collect();
+            let what = what(setting).replace('|', "\\|").replace('*', "\\*");
+            table.push_str(&format!("| `{}`{aliases} | {} | {what} |\n", setting.name, default(setting)));
         }
     }
     table
@@ -41,16 +30,11 @@ pub fn env_example() -> String {
          # They are read from the environment, then from config.yaml (see config.example.yaml); an empty value is unset.\n\
          # Times are seconds unless the name ends in _MS; sizes are bytes and take k and m.\n",
     );
-    for (setting, heading) in with_headings() {
-        if let Some(section) = heading {
-            text.push_str(&format!("\n# --- {section} ---\n"));
-        }
-        let aliases: String = setting.aliases.iter().map(|alias| format!(" Also read from {alias}.")).collect();
-        text.push_str(&format!("\n# {}.{aliases}\n# {}={}\n", what(setting), setting.name, setting.default));
-        if ends_feeds(setting) {
-            for variable in VARIABLES {
-                text.push_str(&format!("\n# {}.\n# {}={}\n", variable.doc, variable.name, variable.default));
-            }
+    for section in SECTIONS {
+        text.push_str(&format!("\n# --- {} ---\n", section.title));
+        for setting in with_variables(section) {
+            let aliases: String = setting.aliases.iter().map(|alias| format!(" Also read from {alias}.")).collect();
+            text.push_str(&format!("\n# {}.{aliases}\n# {}={}\n", what(setting), setting.name, setting.default));
         }
     }
     text
@@ -65,15 +49,13 @@ pub fn yaml_example() -> String {
          #   allowed_origins: [\"https://example.com\", \"https://*.example.com\"]\n\
          #   game_logics: { tic-tac-toe-: tic-tac-toe }\n",
     );
-    for (setting, heading) in with_headings() {
-        if let Some(section) = heading {
-            text.push_str(&format!("\n# --- {section} ---\n"));
-        }
-        if setting.is_in_file() {
+    for section in SECTIONS {
+        text.push_str(&format!("\n# --- {} ---\n", section.title));
+        for setting in section.settings.iter().filter(|setting| setting.is_in_file()) {
             let line = format!("# {}: {}", setting.file_key(), setting.default);
             text.push_str(&format!("\n# {}.\n{}\n", what(setting), line.trim_end()));
         }
-        if ends_feeds(setting) {
+        if section.title == FEEDS_AND_PROXIES.title {
             text.push_str(FEEDS_EXAMPLE);
         }
     }
@@ -87,13 +69,9 @@ pub fn feeds_reference() -> String {
     for group in keys::GROUPS {
         let title = if group.map.is_empty() { group.title.to_owned() } else { format!("The map `{}`", group.map) };
         text.push_str(&format!("\n### {title}\n\n| Key | Default | What |\n|---|---|---|\n"));
-        for key in group.keys {
-            let default = if key.default.is_empty() { "–".to_owned() } else { format!("`{}`", key.default) };
-            let what = match key.kind {
-                SettingKind::Flag => key.doc.to_owned(),
-                kind => format!("{} ({kind})", key.doc),
-            };
-            text.push_str(&format!("| `{}` | {default} | {} |\n", key.name, what.replace('|', "\\|")));
+        for key in group.settings {
+            let what = what(key).replace('|', "\\|");
+            text.push_str(&format!("| `{}` | {} | {what} |\n", key.name, default(key)));
         }
     }
     text.push('\n');
@@ -111,10 +89,11 @@ pub fn foreign_reference() -> String {
     text
 }
 
-/// It is the last of the section that the variables of the shipped descriptions belong to.
-fn ends_feeds(setting: &Setting) -> bool {
-    let last = SETTINGS.iter().rfind(|known| known.section == FEEDS);
-    last.is_some_and(|last| last.name == setting.name)
+/// The settings of a section, and behind them the variables of the shipped descriptions that belong
+/// to it.
+fn with_variables(section: &'static Section) -> impl Iterator<Item = &'static Setting> {
+    let variables = VARIABLE_SECTIONS.iter().filter(|variables| variables.title == section.title);
+    section.settings.iter().chain(variables.flat_map(|variables| variables.settings))
 }
 
 /// What of config.yaml is no setting. A test takes the `# ` away from what is indented by it and
@@ -158,19 +137,16 @@ const FEEDS_EXAMPLE: &str = r##"
 #     resume_ms: 0
 "##;
 
-fn with_headings() -> impl Iterator<Item = (&'static Setting, Option<&'static str>)> {
-    let mut current = "";
-    SETTINGS.iter().map(move |setting| {
-        let heading = (setting.section != current).then_some(setting.section);
-        current = setting.section;
-        (setting, heading)
-    })
+/// A default as a cell of a table.
+fn default(setting: &Setting) -> String {
+    if setting.default.is_empty() { "–".to_owned() } else { format!("`{}`", setting.default) }
 }
 
 fn what(setting: &Setting) -> String {
     match setting.kind {
         // The allowed values of these kinds are obvious.
         SettingKind::Flag | SettingKind::Port => setting.doc.to_owned(),
+        SettingKind::Text("") | SettingKind::Secret("") => setting.doc.to_owned(),
         kind => format!("{} ({kind})", setting.doc),
     }
 }

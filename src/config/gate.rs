@@ -80,23 +80,23 @@ impl Platform {
 }
 
 pub(super) fn gate(reader: &mut SettingReader<'_>, platform: Option<Platform>) -> GateConfig {
-    let switches = [&table::ENABLE_WS_PROXY, &table::WEBSOCKET_ENABLED].map(|s| (s.name, reader.flag(s)));
-    let max_connections_per_ip = reader.number(&table::MAX_CONNECTIONS_PER_IP);
+    let switches = [&table::ENABLE_WS_PROXY, &table::WEBSOCKET_ENABLED].map(|s| (s.name, reader.get::<bool>(s)));
+    let max_connections_per_ip = reader.get(&table::MAX_CONNECTIONS_PER_IP);
     GateConfig {
         disabled_by: switches.into_iter().find(|(_, on)| !on).map(|(name, _)| name),
         allowed_origins: reader.parsed_list(&table::ALLOWED_ORIGINS, OriginPattern::parse),
         max_connections_per_ip,
-        max_sockets_per_ip: max_connections_per_ip.max(reader.number(&table::MAX_SOCKETS_PER_IP)),
-        max_connections: reader.number(&table::MAX_WS_CONNECTIONS),
-        rate_limit_max_requests: reader.number(&table::RATE_LIMIT_MAX_REQUESTS),
-        rate_limit_window: reader.time(&table::RATE_LIMIT_WINDOW_MS),
+        max_sockets_per_ip: max_connections_per_ip.max(reader.get(&table::MAX_SOCKETS_PER_IP)),
+        max_connections: reader.get(&table::MAX_WS_CONNECTIONS),
+        rate_limit_max_requests: reader.get(&table::RATE_LIMIT_MAX_REQUESTS),
+        rate_limit_window: reader.get(&table::RATE_LIMIT_WINDOW_MS),
         expects_no_proxy: platform.is_none() && !reader.is_set(&table::CLIENT_IP_HEADER),
         client_ip_header: match reader.parsed(&table::CLIENT_IP_HEADER, parse_header) {
             Some(header) if header == "none" => None,
             Some(header) => Some(header),
             None => platform.map(|platform| platform.client_ip_header().to_owned()),
         },
-        request_timeout: reader.time(&table::REQUEST_TIMEOUT_MS),
+        request_timeout: reader.get(&table::REQUEST_TIMEOUT_MS),
         auth: auth(reader, platform),
     }
 }

@@ -43,6 +43,34 @@ pub(super) enum SettingValue {
     Text(String),
 }
 
+/// A type that a setting's value becomes.
+pub(super) trait FromSetting: Sized {
+    /// `None` for a value of another kind. The bounds of a table are what makes a number fit; the
+    /// tests of the tables check them.
+    fn from_value(value: SettingValue) -> Option<Self>;
+}
+
+macro_rules! from_setting {
+    ($($type:ty: $value:pat => $result:expr;)+) => {
+        $(impl FromSetting for $type {
+            fn from_value(value: SettingValue) -> Option<Self> {
+                if let $value = value { $result } else { None }
+            }
+        })+
+    };
+}
+
+from_setting! {
+    bool: SettingValue::Flag(flag) => Some(flag);
+    u16: SettingValue::Number(number) => number.try_into().ok();
+    u32: SettingValue::Number(number) => number.try_into().ok();
+    u64: SettingValue::Number(number) => Some(number);
+    usize: SettingValue::Number(number) => number.try_into().ok();
+    Duration: SettingValue::Time(time) => Some(time);
+    f64: SettingValue::Decimal(number) => Some(number);
+    String: SettingValue::Text(text) => Some(text);
+}
+
 impl SettingKind {
     /// Reads `text` (already trimmed, not empty). The error says what is wrong and leaves the value
     /// out.

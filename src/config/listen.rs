@@ -39,16 +39,15 @@ pub(super) fn listen(reader: &mut SettingReader<'_>, overrides: &Overrides) -> L
     if let Some(text) = overrides.host.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
         match parse_host(text) {
             Ok(address) => host = Some(address),
-            Err(wrong) => reader.complain_of(
-                "--host",
-                &format!("{} {wrong}; allowed: {}", super::problem::shown(text), table::HOST.kind),
-            ),
+            Err(wrong) => reader
+                .problems()
+                .add("--host", format!("{} {wrong}; allowed: {}", super::problem::shown(text), table::HOST.kind)),
         }
     }
 
-    let shared = reader.number(&table::PORT);
+    let shared = reader.get(&table::PORT);
     let mut port_of = |setting| {
-        let port = reader.number(setting);
+        let port = reader.get(setting);
         if reader.is_set(setting) && !reader.is_bad(setting) { port } else { shared }
     };
     let (ws, http) = (port_of(&table::WS_PORT), port_of(&table::HTTP_PORT));

@@ -159,7 +159,7 @@ impl Config {
         let source = unread::Asked::new(source);
         let mut reader = SettingReader::new(&source, texts, problems);
         let platform = Platform::detect(&reader);
-        let shards = match reader.number(&table::SHARDS) {
+        let shards = match reader.get(&table::SHARDS) {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
@@ -171,8 +171,8 @@ impl Config {
             room: room::room(&mut reader),
             store: store::store(&mut reader),
             drain: DrainConfig {
-                timeout: reader.time(&table::DRAIN_TIMEOUT),
-                spread: reader.time(&table::DRAIN_SPREAD_MS),
+                timeout: reader.get(&table::DRAIN_TIMEOUT),
+                spread: reader.get(&table::DRAIN_SPREAD_MS),
             },
             public: listen::public(&mut reader),
             log: log(&mut reader),
@@ -218,7 +218,7 @@ fn log(reader: &mut SettingReader<'_>) -> LogConfig {
             Some("error") => LogLevel::Error,
             _ => LogLevel::Info,
         },
-        heartbeat_interval: reader.time(&table::LOG_HEARTBEAT_INTERVAL),
+        heartbeat_interval: reader.get(&table::LOG_HEARTBEAT_INTERVAL),
     }
 }
 

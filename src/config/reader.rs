@@ -1,10 +1,10 @@
 //! Owns how one setting is read: environment, then config.yaml, then the default; and how its
 //! problems are worded.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use super::{
-    kind::{SettingKind, SettingValue},
+    kind::{FromSetting, SettingKind, SettingValue},
     problem::{Problems, shown},
     secret::Secret,
     source::VariableSource,
@@ -62,32 +62,19 @@ impl<'a> SettingReader<'a> {
         self.bad.contains(&setting.name)
     }
 
-    pub fn flag(&mut self, setting: &Setting) -> bool {
-        matches!(self.value(setting), Some(SettingValue::Flag(true)))
+    /// The value, or the default after a problem. A setting that is unset and has no default gives
+    /// that of its type; ask `is_set` first.
+    pub fn get<T: FromSetting + Default>(&mut self, setting: &Setting) -> T {
+        self.optional(setting).unwrap_or_default()
     }
 
-    /// 0 for one that is unset and has no default; ask `is_set` first.
-    pub fn number<N: TryFrom<u64> + Default>(&mut self, setting: &Setting) -> N {
-        match self.value(setting) {
-            // The table's bounds are what makes it fit; `every_bound_fits_the_field_it_fills`
-            // checks them.
-            Some(SettingValue::Number(number)) => N::try_from(number).unwrap_or_default(),
-            _ => N::default(),
-        }
-    }
-
-    pub fn time(&mut self, setting: &Setting) -> Duration {
-        match self.value(setting) {
-            Some(SettingValue::Time(time)) => time,
-            _ => Duration::ZERO,
-        }
+    /// The value, or the default after a problem, or `None` if it is unset and has no default.
+    pub fn optional<T: FromSetting>(&mut self, setting: &Setting) -> Option<T> {
+        self.value(setting).and_then(T::from_value)
     }
 
     pub fn text(&mut self, setting: &Setting) -> Option<String> {
-        match self.value(setting) {
-            Some(SettingValue::Text(text)) => Some(text),
-            _ => None,
-        }
+        self.optional(setting)
     }
 
     /// White space around a secret is a problem and is not trimmed: the signer of tokens might use
@@ -136,16 +123,10 @@ impl<'a> SettingReader<'a> {
         self.bad.push(setting.name);
     }
 
-    /// Adds a problem that belongs to no setting of the table.
-    pub fn complain_of(&mut self, name: &str, message: &str) {
-        self.problems.add(name, message);
-    }
-
     fn accept<T>(&mut self, setting: &Setting, value: &str, result: Result<T, String>) -> Option<T> {
         result.map_err(|wrong| self.reject(setting, value, &wrong)).ok()
     }
 
-    /// The value, or the default after a problem, or `None` when unset without a default.
     fn value(&mut self, setting: &Setting) -> Option<SettingValue> {
         if let Some(found) = self.find(setting) {
             let text = found.text.trim();
@@ -155,10 +136,7 @@ impl<'a> SettingReader<'a> {
                 Err(_) => {}
             }
         }
-        if setting.default.is_empty() {
-            return None;
-        }
-        setting.kind.parse(setting.default).ok()
+        setting.default_value()
     }
 
     /// An empty text counts as unset, so that `NAME=` in a file of variables lets the next place

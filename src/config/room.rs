@@ -71,21 +71,21 @@ pub struct LogicPrefix {
 pub(super) fn connection(reader: &mut SettingReader<'_>) -> ConnectionConfig {
     let (max_message_bytes, byte_burst) = message_bytes(reader);
     ConnectionConfig {
-        ping_interval: reader.time(&table::WS_PING_INTERVAL),
-        ping_timeout: reader.time(&table::WS_PING_TIMEOUT),
+        ping_interval: reader.get(&table::WS_PING_INTERVAL),
+        ping_timeout: reader.get(&table::WS_PING_TIMEOUT),
         max_message_bytes,
-        message_rate: reader.number(&table::MESSAGE_RATE),
-        message_burst: reader.number(&table::MESSAGE_BURST),
-        byte_rate: reader.number(&table::BYTE_RATE),
+        message_rate: reader.get(&table::MESSAGE_RATE),
+        message_burst: reader.get(&table::MESSAGE_BURST),
+        byte_rate: reader.get(&table::BYTE_RATE),
         byte_burst,
-        outbox_bytes: reader.number(&table::OUTBOX_BYTES),
+        outbox_bytes: reader.get(&table::OUTBOX_BYTES),
     }
 }
 
 /// S5a: a burst that does not hold one message would close whoever sends it. One that nobody set
 /// grows with the message.
 fn message_bytes(reader: &mut SettingReader<'_>) -> (usize, u32) {
-    let (max, burst): (u32, u32) = (reader.number(&table::MAX_MESSAGE_BYTES), reader.number(&table::BYTE_BURST));
+    let (max, burst): (u32, u32) = (reader.get(&table::MAX_MESSAGE_BYTES), reader.get(&table::BYTE_BURST));
     let is_known = !reader.is_bad(&table::MAX_MESSAGE_BYTES) && !reader.is_bad(&table::BYTE_BURST);
     if burst < max && is_known && reader.is_set(&table::BYTE_BURST) {
         let (burst, max) = (Binary(burst.into()), Binary(max.into()));
@@ -99,19 +99,19 @@ fn message_bytes(reader: &mut SettingReader<'_>) -> (usize, u32) {
 
 pub(super) fn room(reader: &mut SettingReader<'_>) -> RoomConfig {
     RoomConfig {
-        reconnect_grace: reader.time(&table::RECONNECT_GRACE),
-        linger: reader.time(&table::ROOM_LINGER),
+        reconnect_grace: reader.get(&table::RECONNECT_GRACE),
+        linger: reader.get(&table::ROOM_LINGER),
         history: HistoryConfig {
-            max_events: reader.number(&table::HISTORY_EVENTS),
-            max_bytes: reader.number(&table::HISTORY_BYTES),
-            max_age: reader.time(&table::HISTORY_AGE),
+            max_events: reader.get(&table::HISTORY_EVENTS),
+            max_bytes: reader.get(&table::HISTORY_BYTES),
+            max_age: reader.get(&table::HISTORY_AGE),
         },
-        history_total_bytes: reader.number(&table::HISTORY_TOTAL_BYTES),
-        presence_limit: reader.number(&table::PRESENCE_LIMIT),
-        max_rooms: reader.number(&table::MAX_ROOMS),
-        max_rooms_per_address: reader.number(&table::MAX_ROOMS_PER_ADDRESS),
-        max_state_bytes: reader.number(&table::MAX_STATE_BYTES),
-        flush_interval: reader.time(&table::FLUSH_INTERVAL_MS),
+        history_total_bytes: reader.get(&table::HISTORY_TOTAL_BYTES),
+        presence_limit: reader.get(&table::PRESENCE_LIMIT),
+        max_rooms: reader.get(&table::MAX_ROOMS),
+        max_rooms_per_address: reader.get(&table::MAX_ROOMS_PER_ADDRESS),
+        max_state_bytes: reader.get(&table::MAX_STATE_BYTES),
+        flush_interval: reader.get(&table::FLUSH_INTERVAL_MS),
         logics: logics(reader),
     }
 }

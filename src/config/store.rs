@@ -90,7 +90,7 @@ pub(super) fn store(reader: &mut SettingReader<'_>) -> StoreConfig {
     StoreConfig {
         data_dir: reader.text(&table::DATA_DIR).unwrap_or_default().into(),
         data_dir_is_default: !reader.is_set(&table::DATA_DIR),
-        data_dir_timeout: reader.time(&table::DATA_DIR_TIMEOUT),
+        data_dir_timeout: reader.get(&table::DATA_DIR_TIMEOUT),
         default: reader.parsed(&table::DURABILITY, parse).unwrap_or(Durability::Journal),
         games: games.map(|Prefixed { prefix, value }| DurabilityPrefix { prefix, durability: value }).collect(),
     }

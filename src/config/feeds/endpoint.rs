@@ -14,7 +14,7 @@ use super::{
     fields::{At, DescriptionScope, FieldReader, scalar},
     keys,
 };
-use crate::config::{Secret, is_this_machine};
+use crate::config::{Secret, is_this_machine, table::Setting};
 
 /// The handshake sets these itself.
 const OWN_HEADERS: &[&str] = &[
@@ -32,14 +32,14 @@ const OWN_HEADERS: &[&str] = &[
 /// the last.
 pub(super) fn endpoint(
     fields: &mut FieldReader,
-    max_message: &keys::KeyDescription,
+    max_message: &Setting,
     max_sent_bytes: usize,
     scope: &mut DescriptionScope<'_>,
 ) -> Option<EndpointConfig> {
     let headers = headers(fields, scope);
-    let connect_timeout: Duration = fields.time(&keys::CONNECT_TIMEOUT_MS, scope);
-    let max_message_bytes = fields.number(max_message, scope);
-    let allow_insecure = fields.flag(&keys::ALLOW_INSECURE, scope);
+    let connect_timeout: Duration = fields.get(&keys::CONNECT_TIMEOUT_MS, scope);
+    let max_message_bytes = fields.get(max_message, scope);
+    let allow_insecure = fields.get(&keys::ALLOW_INSECURE, scope);
     let (url, host) = url(fields, allow_insecure, scope)?;
     Some(EndpointConfig { url, host, headers, connect_timeout, allow_insecure, max_message_bytes, max_sent_bytes })
 }

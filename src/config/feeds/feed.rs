@@ -7,17 +7,17 @@ use super::{
     endpoint,
     expand::TextContext,
     fields::{DescriptionScope, FieldReader},
-    keys::{self, KeyDescription},
+    keys,
     matcher::{matchers, overrides, pointer, pointers, tells_one, template},
 };
-use crate::config::Secret;
+use crate::config::{Secret, table::Setting};
 
 /// What is sent to an upstream besides long lists of topics is not longer.
 const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// `None` when there is a problem or a variable is missing.
 pub(super) fn feed(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Option<FeedConfig> {
-    let batch = fields.number(&keys::BATCH, scope);
+    let batch = fields.get(&keys::BATCH, scope);
     // A topic has 128 bytes, each of which may be escaped.
     let max_sent_bytes = MAX_FRAME_BYTES.max(batch * 1024);
     let endpoint = endpoint::endpoint(fields, &keys::HUB_MAX_MESSAGE_BYTES, max_sent_bytes, scope);
@@ -37,25 +37,25 @@ pub(super) fn feed(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -
         subscribe,
         unsubscribe,
         batch,
-        messages_per_second: fields.decimal(&keys::MESSAGES_PER_SECOND, scope),
+        messages_per_second: fields.get(&keys::MESSAGES_PER_SECOND, scope),
         unwrap: Unwrap { items: path(fields, &keys::ITEMS, scope), data: path(fields, &keys::DATA, scope) },
         topic: topic.unwrap_or_default(),
         ignore: matchers(fields, &keys::IGNORE, scope),
         heartbeat: heartbeat(fields, scope),
         fatal: matchers(fields, &keys::FATAL, scope),
-        fatal_retry: fields.time(&keys::FATAL_RETRY_MS, scope),
+        fatal_retry: fields.get(&keys::FATAL_RETRY_MS, scope),
         cool_down: cool_down(fields, scope),
         backoff: backoff(fields, scope),
-        max_age: fields.optional_time(&keys::MAX_AGE_MS, scope),
-        stale_after: fields.time(&keys::STALE_AFTER_MS, scope),
-        reconnect_after: fields.optional_time(&keys::RECONNECT_AFTER_MS, scope),
+        max_age: fields.optional(&keys::MAX_AGE_MS, scope),
+        stale_after: fields.get(&keys::STALE_AFTER_MS, scope),
+        reconnect_after: fields.optional(&keys::RECONNECT_AFTER_MS, scope),
         // Last, as it is what may be missing.
         endpoint: endpoint?,
     };
     Some(feed)
 }
 
-fn frames(fields: &mut FieldReader, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Vec<Secret> {
+fn frames(fields: &mut FieldReader, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<Secret> {
     let frames = fields.texts(key, TextContext::Frame, scope).map(|(_, frames)| frames).unwrap_or_default();
     frames.into_iter().map(Secret::new).collect()
 }
@@ -68,12 +68,12 @@ fn auth(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Option<Au
     let send = auth.text(&keys::AUTH_SEND, TextContext::Frame, scope).map(|(_, text)| Secret::new(text));
     let success = matchers(&mut auth, &keys::AUTH_SUCCESS, scope);
     let failure = matchers(&mut auth, &keys::AUTH_FAILURE, scope);
-    let timeout = auth.time(&keys::AUTH_TIMEOUT_MS, scope);
+    let timeout = auth.get(&keys::AUTH_TIMEOUT_MS, scope);
     auth.finish(scope);
     Some(AuthExchange { send: send?, success, failure, timeout })
 }
 
-fn path(fields: &mut FieldReader, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> String {
+fn path(fields: &mut FieldReader, key: &Setting, scope: &mut DescriptionScope<'_>) -> String {
     let text = fields.text(key, TextContext::Plain, scope);
     text.and_then(|(at, text)| pointer(&at, &text, false, scope)).map(|pointer| pointer.path).unwrap_or_default()
 }
@@ -119,7 +119,7 @@ fn rejected(
         scope.report(&map.place(&keys::REJECTED_ID), "needs {id} in subscribe");
     }
     let when = matchers(&mut map, &keys::REJECTED_WHEN, scope);
-    let mut pointer = |key: &KeyDescription| -> Option<Pointer> {
+    let mut pointer = |key: &Setting| -> Option<Pointer> {
         let (at, text) = map.text(key, TextContext::Plain, scope)?;
         pointer(&at, &text, true, scope)
     };
@@ -133,8 +133,8 @@ fn rejected(
 fn heartbeat(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Option<FeedHeartbeat> {
     let mut heartbeat = fields.map(&keys::HEARTBEAT_MAP, scope)?;
     let found = FeedHeartbeat {
-        interval: heartbeat.time(&keys::INTERVAL_MS, scope),
-        timeout: heartbeat.time(&keys::TIMEOUT_MS, scope),
+        interval: heartbeat.get(&keys::INTERVAL_MS, scope),
+        timeout: heartbeat.get(&keys::TIMEOUT_MS, scope),
         send: heartbeat.text(&keys::HEARTBEAT_SEND, TextContext::Frame, scope).map(|(_, text)| Secret::new(text)),
         expect: matchers(&mut heartbeat, &keys::EXPECT, scope),
     };
@@ -143,7 +143,7 @@ fn heartbeat(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Opti
 }
 
 /// A map that is not there has the defaults of its keys.
-fn map_or_defaults(fields: &mut FieldReader, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> FieldReader {
+fn map_or_defaults(fields: &mut FieldReader, key: &Setting, scope: &mut DescriptionScope<'_>) -> FieldReader {
     let at = fields.at.below(key.name, None);
     fields.map(key, scope).unwrap_or_else(|| FieldReader::new(at, Vec::new(), scope))
 }
@@ -160,7 +160,7 @@ fn cool_down(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Cool
             }
         }
     }
-    let pause: Duration = map.time(&keys::PAUSE_MS, scope);
+    let pause: Duration = map.get(&keys::PAUSE_MS, scope);
     map.finish(scope);
     CoolDown { when, codes, pause }
 }
@@ -169,9 +169,9 @@ fn backoff(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Backof
     let mut map = map_or_defaults(fields, &keys::BACKOFF_MAP, scope);
     let place = map.place(&keys::BASE_MS);
     let backoff = Backoff {
-        base: map.time(&keys::BASE_MS, scope),
-        max: map.time(&keys::MAX_MS, scope),
-        stable_after: map.time(&keys::STABLE_AFTER_MS, scope),
+        base: map.get(&keys::BASE_MS, scope),
+        max: map.get(&keys::MAX_MS, scope),
+        stable_after: map.get(&keys::STABLE_AFTER_MS, scope),
     };
     if backoff.base > backoff.max {
         scope.report(&place, "is more than max_ms");

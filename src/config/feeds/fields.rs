@@ -1,17 +1,15 @@
 //! Owns the reading of one map of a description: keys of the table out of a YAML node, what is left
 //! over as a problem. No problem shows a value: any of them may hold a secret (A12).
 
-use std::time::Duration;
-
 use super::{
     credential,
     expand::{TextContext, expand},
-    keys::KeyDescription,
 };
 use crate::config::{
-    kind::{SettingKind, SettingValue},
+    kind::{FromSetting, SettingKind, SettingValue},
     problem::{Problems, shown},
     source::VariableSource,
+    table::Setting,
     yaml::YamlNode,
 };
 
@@ -103,7 +101,7 @@ impl FieldReader {
     }
 
     /// The node, unless it is unset, and where it stands.
-    pub fn take(&mut self, key: &KeyDescription) -> Option<(At, YamlNode)> {
+    pub fn take(&mut self, key: &Setting) -> Option<(At, YamlNode)> {
         self.asked.push(key.name);
         let place = self.entries.iter().position(|entry| entry.key == key.name)?;
         let MapEntry { line, node, .. } = self.entries.swap_remove(place);
@@ -113,20 +111,20 @@ impl FieldReader {
         }
     }
 
-    pub fn is_set(&self, key: &KeyDescription) -> bool {
+    pub fn is_set(&self, key: &Setting) -> bool {
         let entry = self.entries.iter().find(|entry| entry.key == key.name);
         entry.is_some_and(|entry| !matches!(&entry.node, YamlNode::Text(text) if text.trim().is_empty()))
     }
 
     /// Where the key stands, or the map if it does not.
-    pub fn place(&self, key: &KeyDescription) -> At {
+    pub fn place(&self, key: &Setting) -> At {
         let entry = self.entries.iter().find(|entry| entry.key == key.name);
         entry.map_or_else(|| self.at.clone(), |entry| self.at.below(key.name, entry.line))
     }
 
     /// Parses a value by the key's kind. Returns the default if it is unset, or invalid, which is
     /// reported.
-    fn value(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Option<SettingValue> {
+    fn value(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<SettingValue> {
         if let Some((at, node)) = self.take(key) {
             let text = scalar(&at, key, node, scope).and_then(|text| scope.expand(&at, &text, TextContext::Plain));
             match text.map(|text| key.kind.parse(text.trim())) {
@@ -135,54 +133,24 @@ impl FieldReader {
                 None => {}
             }
         }
-        if key.default.is_empty() { None } else { key.kind.parse(key.default).ok() }
+        key.default_value()
     }
 
-    pub fn flag(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> bool {
-        matches!(self.value(key, scope), Some(SettingValue::Flag(true)))
+    /// The value, or the default if it is unset or invalid. A key without a default gives that of
+    /// its type.
+    pub fn get<T: FromSetting + Default>(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> T {
+        self.optional(key, scope).unwrap_or_default()
     }
 
-    /// The table's bounds are what makes it fit; a test of every bound checks them.
-    pub fn number<N: TryFrom<u64> + Default>(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> N {
-        match self.value(key, scope) {
-            Some(SettingValue::Number(number)) => N::try_from(number).unwrap_or_default(),
-            _ => N::default(),
-        }
-    }
-
-    pub fn optional_number<N: TryFrom<u64>>(
-        &mut self,
-        key: &KeyDescription,
-        scope: &mut DescriptionScope<'_>,
-    ) -> Option<N> {
-        match self.value(key, scope) {
-            Some(SettingValue::Number(number)) => N::try_from(number).ok(),
-            _ => None,
-        }
-    }
-
-    pub fn decimal(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> f64 {
-        match self.value(key, scope) {
-            Some(SettingValue::Decimal(number)) => number,
-            _ => 0.0,
-        }
-    }
-
-    pub fn time(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Duration {
-        self.optional_time(key, scope).unwrap_or_default()
-    }
-
-    pub fn optional_time(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Option<Duration> {
-        match self.value(key, scope) {
-            Some(SettingValue::Time(time)) => Some(time),
-            _ => None,
-        }
+    /// The same, or `None` for a key without a default.
+    pub fn optional<T: FromSetting>(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<T> {
+        self.value(key, scope).and_then(T::from_value)
     }
 
     /// One text, with its place. White space around it is kept: it may belong to a frame.
     pub fn text(
         &mut self,
-        key: &KeyDescription,
+        key: &Setting,
         place: TextContext,
         scope: &mut DescriptionScope<'_>,
     ) -> Option<(At, String)> {
@@ -195,7 +163,7 @@ impl FieldReader {
     /// A list of texts; a single one is a list of one. `None` when it is unset or wrong as a whole.
     pub fn texts(
         &mut self,
-        key: &KeyDescription,
+        key: &Setting,
         place: TextContext,
         scope: &mut DescriptionScope<'_>,
     ) -> Option<(At, Vec<String>)> {
@@ -205,7 +173,7 @@ impl FieldReader {
     }
 
     /// Key, place and node of each entry of a map.
-    pub fn entries(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Vec<(At, MapEntry)> {
+    pub fn entries(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<(At, MapEntry)> {
         let Some((at, node)) = self.take(key) else { return Vec::new() };
         let YamlNode::Map(entries) = node else {
             scope.report(&at, &not_a(key));
@@ -225,7 +193,7 @@ impl FieldReader {
     }
 
     /// Key and text of each entry of a map, with its place.
-    pub fn pairs(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Vec<(At, String, String)> {
+    pub fn pairs(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<(At, String, String)> {
         let entries = self.entries(key, scope).into_iter();
         let pair = |(at, entry): (At, MapEntry)| {
             let text = scalar(&at, key, entry.node, scope)?;
@@ -236,7 +204,7 @@ impl FieldReader {
     }
 
     /// The map below a key.
-    pub fn map(&mut self, key: &KeyDescription, scope: &mut DescriptionScope<'_>) -> Option<FieldReader> {
+    pub fn map(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<FieldReader> {
         let (at, node) = self.take(key)?;
         map_of(at, node, key, scope)
     }
@@ -252,12 +220,7 @@ impl FieldReader {
 }
 
 /// A node that must be a map.
-pub(super) fn map_of(
-    at: At,
-    node: YamlNode,
-    key: &KeyDescription,
-    scope: &mut DescriptionScope<'_>,
-) -> Option<FieldReader> {
+pub(super) fn map_of(at: At, node: YamlNode, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<FieldReader> {
     let YamlNode::Map(entries) = node else {
         scope.report(&at, &not_a(key));
         return None;
@@ -268,12 +231,7 @@ pub(super) fn map_of(
 }
 
 /// A node that must be one text.
-pub(super) fn scalar(
-    at: &At,
-    key: &KeyDescription,
-    node: YamlNode,
-    scope: &mut DescriptionScope<'_>,
-) -> Option<String> {
+pub(super) fn scalar(at: &At, key: &Setting, node: YamlNode, scope: &mut DescriptionScope<'_>) -> Option<String> {
     match node {
         YamlNode::Text(text) => Some(text),
         YamlNode::List(_) => {
@@ -290,7 +248,7 @@ pub(super) fn scalar(
 /// A node that is a list of texts, or one.
 pub(super) fn texts(
     at: &At,
-    key: &KeyDescription,
+    key: &Setting,
     node: YamlNode,
     place: TextContext,
     scope: &mut DescriptionScope<'_>,
@@ -323,7 +281,7 @@ pub(super) fn is_empty(node: &YamlNode) -> bool {
     }
 }
 
-fn not_a(key: &KeyDescription) -> String {
+fn not_a(key: &Setting) -> String {
     match key.kind {
         SettingKind::Text(allowed) => format!("must be {allowed}"),
         kind => format!("must be {kind}"),

@@ -5,11 +5,9 @@ use super::{
     expand::TextContext,
     feed,
     fields::{At, DescriptionScope, FieldReader, MapEntry, is_empty, texts},
-    is_role,
-    keys::{self, KeyDescription},
-    off,
+    is_role, keys, off,
 };
-use crate::config::yaml::YamlNode;
+use crate::config::{table::Setting, yaml::YamlNode};
 
 /// A topic's name is no longer.
 const MAX_PATTERN_BYTES: usize = 128;
@@ -43,15 +41,15 @@ pub(super) fn hub(
     }
     let publish = publish(&mut fields, is_feed, scope);
     let access = TopicAccess { subscribe: subscribe(&mut fields, scope), publish };
-    let max_topics = fields.number(&keys::MAX_TOPICS, scope);
+    let max_topics = fields.get(&keys::MAX_TOPICS, scope);
     let max_topics_per_client = per_client(&mut fields, max_topics, scope);
     let max_topics_per_address = per_address(&mut fields, max_topics, scope);
-    let linger = fields.time(&keys::LINGER_MS, scope);
-    let flush_interval = fields.time(&keys::FLUSH_INTERVAL_MS, scope);
+    let linger = fields.get(&keys::LINGER_MS, scope);
+    let flush_interval = fields.get(&keys::FLUSH_INTERVAL_MS, scope);
     let feed = if is_feed {
         feed::feed(&mut fields, scope)
     } else {
-        for key in keys::ENDPOINT.keys.iter().chain(keys::FEED.keys) {
+        for key in keys::ENDPOINT.settings.iter().chain(keys::FEED.settings) {
             // Of other providers the missing URL is told already.
             if provider == super::BUS && fields.is_set(key) {
                 scope.report(&fields.place(key), "does nothing without a url");
@@ -87,7 +85,7 @@ pub fn share(max_topics: usize) -> usize {
 fn per_client(fields: &mut FieldReader, max_topics: usize, scope: &mut DescriptionScope<'_>) -> usize {
     let most = share(max_topics);
     let place = fields.place(&keys::MAX_TOPICS_PER_CLIENT);
-    let Some(written) = fields.optional_number(&keys::MAX_TOPICS_PER_CLIENT, scope) else {
+    let Some(written) = fields.optional(&keys::MAX_TOPICS_PER_CLIENT, scope) else {
         return most.min(max_topics);
     };
     if written > most {
@@ -100,7 +98,7 @@ fn per_client(fields: &mut FieldReader, max_topics: usize, scope: &mut Descripti
 
 fn per_address(fields: &mut FieldReader, max_topics: usize, scope: &mut DescriptionScope<'_>) -> Option<usize> {
     let place = fields.place(&keys::MAX_TOPICS_PER_ADDRESS);
-    let written = fields.optional_number(&keys::MAX_TOPICS_PER_ADDRESS, scope)?;
+    let written = fields.optional(&keys::MAX_TOPICS_PER_ADDRESS, scope)?;
     if written > max_topics {
         scope.report(&place, &format!("is more than max_topics ({max_topics})"));
     }
@@ -125,7 +123,7 @@ pub(super) fn checked_role(at: &At, role: &str, scope: &mut DescriptionScope<'_>
 }
 
 fn subscribe(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<(String, Vec<TopicPattern>)> {
-    const KEY: &KeyDescription = &keys::TOPICS;
+    const KEY: &Setting = &keys::TOPICS;
     let everyone = |patterns| vec![("*".to_owned(), patterns)];
     let Some((at, node)) = fields.take(KEY) else { return everyone(vec![TopicPattern(KEY.default.to_owned())]) };
     let entries = match node {

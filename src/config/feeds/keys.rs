@@ -1,36 +1,7 @@
-//! Owns the one table of keys that hubs and proxies are described by in YAML: names, kinds with
-//! bounds, defaults, meanings. A key that is not here cannot be read.
+//! Owns the table of keys that hubs and proxies are described by in YAML: names, kinds with bounds,
+//! defaults, meanings. A key that is not here cannot be read.
 
-use crate::config::kind::SettingKind;
-
-/// One key of a map.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyDescription {
-    pub name: &'static str,
-    pub kind: SettingKind,
-    /// As one would write it; empty: unset.
-    pub default: &'static str,
-    /// One line, without a full stop.
-    pub doc: &'static str,
-}
-
-/// A map of keys.
-#[derive(Debug)]
-pub struct Group {
-    /// The key that the map stands under; empty for the hub or proxy itself.
-    pub map: &'static str,
-    pub title: &'static str,
-    pub keys: &'static [KeyDescription],
-}
-
-macro_rules! groups {
-    ($($group:ident $map:literal $title:literal {
-        $($name:ident $key:literal = $default:literal, $kind:expr, $doc:literal;)+
-    })+) => {
-        $($(pub const $name: KeyDescription = KeyDescription { name: $key, kind: $kind, default: $default, doc: $doc };)+
-        pub const $group: Group = Group { map: $map, title: $title, keys: &[$($name),+] };)+
-    };
-}
+use crate::config::{kind::SettingKind, table::settings};
 
 const M: u64 = 1024 * 1024;
 const DAY: u64 = 86_400_000;
@@ -38,8 +9,8 @@ const FRAME: SettingKind = SettingKind::Text("the text of a frame");
 const POINTER: SettingKind = SettingKind::Text("a pointer such as /sym or ^/channel");
 const MATCHERS: SettingKind = SettingKind::Text("a matcher or a list of them");
 
-groups! {
-    HUB "" "Every hub" {
+settings! { KEYS, GROUPS:
+    HUB "Every hub" {
         PROVIDER "provider" = "", SettingKind::Text("a shipped description's name, bus or custom"),
             "What to start from; the other keys replace those of the description one by one. Unset: what HUBS says of this name, else custom with a url and bus without";
         TOPICS "topics" = "*", SettingKind::Text("a list of patterns, or a map from roles to such lists"),
@@ -58,7 +29,7 @@ groups! {
             "Time over which updates are collected once one has gone out; 0: each goes at once";
     }
 
-    ENDPOINT "" "Where to connect: hubs with an upstream, and proxies" {
+    ENDPOINT "Where to connect: hubs with an upstream, and proxies" {
         URL "url" = "", SettingKind::Text("wss://host/path, or ws:// to localhost, 127.0.0.0/8 or [::1]"),
             "The upstream";
         HEADERS "headers" = "", SettingKind::Text("a map from names to texts"),
@@ -69,7 +40,7 @@ groups! {
             "For resolving the name, connecting, TLS and the handshake together";
     }
 
-    FEED "" "Hubs with an upstream" {
+    FEED "Hubs with an upstream" {
         HUB_MAX_MESSAGE_BYTES "max_message_bytes" = "1m", SettingKind::Bytes { min: 1024, max: 64 * M },
             "Longest message that is taken from the upstream";
         READY "ready" = "", MATCHERS,
@@ -114,7 +85,7 @@ groups! {
             "Silence, while topics are subscribed, after which the connection is replaced; doubled, up to an hour, while new connections are silent as well. Unset: never";
     }
 
-    AUTH "auth" "auth" {
+    AUTH "auth" in "auth" {
         AUTH_SEND "send" = "", FRAME,
             "What is sent. Needed";
         AUTH_SUCCESS "success" = "", MATCHERS,
@@ -125,7 +96,7 @@ groups! {
             "For the answer";
     }
 
-    TOPIC "topic" "topic" {
+    TOPIC "topic" in "topic" {
         PARTS "parts" = "", SettingKind::Text("a list of pointers such as /sym or ^/channel"),
             "What the topic's name is made of. Needed";
         SEPARATOR "separator" = ".", SettingKind::Text("any text"),
@@ -136,7 +107,7 @@ groups! {
             "By what the first part says: what it is called in topics";
     }
 
-    REJECTED "rejected" "rejected" {
+    REJECTED "rejected" in "rejected" {
         REJECTED_WHEN "when" = "", MATCHERS,
             "What means it, and says which topic. Needed with one of the next three";
         REJECTED_ID "id" = "", POINTER,
@@ -151,7 +122,7 @@ groups! {
             "What answers a frame that subscribes or unsubscribes with yes, one for each";
     }
 
-    HEARTBEAT "heartbeat" "heartbeat" {
+    HEARTBEAT "heartbeat" in "heartbeat" {
         INTERVAL_MS "interval_ms" = "30000", SettingKind::Millis { min: 10, max: 3_600_000 },
             "Time between heartbeats";
         TIMEOUT_MS "timeout_ms" = "10000", SettingKind::Millis { min: 10, max: 3_600_000 },
@@ -162,7 +133,7 @@ groups! {
             "What must come; unset: anything";
     }
 
-    COOL_DOWN "cool_down" "cool_down" {
+    COOL_DOWN "cool_down" in "cool_down" {
         WHEN "when" = "", MATCHERS,
             "What means it";
         CODES "codes" = "", SettingKind::Text("a list of close codes"),
@@ -171,7 +142,7 @@ groups! {
             "Time until the next attempt";
     }
 
-    BACKOFF "backoff" "backoff" {
+    BACKOFF "backoff" in "backoff" {
         BASE_MS "base_ms" = "500", SettingKind::Millis { min: 1, max: 3_600_000 },
             "The wait is chosen at random between 0 and base_ms × 2^attempt";
         MAX_MS "max_ms" = "30000", SettingKind::Millis { min: 1, max: DAY },
@@ -180,7 +151,7 @@ groups! {
             "Time for which a connection must have been live before attempts count from 0 again";
     }
 
-    PROXY "" "Every proxy, besides where to connect" {
+    PROXY "Every proxy, besides where to connect" {
         PROXY_PROVIDER "provider" = "", SettingKind::Text("a shipped description's name or custom"),
             "What to start from. Unset: the description of the proxy's own name if there is one, else custom";
         QUERY "query" = "", SettingKind::Text("a list of names"),
@@ -209,7 +180,7 @@ groups! {
             "Bytes of frames that are kept for it";
     }
 
-    BUDGET "budget" "budget" {
+    BUDGET "budget" in "budget" {
         SESSION_S "session_s" = "3600", SettingKind::Seconds { min: 0.0, max: 2_592_000.0 },
             "How long a session may last; 0: without bound";
         BYTES "bytes" = "0", SettingKind::Bytes { min: 0, max: 1024 * 1024 * M },
@@ -222,7 +193,3 @@ groups! {
             "Sessions of all players together";
     }
 }
-
-/// In the order of the documents.
-pub const GROUPS: &[Group] =
-    &[HUB, ENDPOINT, FEED, AUTH, TOPIC, REJECTED, HEARTBEAT, COOL_DOWN, BACKOFF, PROXY, BUDGET];

@@ -4,16 +4,11 @@ use super::{
     Expected, Matcher, Pointer, Template,
     expand::TextContext,
     fields::{At, DescriptionScope, FieldReader, MapEntry, is_empty, scalar, texts},
-    keys::KeyDescription,
 };
-use crate::config::yaml::YamlNode;
+use crate::config::{table::Setting, yaml::YamlNode};
 
 /// One matcher or a list of them; empty when unset.
-pub(super) fn matchers(
-    fields: &mut FieldReader,
-    key: &KeyDescription,
-    scope: &mut DescriptionScope<'_>,
-) -> Vec<Matcher> {
+pub(super) fn matchers(fields: &mut FieldReader, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<Matcher> {
     let Some((at, node)) = fields.take(key) else { return Vec::new() };
     let nodes = match node {
         YamlNode::List(nodes) if nodes.is_empty() => {
@@ -26,7 +21,7 @@ pub(super) fn matchers(
     nodes.into_iter().filter_map(|node| matcher(&at, key, node, scope)).collect()
 }
 
-fn matcher(at: &At, key: &KeyDescription, node: YamlNode, scope: &mut DescriptionScope<'_>) -> Option<Matcher> {
+fn matcher(at: &At, key: &Setting, node: YamlNode, scope: &mut DescriptionScope<'_>) -> Option<Matcher> {
     let YamlNode::Map(entries) = node else {
         scope.report(at, "must be a matcher, which is a map from pointers to texts, or a list of them");
         return None;
@@ -66,12 +61,7 @@ pub(super) fn pointer(at: &At, written: &str, framed: bool, scope: &mut Descript
 }
 
 /// A list of pointers, or one.
-pub(super) fn pointers(
-    at: &At,
-    key: &KeyDescription,
-    node: YamlNode,
-    scope: &mut DescriptionScope<'_>,
-) -> Vec<Pointer> {
+pub(super) fn pointers(at: &At, key: &Setting, node: YamlNode, scope: &mut DescriptionScope<'_>) -> Vec<Pointer> {
     if is_empty(&node) {
         scope.report(at, "names no pointer");
         return Vec::new();
@@ -83,7 +73,7 @@ pub(super) fn pointers(
 /// Of a map from texts to lists of pointers.
 pub(super) fn overrides(
     fields: &mut FieldReader,
-    key: &KeyDescription,
+    key: &Setting,
     scope: &mut DescriptionScope<'_>,
 ) -> Vec<(String, Vec<Pointer>)> {
     let entries = fields.entries(key, scope).into_iter();
@@ -97,7 +87,7 @@ const OTHER: &[&str] = &["channel", "id"];
 /// A frame with places for topics.
 pub(super) fn template(
     fields: &mut FieldReader,
-    key: &KeyDescription,
+    key: &Setting,
     separator: &str,
     scope: &mut DescriptionScope<'_>,
 ) -> Option<Template> {

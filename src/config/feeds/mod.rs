@@ -18,7 +18,8 @@ mod tests;
 use std::{fmt, path::PathBuf, time::Duration};
 
 pub(super) use self::fields::suggestion;
-pub use self::shipped::{VARIABLES, Variable};
+pub(super) use self::shipped::VARIABLE_SECTIONS;
+pub use self::shipped::VARIABLES;
 pub use self::{endpoint::is_private, hub::share};
 use super::Secret;
 

@@ -18,7 +18,7 @@ pub(super) fn proxy(id: String, mut fields: FieldReader, scope: &mut Description
     if !fields.is_set(&keys::URL) {
         scope.report(&fields.at.clone(), "has no url");
     }
-    let max_client_message_bytes = fields.number(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
+    let max_client_message_bytes = fields.get(&keys::MAX_CLIENT_MESSAGE_BYTES, scope);
     scope.has_credential = false;
     let endpoint = endpoint::endpoint(&mut fields, &keys::PROXY_MAX_MESSAGE_BYTES, max_client_message_bytes, scope);
     let (query, query_defaults) = query(&mut fields, scope);
@@ -28,11 +28,11 @@ pub(super) fn proxy(id: String, mut fields: FieldReader, scope: &mut Description
     let allowed_types = fields.texts(&keys::ALLOWED_TYPES, TextContext::Plain, scope).map(|(_, types)| types);
     // Many upstreams read the same JSON from a binary frame, whose type is not checked here.
     let may_default = allowed_types.is_none() || fields.is_set(&keys::BINARY);
-    let binary = fields.flag(&keys::BINARY, scope) && may_default;
-    let error_frames = fields.flag(&keys::ERROR_FRAMES, scope);
+    let binary = fields.get(&keys::BINARY, scope) && may_default;
+    let error_frames = fields.get(&keys::ERROR_FRAMES, scope);
     let budget = budget(&mut fields, scope);
-    let resume = fields.time(&keys::RESUME_MS, scope);
-    let resume_bytes = fields.number(&keys::RESUME_BYTES, scope);
+    let resume = fields.get(&keys::RESUME_MS, scope);
+    let resume_bytes = fields.get(&keys::RESUME_BYTES, scope);
     fields.finish(scope);
     let off = off(&scope.missing, "proxy");
     // A proxy that is off never connects.
@@ -122,11 +122,11 @@ fn budget(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Budget 
     let mut map = fields.map(&keys::BUDGET_MAP, scope).unwrap_or_else(|| FieldReader::new(at, Vec::new(), scope));
     let bound = |number: u64| Some(number).filter(|number| *number > 0);
     let budget = Budget {
-        session: Some(map.time(&keys::SESSION_S, scope)).filter(|time| !time.is_zero()),
-        bytes: bound(map.number(&keys::BYTES, scope)),
-        messages: bound(map.number(&keys::MESSAGES, scope)),
-        sessions_per_player: map.number(&keys::SESSIONS_PER_PLAYER, scope),
-        sessions: map.number(&keys::SESSIONS, scope),
+        session: Some(map.get(&keys::SESSION_S, scope)).filter(|time: &Duration| !time.is_zero()),
+        bytes: bound(map.get(&keys::BYTES, scope)),
+        messages: bound(map.get(&keys::MESSAGES, scope)),
+        sessions_per_player: map.get(&keys::SESSIONS_PER_PLAYER, scope),
+        sessions: map.get(&keys::SESSIONS, scope),
     };
     map.finish(scope);
     budget

@@ -15,7 +15,7 @@ use crate::config::{
     prefix,
     problem::shown,
     reader::SettingReader,
-    table,
+    table::{self, Setting},
     yaml::{self, YamlNode},
 };
 
@@ -25,7 +25,7 @@ const NONE: &str = "none";
 
 pub(in crate::config) fn upstream(reader: &mut SettingReader<'_>) -> UpstreamConfig {
     UpstreamConfig {
-        max_connections: reader.number(&table::MAX_UPSTREAM_CONNECTIONS),
+        max_connections: reader.get(&table::MAX_UPSTREAM_CONNECTIONS),
         ca_file: reader.text(&table::UPSTREAM_CA_FILE).map(Into::into),
     }
 }
@@ -142,7 +142,7 @@ fn overlay(
     named: &mut Vec<Named>,
     kind: &str,
     file: Option<DescriptionMap>,
-    provider: &keys::KeyDescription,
+    provider: &Setting,
     scope: &mut DescriptionScope<'_>,
 ) {
     let Some(DescriptionMap { line, node }) = file else { return };
@@ -199,7 +199,7 @@ struct Told;
 fn provider_of(
     at: &At,
     entries: &[MapEntry],
-    key: &keys::KeyDescription,
+    key: &Setting,
     scope: &mut DescriptionScope<'_>,
 ) -> Result<Option<String>, Told> {
     let Some(entry) = entries.iter().find(|entry| entry.key == key.name) else { return Ok(None) };

@@ -5,6 +5,7 @@ use super::{
     fields::{DescriptionScope, MapEntry},
     read::parsed,
 };
+use crate::config::{kind::SettingKind, table::settings};
 
 pub(super) struct Shipped {
     pub name: &'static str,
@@ -22,37 +23,37 @@ pub(super) const HUBS: &[Shipped] =
 
 pub(super) const PROXIES: &[Shipped] = shipped!["openai"];
 
-/// A variable that a shipped description uses.
-#[derive(Debug)]
-pub struct Variable {
-    pub name: &'static str,
-    /// What the description says when it is unset; empty: it needs the variable.
-    pub default: &'static str,
-    /// One line, without a full stop.
-    pub doc: &'static str,
-}
+/// What the descriptions check themselves.
+const ANY: SettingKind = SettingKind::Text("");
+const KEY: SettingKind = SettingKind::Secret("");
 
-macro_rules! variables {
-    ($($name:ident = $default:literal, $doc:literal;)+) => {
-        /// In the order of the documents.
-        pub const VARIABLES: &[Variable] =
-            &[$(Variable { name: stringify!($name), default: $default, doc: $doc }),+];
-    };
-}
-
-variables! {
-    MASSIVE_API_KEY = "", "Key of Massive (formerly Polygon.io); unset: the hubs options and indices are off";
-    MASSIVE_WS_URL = "wss://socket.massive.com", "Where Massive is; /options and /indices are appended";
-    BINANCE_WS_URL = "wss://stream.binance.com:9443", "Where Binance is; /stream is appended";
-    ALPACA_API_KEY = "", "Key of Alpaca; unset: hubs by alpaca are off";
-    ALPACA_API_SECRET = "", "What belongs to that key";
-    ALPACA_WS_URL = "wss://stream.data.alpaca.markets", "Where Alpaca is; /v2/ and ALPACA_FEED are appended";
-    ALPACA_FEED = "iex", "Which of Alpaca's feeds: iex, sip, delayed_sip or test";
-    FINNHUB_API_KEY = "", "Key of Finnhub; unset: hubs by finnhub are off";
-    FINNHUB_WS_URL = "wss://ws.finnhub.io", "Where Finnhub is";
-    KRAKEN_WS_URL = "wss://ws.kraken.com", "Where Kraken is; /v2 is appended";
-    OPENAI_API_KEY = "", "Key of OpenAI; unset: the proxy openai is off";
-    OPENAI_REALTIME_URL = "wss://api.openai.com/v1/realtime", "Where OpenAI's Realtime API is";
+settings! { VARIABLES, VARIABLE_SECTIONS:
+    SHIPPED "Feeds and proxies" {
+        MASSIVE_API_KEY = "", KEY,
+            "Key of Massive (formerly Polygon.io); unset: the hubs options and indices are off";
+        MASSIVE_WS_URL = "wss://socket.massive.com", ANY,
+            "Where Massive is; /options and /indices are appended";
+        BINANCE_WS_URL = "wss://stream.binance.com:9443", ANY,
+            "Where Binance is; /stream is appended";
+        ALPACA_API_KEY = "", KEY,
+            "Key of Alpaca; unset: hubs by alpaca are off";
+        ALPACA_API_SECRET = "", KEY,
+            "What belongs to that key";
+        ALPACA_WS_URL = "wss://stream.data.alpaca.markets", ANY,
+            "Where Alpaca is; /v2/ and ALPACA_FEED are appended";
+        ALPACA_FEED = "iex", ANY,
+            "Which of Alpaca's feeds: iex, sip, delayed_sip or test";
+        FINNHUB_API_KEY = "", KEY,
+            "Key of Finnhub; unset: hubs by finnhub are off";
+        FINNHUB_WS_URL = "wss://ws.finnhub.io", ANY,
+            "Where Finnhub is";
+        KRAKEN_WS_URL = "wss://ws.kraken.com", ANY,
+            "Where Kraken is; /v2 is appended";
+        OPENAI_API_KEY = "", KEY,
+            "Key of OpenAI; unset: the proxy openai is off";
+        OPENAI_REALTIME_URL = "wss://api.openai.com/v1/realtime", ANY,
+            "Where OpenAI's Realtime API is";
+    }
 }
 
 pub(super) fn entries(shipped: &Shipped, scope: &mut DescriptionScope<'_>) -> Vec<MapEntry> {

@@ -2,11 +2,11 @@
 //! every key is read. Run by `cargo test`.
 
 use super::*;
-use crate::config::kind::SettingKind;
+use crate::config::{kind::SettingKind, table::Section};
 
 /// config.yaml with this key set, in the hub or the proxy that has it, along with what it cannot be
 /// without.
-fn yaml(group: &keys::Group, key: &str, value: &str) -> String {
+fn yaml(group: &Section, key: &str, value: &str) -> String {
     let pair = match (group.map, key) {
         ("", "unsubscribe") => format!("{key}: {value}, subscribe: '{{topic}}'"),
         ("", "query_defaults") => format!("{key}: {value}, query: [x]"),
@@ -37,7 +37,7 @@ fn yaml(group: &keys::Group, key: &str, value: &str) -> String {
 #[test]
 fn every_bound_of_a_key_fits_the_field_it_fills_and_the_next_value_is_a_problem() {
     let mut seen = 0;
-    for (group, key) in keys::GROUPS.iter().flat_map(|group| group.keys.iter().map(move |key| (group, key))) {
+    for (group, key) in keys::GROUPS.iter().flat_map(|group| group.settings.iter().map(move |key| (group, key))) {
         let (good_ones, bad) = match key.kind {
             SettingKind::Count { min, max } | SettingKind::Bytes { min, max } | SettingKind::Millis { min, max } => {
                 let below = min.checked_sub(1).map(|n| n.to_string());
@@ -69,7 +69,7 @@ fn every_bound_of_a_key_fits_the_field_it_fills_and_the_next_value_is_a_problem(
 
 #[test]
 fn every_default_is_one_that_its_key_takes_and_every_key_is_read() {
-    for (group, key) in keys::GROUPS.iter().flat_map(|group| group.keys.iter().map(move |key| (group, key))) {
+    for (group, key) in keys::GROUPS.iter().flat_map(|group| group.settings.iter().map(move |key| (group, key))) {
         assert!(key.default.is_empty() || key.kind.parse(key.default).is_ok(), "{}", key.name);
         // A list of a list of lists is no value of any key; who does not read a key says that it is
         // unknown.
@@ -84,7 +84,7 @@ fn every_default_is_one_that_its_key_takes_and_every_key_is_read() {
 
 #[test]
 fn a_missing_variable_is_no_mistake_whatever_the_key() {
-    for (group, key) in keys::GROUPS.iter().flat_map(|group| group.keys.iter().map(move |key| (group, key))) {
+    for (group, key) in keys::GROUPS.iter().flat_map(|group| group.settings.iter().map(move |key| (group, key))) {
         let value = match key.name {
             // Which description it is must be known; publishing is for hubs without a URL.
             "provider" | "publish" => continue,

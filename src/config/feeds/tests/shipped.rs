@@ -2,7 +2,10 @@
 //! and what they say. Run by `cargo test`.
 
 use super::*;
-use crate::config::feeds::shipped::{HUBS, PROXIES};
+use crate::config::{
+    feeds::shipped::{HUBS, PROXIES},
+    table::Setting,
+};
 
 /// Every variable that has no default, set.
 fn keys() -> Vec<(&'static str, &'static str)> {
@@ -48,7 +51,7 @@ fn each_shipped_description_is_whole_with_its_key_and_off_without() {
 #[test]
 fn every_variable_of_the_table_says_the_default_that_its_description_has() {
     let descriptions: String = HUBS.iter().chain(PROXIES).map(|shipped| shipped.yaml).collect();
-    for Variable { name, default, .. } in VARIABLES {
+    for Setting { name, default, .. } in VARIABLES {
         let written = if default.is_empty() { format!("${{{name}}}") } else { format!("${{{name}:-{default}}}") };
         assert!(descriptions.contains(&written), "{name}");
     }
