@@ -29,7 +29,7 @@ use self::{
     feeds::{start_hubs, stop_hubs},
     files::{places, raise_file_limit},
     issuers::{keep_fetching, tokens},
-    listeners::{announce, bind, tell_whereabouts},
+    listeners::{announce, bind, write_whereabouts},
     operator_key::operator_key,
     stop_source::StopSource,
 };
@@ -234,7 +234,7 @@ async fn serve(
         rooms: rooms.clone(),
     };
     let (registry, shards) = start_actors(plan, &config, &metrics, &logger, &phase)?;
-    let door = Admission {
+    let admission = Admission {
         config: config.clone(),
         registry: registry.clone(),
         logger: logger.clone(),
@@ -247,20 +247,26 @@ async fn serve(
         let after = config.room.reconnect_grace + config.room.linger + SWEEP_MARGIN;
         actix_rt::spawn(sweep(journal.clone(), shards.clone(), after, logger.clone()));
     }
-    let site =
-        Site { door: door.clone(), phase: phase_seen, started, shards: shards.clone(), hubs: hubs.clone(), ws_port };
+    let site = Site {
+        admission: admission.clone(),
+        phase: phase_seen,
+        started,
+        shards: shards.clone(),
+        hubs: hubs.clone(),
+        ws_port,
+    };
     let terms = Terms {
         connection: config.connection.clone(),
         auth_timeout: config.gate.auth.timeout,
-        guards: Guards { tokens, operators: door.operators.clone() },
+        guards: Guards { tokens, operators: admission.operators.clone() },
     };
-    let entrance = Entrance { door, shards, terms: Arc::new(terms), visitors: Arc::default() };
+    let entrance = Entrance { admission, shards, terms: Arc::new(terms), visitors: Arc::default() };
 
     let max_files = raise_file_limit(&config, &logger);
     let places = Arc::new(places(&config, max_files, &metrics));
     announce(&config, &listeners, operator_key.as_ref(), &logger)?;
     let address = listeners[0].1.local_addr()?;
-    let whereabouts = tell_whereabouts(&config, &listeners, &logger)?;
+    let whereabouts = write_whereabouts(&config, &listeners, &logger)?;
     let mut server =
         actix_server::Server::build().workers(thread::available_parallelism().map_or(1, usize::from)).disable_signals();
     for (duty, listener) in listeners {

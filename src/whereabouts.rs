@@ -25,7 +25,7 @@ impl Whereabouts {
     ///
     /// # Errors
     /// When the directory cannot be written, or another server holds the file.
-    pub fn tell(dir: &Path, url: &str) -> io::Result<Self> {
+    pub fn write(dir: &Path, url: &str) -> io::Result<Self> {
         private::create_dir(dir)?;
         let path = dir.join(FILE);
         let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -70,9 +70,9 @@ mod tests {
     fn a_server_is_found_while_it_runs_and_not_when_it_is_gone() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(running(dir.path()), None);
-        let held = Whereabouts::tell(dir.path(), "http://127.0.0.1:4711").unwrap();
+        let held = Whereabouts::write(dir.path(), "http://127.0.0.1:4711").unwrap();
         assert_eq!(running(dir.path()).as_deref(), Some("http://127.0.0.1:4711"));
-        assert!(Whereabouts::tell(dir.path(), "http://127.0.0.1:1").is_err(), "another server");
+        assert!(Whereabouts::write(dir.path(), "http://127.0.0.1:1").is_err(), "another server");
         drop(held);
         assert_eq!(running(dir.path()), None, "the file of a server that was killed");
     }

@@ -41,9 +41,9 @@ pub(super) fn start_hubs(
     let durability = config.store.default;
     let kept = journal.filter(|_| durability != Durability::Memory).cloned();
     let buses = BusHome::new(kept, durability == Durability::Sync);
-    let desk = HubId::server();
+    let server_hub = HubId::server();
     let polled = SourceFactory::Polled(Box::new(move || Box::new(server_feed())));
-    let mut hubs = BTreeMap::from([(desk.clone(), Ok(start(&desk, desk_config(), polled)))]);
+    let mut hubs = BTreeMap::from([(server_hub.clone(), Ok(start(&server_hub, server_hub_config(), polled)))]);
     let mut off_hubs = BTreeMap::<&str, Vec<&str>>::new();
     for config in &config.hubs {
         let id =
@@ -100,7 +100,7 @@ pub(super) async fn stop_hubs(hubs: &Hubs) {
 }
 
 /// The operators' feed, as if somebody had configured it.
-fn desk_config() -> HubConfig {
+fn server_hub_config() -> HubConfig {
     let topics = ServerFeed::TOPICS.map(|name| TopicPattern(name.to_owned())).to_vec();
     HubConfig {
         id: HubId::server().as_str().to_owned(),

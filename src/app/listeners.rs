@@ -22,13 +22,13 @@ pub(super) fn bind(config: &Config) -> io::Result<Vec<(Duty, TcpListener)>> {
 }
 
 /// For commands such as `innkeeper api`; a server works without it, too.
-pub(super) fn tell_whereabouts(
+pub(super) fn write_whereabouts(
     config: &Config,
     listeners: &[(Duty, TcpListener)],
     logger: &Logger,
 ) -> io::Result<Option<Whereabouts>> {
     let Some((_, listener)) = listeners.iter().find(|(duty, _)| *duty != Duty::WebSocketOnly) else { return Ok(None) };
-    match Whereabouts::tell(&config.store.data_dir, &whereabouts::url(listener.local_addr()?)) {
+    match Whereabouts::write(&config.store.data_dir, &whereabouts::url(listener.local_addr()?)) {
         Ok(whereabouts) => Ok(Some(whereabouts)),
         Err(error) => {
             debug!(logger, "cannot write into DATA_DIR where the server is"; "error" => %error);

@@ -21,10 +21,10 @@ pub struct Running {
 
 impl Running {
     pub(super) fn start(innkeeper: Innkeeper) -> Result<Self, StartError> {
-        let (end, told) = oneshot::channel();
+        let (end, requested) = oneshot::channel();
         let (served, address) = mpsc::channel();
         let thread = thread::Builder::new().name("innkeeper".into()).spawn(move || {
-            innkeeper.serve_until(StopSource::Told(told), move |address| {
+            innkeeper.serve_until(StopSource::Request(requested), move |address| {
                 let _ = served.send(address);
             })
         })?;
@@ -45,7 +45,7 @@ impl Running {
         self.address
     }
 
-    /// Drains as on SIGTERM (D4): clients are told when to come back, and everything is stored. Blocks until that is done,
+    /// Drains as on SIGTERM (D4): clients are requested when to come back, and everything is stored. Blocks until that is done,
     /// at most `DRAIN_TIMEOUT` and the time the store needs.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ pub(super) enum StopSource {
     /// `None` until the signals are installed, which needs the runtime.
     Signal(Option<Signals>),
     /// Comes with a value, and when the sender is dropped.
-    Told(oneshot::Receiver<()>),
+    Request(oneshot::Receiver<()>),
 }
 
 impl StopSource {
@@ -32,8 +32,8 @@ impl StopSource {
         match self {
             Self::Signal(Some(signals)) => signals.first().await,
             Self::Signal(None) => std::future::pending().await,
-            Self::Told(told) => {
-                let _ = told.await;
+            Self::Request(requested) => {
+                let _ = requested.await;
                 "stop"
             }
         }

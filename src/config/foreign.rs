@@ -126,7 +126,7 @@ const PREFIXES: &[(&str, &str)] =
     &[("websocket", "ws"), ("logging", "log"), ("ratelimit", "rate_limit"), ("auth", "jwt")];
 
 /// So many keys of one map are told; a file for another server would fill the screen.
-const MAX_TOLD: usize = 20;
+const MAX_REPORTED: usize = 20;
 
 /// What to set in place of a variable, whose name is in upper case.
 pub(super) fn variable(name: &str) -> Option<&'static str> {
@@ -143,12 +143,12 @@ pub(super) fn report_foreign(key: &str, line: usize, node: &YamlNode, file: &str
         problems.add(file, format!("line {line}: unknown setting {}{near}", shown(key)));
         return;
     }
-    for (path, line) in leaves.iter().take(MAX_TOLD) {
+    for (path, line) in leaves.iter().take(MAX_REPORTED) {
         let instead = instead_of(path).map(|instead| format!("; {instead}")).unwrap_or_default();
         problems.add(file, format!("line {line}: unknown setting {}{instead}", shown(path)));
     }
-    if leaves.len() > MAX_TOLD {
-        problems.add(file, format!("line {line}: {} more unknown settings below {key}", leaves.len() - MAX_TOLD));
+    if leaves.len() > MAX_REPORTED {
+        problems.add(file, format!("line {line}: {} more unknown settings below {key}", leaves.len() - MAX_REPORTED));
     }
 }
 
@@ -221,7 +221,7 @@ fn known() -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn complaints(yaml: &str) -> String {
+    fn reported(yaml: &str) -> String {
         let mut problems = Problems::default();
         crate::config::file::settings(yaml, &mut problems);
         problems.to_string()
@@ -254,17 +254,17 @@ mod tests {
             ("websocket_port: 1", "WS_PORT and HTTP_PORT"),
             ("allowedOrigins: x", "did you mean allowed_origins?"),
         ] {
-            let complaints = complaints(yaml);
-            assert!(complaints.contains(told), "{yaml}: {complaints}");
+            let reported = reported(yaml);
+            assert!(reported.contains(told), "{yaml}: {reported}");
         }
     }
 
     #[test]
     fn every_key_of_a_map_is_told_up_to_a_bound() {
         let yaml: String = (0..30).map(|n| format!("  key{n}: 1\n")).collect();
-        let complaints = complaints(&format!("redis:\n{yaml}"));
-        assert_eq!(complaints.lines().count(), MAX_TOLD + 1, "{complaints}");
-        assert!(complaints.ends_with("line 1: 10 more unknown settings below redis"), "{complaints}");
+        let reported = reported(&format!("redis:\n{yaml}"));
+        assert_eq!(reported.lines().count(), MAX_REPORTED + 1, "{reported}");
+        assert!(reported.ends_with("line 1: 10 more unknown settings below redis"), "{reported}");
     }
 
     #[test]

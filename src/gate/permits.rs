@@ -24,7 +24,7 @@ impl Permits {
         Self { max_per_address, max_connections, connections: 0, held: HashMap::new() }
     }
 
-    /// Takes a permit for an address (an IPv6 household counts as one). Return it with
+    /// Takes a permit for an address (an IPv6 /64 counts as one). Return it with
     /// [`Self::release`].
     ///
     /// # Errors
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a5_an_ipv6_household_is_one_address() {
+    fn a5_an_ipv6_64_is_one_address() {
         let mut permits = Permits::new(1, 10);
         permits.acquire("2001:db8::1".parse().unwrap()).unwrap();
         assert_eq!(permits.acquire("2001:db8::2".parse().unwrap()), Err(Refusal::AddressLimit { max: 1, proxy: None }));

@@ -41,7 +41,7 @@ impl RateLimiter {
         Self { max_attempts, window, max_addresses, windows: HashMap::new(), begun: VecDeque::new() }
     }
 
-    /// Counts one attempt of an address (an IPv6 household counts as one).
+    /// Counts one attempt of an address (an IPv6 /64 counts as one).
     ///
     /// # Errors
     /// More than `max_attempts` in the window. The value is the time until the window ends, never
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a3_an_ipv6_household_is_one_address() {
+    fn a3_an_ipv6_64_is_one_address() {
         let (mut limiter, now) = (RateLimiter::new(1, MINUTE, 10), Instant::now());
         limiter.attempt("2001:db8::1".parse().unwrap(), now).unwrap();
         assert!(limiter.attempt("2001:db8::2".parse().unwrap(), now).is_err());

@@ -55,7 +55,7 @@ impl<T> Sockets<T> {
         Self { max_per_address, open: HashMap::new(), addresses: HashMap::new(), idle: BTreeSet::new(), next: 0 }
     }
 
-    /// Admits a socket of this address (an IPv6 household counts as one). `max_open` bounds the
+    /// Admits a socket of this address (an IPv6 /64 counts as one). `max_open` bounds the
     /// sockets of all addresses.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_household_is_one_address() {
+    fn an_ipv6_64_is_one_address() {
         let mut sockets = Sockets::new(1);
         sockets.enter("2001:db8::1".parse().unwrap(), 9, ()).expect("a place");
         assert!(sockets.enter("2001:db8::2".parse().unwrap(), 9, ()).is_err());

@@ -81,26 +81,26 @@ impl Admission {
     ///
     /// # Errors
     /// Returns the first refusal in the order of the table.
-    pub async fn admit(&self, knock: AdmissionRequest<'_>) -> Result<Permit, Refusal> {
-        if let Some(header) = knock.proxy
+    pub async fn admit(&self, attempt: AdmissionRequest<'_>) -> Result<Permit, Refusal> {
+        if let Some(header) = attempt.proxy
             && !self.warned.swap(true, Ordering::Relaxed)
         {
             warn!(self.logger, "a proxy is in front of the server and CLIENT_IP_HEADER is unset: all its clients count as one \
                 address; set CLIENT_IP_HEADER to the header in which it names them, or to none";
-                "header" => header, "address" => %knock.address);
+                "header" => header, "address" => %attempt.address);
         }
-        let mut decided = self.decide(&knock).await;
+        let mut decided = self.decide(&attempt).await;
         if let Err(refusal) = &mut decided {
-            refusal.name_proxy(knock.proxy);
+            refusal.name_proxy(attempt.proxy);
         } else if let Ok(permit) = &mut decided {
-            permit.name_proxy(knock.proxy);
+            permit.name_proxy(attempt.proxy);
         }
         if let Err(refusal) = &decided {
             self.metrics.refused(refusal.code());
             if let Some(event) = refusal.log_event() {
                 let reason = refusal.message();
                 let fields = SecurityFields {
-                    address: Some(&knock.address),
+                    address: Some(&attempt.address),
                     reason: Some(&reason),
                     ..SecurityFields::default()
                 };
@@ -110,14 +110,15 @@ impl Admission {
         decided
     }
 
-    async fn decide(&self, knock: &AdmissionRequest<'_>) -> Result<Permit, Refusal> {
+    async fn decide(&self, attempt: &AdmissionRequest<'_>) -> Result<Permit, Refusal> {
         let gate = &self.config.gate;
         if let Some(setting) = gate.disabled_by {
             return Err(Refusal::Disabled(setting));
         }
-        if !self.admits_origin(knock.origin, knock.host) {
+        if !self.admits_origin(attempt.origin, attempt.host) {
             let request = Err(Refusal::InvalidOrigin);
-            let admit = Admit { address: knock.address, is_foreign: true, request, claims: false, is_repeated: false };
+            let admit =
+                Admit { address: attempt.address, is_foreign: true, request, claims: false, is_repeated: false };
             return Err(match self.registry.send(admit).await {
                 // A2 comes before A3, but past the rate limit the client learns when to retry.
                 Ok(Err(Refusal::RateLimit { retry_after })) => Refusal::InvalidOrigins { retry_after },
@@ -125,21 +126,21 @@ impl Admission {
             });
         }
         let since = Instant::now();
-        let mut decided = self.ask_registry(knock, false).await;
-        while knock.claim == TakeoverClaim::InHandshake
+        let mut decided = self.ask_registry(attempt, false).await;
+        while attempt.claim == TakeoverClaim::InHandshake
             && matches!(decided, Err(Refusal::AddressLimit { .. }))
             && since.elapsed() < CLAIM_PATIENCE
         {
             tokio::time::sleep(CLAIM_RETRY).await;
-            decided = self.ask_registry(knock, true).await;
+            decided = self.ask_registry(attempt, true).await;
         }
         decided
     }
 
-    async fn ask_registry(&self, knock: &AdmissionRequest<'_>, is_repeated: bool) -> Result<Permit, Refusal> {
-        let (request, claims) = (knock.request.clone(), knock.claim != TakeoverClaim::None);
-        let is_foreign = knock.is_foreign;
-        let admit = Admit { address: knock.address, is_foreign, request, claims, is_repeated };
+    async fn ask_registry(&self, attempt: &AdmissionRequest<'_>, is_repeated: bool) -> Result<Permit, Refusal> {
+        let (request, claims) = (attempt.request.clone(), attempt.claim != TakeoverClaim::None);
+        let is_foreign = attempt.is_foreign;
+        let admit = Admit { address: attempt.address, is_foreign, request, claims, is_repeated };
         // The registry lives as long as the process. Without it, no connection can be admitted.
         self.registry.send(admit).await.unwrap_or(Err(Refusal::Draining { retry_after: Duration::from_secs(1) }))
     }

@@ -61,7 +61,7 @@ async fn list(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let after = query_text(&request, "after").filter(|after| !after.is_empty());
     let after = after.map(|after| GameId::parse(&after).map_err(|_| ApiError::field("after is a game's name")));
     let limit = number(&request, "limit", 1, MAX_GAMES)?.unwrap_or(DEFAULT_GAMES) as usize;
-    let page = site.door.registry.send(ListRooms { after: after.transpose()?, limit }).await;
+    let page = site.admission.registry.send(ListRooms { after: after.transpose()?, limit }).await;
     let page = page.map_err(|_| ApiError::unavailable())?;
     let next = page.rooms.last().filter(|_| page.has_more).map(|(game, _)| game.clone());
     let mut by_shard: Vec<Vec<GameId>> = vec![Vec::new(); site.shards.len()];
@@ -115,7 +115,8 @@ async fn events(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
 async fn append(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> ApiResult {
     let game = guard_game(&site, &request).await?;
     let key = idempotency_key(&request, "")?;
-    let (max_data, max_state) = (site.door.config.connection.max_message_bytes, site.door.config.room.max_state_bytes);
+    let (max_data, max_state) =
+        (site.admission.config.connection.max_message_bytes, site.admission.config.room.max_state_bytes);
     let text = body(&site, &request, payload, max_data.max(max_state) + ENVELOPE_BYTES).await?;
     let key = key.map(|key| IdempotencyKey { key, body: BodyHash::of(text.as_bytes()) });
     let event = parse_event(&text)?;
@@ -139,7 +140,7 @@ async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload
     // A ban is kept in the room, so it creates the room if necessary.
     let may_begin = kick.ban_s.is_some_and(|seconds| seconds > 0);
     info!(
-        site.door.logger, "an operator kicks a player";
+        site.admission.logger, "an operator kicks a player";
         "game" => %game, "player" => %kick.player, "ban_s" => kick.ban_s
     );
     let seq = ask(&site, game, move |local, game| async move {
@@ -155,7 +156,7 @@ async fn kick(site: web::Data<Site>, request: HttpRequest, payload: web::Payload
 
 async fn close(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let game = guard_game(&site, &request).await?;
-    info!(site.door.logger, "an operator closes a game"; "game" => %game);
+    info!(site.admission.logger, "an operator closes a game"; "game" => %game);
     let closed = ask(&site, game, move |local, game| async move {
         local.rooms.ask(&game, false, |room| async move { room.close().await }).await
     });

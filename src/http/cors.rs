@@ -20,7 +20,7 @@ pub async fn allow_origins<B: MessageBody>(
     let (origin, host) = (headers::origin(headers), headers::last(headers, header::HOST.as_str()));
     let site = request.app_data::<web::Data<Site>>();
     let admitted = origin
-        .filter(|origin| site.is_some_and(|site| site.door.admits_origin(Some(origin), host.as_deref())))
+        .filter(|origin| site.is_some_and(|site| site.admission.admits_origin(Some(origin), host.as_deref())))
         .and_then(|origin| HeaderValue::from_str(&origin).ok());
     let is_preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

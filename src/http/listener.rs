@@ -90,12 +90,12 @@ pub fn service(
     entrance: Entrance,
     places: Arc<SocketPermits>,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> {
-    let request_timeout = site.door.config.gate.request_timeout;
+    let request_timeout = site.admission.config.gate.request_timeout;
     let site = web::Data::new(site);
     // The last middleware wrapped is the outermost.
     let app = App::new().app_data(site).wrap(from_fn(allow_origins)).wrap(from_fn(follow)).configure(configure(duty));
     let app = map_config(app.into_factory(), |_| AppConfig::default());
-    let door = entrance.door.clone();
+    let admission = entrance.admission.clone();
     let upgrade = fn_service(move |(request, framed): (Request, actix_codec::Framed<Stream, Codec>)| {
         let answering = match duty {
             Duty::HttpOnly => Either::Left(Entrance::point_elsewhere(framed)),
@@ -116,7 +116,7 @@ pub fn service(
     let accept = fn_service(move |socket: TcpStream| {
         let accepted = Stream::accept(socket, &places, request_timeout);
         let accepted = accepted.map_err(|socket| {
-            door.turn_away(socket);
+            admission.turn_away(socket);
             DispatchError::Io(io::ErrorKind::ConnectionRefused.into())
         });
         async move {

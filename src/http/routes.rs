@@ -32,7 +32,7 @@ use crate::{
 /// The state that the routes share.
 #[derive(Clone)]
 pub struct Site {
-    pub door: Admission,
+    pub admission: Admission,
     pub phase: watch::Receiver<ServerPhase>,
     pub started: Instant,
     pub shards: Arc<[Addr<Shard>]>,
@@ -48,7 +48,7 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(30);
 impl Site {
     /// Returns true if tokens can be checked, or if the issuers have had time to answer.
     fn has_keys(&self) -> bool {
-        let is_complete = self.door.operators.tokens().is_none_or(|tokens| tokens.is_ready());
+        let is_complete = self.admission.operators.tokens().is_none_or(|tokens| tokens.is_ready());
         is_complete || self.started.elapsed() >= KEYS_PATIENCE
     }
 }
@@ -87,7 +87,7 @@ pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
 }
 
 async fn health(site: web::Data<Site>) -> HttpResponse {
-    let metrics = &site.door.metrics;
+    let metrics = &site.admission.metrics;
     let health = json!({
         "status": "healthy",
         "connections": metrics.connections.get(),
@@ -112,11 +112,11 @@ async fn ready(site: web::Data<Site>) -> HttpResponse {
 }
 
 async fn metrics(site: web::Data<Site>) -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(site.door.metrics.encode())
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(site.admission.metrics.encode())
 }
 
 async fn client_config(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let config = &site.door.config;
+    let config = &site.admission.config;
     let url = websocket_url(&site, &request);
     HttpResponse::Ok().json(json!({
         "websocket": { "enabled": config.gate.disabled_by.is_none(), "url": url },
@@ -126,7 +126,7 @@ async fn client_config(site: web::Data<Site>, request: HttpRequest) -> HttpRespo
 }
 
 fn websocket_url(site: &Site, request: &HttpRequest) -> Option<String> {
-    site.door.config.public.websocket_url.clone().or_else(|| own_url(site, request))
+    site.admission.config.public.websocket_url.clone().or_else(|| own_url(site, request))
 }
 
 /// The WebSocket address of the host that this request names: the best guess without a public
@@ -134,7 +134,7 @@ fn websocket_url(site: &Site, request: &HttpRequest) -> Option<String> {
 fn own_url(site: &Site, request: &HttpRequest) -> Option<String> {
     let host = headers::last(request.headers(), header::HOST.as_str())?;
     let authority: actix_web::http::uri::Authority = host.parse().ok()?;
-    let secure = site.door.config.platform.is_some()
+    let secure = site.admission.config.platform.is_some()
         && request.headers().get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().starts_with(b"https"));
     let scheme = if secure { "wss" } else { "ws" };
     Some(match site.ws_port {
@@ -156,16 +156,16 @@ async fn not_an_upgrade(site: web::Data<Site>, request: HttpRequest) -> HttpResp
         None => Refusal::BadPath,
     };
     let (origin, host) = (headers::origin(request.headers()), headers::last(request.headers(), "host"));
-    let knock = AdmissionRequest {
-        address: site.door.client_address(peer, request.headers()),
+    let attempt = AdmissionRequest {
+        address: site.admission.client_address(peer, request.headers()),
         origin: origin.as_deref(),
         host: host.as_deref(),
-        proxy: site.door.undeclared_proxy(peer, request.headers()),
+        proxy: site.admission.undeclared_proxy(peer, request.headers()),
         is_foreign: is_foreign(&site, &request, host.as_deref()),
         request: Err(refusal.clone()),
         claim: TakeoverClaim::None,
     };
-    let refusal = site.door.admit(knock).await.err().unwrap_or(refusal);
+    let refusal = site.admission.admit(attempt).await.err().unwrap_or(refusal);
     let status = match refusal.answer() {
         RefusalForm::Status(status) => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
         RefusalForm::Close(_) => StatusCode::BAD_REQUEST,
@@ -189,7 +189,7 @@ fn is_foreign(site: &Site, request: &HttpRequest, host: Option<&str>) -> bool {
     let referer = headers::last(request.headers(), header::REFERER.as_str());
     referer.is_some_and(|referer| {
         let page = Url::parse(&referer).ok().and_then(|url| Origin::of(&url));
-        page.is_none_or(|page| !site.door.admits_origin(Some(&page.to_string()), host))
+        page.is_none_or(|page| !site.admission.admits_origin(Some(&page.to_string()), host))
     })
 }
 

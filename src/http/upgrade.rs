@@ -44,7 +44,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// What an HTTP worker needs to upgrade connections.
 #[derive(Clone)]
 pub struct Entrance {
-    pub door: Admission,
+    pub admission: Admission,
     pub shards: Arc<[Addr<Shard>]>,
     pub terms: Arc<Terms>,
     /// Counts connections that are for no game and no existing proxy session. They go to the shards
@@ -74,7 +74,7 @@ impl Entrance {
         let headers = &request.head().headers;
         let origin = headers::origin(headers).map(Cow::into_owned);
         let host = headers::last(headers, header::HOST.as_str()).map(Cow::into_owned);
-        let proxy = self.door.undeclared_proxy(peer_address(request.head().peer_addr), headers);
+        let proxy = self.admission.undeclared_proxy(peer_address(request.head().peer_addr), headers);
         drop(request);
         async move {
             let _place = place;
@@ -82,7 +82,7 @@ impl Entrance {
                 // Responses to earlier requests on this connection come first.
                 answer(&mut stream, &owed).await?;
             }
-            let knock = AdmissionRequest {
+            let attempt = AdmissionRequest {
                 address: handshake.address,
                 origin: origin.as_deref(),
                 host: host.as_deref(),
@@ -94,7 +94,7 @@ impl Entrance {
                     .as_ref()
                     .map_or(TakeoverClaim::None, |target| self.claim(target, &handshake.credentials)),
             };
-            let decided = self.door.admit(knock).await;
+            let decided = self.admission.admit(attempt).await;
             let accepted = accepted(handshake.accept, handshake.subprotocol.as_deref());
             match (decided, handshake.target) {
                 (Ok(permit), Ok(target)) => {
@@ -112,7 +112,7 @@ impl Entrance {
                     RefusalForm::Status(status) => answer(&mut stream, &refused(status, &refusal)).await,
                     RefusalForm::Close(cause) => {
                         answer(&mut stream, &accepted).await?;
-                        self.say_goodbye(stream.into_std()?, cause, &refusal, target.ok()).await
+                        self.close_refused(stream.into_std()?, cause, &refusal, target.ok()).await
                     }
                 },
                 // Unreachable: a bad target is a refusal, so it never has a permit.
@@ -131,7 +131,7 @@ impl Entrance {
         }
     }
 
-    async fn say_goodbye(
+    async fn close_refused(
         &self,
         stream: std::net::TcpStream,
         cause: Cause,
@@ -202,7 +202,7 @@ impl Entrance {
         let name = value("name").filter(|_| at_room).map(|name| DisplayName::parse(&name));
         objections.extend(matches!(name, Some(Err(_))).then_some(InvalidName::RULE));
         Handshake {
-            address: self.door.client_address(peer, &head.headers),
+            address: self.admission.client_address(peer, &head.headers),
             target,
             credentials: Credentials {
                 token: find_token(
@@ -234,9 +234,9 @@ pub fn parse_target(path: &str, query: Option<&str>) -> Option<Destination> {
     }
     let rest = path.strip_prefix("/ws/")?;
     let Some((game, player)) = rest.split_once('/') else {
-        let desk = HubId::server();
-        return if rest == desk.as_str() {
-            Some(Destination::ServerHub(desk))
+        let server_hub = HubId::server();
+        return if rest == server_hub.as_str() {
+            Some(Destination::ServerHub(server_hub))
         } else {
             HubId::parse(rest).ok().map(Destination::Hub)
         };

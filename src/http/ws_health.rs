@@ -89,8 +89,8 @@ fn is_healthy(metrics: &HubMetrics) -> bool {
 }
 
 pub async fn ws_health(site: web::Data<Site>) -> HttpResponse {
-    let config = &site.door.config;
-    let (hubs, unix_ms) = (site.door.metrics.hubs(), Now::read().unix_ms);
+    let config = &site.admission.config;
+    let (hubs, unix_ms) = (site.admission.metrics.hubs(), Now::read().unix_ms);
     let health = Health {
         healthy: hubs.values().all(|metrics| is_healthy(metrics)),
         timestamp: timestamp(),

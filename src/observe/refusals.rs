@@ -18,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The most distinct pairs of kind and address; beyond it, further addresses share a line.
 const MAX_SOURCES: usize = 10_000;
 
-/// Event and address (an IPv6 household is one).
+/// Event and address (an IPv6 /64 is one).
 type RefusalSource = (String, String);
 
 /// What has been logged of one source, and what is held back.
@@ -55,7 +55,7 @@ impl<D> Sampled<D> {
     fn note(&self, pairs: Vec<(Key, Value)>, now: Instant) -> bool {
         let text = |name| pairs.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.as_str());
         let event = text("event").unwrap_or_default().to_owned();
-        let mut source = (event, text("address").map(household).unwrap_or_default());
+        let mut source = (event, text("address").map(address_key).unwrap_or_default());
         let mut sources = self.sources();
         if sources.len() >= MAX_SOURCES && !sources.contains_key(&source) {
             source.1.clear();
@@ -129,7 +129,7 @@ impl KV for Counted<'_> {
 }
 
 /// The address that limits count by.
-fn household(address: &str) -> String {
+fn address_key(address: &str) -> String {
     address.parse().map_or_else(|_| address.to_owned(), |address| limit_key(address).to_string())
 }
 

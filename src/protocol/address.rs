@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_count_an_ipv6_household_as_one_address() {
+    fn limits_count_an_ipv6_64_as_one_address() {
         assert_eq!(limit_key(address("2001:db8:1:2:3:4:5:6")), address("2001:db8:1:2::"));
         assert_ne!(limit_key(address("2001:db8:1:3::1")), limit_key(address("2001:db8:1:2::1")));
         assert_eq!(limit_key(address("203.0.113.9")), address("203.0.113.9"));

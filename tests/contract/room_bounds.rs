@@ -71,7 +71,7 @@ fn s14_a_full_server_opens_no_room_for_anybody_and_tells_the_back_end_503() {
 }
 
 #[test]
-fn s14_an_ipv6_household_is_one_address() {
+fn s14_an_ipv6_64_is_one_address() {
     let server = Server::start(&[("MAX_ROOMS_PER_ADDRESS", "1"), BY_HEADER]);
     let _one = from(&server, "2001:db8::1", "/ws/one/a").welcomed();
     assert_overloaded(from(&server, "2001:db8::2", "/ws/two/a"), "MAX_ROOMS_PER_ADDRESS");

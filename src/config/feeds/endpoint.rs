@@ -126,13 +126,13 @@ fn headers(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<(S
         match header(&name, &value) {
             Ok((name, _)) if headers.iter().any(|(known, _)| *known == name) => scope.report(&at, "has a header twice"),
             Ok(header) => headers.push(header),
-            Err(wrong) => complain_of_header(&at, wrong, scope),
+            Err(wrong) => report_header(&at, wrong, scope),
         }
     }
     headers
 }
 
-fn complain_of_header(at: &At, wrong: &str, scope: &mut DescriptionScope<'_>) {
+fn report_header(at: &At, wrong: &str, scope: &mut DescriptionScope<'_>) {
     scope.report(at, &format!("has a header {wrong}"));
 }
 

@@ -187,33 +187,33 @@ fn overlay(
         let known = named.iter().position(|known| known.id == id).map(|place| named.swap_remove(place));
         let provider = match provider_of(&at, &entries, provider, scope) {
             Ok(written) => written.or_else(|| known.and_then(|known| known.provider)),
-            Err(Told) => continue,
+            Err(Reported) => continue,
         };
         named.push(Named { id, at, provider, entries });
     }
 }
 
 /// The problem has been reported.
-struct Told;
+struct Reported;
 
 fn provider_of(
     at: &At,
     entries: &[MapEntry],
     key: &Setting,
     scope: &mut DescriptionScope<'_>,
-) -> Result<Option<String>, Told> {
+) -> Result<Option<String>, Reported> {
     let Some(entry) = entries.iter().find(|entry| entry.key == key.name) else { return Ok(None) };
     let at = at.below(key.name, entry.line);
     let YamlNode::Text(text) = &entry.node else {
         scope.report(&at, &format!("must be {}", key.kind));
-        return Err(Told);
+        return Err(Reported);
     };
     scope.missing.clear();
     let text = scope.expand(&at, text, TextContext::Plain);
     if !scope.missing.is_empty() {
         scope.report(&at, "needs a variable that is unset; give it a default");
     }
-    let text = text.ok_or(Told)?;
+    let text = text.ok_or(Reported)?;
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 

@@ -176,8 +176,8 @@ pub async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, ApiE
 
 async fn operator(site: &Site, request: &HttpRequest) -> Result<AdminScope, ApiError> {
     let token = find_token(headers::last(request.headers(), "authorization").as_deref(), &[], None, false);
-    let address = site.door.client_address(peer_address(request.peer_addr()), request.headers());
-    let scope = site.door.admits_operator(token.as_deref(), address).await?;
+    let address = site.admission.client_address(peer_address(request.peer_addr()), request.headers());
+    let scope = site.admission.admits_operator(token.as_deref(), address).await?;
     if *site.phase.borrow() == ServerPhase::Draining {
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the server is restarting"));
     }
@@ -223,7 +223,7 @@ pub async fn body(
     if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > max_bytes as u64) {
         return Err(too_large());
     }
-    let read = timeout(site.door.config.gate.request_timeout, payload.to_bytes_limited(max_bytes));
+    let read = timeout(site.admission.config.gate.request_timeout, payload.to_bytes_limited(max_bytes));
     let bytes = read.await.map_err(|_| cut())?;
     let bytes = bytes.map_err(|_| too_large())?;
     let bytes = bytes.map_err(|_| cut())?;

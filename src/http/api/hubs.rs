@@ -59,14 +59,14 @@ fn line<'a>(site: &'a Site, id: String, metrics: &HubMetrics) -> HubLine<'a> {
 
 async fn list(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     guard(&site, &request).await?;
-    let hubs = site.door.metrics.hubs();
+    let hubs = site.admission.metrics.hubs();
     let lines: Vec<_> = hubs.into_iter().map(|(id, metrics)| line(&site, id, &metrics)).collect();
     Ok(ask::json(&serde_json::json!({ "hubs": lines })))
 }
 
 async fn show(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
     let id = ask::guard_hub(&site, &request).await?;
-    let metrics = site.door.metrics.hubs().remove(id.as_str()).ok_or_else(no_such_hub)?;
+    let metrics = site.admission.metrics.hubs().remove(id.as_str()).ok_or_else(no_such_hub)?;
     let topic_list = match site.hubs.get(&id) {
         Some(Ok(hub)) => {
             within_patience(async { hub.topics().await.ok_or_else(|| refused(PublishError::Gone)) }).await?
@@ -79,7 +79,7 @@ async fn show(site: web::Data<Site>, request: HttpRequest) -> ApiResult {
 async fn publish(site: web::Data<Site>, request: HttpRequest, payload: web::Payload) -> ApiResult {
     let id = ask::guard_hub(&site, &request).await?;
     let (hub, topic) = (bus(&site, &id)?, topic(&request)?);
-    let max_data = site.door.config.connection.max_message_bytes;
+    let max_data = site.admission.config.connection.max_message_bytes;
     // The path names the topic, so the same key on another topic is another event.
     let key = idempotency_key(&request, topic.as_str())?;
     let text = body(&site, &request, payload, max_data + ENVELOPE_BYTES).await?;
