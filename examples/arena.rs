@@ -1,5 +1,5 @@
-//! Owns a game with a clock: players steer, the server moves them twenty times a second. Run: `cargo run --example arena`,
-//! connect to `/ws/arena-1/{player}` and send `{"dx":1,"dy":0}`.
+//! Owns a game with a clock: players steer, the server moves them twenty times a second. Run:
+//! `cargo run --example arena`, connect to `/ws/arena-1/{player}` and send `{"dx":1,"dy":0}`.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Owns a web application of its own with an Innkeeper beside it, in one process. Run: `cargo run --example
-//! beside_actix_web`, then open the address that it prints: it leads to the game server.
+//! Owns a web application of its own with an Innkeeper beside it, in one process. Run:
+//! `cargo run --example beside_actix_web`, then open the address that it prints: it leads to the
+//! game server.
 
 #![allow(clippy::print_stdout)] // The address is what a person needs to see.
 

@@ -129,8 +129,8 @@ impl Innkeeper {
         self.serve_until(StopSource::by_signal(), |_| {})
     }
 
-    /// Serves on a thread of its own until [`Running::stop`], or until the returned value is dropped; signals are left to the
-    /// program. Returns once players can connect.
+    /// Serves on a thread of its own until [`Running::stop`], or until the returned value is
+    /// dropped; signals are left to the program. Returns once players can connect.
     ///
     /// # Errors
     /// [`StartError`], before anything is served.

@@ -1,7 +1,8 @@
 //! Owns the code map of Innkeeper; see ARCHITECTURE.md for who may import whom, and why.
 //!
-//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`logic::RoomLogic`]. [`Innkeeper::run`] serves until a
-//! signal; [`Innkeeper::start`] serves beside the program and gives back a [`Running`] server.
+//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`logic::RoomLogic`].
+//! [`Innkeeper::run`] serves until a signal; [`Innkeeper::start`] serves beside the program and
+//! gives back a [`Running`] server.
 //!
 //! ```
 //! use std::collections::HashMap;

@@ -1,4 +1,5 @@
-//! Owns the face for programs that bring their own rules: the trait, what a turn may do, and a table to test rules on.
+//! Owns the face for programs that bring their own rules: the trait, what a turn may do, and a
+//! table to test rules on.
 
 pub use crate::{
     protocol::{GameId, PlayerId, RawJson},

@@ -18,7 +18,8 @@ use innkeeper::{
 /// `EX_USAGE` of sysexits.h: the configuration is invalid, so a restart does not help.
 const EXIT_USAGE: u8 = 64;
 
-/// A real-time game and session server. Settings come from the environment and config.yaml; see the README.
+/// A real-time game and session server. Settings come from the environment and config.yaml; see the
+/// README.
 #[derive(Parser)]
 #[command(version, disable_help_subcommand = true)]
 struct Arguments {
@@ -44,7 +45,8 @@ enum Command {
     },
     /// Ask the running server: finds its port and its key, prints the answer's body
     ///
-    /// The exit code is 0 for a status below 400, 4 for one of 4xx, 5 for one of 5xx, and 1 when there is no answer.
+    /// The exit code is 0 for a status below 400, 4 for one of 4xx, 5 for one of 5xx, and 1 when
+    /// there is no answer.
     Api {
         /// GET, POST, DELETE …
         method: String,

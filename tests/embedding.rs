@@ -1,5 +1,4 @@
 //! Owns the tests of a server that a program starts in its own process and stops again.
-//! Run by `cargo test --test embedding`.
 
 use std::{
     collections::HashMap,

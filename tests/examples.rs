@@ -1,5 +1,6 @@
-//! Owns the tests of the examples' rules, each beside its rules. `cargo test` also builds the examples as programs, for
-//! the contract tests: were these tests of the example targets, it would build those as tests alone.
+//! Owns the tests of the examples' rules, each beside its rules. `cargo test` also builds the
+//! examples as programs, for the contract tests: were these tests of the example targets, it would
+//! build those as tests alone.
 
 #![allow(dead_code)] // Their `main` functions.
 

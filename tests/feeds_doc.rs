@@ -1,5 +1,5 @@
-//! Owns the check that every example of docs/feeds.md and config.example.yaml is read by the server without a problem.
-//! Run by `cargo test`.
+//! Owns the check that every example of docs/feeds.md and config.example.yaml is read by the server
+//! without a problem.
 
 use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
 

@@ -1,9 +1,10 @@
-//! Owns the check of the layers (ARCHITECTURE.md): who may import whom, and a few habits that keep files legible.
-//! Run by `cargo test`; lists every breach at once.
+//! Owns the check of the layers (ARCHITECTURE.md): who may import whom, and a few habits that keep
+//! files legible. Lists every breach at once.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may name `app`.
+/// Folder or file of src, and what of the crate it may name. `app` may name everything, nobody may
+/// name `app`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
@@ -17,7 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // What a connection talks to is a service: it knows no room, hub or proxy.
     ("connection", &["registry", "service", "ws", "gate", "protocol", "config", "observe", "clock"]),
     ("registry", &["room", "hub", "proxy", "service", "store", "ws", "gate", "protocol", "config", "observe", "clock"]),
-    // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and frames.
+    // Rooms do not know one another's kinds, nor any socket: what they hold of `ws` is outboxes and
+    // frames.
     ("room", &["service", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),
     // As rooms: outboxes and frames, no socket.
     ("hub", &["service", "store", "ws", "gate", "protocol", "config", "observe", "budget", "clock"]),
@@ -34,7 +36,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
 ];
 
-/// Pure files: the rules of the game, of the seat and of the dialogue, tested without an actor or a socket.
+/// Pure files: the rules of the game, of the seat and of the dialogue, tested without an actor or a
+/// socket.
 const PURE: &[&str] = &[
     "room/state.rs",
     "room/state/join.rs",
@@ -99,11 +102,13 @@ const PURE: &[&str] = &[
     "gate/access.rs",
 ];
 
-/// The files of `room` that know the transport: they may name `crate::ws`. All others deal in JSON text.
+/// The files of `room` that know the transport: they may name `crate::ws`. All others deal in JSON
+/// text.
 const ROOM_TRANSPORT: &[&str] =
     &["room/delivery.rs", "room/messages.rs", "room/outlet.rs", "room/rooms.rs", "room/seat.rs", "room/text.rs"];
 
-/// `do_send` goes past a mailbox's bound: only messages of which there is one per connection, room or process.
+/// `do_send` goes past a mailbox's bound: only messages of which there is one per connection, room
+/// or process.
 const MAY_DO_SEND: &[(&str, usize, &str)] = &[
     ("app.rs", 1, "the shards are attached once, before anybody is admitted"),
     ("registry/permit.rs", 1, "a permit is given back once; losing it would leak a place for ever"),

@@ -1,5 +1,5 @@
-//! Owns the tests of the embedding of the pages: what build.rs makes of a folder, and of none.
-//! Run by `cargo test --test pages`; the build script is included as it is.
+//! Owns the tests of the embedding of the pages: what build.rs makes of a folder, and of none. The
+//! build script is included as it is.
 
 #[path = "../build.rs"]
 #[allow(dead_code, clippy::print_stdout)] // cargo reads what it prints

@@ -1,5 +1,5 @@
 //! Owns docs/proof.md: every clause that docs/protocol.md states names tests that exist.
-//! Run by `cargo test`; `UPDATE_DOCS=1 cargo test --test protocol_doc` adds the tests that bear a clause's id.
+//! `UPDATE_DOCS=1 cargo test --test protocol_doc` adds the tests that bear a clause's id.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,6 @@
-//! Owns the check that README, env.example, config.example.yaml, docs/feeds.md and docs/migrate.md say what the tables in the code say.
-//! Run by `cargo test`; `UPDATE_DOCS=1 cargo test --test settings_table` writes the files anew.
+//! Owns the check that README, env.example, config.example.yaml, docs/feeds.md and docs/migrate.md
+//! say what the tables in the code say. `UPDATE_DOCS=1 cargo test --test settings_table` writes the
+//! files anew.
 
 use std::{fs, path::Path};
 

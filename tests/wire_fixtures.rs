@@ -1,5 +1,5 @@
-//! Owns the Rust half of `tests/fixtures/wire`: the frames that this server and the TypeScript client must agree on.
-//! Run by `cargo test`; the other half is `frontend-client/client/test/fixtures.test.ts`.
+//! Owns the Rust half of `tests/fixtures/wire`: the frames that this server and the TypeScript
+//! client must agree on. The other half is `frontend-client/client/test/fixtures.test.ts`.
 
 use std::{fs, path::Path};
 
@@ -13,7 +13,8 @@ use innkeeper::protocol::{
 };
 use serde_json::{Value, json, value::to_raw_value};
 
-/// The fixtures of one direction; of the server's, those of rooms: tests/contract/hub.rs reads a hub's frames.
+/// The fixtures of one direction; of the server's, those of rooms: tests/contract/hub.rs reads a
+/// hub's frames.
 fn fixtures(direction: &str) -> Vec<(String, Value)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire");
     let mut found: Vec<_> = fs::read_dir(directory)

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 
 use super::{Innkeeper, StartError, StopSource};
 
-/// A server that runs on threads of its own. Dropping it makes the server drain and stop, and does not wait for that.
+/// A server that runs on threads of its own. Dropping it makes the server drain and stop, and does
+/// not wait for that.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
@@ -38,15 +39,15 @@ impl Running {
         }
     }
 
-    /// Where players connect; with `PORT=0` the port is the one that the system chose. With `WS_PORT` and `HTTP_PORT` it is
-    /// the former.
+    /// Where players connect; with `PORT=0` the port is the one that the system chose. With
+    /// `WS_PORT` and `HTTP_PORT` it is the former.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Drains as on SIGTERM (D4): clients are requested when to come back, and everything is stored. Blocks until that is done,
-    /// at most `DRAIN_TIMEOUT` and the time the store needs.
+    /// Drains as on SIGTERM (D4): clients learn when to come back, and everything is
+    /// stored. Blocks until that is done, at most `DRAIN_TIMEOUT` and the time the store needs.
     ///
     /// # Errors
     /// When the server's thread panicked.

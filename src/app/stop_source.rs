@@ -1,4 +1,5 @@
-//! Owns what makes a server drain and stop: a signal to the process, or the program that started it.
+//! Owns what makes a server drain and stop: a signal to the process, or the program that started
+//! it.
 
 use std::io;
 

@@ -35,8 +35,8 @@ impl Origin {
             _ => HOST,
         })?;
         let origin = Self::of(&url).ok_or("has no host")?;
-        // `Url` mends what it reads, as an address bar does. An `Origin` header needs no mending, so
-        // each part must be what was written.
+        // `Url` mends what it reads, as an address bar does. An `Origin` header needs no mending,
+        // so each part must be what was written.
         let authority = text.strip_prefix(&format!("{}://", origin.scheme)).ok_or(MORE)?;
         if !authority.is_ascii() {
             return Err(HOST);

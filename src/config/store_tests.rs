@@ -1,5 +1,4 @@
 //! Owns the tests of the store's settings: which game is how durable, and where the store lives.
-//! Run by `cargo test`.
 
 use super::{
     tests::{load, load_with, problems},

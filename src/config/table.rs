@@ -1,6 +1,6 @@
 //! Owns the settings: names, aliases, kinds with bounds, defaults and what each is for. A setting
-//! that is not in a table cannot be read. The keys of hubs and proxies are rows of the same kind, in
-//! `feeds::keys`.
+//! that is not in a table cannot be read. The keys of hubs and proxies are rows of the same kind,
+//! in `feeds::keys`.
 
 pub use super::docs::{env_example, feeds_reference, foreign_reference, readme_table, yaml_example};
 use super::kind::{SettingKind, SettingValue};

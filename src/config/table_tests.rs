@@ -1,5 +1,5 @@
 //! Owns the tests of the table itself: every setting is read, bounded, documented with its default,
-//! and safe with any text. Run by `cargo test`.
+//! and safe with any text.
 
 use std::{cell::RefCell, collections::BTreeSet};
 

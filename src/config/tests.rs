@@ -1,5 +1,5 @@
 //! Owns the tests of what the settings mean: precedence, every problem at once, secrets, A10,
-//! cross-checks. Run by `cargo test`.
+//! cross-checks.
 
 use super::*;
 

@@ -81,8 +81,8 @@ pub struct EventPage {
 }
 
 impl EventPage {
-    /// Returns at most `limit` events after `after`, up to `newest`: what is newer may not be stored
-    /// yet.
+    /// Returns at most `limit` events after `after`, up to `newest`: what is newer may not be
+    /// stored yet.
     pub fn of(history: &History, after: u64, limit: usize, newest: u64) -> Self {
         let mut events = String::from("[");
         let listed = history.after(after).take_while(|event| event.seq <= newest).take(limit);

@@ -96,8 +96,8 @@ pub enum Effect {
     Volatile { from: PlayerId, name: String, audience: Audience, text: MemberText },
     /// Sends a reply to one connection.
     Reply { connection: u64, text: MemberText },
-    /// Answers a repeated `id` (S2). Unlike a [`Effect::Reply`], it rests on an event, which must be
-    /// stored first.
+    /// Answers a repeated `id` (S2). Unlike a [`Effect::Reply`], it rests on an event, which must
+    /// be stored first.
     Ack { connection: u64, text: MemberText },
     /// Welcomes a connection, sends the events it missed, then everything live.
     Enter { connection: u64, membership: Membership, draft: Box<Draft> },

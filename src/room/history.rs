@@ -1,5 +1,5 @@
-//! Owns the tail of a room's log in memory: events with the texts that members get, bounded by count,
-//! bytes and age.
+//! Owns the tail of a room's log in memory: events with the texts that members get, bounded by
+//! count, bytes and age.
 
 use std::{
     collections::VecDeque,

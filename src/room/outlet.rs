@@ -97,8 +97,8 @@ impl Outlet {
         self.room.replace(Some(room.downgrade()));
     }
 
-    /// Keeps the outbox of a connection until its `welcome`. The result resolves then, or fails when
-    /// the room is over.
+    /// Keeps the outbox of a connection until its `welcome`. The result resolves then, or fails
+    /// when the room is over.
     pub fn reserve(&self, connection: u64, outbox: Rc<Outbox>) -> oneshot::Receiver<Verdict> {
         let (welcomed, verdict) = oneshot::channel();
         self.arrivals.borrow_mut().push(Arrival { connection, outbox, welcomed });

@@ -1,5 +1,5 @@
-//! Owns a correct client of the contract: it resumes after every loss, and sends again what is not known to be applied.
-//! Run by the test, one thread each; what it sees goes to its `Witness`.
+//! Owns a correct client of the contract: it resumes after every loss, and sends again what is not
+//! known to be applied. Run by the test, one thread each; what it sees goes to its `Witness`.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,8 @@ use crate::{
 
 /// Frames that may be on their way without an answer.
 const WINDOW: u64 = 50;
-/// The server pings each second: after so long a silence the line is dead, whatever the socket says.
+/// The server pings each second: after so long a silence the line is dead, whatever the socket
+/// says.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Ends that are nobody's fault here: 4000 when an attempt that was given up gets through late.
 const RESUMABLE: [u16; 8] = [1001, 1005, 1006, 1012, 1013, 4000, 4008, 4009];
@@ -255,7 +256,8 @@ impl<'a> Client<'a> {
         Ok(true)
     }
 
-    /// Sends what is due by now and fits the window; some of it twice. `false`: the connection is lost.
+    /// Sends what is due by now and fits the window; some of it twice. `false`: the connection is
+    /// lost.
     fn speak(&mut self, line: &mut Line) -> bool {
         let (Some(seat), Some(witness)) = (self.seat, &self.witness) else { return true };
         if self.run.strangers.load(SeqCst) > 0 {
@@ -268,7 +270,8 @@ impl<'a> Client<'a> {
         let mut wrote = false;
         while self.next <= due.min(witness.applied + WINDOW) {
             let repeats = if self.random.u32(..200) == 0 { 2 } else { 1 };
-            // At times an `id` that was applied long ago comes before it, from a network that repeats.
+            // At times an `id` that was applied long ago comes before it, from a network that
+            // repeats.
             let old = (self.random.u32(..100) == 0).then(|| witness.applied.saturating_sub(self.random.u64(..60)));
             let ids = old.filter(|id| *id > 0).into_iter().chain(std::iter::repeat_n(self.next, repeats));
             for id in ids {

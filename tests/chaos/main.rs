@@ -1,5 +1,5 @@
-//! Owns the chaos test: real clients and the real binary, a network that cuts, and `kill -9` every few seconds.
-//! Run by `cargo test --test chaos`; CHAOS_MESSAGES and CHAOS_SECONDS make it longer, TEST_SEED repeats its decisions.
+//! Owns the chaos test: real clients and the real binary, a network that cuts, and `kill -9` every
+//! few seconds. CHAOS_MESSAGES and CHAOS_SECONDS make it longer, TEST_SEED repeats its decisions.
 
 mod client;
 mod line;
@@ -32,7 +32,8 @@ use witness::Witness;
 
 /// Numbered frames that all clients send together, unless CHAOS_MESSAGES says otherwise.
 const MESSAGES: u64 = 50_000;
-/// Seconds over which they are spread, unless CHAOS_SECONDS says otherwise; the run takes a little longer.
+/// Seconds over which they are spread, unless CHAOS_SECONDS says otherwise; the run takes a little
+/// longer.
 const SECONDS: u64 = 30;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -139,7 +140,8 @@ fn r5_s1_s2_d1_through_cuts_stalls_and_kills_every_client_sees_everything_once_a
             if Instant::now() > deadline && !run.is_stopped() {
                 run.fail("it took too long".to_owned());
             }
-            // A first welcome that is lost leaves a session that its player has never heard of: faults come after.
+            // A first welcome that is lost leaves a session that its player has never heard of:
+            // faults come after.
             proxy.set_faults(run.strangers.load(SeqCst) == 0 && !run.is_finished());
             if with_kills && !run.is_finished() && Instant::now() >= next_blow {
                 house.reopen(&proxy, &mut random);

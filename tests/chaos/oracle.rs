@@ -54,7 +54,8 @@ fn one_log<'a>(witnesses: &[&'a Witness], wrong: &mut Vec<String>) -> Log<'a> {
     log
 }
 
-/// Every event has somebody who is to see it, its sender at least: a `seq` that nobody saw is a lost event.
+/// Every event has somebody who is to see it, its sender at least: a `seq` that nobody saw is a
+/// lost event.
 fn no_holes(log: &Log, start: u64, wrong: &mut Vec<String>) {
     let mut expected = start + 1;
     for seq in log.keys() {
@@ -65,7 +66,8 @@ fn no_holes(log: &Log, start: u64, wrong: &mut Vec<String>) {
     }
 }
 
-/// R5: of everything between its first and its last event the witness saw what is for it, and nothing else.
+/// R5: of everything between its first and its last event the witness saw what is for it, and
+/// nothing else.
 fn complete(script: &Script, witness: &Witness, log: &Log, wrong: &mut Vec<String>) {
     let mut seen = witness.log.iter().map(|(seq, _)| *seq).peekable();
     for (seq, event) in log.range((Excluded(witness.start.0), Included(witness.seen))) {
@@ -101,7 +103,8 @@ fn acks_agree(witness: &Witness, log: &Log, wrong: &mut Vec<String>) {
     }
 }
 
-/// Seats are kept for the whole run: everybody joins at most once that others see, and nobody leaves.
+/// Seats are kept for the whole run: everybody joins at most once that others see, and nobody
+/// leaves.
 fn presence_is_sane(log: &Log, wrong: &mut Vec<String>) {
     let mut joined = BTreeMap::new();
     for (seq, event) in log {

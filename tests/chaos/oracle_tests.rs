@@ -1,5 +1,5 @@
-//! Owns the proof that the oracle and the witnesses can fail: a room where all is well, and each way in which it is not.
-//! Run by `cargo test --test chaos`.
+//! Owns the proof that the oracle and the witnesses can fail: a room where all is well, and each
+//! way in which it is not.
 
 use fastrand::Rng;
 use serde_json::{Value, json};

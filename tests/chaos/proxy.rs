@@ -1,5 +1,6 @@
-//! Owns the network of the chaos test: a TCP proxy that splits, delays, stalls and cuts at random bytes.
-//! Started by the test; clients connect to its port, which stays, and it forwards to the server's, which does not.
+//! Owns the network of the chaos test: a TCP proxy that splits, delays, stalls and cuts at random
+//! bytes. Started by the test; clients connect to its port, which stays, and it forwards to the
+//! server's, which does not.
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
@@ -225,10 +226,12 @@ impl Pump {
             80..87 => {
                 let _ = self.to().shutdown(Shutdown::Write);
             }
-            // Silence: nothing is read or written in this direction again, and no socket is closed for it.
+            // Silence: nothing is read or written in this direction again, and no socket is closed
+            // for it.
             87..94 => {}
             _ => {
-                // One side is closed, the other left open for a while, as behind a router that lost its table.
+                // One side is closed, the other left open for a while, as behind a router that lost
+                // its table.
                 self.link.over.store(true, Relaxed);
                 let closed = if self.random.bool() { &self.link.client } else { &self.link.server };
                 let _ = closed.shutdown(Shutdown::Both);

@@ -31,7 +31,8 @@ pub enum Deed {
     },
 }
 
-/// Seats have the same names in every room: what strays from one room into another is seen by its data.
+/// Seats have the same names in every room: what strays from one room into another is seen by its
+/// data.
 pub fn player(seat: usize) -> String {
     format!("p{seat}")
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::script::{self, Script};
 
-/// An event of a room's log, as far as clients must agree on it. Data is compared with the script on arrival.
+/// An event of a room's log, as far as clients must agree on it. Data is compared with the script
+/// on arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     Deed { from: usize, id: u64 },
@@ -55,7 +56,8 @@ impl Witness {
         Ok(witness)
     }
 
-    /// A welcome after a loss. `sent` is the newest `id` that was ever written to a socket. Returns `last_id`.
+    /// A welcome after a loss. `sent` is the newest `id` that was ever written to a socket. Returns
+    /// `last_id`.
     pub fn resume(&mut self, welcome: &Value, sent: u64) -> Result<u64, String> {
         let at = || format!("after seq {}, sent {sent}, applied {}: {welcome}", self.seen, self.applied);
         check(welcome["resume"] == "continuous", || format!("wrong verdict {}", at()))?;

@@ -1,5 +1,5 @@
-//! Owns the tests of the door: switches, origins, rates, limits, paths (section 2, A1 to A6, A8, A9, P1, P3).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the door: switches, origins, rates, limits, paths (section 2, A1 to A6, A8,
+//! A9, P1, P3).
 
 mod limits;
 mod origins;
@@ -14,7 +14,8 @@ use crate::{
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// The bytes of an upgrade request. A header given here replaces the usual one; an empty value leaves it out.
+/// The bytes of an upgrade request. A header given here replaces the usual one; an empty value
+/// leaves it out.
 fn upgrade(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
     let usual = [
         ("Host", "game.example"),
@@ -50,7 +51,8 @@ fn status_of(server: &Server, path: &str, headers: &[(&str, &str)]) -> u16 {
     head_of(server, path, headers)[9..12].parse().expect("a status")
 }
 
-/// A8: a refusal has its status, and a JSON body with a code and a message for people; the message is returned.
+/// A8: a refusal has its status, and a JSON body with a code and a message for people; the message
+/// is returned.
 fn assert_refused(response: &Response, status: u16, code: &str) -> String {
     assert_eq!(response.status, status, "{response:?}");
     assert_eq!(response.headers["content-type"], "application/json", "{response:?}");

@@ -1,5 +1,5 @@
-//! Owns the tests of the back-end API: who may call it, and what it answers to what is wrong (section 8, E1).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the back-end API: who may call it, and what it answers to what is wrong
+//! (section 8, E1).
 
 mod append;
 mod close;

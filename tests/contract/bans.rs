@@ -1,5 +1,4 @@
 //! Owns the tests of players whom the back end keeps out for a while (S13).
-//! Run by `cargo test --test contract`.
 
 use serde_json::{Value, json};
 

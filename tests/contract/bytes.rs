@@ -1,5 +1,5 @@
-//! Owns the tests of how many bytes a connection may send (S5a): rooms and hubs close with 4029, whatever became of the frames.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of how many bytes a connection may send (S5a): rooms and hubs close with 4029,
+//! whatever became of the frames.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ const CONTINUES_AND_ENDS: u8 = 0x80;
 
 const SECRET: &str = "a secret of at least thirty-two bytes";
 const BURST: usize = 64 * 1024;
-/// So many frames of a quarter of the burst pass it by 16 s of the rate: a busy machine does not give them back in time.
+/// So many frames of a quarter of the burst pass it by 16 s of the rate: a busy machine does not
+/// give them back in time.
 const TOO_MANY: usize = 5;
 /// A rate that gives back next to nothing while a test runs, and no bound on frames.
 const SLOW: [(&str, &str); 4] =
@@ -138,7 +139,8 @@ fn s5a_who_goes_on_sending_after_the_close_still_reads_why() {
     let server = Server::start(&SLOW);
     let mut socket = member(&server, "late");
     let frame = padded(r#"{"type":"send","data":1}"#, BURST / 4);
-    // Longer than a silent peer is waited for: a reset would destroy the close frame that nobody has read yet.
+    // Longer than a silent peer is waited for: a reset would destroy the close frame that nobody
+    // has read yet.
     let end = Instant::now() + Duration::from_secs(4);
     while Instant::now() < end {
         assert!(socket.try_write(&frame), "the server reset the connection");

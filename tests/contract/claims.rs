@@ -1,5 +1,4 @@
 //! Owns the tests of takeovers at the connection limit of an address (A5a).
-//! Run by `cargo test --test contract`.
 
 use serde_json::json;
 

@@ -1,5 +1,4 @@
 //! Owns the tests of the commands `innkeeper api` and `innkeeper token` against a running server.
-//! Run by `cargo test --test contract`.
 
 use std::{
     io::Write as _,

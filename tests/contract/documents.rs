@@ -1,8 +1,9 @@
-//! Owns the test of the documents' commands: every line of every `sh` block is run against the real server, in its order.
-//! Run by `cargo test --test contract`.
+//! Owns the test of the documents' commands: every line of every `sh` block is run against the real
+//! server, in its order.
 //!
-//! A block that types into websocat is followed by a `json` block; its frames of clients are typed. `websocat` is
-//! tests/programs/websocat_stand_in.rs, which reads its arguments as websocat 1.x does; `curl` fails for a status of 400 or more.
+//! A block that types into websocat is followed by a `json` block; its frames of clients are typed.
+//! `websocat` is tests/programs/websocat_stand_in.rs, which reads its arguments as websocat 1.x
+//! does; `curl` fails for a status of 400 or more.
 
 mod inn;
 
@@ -19,7 +20,8 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/performance.md", "FLUSH_INTERVAL_MS=16 measure ", "likewise"),
 ];
 
-/// Every document with commands, and what the server and the commands of it have in their environment.
+/// Every document with commands, and what the server and the commands of it have in their
+/// environment.
 const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ("README.md", &[]),
     ("docs/feeds.md", &[]),

@@ -1,5 +1,4 @@
 //! Owns the tests of SIGTERM and SIGINT (D4, close 1012).
-//! Run by `cargo test --test contract`.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -20,7 +19,8 @@ fn assert_sent_away(client: &mut Client) -> u64 {
     last["reconnect_after_ms"].as_u64().expect("a slot")
 }
 
-/// A server that drains until `let_go`: its store fails, and it has something to store, from a player on this path.
+/// A server that drains until `let_go`: its store fails, and it has something to store, from a
+/// player on this path.
 pub fn held_in_its_drain(path: &str, settings: &[(&str, &str)]) -> Server {
     let server = Server::start_example("faulty_store", &[settings, &[("DRAIN_TIMEOUT", "600")]].concat());
     let mut player = server.connect(path).welcomed();
@@ -108,7 +108,8 @@ fn never_reads(server: &Server) -> RawSocket {
     let stalled = server.raw().upgrade("/ws/g/stalled");
     let mut talker = server.connect("/ws/g/talker").welcomed();
     let data = "x".repeat(60_000);
-    // More than both kernels hold for one socket; several at a time, each of which would wait for the disk otherwise.
+    // More than both kernels hold for one socket; several at a time, each of which would wait for
+    // the disk otherwise.
     for _ in 0..15 {
         (0..20).for_each(|_| talker.send(&json!({"type": "send", "data": data})));
         (0..20).for_each(|_| drop(talker.until_type("message")));

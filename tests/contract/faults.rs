@@ -1,5 +1,6 @@
-//! Owns the tests of a store that fails while the server runs: nothing is pretended, nothing is lost, it recovers (D5).
-//! Run by `cargo test --test contract`; tests/programs/faulty_store.rs is the server whose store can be made to fail.
+//! Owns the tests of a store that fails while the server runs: nothing is pretended, nothing is
+//! lost, it recovers (D5). Tests/programs/faulty_store.rs is the server whose store can be made to
+//! fail.
 
 use std::fs;
 
@@ -138,7 +139,8 @@ fn d3_what_all_rooms_write_while_one_group_is_in_flight_is_stored_with_the_next_
     for (room, (leaver, mut other)) in rooms.into_iter().enumerate() {
         leaver.cut();
         server.wait_for_end_of(&format!("leaver-{room}"));
-        // The room has heard of it: what it decided waits for the group in flight, and yet it goes on.
+        // The room has heard of it: what it decided waits for the group in flight, and yet it goes
+        // on.
         other.client.send(&json!({"type": "ping", "nonce": room}));
         assert_eq!(other.client.until_type("pong")["nonce"], room);
         others.push(other);

@@ -1,5 +1,4 @@
 //! Owns the tests of a process that was stopped for a while: it listens before it judges (R7).
-//! Run by `cargo test --test contract`.
 
 use std::{thread::sleep, time::Duration};
 
@@ -9,8 +8,8 @@ use crate::support::{Server, token, unix_secs};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Runs `meanwhile` while the server is stopped, which is for longer than any of these tests' time limits. There is no event to
-/// wait for in a process that does not run.
+/// Runs `meanwhile` while the server is stopped, which is for longer than any of these tests' time
+/// limits. There is no event to wait for in a process that does not run.
 fn frozen<T>(server: &Server, meanwhile: impl FnOnce() -> T) -> T {
     server.signal("STOP");
     let result = meanwhile();

@@ -1,5 +1,5 @@
-//! Owns the tests of the heartbeat: who is pinged, what counts as life, and what silence costs (B1, B2).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the heartbeat: who is pinged, what counts as life, and what silence costs (B1,
+//! B2).
 
 use std::{
     io::Read as _,
@@ -43,8 +43,9 @@ fn b1_each_interval_brings_a_websocket_ping_and_a_ping_frame() {
 
 #[test]
 fn b1_any_frame_of_any_kind_counts_as_life() {
-    // Each answers nine pings with nothing but its own kind of frame: longer than the timeout, in which a slow machine
-    // answers one all the same. A tenth frame that is no JSON would end the connection (P2).
+    // Each answers nine pings with nothing but its own kind of frame: longer than the timeout, in
+    // which a slow machine answers one all the same. A tenth frame that is no JSON would end the
+    // connection (P2).
     let server = Server::start(&[("WS_PING_INTERVAL", "0.5"), ("WS_PING_TIMEOUT", "3.5")]);
     let kinds: [(&str, u8, &[u8]); 8] = [
         ("pong-frame", 0x81, br#"{"type":"pong"}"#),

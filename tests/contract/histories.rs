@@ -1,5 +1,4 @@
 //! Owns the tests of what the histories of all rooms take together (S14).
-//! Run by `cargo test --test contract`.
 
 use crate::support::{Client, Server};
 use serde_json::json;

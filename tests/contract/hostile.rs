@@ -1,5 +1,5 @@
-//! Owns the tests of peers that behave badly over time: that stop reading, never finish, flood, or come and go (S6, S8).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of peers that behave badly over time: that stop reading, never finish, flood, or
+//! come and go (S6, S8).
 
 mod requests;
 
@@ -20,7 +20,8 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const OUTBOX_BYTES: f64 = 65_536.0;
 
-/// Frames as fast as a test can send them; a small outbox, and a history that keeps everything for the resume.
+/// Frames as fast as a test can send them; a small outbox, and a history that keeps everything for
+/// the resume.
 const BUSY: &[(&str, &str)] = &[
     ("MESSAGE_RATE", "1000000"),
     ("BYTE_RATE", "1024m"),
@@ -31,7 +32,8 @@ const BUSY: &[(&str, &str)] = &[
     ("HISTORY_EVENTS", "1000000"),
 ];
 
-/// A connection whose kernel keeps little for it, so that the server soon notices when it stops reading.
+/// A connection whose kernel keeps little for it, so that the server soon notices when it stops
+/// reading.
 fn small_window(server: &Server) -> RawSocket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small window");

@@ -1,5 +1,5 @@
-//! Owns the tests of the operators' feed `/ws/_server` as a hub: topics, values, slow and silent subscribers (P1, H1, H2, H6).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the operators' feed `/ws/_server` as a hub: topics, values, slow and silent
+//! subscribers (P1, H1, H2, H6).
 
 mod bus;
 mod entry;
@@ -75,7 +75,8 @@ fn h1_a_subscriber_is_welcomed_then_gets_subscribed_the_last_values_and_what_fol
         seq += 1;
         assert_eq!((&frame["seq"], frame.get("snapshot")), (&json!(seq), None), "{frame}");
     }
-    // One who comes later gets what is known at once, and the same from then on; so does who asks again.
+    // One who comes later gets what is known at once, and the same from then on; so does who asks
+    // again.
     let mut late = subscriber(&server);
     for _ in 0..2 {
         subscribe(&mut late, &["stats"]);
@@ -223,7 +224,8 @@ fn security_lines_come_as_they_are_logged_numbered_and_without_what_was_seen_bef
 
 #[test]
 fn h6_a_subscriber_that_does_not_read_is_kept_and_then_gets_the_newest_with_no_line_missed_unseen() {
-    // The lines of 1200 connections are more than the kernel holds for a small window, and than what is kept.
+    // The lines of 1200 connections are more than the kernel holds for a small window, and than
+    // what is kept.
     let server = Server::start(&[("OUTBOX_BYTES", "256k")]);
     let mut slow = subscriber(&server);
     socket2::SockRef::from(slow.stream()).set_recv_buffer_size(4096).expect("a smaller buffer");
@@ -233,7 +235,8 @@ fn h6_a_subscriber_that_does_not_read_is_kept_and_then_gets_the_newest_with_no_l
     let mut newest = 0;
     let mut queued = Vec::new();
     for round in 0..24 {
-        // Each asks for the whole again and again: the surest way to make a queue grow, if it could.
+        // Each asks for the whole again and again: the surest way to make a queue grow, if it
+        // could.
         for _ in 0..10 {
             slow.send(&json!({"type": "subscribe", "topics": ["security"]}));
         }

@@ -1,5 +1,5 @@
-//! Owns the tests of games with rules: tic-tac-toe, a logic of one's own, and one that breaks (examples/).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of games with rules: tic-tac-toe, a logic of one's own, and one that breaks
+//! (examples/).
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Owns the tests of the contract (docs/protocol.md) against the real server: one binary, one module a topic.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the contract (docs/protocol.md) against the real server: one binary, one
+//! module a topic.
 
 mod admission;
 mod api;

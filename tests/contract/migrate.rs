@@ -1,5 +1,5 @@
-//! Owns the check of docs/migrate.md: every setting, key, endpoint and close code that it says is there, is there.
-//! Run by `cargo test --test contract`.
+//! Owns the check of docs/migrate.md: every setting, key, endpoint and close code that it says is
+//! there, is there.
 
 use innkeeper::config::{feeds::VARIABLES, table::SETTINGS};
 

@@ -1,5 +1,4 @@
 //! Owns the tests of display names: who gives one, who sees it, and how long it stays (S11).
-//! Run by `cargo test --test contract`.
 
 use serde_json::{Value, json};
 

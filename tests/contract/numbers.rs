@@ -1,5 +1,5 @@
-//! Owns the tests of integers that clients write with a zero fraction, and of `null` in optional fields (N1).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of integers that clients write with a zero fraction, and of `null` in optional
+//! fields (N1).
 
 use serde_json::{Value, json};
 

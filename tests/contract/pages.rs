@@ -1,5 +1,5 @@
-//! Owns the tests of the pages as a browser asks for them (section 1): with built pages and without, whichever this build has.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the pages as a browser asks for them (section 1): with built pages and
+//! without, whichever this build has.
 
 use crate::support::Server;
 

@@ -1,5 +1,4 @@
 //! Owns the tests of the main job: players meet in a room and play (P2, P4, S1, S2, 3.1, 3.2).
-//! Run by `cargo test --test contract`.
 
 use crate::support::{Client, Server, token, unix_secs};
 use serde_json::{Value, json};
@@ -263,8 +262,8 @@ fn with_a_flush_interval_messages_arrive_in_order_and_a_pong_does_not_wait() {
     alice.send(&json!({"type": "send", "volatile": "v", "data": 1}));
     assert_eq!(bob.next()["volatile"], "v");
     alice.drain();
-    // The longest interval there is: if the pong waited for it, so would each of these rounds, and all of them for 29 s or
-    // more. In memory, so that none waits for the disk.
+    // The longest interval there is: if the pong waited for it, so would each of these rounds, and
+    // all of them for 29 s or more. In memory, so that none waits for the disk.
     let server = Server::start(&[("FLUSH_INTERVAL_MS", "1000"), ("DURABILITY", "memory")]);
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let started = std::time::Instant::now();

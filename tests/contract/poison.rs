@@ -1,5 +1,5 @@
-//! Owns the tests of N2: what common parsers refuse is refused at its sender, wherever the server would pass it on.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of N2: what common parsers refuse is refused at its sender, wherever the server
+//! would pass it on.
 
 use crate::support::Server;
 use serde_json::{Value, json};

@@ -1,5 +1,4 @@
 //! Owns the tests of presence: who is told of whom, and of how many (3.2, R4, R6, S9).
-//! Run by `cargo test --test contract`.
 
 use std::time::Instant;
 

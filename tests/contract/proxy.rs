@@ -1,5 +1,5 @@
-//! Owns the tests of proxies (section 7): who gets in, what the upstream sees of it, and what passes.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of proxies (section 7): who gets in, what the upstream sees of it, and what
+//! passes.
 
 mod autobahn;
 mod budgets;

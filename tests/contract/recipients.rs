@@ -1,5 +1,4 @@
 //! Owns the tests of `to` (S1a): it names members, at most 500, and what is kept of it is counted.
-//! Run by `cargo test --test contract`.
 
 use crate::support::{Client, Server};
 use serde_json::{Value, json};

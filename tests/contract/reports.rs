@@ -1,5 +1,5 @@
-//! Owns the tests of error reports: panics and errors reach the collector, one of a kind a minute; a token does not (A12).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of error reports: panics and errors reach the collector, one of a kind a minute;
+//! a token does not (A12).
 
 use std::{
     io::{BufReader, Write as _},

@@ -1,5 +1,5 @@
-//! Owns the tests of `kill -9` and restart on the same DATA_DIR: nothing that anybody saw is lost (R5, S3, D1).
-//! Run by `cargo test --test contract`. No test expects seqs without a gap across a restart: the contract promises none.
+//! Owns the tests of `kill -9` and restart on the same DATA_DIR: nothing that anybody saw is lost
+//! (R5, S3, D1). No test expects seqs without a gap across a restart: the contract promises none.
 
 mod directory;
 mod durability;

@@ -1,5 +1,4 @@
 //! Owns the tests of disconnect and resume: what a welcome says and what follows it (R1 to R6).
-//! Run by `cargo test --test contract`.
 
 use std::collections::HashSet;
 
@@ -117,7 +116,8 @@ fn r1_without_a_seq_it_is_no_resume_but_the_session_stays_and_the_state_comes() 
     assert_eq!(again.welcome["state"]["board"][4], "X");
 }
 
-/// Bob is cut at seq 2 and alice speaks until the room's seq is `newest` - 1; bob's `back` is `newest`.
+/// Bob is cut at seq 2 and alice speaks until the room's seq is `newest` - 1; bob's `back` is
+/// `newest`.
 fn bob_misses(server: &Server, newest: u64) -> (Client, Client) {
     let mut alice = server.connect("/ws/g/alice").welcomed();
     let bob = server.connect("/ws/g/bob").welcomed();
@@ -169,7 +169,8 @@ fn r3_past_history_age_the_verdict_is_snapshot() {
     let server = Server::start(&[("HISTORY_AGE", "0.1"), ("RECONNECT_GRACE", "0.4")]);
     let mut alice = server.connect("/ws/g/alice").welcomed();
     speak(&mut alice, 5);
-    // Carol's grace is the clock: when she has left, everything before her absence is older than the history.
+    // Carol's grace is the clock: when she has left, everything before her absence is older than
+    // the history.
     server.connect("/ws/g/carol").welcomed().cut();
     let left = alice.until(|frame| frame["status"] == "left")["seq"].as_u64().expect("a seq");
     let mut alice = server.resume(&alice.seat().at(2));
@@ -225,7 +226,8 @@ fn r3_a_seq_that_the_room_has_not_reached_is_a_reset() {
     let alice = server.connect("/ws/g/alice").welcomed();
     let seat = alice.cut();
     bob.until(|frame| frame["status"] == "away");
-    // The room is at 3. Its next event will be alice's own `back`, which she cannot have seen either.
+    // The room is at 3. Its next event will be alice's own `back`, which she cannot have seen
+    // either.
     let mut open = Vec::new();
     for (ahead, newest) in [(4, 4), (1000, 4), (9007199254740991, 4)] {
         let alice = server.resume(&seat.at(ahead));
@@ -335,7 +337,8 @@ impl Reckless<'_> {
             }
             match self.random.u32(..10) {
                 0 => {
-                    // The socket is dead before its replacement: whatever was on its way, both ways, is gone.
+                    // The socket is dead before its replacement: whatever was on its way, both
+                    // ways, is gone.
                     let _ = self.client.stream().shutdown(std::net::Shutdown::Both);
                     sent = self.resume();
                 }

@@ -1,5 +1,4 @@
 //! Owns the tests of how many rooms there may be, in all and for one address (S14).
-//! Run by `cargo test --test contract`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -42,7 +41,8 @@ fn s14_an_address_opens_so_many_rooms_and_joins_every_room_that_is_there() {
     let refused = server.wait_for_event("WS_CONNECTION_BLOCKED_ROOM_LIMIT");
     assert_eq!((&refused["address"], &refused["game"]), (&json!(ALICE), &json!("three")), "{refused}");
     server.wait_for_metric("innkeeper_refusals_total{reason=\"max_rooms_per_address\"}", 2.0);
-    // Another address opens it, and then it is there for everybody. What the back end makes is no address's.
+    // Another address opens it, and then it is there for everybody. What the back end makes is no
+    // address's.
     let _three = from(&server, BOB, "/ws/three/b").welcomed();
     let _guest = from(&server, ALICE, "/ws/three/a").welcomed();
     assert_eq!(append(&server, "made").status, 200);

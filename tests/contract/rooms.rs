@@ -1,5 +1,5 @@
-//! Owns the tests of the command `innkeeper rooms`, which looks into the data directory of a stopped server.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the command `innkeeper rooms`, which looks into the data directory of a
+//! stopped server.
 
 use std::process::Output;
 

@@ -1,5 +1,4 @@
 //! Owns the tests of what one address and one connection may take of the server by plain HTTP.
-//! Run by `cargo test --test contract`.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},

@@ -1,5 +1,4 @@
 //! Owns the tests of spectators: what they see, what they may do, and how they come and go (S10).
-//! Run by `cargo test --test contract`.
 
 use crate::support::{Client, Server, token, unix_secs};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Owns the tests of the start: settings, exit codes, secrets that stay secret, platforms (A10, A12).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the start: settings, exit codes, secrets that stay secret, platforms (A10,
+//! A12).
 
 use std::{
     fs,
@@ -36,7 +36,8 @@ impl Drop for Directory {
     }
 }
 
-/// Runs a server that must not start; its exit code and stderr, after a look that stdout has no more to say.
+/// Runs a server that must not start; its exit code and stderr, after a look that stdout has no
+/// more to say.
 pub fn refused(mut command: Command) -> (i32, String) {
     let _data = DataDir::of_its_own(&mut command);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");

@@ -1,5 +1,5 @@
-//! Owns the tests of a room's shared state: patch, if_seq, the bound, and what a newcomer gets (3.1, R2).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of a room's shared state: patch, if_seq, the bound, and what a newcomer gets
+//! (3.1, R2).
 
 use std::time::{Duration, Instant};
 
@@ -101,7 +101,8 @@ fn numbers_of_the_state_keep_the_digits_that_a_patch_wrote() {
     assert!(room.contains(&format!(r#""state":{patch}"#)), "{room}");
 }
 
-/// 250 KiB of small objects in each of eight rooms. As a map for each object, a room would take 10 MiB or more.
+/// 250 KiB of small objects in each of eight rooms. As a map for each object, a room would take 10
+/// MiB or more.
 #[test]
 fn a_state_of_many_small_objects_takes_a_small_multiple_of_its_text() {
     let server = Server::start(&[OPERATOR]);

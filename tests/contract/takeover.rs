@@ -1,5 +1,4 @@
 //! Owns the tests of a second connection for a seat that is taken or away (S7).
-//! Run by `cargo test --test contract`.
 
 use crate::support::{Server, token, unix_secs};
 use serde_json::json;

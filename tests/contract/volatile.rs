@@ -1,5 +1,4 @@
 //! Owns the tests of values that only matter while they are new (S8).
-//! Run by `cargo test --test contract`.
 
 use crate::support::{Client, Server};
 use serde_json::{Value, json};

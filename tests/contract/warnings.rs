@@ -1,5 +1,5 @@
-//! Owns the tests of what the operator is warned of at the start: settings that nothing reads, and names that are meant.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of what the operator is warned of at the start: settings that nothing reads, and
+//! names that are meant.
 
 use crate::{startup::refused, support::Server};
 

@@ -73,8 +73,8 @@ impl Fanout {
     }
 
     /// Reserves topics that a client is about to subscribe to, so that the next interest asks for
-    /// them. Call [`Fanout::cancel_reservation`] after the client has subscribed or given up, and keep
-    /// the reservation until then.
+    /// them. Call [`Fanout::cancel_reservation`] after the client has subscribed or given up, and
+    /// keep the reservation until then.
     ///
     /// # Errors
     /// [`TooMany`]: nothing has changed.

@@ -34,8 +34,8 @@ fn push(outbox: &Rc<Outbox>, frame: impl Into<Frame>) {
     outbox.queue(frame.into(), Policy::Live, Instant::now());
 }
 
-/// Queues `length` bytes of `byte` as the newest value of `name`. Returns true if they are queued in
-/// order.
+/// Queues `length` bytes of `byte` as the newest value of `name`. Returns true if they are queued
+/// in order.
 fn value(outbox: &Rc<Outbox>, name: &str, byte: u8, length: usize) -> bool {
     outbox.queue(Frame::from(vec![byte; length]), Policy::Newest(&key(name)), Instant::now());
     !outbox.queue.borrow().has_conflated()

@@ -1,5 +1,4 @@
 //! Owns the tests of how often and how many (A3, A5).
-//! Run by `cargo test --test contract`.
 
 use super::{assert_refused, assert_turned_away, refusal, status_of};
 use crate::support::Server;

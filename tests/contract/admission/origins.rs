@@ -1,5 +1,4 @@
 //! Owns the tests of which pages may connect (A2, A9).
-//! Run by `cargo test --test contract`.
 
 use super::{SECRET, assert_refused, refusal, status_of, upgrade};
 use crate::support::Server;

@@ -1,5 +1,5 @@
-//! Owns the tests of proxies in front of the server: the address that counts, and one that nobody declared (A3, A5).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of proxies in front of the server: the address that counts, and one that nobody
+//! declared (A3, A5).
 
 use std::io::{Read as _, Write as _};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of what a back end appends: seen like any other event, and once for each idempotency key (section 8).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of what a back end appends: seen like any other event, and once for each
+//! idempotency key (section 8).
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
 //! Owns the tests of what operators are told: the list of rooms, one room, its events (section 8).
-//! Run by `cargo test --test contract`.
 
 use serde_json::{Value, json};
 use tungstenite::Message;
@@ -81,7 +80,8 @@ fn e1_a_room_shows_its_state_its_players_and_what_waits_for_them() {
     assert!(alice_now["connected_ms"].is_u64(), "{room}");
     assert_eq!(keys(alice_now), keys(&bob));
 
-    // tungstenite answers a ping when it reads the next frame, so reading goes on until the server has the answer.
+    // tungstenite answers a ping when it reads the next frame, so reading goes on until the server
+    // has the answer.
     let latency = || back_end.get("/api/games/g")["players"]["alice"]["latency_ms"].clone();
     while latency().is_null() {
         while !matches!(alice.client.next_message(), Message::Ping(_)) {}

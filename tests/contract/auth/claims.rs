@@ -1,5 +1,4 @@
 //! Owns the tests of what a token must say, and who must have signed it (A11).
-//! Run by `cargo test --test contract`.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -8,7 +7,8 @@ use serde_json::{Value, json};
 use super::{OTHER_SECRET, SECRET, server};
 use crate::support::{Server, token, unix_secs};
 
-/// What becomes of a token in the query for /ws/game-1/alice: `welcome`, or the code of the refusal.
+/// What becomes of a token in the query for /ws/game-1/alice: `welcome`, or the code of the
+/// refusal.
 fn verdict(server: &Server, token: &str) -> String {
     let mut client = server.connect(&format!("/ws/game-1/alice?token={token}"));
     let first = client.next();

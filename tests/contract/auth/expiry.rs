@@ -1,12 +1,12 @@
 //! Owns the tests of what happens when a token runs out, and how to replace it (A13).
-//! Run by `cargo test --test contract`.
 
 use serde_json::json;
 
 use super::{OTHER_SECRET, SECRET, assert_ended, good, server};
 use crate::support::{token, unix_secs};
 
-/// Seconds until a token runs out that is waited for: long enough to get in with it on the slowest machine.
+/// Seconds until a token runs out that is waited for: long enough to get in with it on the slowest
+/// machine.
 const SOON: i64 = 4;
 
 #[test]

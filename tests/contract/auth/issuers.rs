@@ -1,5 +1,5 @@
-//! Owns the tests of tokens that issuers sign: which keys count, when they are fetched, and what a token may not decide
-//! (A10, A11a, A11c). Run by `cargo test --test contract`.
+//! Owns the tests of tokens that issuers sign: which keys count, when they are fetched, and what a
+//! token may not decide (A10, A11a, A11c).
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of docs/auth.md: a token in the form of each issuer comes in with the settings that stand there.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of docs/auth.md: a token in the form of each issuer comes in with the settings
+//! that stand there.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,8 @@ fn server(settings: &[(String, String)]) -> Server {
     Server::start(&settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect::<Vec<_>>())
 }
 
-/// The token's player comes in with this role, and neither another player nor a token for somebody else's program does.
+/// The token's player comes in with this role, and neither another player nor a token for somebody
+/// else's program does.
 fn assert_works(server: &Server, player: &str, role: &str, sign: impl Fn(&Value) -> String, claims: &Value) {
     let path = |player: &str, claims: &Value| format!("/ws/g/{player}?token={}", sign(claims));
     server.connect(&path(player, claims)).welcomed().close();

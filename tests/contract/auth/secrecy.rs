@@ -1,5 +1,4 @@
 //! Owns the tests of what must never be seen in the log or the metrics (A12).
-//! Run by `cargo test --test contract`.
 
 use serde_json::{Value, json};
 

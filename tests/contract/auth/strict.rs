@@ -1,5 +1,5 @@
-//! Owns the tests of secrets that are too weak, tokens that are guessed, narrow admins, the leeway, long tokens, and the one
-//! token of hubs (A11, A11b, A11d, A11e, A15, A16). Run by `cargo test --test contract`.
+//! Owns the tests of secrets that are too weak, tokens that are guessed, narrow admins, the leeway,
+//! long tokens, and the one token of hubs (A11, A11b, A11d, A11e, A15, A16).
 
 use serde_json::{Value, json};
 

@@ -118,7 +118,8 @@ impl Inn {
             format!("{}\n{command}", self.assigned.iter().map(|line| self.here(line)).collect::<Vec<_>>().join("\n"));
         let mut shell = self.command("sh");
         if command.contains("innkeeper token") {
-            // The document's server has operators' secrets alone; whoever makes tokens has this one as well.
+            // The document's server has operators' secrets alone; whoever makes tokens has this one
+            // as well.
             shell.env("JWT_SECRET", "0123456789abcdef0123456789abcdef");
         }
         let mut child = shell.args(["-euc", &script]).spawn().expect("a shell");

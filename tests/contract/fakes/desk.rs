@@ -119,7 +119,8 @@ impl<P: Provider> Desk<P> {
         self.entering.swap_remove(place);
     }
 
-    /// The handshake was answered; the connection's number, if the fake has not gone down meanwhile.
+    /// The handshake was answered; the connection's number, if the fake has not gone down
+    /// meanwhile.
     pub(super) fn enter(&mut self, target: &str, wire: &Wire, life: u64) -> Option<u64> {
         let number = self.ever as u64;
         let mut peer = Peer { target: target.to_owned(), ..Peer::default() };

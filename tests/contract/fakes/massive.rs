@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{Peer, Provider, peer::with};
 
-/// Whom the provider turns out when there are more connections than the account has. It does so after the newcomer's
-/// authentication and first subscription have succeeded.
+/// Whom the provider turns out when there are more connections than the account has. It does so
+/// after the newcomer's authentication and first subscription have succeeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Eviction {
     /// There is a place for everybody.
@@ -32,7 +32,8 @@ impl Massive {
         Self { key: key.to_owned(), eviction: Eviction::Nobody, unpaid: Vec::new(), answers_auth: true, greets: true }
     }
 
-    /// What the one who is turned out is told: a newcomer, or (told by the test) who was there before somebody else came.
+    /// What the one who is turned out is told: a newcomer, or (told by the test) who was there
+    /// before somebody else came.
     pub fn evict(&self, peer: &mut Peer) {
         let message = "Maximum number of websocket connections exceeded. You have reached the connection limit for your \
                        account. Please contact support to increase your limit.";

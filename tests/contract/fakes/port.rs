@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Socket, Type};
 
-/// Bound, but never listening: connecting to the port is refused unless `listen` has been called, and nobody else on this
-/// machine is given it meanwhile, neither to listen nor for a connection of theirs.
+/// Bound, but never listening: connecting to the port is refused unless `listen` has been called,
+/// and nobody else on this machine is given it meanwhile, neither to listen nor for a connection of
+/// theirs.
 pub struct Port {
     _reserved: Socket,
     pub number: u16,

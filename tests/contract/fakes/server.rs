@@ -23,8 +23,9 @@ use super::{
 };
 use crate::support::PATIENCE;
 
-/// How long a client that comes back is kept waiting for the end of its old connection to be read: that came first, but
-/// another thread reads it. Whoever opens a second connection beside the first one is found out when it is over.
+/// How long a client that comes back is kept waiting for the end of its old connection to be read:
+/// that came first, but another thread reads it. Whoever opens a second connection beside the first
+/// one is found out when it is over.
 const OVERLAP: Duration = Duration::from_secs(2);
 
 /// A fake upstream. It listens from the start; dropping it ends everything.
@@ -92,7 +93,8 @@ impl<P: Provider> Fake<P> {
         self.wait(&format!("{count} connections ever"), |desk| (desk.ever >= count).then_some(()));
     }
 
-    /// Nobody ever had two connections at once, subscribed what was subscribed, or unsubscribed what was not.
+    /// Nobody ever had two connections at once, subscribed what was subscribed, or unsubscribed
+    /// what was not.
     pub fn assert_tidy(&self) {
         self.look(|desk| {
             assert!(desk.most <= 1, "{} connections at once", desk.most);
@@ -155,7 +157,8 @@ impl<P: Provider> Fake<P> {
         self.change(Desk::cut);
     }
 
-    /// The connections there are say nothing more, not even a pong; they are still read, and stay open.
+    /// The connections there are say nothing more, not even a pong; they are still read, and stay
+    /// open.
     pub fn mute(&self) {
         self.change(|desk| desk.links.values().for_each(|link| link.wire.mute()));
     }

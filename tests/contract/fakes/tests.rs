@@ -1,5 +1,5 @@
-//! Owns the tests of the fakes themselves, against another library's client: that they see what they claim to see, and do
-//! what they are told. Run by `cargo test --test contract`.
+//! Owns the tests of the fakes themselves, against another library's client: that they see what
+//! they claim to see, and do what they are told.
 
 use std::net::TcpStream;
 

@@ -14,8 +14,9 @@ use tungstenite::{Message, WebSocket, protocol::Role};
 
 use crate::support::PATIENCE;
 
-/// One of two handles of a socket, each a `WebSocket` of its own. tungstenite hands over whole frames, and a write here is
-/// written whole, so that the answers to pings of the one never end up inside a frame of the other.
+/// One of two handles of a socket, each a `WebSocket` of its own. tungstenite hands over whole
+/// frames, and a write here is written whole, so that the answers to pings of the one never end up
+/// inside a frame of the other.
 #[derive(Clone)]
 pub struct Wire {
     stream: Arc<TcpStream>,

@@ -1,5 +1,5 @@
-//! Owns the tests of frames of the upstream with thousands of values (H8): they go whole to subscribers that keep up.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of frames of the upstream with thousands of values (H8): they go whole to
+//! subscribers that keep up.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of hubs without an upstream: event buses, and who publishes into them (H1, section 6 and 8).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of hubs without an upstream: event buses, and who publishes into them (H1,
+//! section 6 and 8).
 
 use serde_json::{Value, json};
 

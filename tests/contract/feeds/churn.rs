@@ -1,5 +1,5 @@
-//! Owns the churn test: 2,000 subscribers over 300 topics, and what the upstream makes of it (H2, H4, H6).
-//! Run by `cargo test --test contract`.
+//! Owns the churn test: 2,000 subscribers over 300 topics, and what the upstream makes of it (H2,
+//! H4, H6).
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -14,7 +14,8 @@ use crate::support::seed;
 
 const CLIENTS: usize = 2000;
 const TOPICS: usize = 300;
-/// How many of twenty leave in each round: in some nearly all, so that many topics are held by nobody.
+/// How many of twenty leave in each round: in some nearly all, so that many topics are held by
+/// nobody.
 const LEAVING: [u8; 9] = [2, 2, 19, 1, 5, 19, 3, 19, 2];
 /// In this round the upstream is lost in the middle of it all.
 const LOSS: u64 = 5;

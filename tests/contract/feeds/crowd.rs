@@ -54,8 +54,9 @@ impl Crowd {
         self.members().map(|member| member.held.len()).sum()
     }
 
-    /// Everybody does something at random, all at the same time; the server has heard all of it when this returns. Of twenty
-    /// so many leave, and of those who are not there so many stay away.
+    /// Everybody does something at random, all at the same time; the server has heard all of it
+    /// when this returns. Of twenty so many leave, and of those who are not there so many stay
+    /// away.
     pub fn churn(&mut self, server: &Server, topics: &[String], leaving: u8) {
         self.together(|seat| seat.act(server, topics, leaving));
     }
@@ -131,7 +132,8 @@ impl Member {
             self.say("unsubscribe", named.collect(), topics);
             self.held.retain(|topic| !some.contains(topic));
         } else {
-            // Few topics are popular, so that many are held by one alone; and what one has may be asked for again.
+            // Few topics are popular, so that many are held by one alone; and what one has may be
+            // asked for again.
             let mut new: BTreeSet<_> =
                 (0..rng.usize(1..4)).map(|_| rng.usize(..topics.len()) * rng.usize(..4) / 3).collect();
             new.extend(self.held.iter().next().filter(|_| rng.bool()));

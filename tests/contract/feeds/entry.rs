@@ -1,5 +1,5 @@
-//! Owns the tests of who gets in at a hub, and what holds there as it does for players (P1, P2, A2 to A13, B1, S4, S5, D4).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of who gets in at a hub, and what holds there as it does for players (P1, P2, A2
+//! to A13, B1, S4, S5, D4).
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,4 @@
 //! Owns the tests of what subscribers are told when values may have been missed (H4).
-//! Run by `cargo test --test contract`.
 
 use std::time::{Duration, Instant};
 
@@ -184,7 +183,8 @@ fn h4_whose_snapshot_is_from_before_the_loss_is_told_so_too_once_whenever_it_cam
     up_to(&mut old, "T.O:B", 1);
     rig.fake.down();
     feed(&mut old, "down");
-    // One takes A while the upstream is down, one when it is back and has said something of B alone.
+    // One takes A while the upstream is down, one when it is back and has said something of B
+    // alone.
     let mut during = rig.client();
     subscribe(&mut during, &["T.O:A"]);
     assert_eq!(during.until_type("data")["data"]["n"], 1);

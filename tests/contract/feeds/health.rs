@@ -1,5 +1,5 @@
-//! Owns the tests of what operators see of hubs (H7), and of the bound for all upstream connections.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of what operators see of hubs (H7), and of the bound for all upstream
+//! connections.
 
 use std::time::Instant;
 

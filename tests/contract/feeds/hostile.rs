@@ -1,5 +1,5 @@
-//! Owns the tests of upstreams that break the rules, take nothing, ask for patience, or are in a private network.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of upstreams that break the rules, take nothing, ask for patience, or are in a
+//! private network.
 
 use std::{
     io::Write as _,

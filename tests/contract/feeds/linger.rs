@@ -1,5 +1,4 @@
 //! Owns the tests of what the upstream is asked for, and when it is asked no more (H2).
-//! Run by `cargo test --test contract`.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of feed hubs (H1 to H7) against the real server and a fake upstream, and what they share.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of feed hubs (H1 to H7) against the real server and a fake upstream, and what
+//! they share.
 
 mod burst;
 mod bus;
@@ -33,13 +33,15 @@ use crate::{
 /// What the fake Massive asks for; long enough to be searched for in all that the server says.
 const KEY: &str = "massive-key-0123456789abcdef";
 
-/// What Massive's shipped description says of `max_connections`, with a pause that a test can wait for.
+/// What Massive's shipped description says of `max_connections`, with a pause that a test can wait
+/// for.
 const COOL_DOWN: &str = "cool_down: { when: { /ev: status, /status: max_connections }, codes: [1008], pause_ms: 700 }";
 
 /// By how much the server's times may lag behind: it leaves out parts of a millisecond, twice.
 const CLOCK_MS: u64 = 2;
 
-/// Keys of the hub `options` unless a test says otherwise: quick, and never stable within a test's time.
+/// Keys of the hub `options` unless a test says otherwise: quick, and never stable within a test's
+/// time.
 const QUICK: &[&str] = &[
     "provider: massive-options",
     "linger_ms: 30",
@@ -59,7 +61,8 @@ impl Rig {
         Self::with(&[], &[])
     }
 
-    /// `keys`: lines of the hub `options` in config.yaml, over [`QUICK`]. `settings`: of the server.
+    /// `keys`: lines of the hub `options` in config.yaml, over [`QUICK`]. `settings`: of the
+    /// server.
     fn with(keys: &[&str], settings: &[(&str, &str)]) -> Self {
         Self::with_fake(Fake::start(Massive::new(KEY)), keys, settings)
     }
@@ -143,8 +146,8 @@ fn subscribe(client: &mut Client, topics: &[&str]) -> String {
     state
 }
 
-/// As `subscribe`, while the feed is in this state. One shard hears of it a moment (`flush_interval_ms`) later than another,
-/// and then its clients do.
+/// As `subscribe`, while the feed is in this state. One shard hears of it a moment
+/// (`flush_interval_ms`) later than another, and then its clients do.
 fn subscribe_while(client: &mut Client, topics: &[&str], state: &str) {
     if subscribe(client, topics) != state {
         feed(client, state);

@@ -1,5 +1,5 @@
-//! Owns the tests of upstreams that are connected and say nothing (H8), and of what answers a heartbeat.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of upstreams that are connected and say nothing (H8), and of what answers a
+//! heartbeat.
 
 use serde_json::json;
 

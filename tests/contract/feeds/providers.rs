@@ -1,5 +1,5 @@
-//! Owns the tests of the shipped descriptions, each against a fake that talks as its provider does (section 6).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the shipped descriptions, each against a fake that talks as its provider does
+//! (section 6).
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,8 @@ fn subscriber<P: Provider>(server: &Server, fake: &Fake<P>, topics: &[&str]) -> 
     client
 }
 
-/// What every feed does the same, from the first value over a lost connection to the last client's leaving.
+/// What every feed does the same, from the first value over a lost connection to the last client's
+/// leaving.
 fn lives_through_a_loss<P: Provider>(server: &Server, fake: &Fake<P>, mut client: Client, topics: [&str; 2]) {
     let [a, b] = topics;
     fake.publish_all(&[(a, json!({"n": 1})), (b, json!({"n": 1}))]);
@@ -89,7 +90,8 @@ fn h1_h2_h4_binance_combined_streams() {
     fake.publish("btcusdt@trade", json!({"e": "trade", "s": "BTCUSDT", "p": "0.001"}));
     let told = data(&mut client, "btcusdt@trade");
     assert_eq!(told["data"], json!({"e": "trade", "s": "BTCUSDT", "p": "0.001"}), "without its wrapping");
-    // Of what is asked for, each request has a number of its own, and the answers to them are no data.
+    // Of what is asked for, each request has a number of its own, and the answers to them are no
+    // data.
     let ids = fake.look(|desk| desk.frames.iter().map(|(_, _, frame)| frame["id"].as_u64()).collect::<Vec<_>>());
     assert!(!ids.is_empty() && ids.iter().all(Option::is_some) && ids.is_sorted(), "{ids:?}");
     fake.ping("every 20 seconds");

@@ -1,5 +1,5 @@
-//! Owns the tests of topics that the upstream says no to (H2): who is told, and when it is asked again.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of topics that the upstream says no to (H2): who is told, and when it is asked
+//! again.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of when the upstream is tried again: backoff, cool-downs, and keys that are wrong (H5).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of when the upstream is tried again: backoff, cool-downs, and keys that are wrong
+//! (H5).
 
 use std::time::{Duration, Instant};
 

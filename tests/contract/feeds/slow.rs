@@ -1,5 +1,4 @@
 //! Owns the tests of subscribers that read slowly or not at all (H6).
-//! Run by `cargo test --test contract`.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,4 @@
 //! Owns the tests of what a subscriber is told of its topics, and in which order (H1).
-//! Run by `cargo test --test contract`.
 
 use serde_json::json;
 
@@ -82,8 +81,8 @@ fn h1_who_reads_gets_every_value_of_a_burst_in_order_and_values_of_other_topics_
     let mut other = rig.subscriber(&["Q.O:A"]);
     let mut n = 0;
     for _ in 0..20 {
-        // Two frames, the second with many events: among them statuses, an event that nobody knows, one of a topic that
-        // nobody has, and some twice.
+        // Two frames, the second with many events: among them statuses, an event that nobody knows,
+        // one of a topic that nobody has, and some twice.
         rig.fake.publish("T.O:A", json!({"n": n + 1}));
         let mut events: Vec<_> = (2..=20).map(|step| json!({"ev": "T", "sym": "O:A", "n": n + step})).collect();
         events.insert(3, json!({"ev": "status", "status": "success", "message": "subscribed to: T.O:A"}));

@@ -1,5 +1,5 @@
-//! Owns the tests of what subscribers are told of the feed itself: connecting, live, stale, down (H3).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of what subscribers are told of the feed itself: connecting, live, stale, down
+//! (H3).
 
 use std::time::{Duration, Instant};
 

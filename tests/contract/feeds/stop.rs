@@ -1,5 +1,4 @@
 //! Owns the tests of what upstreams see when the server stops (D4).
-//! Run by `cargo test --test contract`.
 
 use std::time::{Duration, Instant};
 

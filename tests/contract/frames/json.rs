@@ -12,7 +12,8 @@ fn p2_a_binary_frame_gets_the_error_unsupported_and_the_connection_lives() {
     room.plays_on();
 }
 
-/// Sends `frames`, each of which must get an `error` with this code; then shows that the connection lives.
+/// Sends `frames`, each of which must get an `error` with this code; then shows that the connection
+/// lives.
 fn get_errors(room: &Room, frames: &[(&str, String, &str)]) {
     let mut intruder = room.intruder();
     for (at, (what, frame, code)) in (0..).zip(frames) {

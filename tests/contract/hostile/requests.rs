@@ -82,7 +82,8 @@ fn connections_that_never_say_a_word_are_ended_and_keep_nobody_out() {
     let mut server = Server::start(&[("REQUEST_TIMEOUT_MS", "1500"), ("MAX_CONNECTIONS_PER_IP", "3")]);
     let sockets = server.open_sockets();
     let silent: Vec<_> = (0..200).map(|_| server.raw()).collect();
-    // They are no connections of the game: they take nobody's place, and idle sockets make room once they are known as such.
+    // They are no connections of the game: they take nobody's place, and idle sockets make room
+    // once they are known as such.
     let is_served = || {
         let mut socket = server.raw();
         socket.try_write(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");

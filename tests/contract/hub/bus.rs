@@ -1,5 +1,5 @@
-//! Owns the tests of event buses: who may publish and subscribe, what late joiners get, order, and bounds (section 6).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of event buses: who may publish and subscribe, what late joiners get, order, and
+//! bounds (section 6).
 
 use serde_json::{Value, json};
 
@@ -125,7 +125,8 @@ fn a_bus_has_only_so_many_topics_and_a_subscriber_too() {
     subscribe(&mut referee, &["a"]);
     assert_eq!(referee.next()["seq"], 2);
     error(&mut referee, &json!({"type": "subscribe", "topics": ["b", "c"]}), "too_many_topics");
-    // Topics that nobody has published yet have a bound of their own, for all subscribers together. The oldest makes room.
+    // Topics that nobody has published yet have a bound of their own, for all subscribers together.
+    // The oldest makes room.
     let mut players: Vec<_> = (0..2).map(|_| enter(&server, "player")).collect();
     subscribe(&mut players[0], &["score.1", "score.2"]);
     subscribe(&mut players[1], &["score.3", "score.4"]);
@@ -135,7 +136,8 @@ fn a_bus_has_only_so_many_topics_and_a_subscriber_too() {
     assert_eq!(server.metric("innkeeper_hub_evicted_total{hub=\"lobby\"}"), 1.0);
 }
 
-/// A bus of 40 topics, of which an address may have 25, where everybody is a player who may publish, and the addresses are told by a proxy.
+/// A bus of 40 topics, of which an address may have 25, where everybody is a player who may
+/// publish, and the addresses are told by a proxy.
 fn open_bus() -> HubServer {
     let yaml = "hubs: { lobby: { publish: [player], max_topics: 40, max_topics_per_address: 25 } }";
     yaml::start(yaml, &[("CLIENT_IP_HEADER", "X-Real-IP"), ("HTTP_API_SECRET", SECRET), ("MESSAGE_BURST", "1000")])

@@ -1,5 +1,5 @@
-//! Owns the tests of `/api/ws-health`, and of clients of a feed whose upstream is not there (H3, H5, H7).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of `/api/ws-health`, and of clients of a feed whose upstream is not there (H3,
+//! H5, H7).
 
 use std::net::TcpListener;
 

@@ -1,5 +1,5 @@
-//! Owns the tests of what a back end does with hubs: publishing into event buses, and looking at hubs (section 8, E1).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of what a back end does with hubs: publishing into event buses, and looking at
+//! hubs (section 8, E1).
 
 use serde_json::{Value, json};
 

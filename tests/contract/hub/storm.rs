@@ -1,5 +1,5 @@
-//! Owns the test of an event bus whose server is killed in the middle of what is published, again and again (H1, D1).
-//! Run by `cargo test --test contract`; TEST_SEED repeats a run, as far as the machine lets it.
+//! Owns the test of an event bus whose server is killed in the middle of what is published, again
+//! and again (H1, D1). TEST_SEED repeats a run, as far as the machine lets it.
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
@@ -45,7 +45,8 @@ fn read_until_the_end(mut client: Client) -> Facts {
     facts
 }
 
-/// Publishes values that nobody else publishes, and reads the answers to some of them; what was answered until the server is gone.
+/// Publishes values that nobody else publishes, and reads the answers to some of them; what was
+/// answered until the server is gone.
 fn publish_until_the_end(mut client: Client, name: &str, mut random: fastrand::Rng) -> Facts {
     let (mut facts, mut values) = (Vec::new(), BTreeMap::new());
     for id in 1.. {

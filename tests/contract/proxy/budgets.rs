@@ -1,5 +1,4 @@
 //! Owns the tests of what a proxy lets its clients do, and how much of it (X3).
-//! Run by `cargo test --test contract`.
 
 use serde_json::json;
 use tungstenite::Message;
@@ -52,7 +51,8 @@ fn x3_each_budget_of_a_session_ends_it_with_an_error_that_names_it_and_1008() {
             leg.send(&"d".repeat(240));
             client.text();
         }
-        // 960 bytes and 4 messages: the fifth message fits by number only, and by whomever it is sent, the sixth does not.
+        // 960 bytes and 4 messages: the fifth message fits by number only, and by whomever it is
+        // sent, the sixth does not.
         match name {
             "bytes" => leg.send(&"d".repeat(41)),
             "messages" => {

@@ -1,5 +1,5 @@
-//! Owns the test of a proxy's session that is taken over at the connection limit of an address (A5a).
-//! Run by `cargo test --test contract`.
+//! Owns the test of a proxy's session that is taken over at the connection limit of an address
+//! (A5a).
 
 use super::{Upstream, serve_described};
 use crate::support::assert_ended;

@@ -1,5 +1,4 @@
 //! Owns the tests of how relays end (X4): each side learns how the other went.
-//! Run by `cargo test --test contract`.
 
 use std::{
     io::{Read as _, Write as _},
@@ -19,7 +18,8 @@ use crate::support::Server;
 
 /// X4.
 const BOUND: Duration = Duration::from_secs(2);
-/// What a slow machine may be late. Any other bound that could end a session in these tests is 10 s or more.
+/// What a slow machine may be late. Any other bound that could end a session in these tests is 10 s
+/// or more.
 const SLACK: Duration = Duration::from_secs(5);
 
 /// How the upstream ended, and that it did within X4's 2 s of `since`.

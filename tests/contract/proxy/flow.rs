@@ -1,5 +1,5 @@
-//! Owns the tests of backpressure through a proxy (X2): a slow side slows the other, within bounded memory, and no more.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of backpressure through a proxy (X2): a slow side slows the other, within bounded
+//! memory, and no more.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,8 @@ fn x2_an_upstream_that_does_not_read_stops_its_client_and_its_heartbeat_does_not
     let grown = server.resident_bytes().saturating_sub(before);
     assert!(grown < 16 << 20, "{grown} bytes for a bound of 256 KiB");
 
-    // Longer than the heartbeat allows, the client's pongs are not read. The other direction works all the while.
+    // Longer than the heartbeat allows, the client's pongs are not read. The other direction works
+    // all the while.
     let client = std::thread::spawn(move || {
         let mut socket = socket.into_inner();
         // Each read tries to write what is left first.

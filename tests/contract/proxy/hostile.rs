@@ -1,5 +1,5 @@
-//! Owns the tests of a proxy's upstreams that break the rules or take nothing, and of close codes that few know.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of a proxy's upstreams that break the rules or take nothing, and of close codes
+//! that few know.
 
 use std::io::Write as _;
 

@@ -1,5 +1,5 @@
-//! Owns the tests of clients that send faster than their rates: a proxy slows them down and never closes them (S5a, X2).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of clients that send faster than their rates: a proxy slows them down and never
+//! closes them (S5a, X2).
 
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,8 @@ fn b1_a_client_that_is_slowed_down_is_pinged_and_its_own_silence_does_not_count(
     let (server, _file) = serve_described(&upstream, &["resume_ms: 0"], &more);
     let mut client = Peer::connect(&server, "/proxy/test");
     let mut leg = upstream.leg();
-    // Nothing of the client is read for about two seconds behind the second one, not even its pongs.
+    // Nothing of the client is read for about two seconds behind the second one, not even its
+    // pongs.
     client.socket.send(Message::binary(vec![0; 64 << 10])).expect("sent");
     client.socket.send(Message::binary(vec![0; 20 << 10])).expect("sent");
     client.send("behind it");

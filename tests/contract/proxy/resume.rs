@@ -1,5 +1,5 @@
-//! Owns the tests of clients that drop and come back to their upstream: nothing is lost, nothing comes twice.
-//! Run by `cargo test --test contract`.
+//! Owns the tests of clients that drop and come back to their upstream: nothing is lost, nothing
+//! comes twice.
 
 use std::{
     collections::VecDeque,
@@ -146,7 +146,8 @@ fn r3_a_verdict_is_truthful_about_what_is_gone_and_about_what_never_was() {
         leg.send(&format!("{i:0>1000}"));
         assert_eq!(client.text(), format!("{i:0>1000}"));
     }
-    // Read by the client, so written: the next message tells the server, which then forgets the oldest.
+    // Read by the client, so written: the next message tells the server, which then forgets the
+    // oldest.
     leg.send("21");
     assert_eq!(client.text(), "21");
     let mut back = Peer::enter(&server, &client.way_back(3));
@@ -185,7 +186,8 @@ fn x4_after_resume_ms_the_upstream_is_closed_within_2_s_and_not_before() {
     client.cut();
     assert_eq!(leg.ended(), Some((1001, String::new())));
     let took = since.elapsed();
-    // X4's 2 s behind it, and 5 s by which a slow machine may be late: the usual `resume_ms` is 10 s.
+    // X4's 2 s behind it, and 5 s by which a slow machine may be late: the usual `resume_ms` is 10
+    // s.
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(8), "{took:?}");
     let back = Peer::enter(&server, &way_back);
     assert_eq!((&back.welcome["resume"], &back.welcome["reason"]), (&"reset".into(), &"session_expired".into()));

@@ -1,5 +1,5 @@
-//! Owns the tests of the subprotocols that are offered to a proxy, and of those that carry a token (A14).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of the subprotocols that are offered to a proxy, and of those that carry a token
+//! (A14).
 
 use std::io::Read as _;
 

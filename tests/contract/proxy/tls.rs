@@ -1,5 +1,4 @@
 //! Owns the tests of a proxy whose upstream speaks TLS, as all do that are not on this machine.
-//! Run by `cargo test --test contract`.
 
 use std::{
     io::Write as _,
@@ -16,7 +15,8 @@ use tungstenite::Message;
 use super::Peer;
 use crate::support::{PATIENCE, Server};
 
-/// An echo with a certificate for `localhost`: its URL, and the file with the authority that made it.
+/// An echo with a certificate for `localhost`: its URL, and the file with the authority that made
+/// it.
 fn start() -> (String, NamedTempFile) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,5 +1,5 @@
-//! Owns the tests of DATA_DIR itself: two processes that want the same one, and one that cannot be (D2).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of DATA_DIR itself: two processes that want the same one, and one that cannot be
+//! (D2).
 
 use crate::{
     startup::refused,

@@ -1,5 +1,5 @@
-//! Owns the tests of what the durability setting promises, and of a deploy: SIGTERM, then the next process (D1, D4).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of what the durability setting promises, and of a deploy: SIGTERM, then the next
+//! process (D1, D4).
 
 use crate::support::{Absent, Server, Witness, assert_agreement};
 use serde_json::{Value, json};

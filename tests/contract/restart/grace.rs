@@ -1,5 +1,4 @@
 //! Owns the tests of absences across a restart: whose grace goes on and whose begins (R4).
-//! Run by `cargo test --test contract`.
 
 use std::time::{Duration, Instant};
 

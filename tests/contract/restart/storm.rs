@@ -1,5 +1,5 @@
-//! Owns the test of a server that is killed in the middle of what everybody sends, again and again (S3, S2, R5).
-//! Run by `cargo test --test contract`; TEST_SEED repeats a run, as far as the machine lets it.
+//! Owns the test of a server that is killed in the middle of what everybody sends, again and again
+//! (S3, S2, R5). TEST_SEED repeats a run, as far as the machine lets it.
 
 use std::{thread, time::Duration};
 
@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 const PLAYERS: usize = 3;
 const ROUNDS: usize = 6;
 
-/// Sends ids behind `sent` and reads some of what comes, until the server is gone. Returns the last id that was sent.
+/// Sends ids behind `sent` and reads some of what comes, until the server is gone. Returns the last
+/// id that was sent.
 fn send_until_the_end(mut player: Witness, mut sent: u64, mut random: fastrand::Rng) -> (Absent, u64) {
     loop {
         let burst = random.usize(1..=8);

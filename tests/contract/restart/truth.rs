@@ -1,12 +1,13 @@
-//! Owns the tests of verdicts after the store was tampered with: whatever is lost, nobody is told that nothing was (R3).
-//! Run by `cargo test --test contract`.
+//! Owns the tests of verdicts after the store was tampered with: whatever is lost, nobody is told
+//! that nothing was (R3).
 
 use std::fs;
 
 use crate::support::{Absent, DataDir, Server, Witness, seed};
 use serde_json::{Value, json};
 
-/// The directory as it was after the first of two lives, and who knows what at the end of the second.
+/// The directory as it was after the first of two lives, and who knows what at the end of the
+/// second.
 struct Story {
     server: Server,
     /// Of the end of the first life.

@@ -186,7 +186,8 @@ impl Client {
         }
     }
 
-    /// Everything up to the answer of a `ping` sent now: proves what did not come, without sleeping.
+    /// Everything up to the answer of a `ping` sent now: proves what did not come, without
+    /// sleeping.
     pub fn drain(&mut self) -> Vec<Value> {
         let nonce = fastrand::u64(..1 << 50);
         self.send(&serde_json::json!({ "type": "ping", "nonce": nonce }));
@@ -283,7 +284,8 @@ impl RawSocket {
         frame
     }
 
-    /// The header of a masked frame with the mask 0 0 0 0 that declares `payload_bytes`, whatever follows.
+    /// The header of a masked frame with the mask 0 0 0 0 that declares `payload_bytes`, whatever
+    /// follows.
     pub fn header(first: u8, payload_bytes: u64) -> Vec<u8> {
         let mut header = vec![first];
         match payload_bytes {
@@ -301,7 +303,8 @@ impl RawSocket {
         header
     }
 
-    /// The next server frame: first byte (FIN, RSV, opcode) and payload; `None` when the socket ended.
+    /// The next server frame: first byte (FIN, RSV, opcode) and payload; `None` when the socket
+    /// ended.
     pub fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut head = [0; 2];
         self.0.read_exact(&mut head).ok()?;
@@ -337,7 +340,8 @@ impl RawSocket {
         }
     }
 
-    /// Reads server frames up to the close frame; its code, or 1006 when the socket ended without one.
+    /// Reads server frames up to the close frame; its code, or 1006 when the socket ended without
+    /// one.
     pub fn close_code(&mut self) -> u16 {
         loop {
             match self.next_frame() {

@@ -13,7 +13,8 @@ impl DataDir {
         Self(tempfile::Builder::new().prefix("innkeeper-data-").tempdir().expect("a directory"))
     }
 
-    /// One for a command whose environment names none; it has to be kept until the process has ended.
+    /// One for a command whose environment names none; it has to be kept until the process has
+    /// ended.
     pub fn of_its_own(command: &mut Command) -> Option<Self> {
         let names = ["DATA_DIR", "RAILWAY_VOLUME_MOUNT_PATH"];
         if command.get_envs().any(|(name, value)| names.iter().any(|known| name == *known) && value.is_some()) {
@@ -36,7 +37,8 @@ impl DataDir {
         copy
     }
 
-    /// The files that `which` names become those of `other`: what `other` lacks goes, everything else stays.
+    /// The files that `which` names become those of `other`: what `other` lacks goes, everything
+    /// else stays.
     pub fn take(&self, other: &Self, which: impl Fn(&str) -> bool) {
         for name in self.files().iter().filter(|name| which(name)) {
             remove(&self.file(name));

@@ -18,8 +18,8 @@ pub use witness::{Absent, Witness, assert_agreement, seqs};
 
 use std::time::Duration;
 
-/// How long a test waits for an event that must come; never how long it takes. It only ends a test that hangs, so the
-/// slowest machine must not reach it.
+/// How long a test waits for an event that must come; never how long it takes. It only ends a test
+/// that hangs, so the slowest machine must not reach it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A signed token: `claims` as given, HS256 with `secret`.

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::{Client, DataDir, PATIENCE, RawSocket, Response, Seat, http};
 
-/// The real binary, with a DATA_DIR of its own unless the settings name one. Dropping it kills the process, also when
-/// the test fails, and then removes that directory.
+/// The real binary, with a DATA_DIR of its own unless the settings name one. Dropping it kills the
+/// process, also when the test fails, and then removes that directory.
 pub struct Server {
     command: Command,
     child: Child,
@@ -48,8 +48,9 @@ impl Server {
         Self::start_program(program.to_str().expect("a path in UTF-8"), settings)
     }
 
-    /// A program with these settings over quiet defaults, not started yet: for arguments, or another directory. Nobody is
-    /// pinged: a test on a slow machine may let a client wait for longer than the usual heartbeat allows.
+    /// A program with these settings over quiet defaults, not started yet: for arguments, or
+    /// another directory. Nobody is pinged: a test on a slow machine may let a client wait for
+    /// longer than the usual heartbeat allows.
     pub fn command(program: &str, settings: &[(&str, &str)]) -> Command {
         let mut command = Command::new(program);
         command
@@ -183,8 +184,8 @@ impl Server {
         self.request("GET", path, headers, None)
     }
 
-    /// Any request, e.g. `("DELETE", "/api/games/g")`. It shows the operator key, if the server has one and `headers` show
-    /// nothing.
+    /// Any request, e.g. `("DELETE", "/api/games/g")`. It shows the operator key, if the server has
+    /// one and `headers` show nothing.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Response {
         http::request(self.port, method, path, &with_key(self.operator_bearer().as_deref(), headers), body)
     }
@@ -217,7 +218,8 @@ impl Server {
         self.try_connect("/ws/_server", &[("Authorization", &bearer)]).expect("accepted")
     }
 
-    /// The value of a metric's line that begins with `name`, e.g. `innkeeper_disconnects_total{cause="too_slow"}`.
+    /// The value of a metric's line that begins with `name`, e.g.
+    /// `innkeeper_disconnects_total{cause="too_slow"}`.
     pub fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").body;
         let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
@@ -254,8 +256,8 @@ impl Server {
         Duration::from_millis(10 * (11..=12).map(|at| fields[at].parse::<u64>().expect("ticks")).sum::<u64>())
     }
 
-    /// How many sockets the process has open (Linux). Its own, which are few, are there when it listens: what its threads
-    /// open later are no sockets, or other handles of the same.
+    /// How many sockets the process has open (Linux). Its own, which are few, are there when it
+    /// listens: what its threads open later are no sockets, or other handles of the same.
     pub fn open_sockets(&self) -> usize {
         let handles = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("fd").map_while(Result::ok);
         let targets = handles.filter_map(|handle| std::fs::read_link(handle.path()).ok());

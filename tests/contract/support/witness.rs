@@ -6,8 +6,8 @@ use super::{Client, Seat, Server, client::Ended};
 
 pub struct Witness {
     pub client: Client,
-    /// Every event (message, patch, presence with a seq) since `since`, ascending; empty again after a verdict other
-    /// than `continuous`.
+    /// Every event (message, patch, presence with a seq) since `since`, ascending; empty again
+    /// after a verdict other than `continuous`.
     pub events: Vec<Value>,
     /// Events up to this seq came before its time.
     pub since: u64,
@@ -74,7 +74,8 @@ impl Witness {
         Absent { seat: self.client.cut(), events: self.events, since: self.since }
     }
 
-    /// The server is gone, or going: what it still wrote is read up to the end. Afterwards this is all the witness knows.
+    /// The server is gone, or going: what it still wrote is read up to the end. Afterwards this is
+    /// all the witness knows.
     pub fn orphaned(mut self) -> Absent {
         while self.try_next().is_ok() {}
         self.cut()
@@ -106,7 +107,8 @@ impl Absent {
         let welcome = &witness.client.welcome;
         assert_eq!(welcome["resume"], "continuous", "after {seen}: {welcome}");
         assert_eq!(welcome["epoch"], *epoch, "{welcome}");
-        // A spectator has no seat that knows in which life of the room it was welcomed: its session says so.
+        // A spectator has no seat that knows in which life of the room it was welcomed: its session
+        // says so.
         if welcome["role"] == "player" {
             assert_eq!(welcome["session"], *session, "{welcome}");
         }
@@ -120,8 +122,8 @@ impl Absent {
     }
 }
 
-/// Everybody saw the same events in the same order, from where the last of them joined (S1). For rooms without private
-/// messages, when all have read up to the same event.
+/// Everybody saw the same events in the same order, from where the last of them joined (S1). For
+/// rooms without private messages, when all have read up to the same event.
 pub fn assert_agreement(witnesses: &[&Witness]) {
     let since = witnesses.iter().map(|witness| witness.since).max().expect("a witness");
     let seen = |witness: &Witness| -> Vec<Value> {

@@ -1,5 +1,5 @@
 //! Owns the tests of the table of keys: every bound fits its field, the next value is a problem,
-//! every key is read. Run by `cargo test`.
+//! every key is read.
 
 use super::*;
 use crate::config::{kind::SettingKind, table::Section};

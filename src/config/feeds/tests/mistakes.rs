@@ -1,5 +1,5 @@
 //! Owns the tests of what is told of mistakes: every one at once, with line and path, never with a
-//! value. Run by `cargo test`.
+//! value.
 
 use super::*;
 

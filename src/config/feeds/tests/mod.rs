@@ -1,5 +1,5 @@
 //! Owns the tests of descriptions as a whole: what they say, which variables they need, and what is
-//! told of mistakes. Run by `cargo test`.
+//! told of mistakes.
 
 mod bounds;
 mod mistakes;

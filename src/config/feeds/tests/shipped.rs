@@ -1,5 +1,5 @@
 //! Owns the tests of the descriptions that are shipped: whole with their variables, off without,
-//! and what they say. Run by `cargo test`.
+//! and what they say.
 
 use super::*;
 use crate::config::{
