@@ -74,7 +74,8 @@ fn s5a_a_pause_at_a_full_upstream_does_not_open_the_rate_of_bytes() {
     let began = Instant::now();
     (0..20).for_each(|_| assert_eq!(leg.message().len(), 60_000));
     let took = began.elapsed();
-    // 1.2 MB at 200 KiB a second; while the upstream did not read, the server took in what its bounds and the rate allow.
+    // 1.2 MB at 200 KiB a second; while the upstream did not read, the server took in what its
+    // bounds and the rate allow.
     assert!(took > Duration::from_millis(4000), "{took:?}");
     writer.join().expect("the client lives");
 }
