@@ -14,6 +14,7 @@ mod fakes;
 mod faults;
 mod feeds;
 mod frames;
+mod front;
 mod frozen;
 mod heartbeat;
 mod histories;
