@@ -39,7 +39,7 @@ impl RoomLogic for Arena {
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {
-        // To take something away never goes past the bound of the state.
+        // A removal never exceeds the bound of the state.
         let _ = turn.patch(json!({ "players": { player.as_str(): null } }));
     }
 
@@ -64,7 +64,7 @@ impl RoomLogic for Arena {
                 moved.insert(player.clone(), json!({ "x": x, "y": y }));
             }
         }
-        // Nobody is told that nothing has moved.
+        // Sends nothing if nothing has moved.
         if !moved.is_empty() {
             let _ = turn.patch(json!({ "players": moved }));
         }

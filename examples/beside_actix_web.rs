@@ -9,7 +9,7 @@ use std::{collections::HashMap, io};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use innkeeper::{Innkeeper, config::Config};
 
-/// What the application tells its pages: where to connect to.
+/// The address that the application gives its pages to connect to.
 async fn game_server(address: web::Data<String>) -> HttpResponse {
     HttpResponse::Ok().json(HashMap::from([("url", address.get_ref())]))
 }

@@ -1,5 +1,5 @@
-//! Owns a game of one's own in a few lines: the first to count to the goal wins. Run: `cargo run
-//! --example counter`. `tests/contract/logic.rs` runs it.
+//! Owns a small game with its own logic: the first to count to the goal wins. Run:
+//! `cargo run --example counter`.
 
 use innkeeper::{
     Innkeeper,
@@ -9,8 +9,8 @@ use innkeeper::{
 };
 use serde_json::json;
 
-/// The rules: players take turns at will, each message is `{"add":1..3}`, whoever reaches 10 wins
-/// and it starts over.
+/// The rules: players take turns at will, each message is `{"add":1..3}`, the player who reaches 10
+/// wins, and the game starts over.
 struct Counter;
 
 #[derive(serde::Deserialize)]

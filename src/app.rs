@@ -138,7 +138,7 @@ impl Innkeeper {
         Running::start(self)
     }
 
-    /// `served` is called with the address that players connect to, once they can.
+    /// Calls `served` with the address that players connect to, once they can.
     fn serve_until(mut self, ending: StopSource, served: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
         let configured = self.config.room.logics.iter().map(|route| (&route.prefix, &route.logic));
         for (prefix, name) in self.routes.iter().map(|(prefix, name)| (prefix, name)).chain(configured) {

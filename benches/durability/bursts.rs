@@ -15,7 +15,7 @@ const FIRST_ID: u64 = 1_000_000_000;
 
 /// A message that [`Bursts`] made, as a member sees it.
 pub struct Seen {
-    /// Nanoseconds, on the clock of whoever sent it.
+    /// Nanoseconds, on the sender's clock.
     pub sent: u64,
     /// 0, 1, 2 … of one publisher.
     pub number: u64,
@@ -67,7 +67,7 @@ impl Bursts {
             self.out.extend_from_slice(&self.frame);
             self.made += 1;
         }
-        // Whether the connection has ended, its reader finds out.
+        // The reader notices if the connection has ended.
         if let Ok(written) = self.writer.try_write(&self.out) {
             self.out.drain(..written);
         }

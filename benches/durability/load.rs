@@ -221,7 +221,7 @@ async fn offer(field: Arc<Field>, rate: u64) {
 async fn drain(field: &Field) -> u64 {
     let deadline = Instant::now() + DRAIN_TIMEOUT;
     loop {
-        // All of them, whatever the first one says.
+        // All of them, even if the first one fails.
         let waiting = field.publishers.iter().filter(|publisher| !lock(publisher).send(0, 0)).count();
         let made: u64 = field.publishers.iter().map(|publisher| lock(publisher).made).sum();
         let expected = made * field.case.members as u64;
@@ -245,7 +245,7 @@ impl Field {
     }
 }
 
-/// Nobody contends: all tasks are on one thread. The lock is what makes them `Send`.
+/// Never contended: all tasks are on one thread. The lock makes them `Send`.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

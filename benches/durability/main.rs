@@ -1,5 +1,5 @@
 //! Owns the benchmark of durability: the cases, their order, and the tables. Figures of a machine,
-//! not a test. BENCH_QUICK=1, BENCH_ROUNDS=n and BENCH_DIR=where to keep the stores are heard.
+//! not a test. It reads BENCH_QUICK=1, BENCH_ROUNDS=n and BENCH_DIR, the directory for the stores.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 
@@ -31,7 +31,8 @@ const fn closed(durability: &'static str, rooms: usize) -> Case {
     Case { durability, rooms, members: 2, offered: None, burst: BURST }
 }
 
-/// What is compared stands side by side, so that a change of the machine's mood meets both.
+/// Cases that are compared run next to each other, so that a change in the machine's load affects
+/// both.
 const CASES: &[(&str, Case)] = &[
     ("memory 10k/s", offered("memory", 1000, 10_000)),
     ("journal 10k/s", offered("journal", 1000, 10_000)),
@@ -157,7 +158,8 @@ async fn recover(parent: &Path, rooms: usize, rounds: usize) -> io::Result<()> {
         "load"
     );
     for _ in 0..rounds {
-        // Three times as many rooms tell what a room costs from what the store holds in any case.
+        // With three times as many rooms, the difference is the cost of rooms, without the store's
+        // fixed cost.
         for rooms in [0, rooms, 3 * rooms] {
             let directory = tempfile::tempdir_in(parent)?;
             let figures = recovery::run(rooms, "journal", directory.path()).await?;

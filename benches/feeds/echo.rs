@@ -1,5 +1,4 @@
-//! Owns an upstream that sends back whatever text it hears, as cheap as it can be, on a thread of
-//! its own.
+//! Owns an upstream that echoes text frames at the least cost, on a thread of its own.
 
 use std::{io, net::SocketAddr, sync::mpsc, thread};
 

@@ -1,5 +1,5 @@
 //! Owns the benchmark of feeds and proxies: one hub fanned out to many subscribers, and what a
-//! proxy adds to an echo. BENCH_QUICK=1 and BENCH_ROUNDS=n are heard.
+//! proxy adds to an echo. It reads BENCH_QUICK=1 and BENCH_ROUNDS=n.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
 
@@ -14,8 +14,7 @@ use std::{io, process::ExitCode, time::Duration};
 
 use kit::{Wish, figures::load_average};
 
-/// Subscribers of one topic, and its updates a second. The first two are the figure and
-/// half of it.
+/// Subscribers of one topic, and its updates a second.
 const HUBS: [(usize, u64); 3] = [(2000, 200), (1000, 200), (2000, 20)];
 /// Sessions, and frames a second of each.
 const PROXIES: [(usize, u64); 3] = [(500, 50), (250, 50), (100, 50)];

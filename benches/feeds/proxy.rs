@@ -143,7 +143,7 @@ async fn load(
 
 /// All sessions in turn, so that they are spread over time as they would be: on a thread of its
 /// own, because the runtime's timers tick once a millisecond, and a burst of everything that is due
-/// by then is a load that nobody has.
+/// by then is not a real load.
 fn send(writers: Vec<OwnedWriteHalf>, rate: u64, sent: &Weak<AtomicU64>, clock: Instant) {
     let text = format!("{{\"type\":\"echo\",\"ns\":\"{0:0>TIME_DIGITS$}\",\"audio\":\"{0:x>PAYLOAD_BYTES$}\"}}", 0);
     let mut frame = masked_text(&text);

@@ -41,8 +41,7 @@ impl Got {
     }
 }
 
-/// The child's own main: says its port, waits for `address milliseconds`, attacks, says what it
-/// got.
+/// The child's main: prints its port, reads `address milliseconds`, attacks, and prints its report.
 pub fn main(name: &str) -> ExitCode {
     match attack(name) {
         Ok(()) => ExitCode::SUCCESS,
@@ -102,7 +101,7 @@ impl Attacker {
         writeln!(self.orders, "{server} {}", time.as_millis())
     }
 
-    /// Whether it is done with its attack.
+    /// Returns true if its attack is over.
     ///
     /// # Errors
     /// When the system does not know the process.
@@ -110,7 +109,7 @@ impl Attacker {
         Ok(self.child.try_wait()?.is_some())
     }
 
-    /// What it says when it has ended.
+    /// Returns the report of an attacker that has ended.
     ///
     /// # Errors
     /// When its pipe cannot be read.

@@ -1,6 +1,6 @@
 //! Owns the benchmark of hostile load: what one address takes of the memory and time of others, at
-//! default settings. BENCH_QUICK=1, BENCH_ROUNDS=n and BENCH_DIR=where to keep the stores are
-//! heard.
+//! default settings. It reads BENCH_QUICK=1, BENCH_ROUNDS=n and BENCH_DIR, the directory for the
+//! stores.
 //!
 //! Each row has a fresh server, a neighbour in eight rooms (so that every shard has some), and an
 //! attacker: a process of its own, with one thread, at one address. The controls send bytes to a
@@ -42,7 +42,7 @@ async fn measure(Wish { is_quick, rounds, wanted }: Wish) -> io::Result<()> {
     table::head();
     for _ in 0..rounds {
         for attack_ in attacks::ALL.iter().filter(|attack| attack.name.contains(&wanted)) {
-            // One row's failure is told in its place; the others are measured all the same.
+            // A row that fails is reported in its place; the others are measured all the same.
             match table::row(attack_, Duration::from_secs(quiet), Duration::from_secs(attack)).await {
                 Ok(row) => println!("{row}"),
                 Err(error) => println!("{:44} failed: {error}", attack_.name),

@@ -18,7 +18,8 @@ use super::{
 const ADDRESS: [u8; 4] = [127, 0, 0, 9];
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connects from the attacker's address; `window` is the receive buffer of one who will not read.
+/// Connects from the attacker's address; `window` is the receive buffer of a client that does not
+/// read.
 pub fn connect(server: SocketAddr, window: Option<usize>) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     if let Some(window) = window {
@@ -106,7 +107,7 @@ impl Peer {
     /// The next text frame of one of these types; no more than five seconds.
     ///
     /// # Errors
-    /// When the connection ends, or says nothing of the kind.
+    /// When the connection ends, or no such frame arrives.
     pub fn wait_for(&mut self, types: &[&str], got: &mut Got) -> io::Result<String> {
         let deadline = Instant::now() + PATIENCE;
         let mut found = None;
@@ -138,7 +139,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Takes the complete frames out and says how many there were.
+    /// Removes the complete frames and returns how many there were.
     fn walk(&mut self, got: &mut Got, take: &mut impl FnMut(&str)) -> usize {
         let (mut at, mut frames) = (0, 0);
         while let Some((header, length)) = frame_size(&self.rest[at..])

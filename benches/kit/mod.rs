@@ -9,7 +9,7 @@ pub mod socket;
 
 use std::{env, io, process::ExitCode};
 
-/// What whoever runs a benchmark asks for.
+/// The options of a benchmark run.
 pub struct Wish {
     /// BENCH_QUICK: short, for a first look.
     pub is_quick: bool,

@@ -1,5 +1,5 @@
-//! Owns one server process under measurement: its settings, its end, and what the system says of
-//! its CPU, memory and disk.
+//! Owns one server process under measurement: its settings, its end, and its CPU, memory and disk
+//! as the system counts them.
 
 use std::{
     fs, io,
@@ -43,7 +43,7 @@ impl Server {
     /// # Errors
     /// When it does not listen in time.
     pub fn start(settings: &[(&str, &str)]) -> io::Result<Self> {
-        // Nobody is refused, pinged or forgotten while something is measured.
+        // No client is refused, pinged or removed during a measurement.
         const OPEN: &[(&str, &str)] = &[
             ("MAX_CONNECTIONS_PER_IP", "100000"),
             ("MAX_ROOMS", "100000000"),

@@ -21,8 +21,8 @@ use tokio::{
 /// ports.
 const ADDRESSES: usize = 100;
 const READ_BYTES: usize = 64 * 1024;
-/// The same in all four places, so that a byte is masked wherever it stands. Servers need not mind;
-/// RFC 6455 does.
+/// The same in all four places, so that a byte is masked wherever it stands. RFC 6455 wants it
+/// unpredictable, but servers do not check that.
 pub const MASK: u8 = 0x5a;
 
 /// One that has been welcomed.
@@ -113,7 +113,7 @@ pub fn put(digits: &mut [u8], mut value: u64) {
     }
 }
 
-/// The number that these digits say.
+/// Parses these digits.
 pub fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')))
 }

@@ -1,5 +1,5 @@
-//! Owns the way from the settings to a journal: the data directory, who has it, what was found in
-//! it, what is swept out.
+//! Owns the way from the settings to a journal: the lock on the data directory, what the store
+//! holds at the start, and the removal of abandoned rooms.
 
 use std::{io, path::PathBuf, rc::Rc, sync::Arc, thread, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     store::{EmbeddedStore, Journal, JournalSetting, OpenError, Opened, Store},
 };
 
-/// Under load, a group every so often: more would cost more processor than they save time.
+/// The interval of groups under load: shorter ones cost more CPU than they save in latency.
 const GROUP_INTERVAL: Duration = Duration::from_millis(2);
-/// What may wait for the store before rooms wait themselves.
+/// The bytes that may wait for the store before rooms stop reading their mailboxes.
 const MAX_QUEUE_BYTES: usize = 16 * 1024 * 1024;
-/// Rooms that nobody came back to are removed so many at a time, and so often.
+/// Abandoned rooms are removed this many at a time, and this often.
 const SWEEP_PORTION: usize = 100;
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 const SWEEP_RETRY: Duration = Duration::from_secs(60);
@@ -115,9 +115,9 @@ pub(super) async fn close(journal: Journal) {
     }
 }
 
-/// R6: a room that was there before the start and that nobody has opened by now has lost all its
-/// seats, and has been empty for as long as an empty room is kept. One with a running ban is
-/// opened, and so is not removed (R8).
+/// R6: a room from before the start that is still not open has lost all its seats, and has been
+/// empty for as long as an empty room is kept. One with a running ban is opened, and so is not
+/// removed (R8).
 pub(super) async fn sweep(journal: Journal, shards: Arc<[Addr<Shard>]>, after: Duration, logger: Logger) {
     sleep(after).await;
     while let Err(why) = open_banned(&journal, &shards).await {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Starts all hubs that are not off, each on a thread of its own: reading /proc for the server's
-/// feed takes a while with many sockets, and an upstream that talks a lot holds nobody else up.
+/// feed takes a while with many sockets, and a busy upstream must not delay other hubs.
 pub(super) fn start_hubs(
     config: &Config,
     metrics: &Arc<Metrics>,
@@ -82,7 +82,7 @@ pub(super) fn start_hubs(
 fn topics_per_address(config: &HubConfig, connections: usize) -> usize {
     let half = config.max_topics_per_client.saturating_mul(connections) / 2;
     let most = config.max_topics_per_address.unwrap_or_else(|| half.max(config.max_topics_per_client));
-    // Where an address may have all topics, the hub's own bound is the one to tell of.
+    // Where an address may have all topics, the hub's own bound applies and is reported.
     if most < config.max_topics { most } else { usize::MAX }
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn stop_hubs(hubs: &Hubs) {
     }
 }
 
-/// The operators' feed, as if somebody had configured it.
+/// The configuration of the operators' feed `_server`.
 fn server_hub_config() -> HubConfig {
     let topics = ServerFeed::TOPICS.map(|name| TopicPattern(name.to_owned())).to_vec();
     HubConfig {

@@ -1,4 +1,4 @@
-//! Owns how many files the process may open, and what of them plain HTTP gets.
+//! Owns how many files the process may open, and the share of plain HTTP.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Owns the ports of the server: it binds them, and says where they are.
+//! Owns the ports of the server: binds them, and writes and logs their addresses.
 
 use std::{io, net::TcpListener};
 
@@ -21,7 +21,7 @@ pub(super) fn bind(config: &Config) -> io::Result<Vec<(Duty, TcpListener)>> {
     })
 }
 
-/// For commands such as `innkeeper api`; a server works without it, too.
+/// Writes the address for commands such as `innkeeper api`. The server works without the file.
 pub(super) fn write_whereabouts(
     config: &Config,
     listeners: &[(Duty, TcpListener)],
@@ -37,7 +37,7 @@ pub(super) fn write_whereabouts(
     }
 }
 
-/// Says where to go, and once, loudly, when the door is open (A10).
+/// Logs the addresses, and a warning if clients are not authenticated (A10).
 pub(super) fn announce(
     config: &Config,
     listeners: &[(Duty, TcpListener)],

@@ -1,5 +1,5 @@
-//! Owns the operator key of development mode (A10a): made once, kept in the data directory, told to
-//! whoever may read that.
+//! Owns the operator key of development mode (A10a): made once, and kept in the data directory for
+//! those who may read it.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ pub(super) struct OperatorKey {
 }
 
 /// The key, if this server has one: not with an operator's secret, not with keys for tokens, whose
-/// admins are its operators, and not on a hosted platform, where nobody could read the file.
+/// admins are its operators, and not on a hosted platform, where the file cannot be read.
 pub(super) fn operator_key(config: &Config, logger: &Logger) -> Option<OperatorKey> {
     let auth = &config.gate.auth;
     if auth.api_secret.is_some() || config.platform.is_some() || !matches!(auth.mode, AuthMode::Open) {

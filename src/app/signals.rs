@@ -1,8 +1,8 @@
-//! Owns the signals that end the server. Elsewhere than on Unix there is CTRL-C alone.
+//! Owns the signals that end the server. Other systems than Unix have CTRL-C alone.
 
 use std::io;
 
-/// SIGTERM and SIGINT, listened for from the very beginning.
+/// SIGTERM and SIGINT, handled from the start of the process.
 pub(super) struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,

@@ -1,5 +1,5 @@
-//! Owns config.yaml: finding it, and one text per setting, read like a variable; hubs and proxies
-//! stay trees for `feeds`.
+//! Owns config.yaml: the search for it, and its settings as texts, which are read like variables.
+//! Hubs and proxies stay trees, which `feeds` reads.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -44,7 +44,7 @@ pub(super) struct File {
     pub proxies: Option<DescriptionMap>,
 }
 
-/// One of the two keys that are no settings, but maps of descriptions.
+/// The value of `hubs` or `proxies`: a map of descriptions.
 pub(super) struct DescriptionMap {
     pub line: usize,
     pub node: YamlNode,
@@ -103,7 +103,7 @@ pub(super) fn settings(yaml: &str, problems: &mut Problems) -> File {
     file
 }
 
-/// What the value would be as a variable: lists and maps joined with commas.
+/// Returns the value as a variable would have it: lists and maps joined with commas.
 fn flatten(setting: &Setting, node: YamlNode) -> Result<String, &'static str> {
     let entries: Vec<String> = match node {
         YamlNode::Text(text) => return Ok(text),

@@ -1,5 +1,5 @@
-//! Owns the names that other people's servers have for settings, as variables and as keys of
-//! config.yaml, and what is there in their place. Docs/migrate.md has the same.
+//! Owns the names that other servers use for settings, as variables and as keys of config.yaml, and
+//! the setting to use instead. docs/migrate.md has the same list.
 
 use super::{
     feeds::{self, suggestion},
@@ -68,7 +68,7 @@ pub(super) const VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// Keys of config.yaml, nested ones with dots, and what to write in their place. `*` at the end
-/// stands for every key below it. The first that fits counts.
+/// stands for every key below it. The first match counts.
 pub(super) const KEYS: &[(&str, &str)] = &[
     ("event_bus.*", BUS),
     ("eventbus.*", BUS),
@@ -121,14 +121,14 @@ pub(super) const KEYS: &[(&str, &str)] = &[
 /// Maps that only group settings: `server.port` is `port`.
 const GROUPS: &[&str] = &["server", "app", "http", "websocket", "ws", "gateway", "security", "limits", "innkeeper"];
 
-/// What the first part of a nested key is called in our names.
+/// The first parts of nested keys, and the prefix of this server's names for them.
 const PREFIXES: &[(&str, &str)] =
     &[("websocket", "ws"), ("logging", "log"), ("ratelimit", "rate_limit"), ("auth", "jwt")];
 
-/// So many keys of one map are told; a file for another server would fill the screen.
+/// At most this many keys of one map are reported; a file for another server would fill the screen.
 const MAX_REPORTED: usize = 20;
 
-/// What to set in place of a variable, whose name is in upper case.
+/// Returns what to set instead of a variable, whose name is in upper case.
 pub(super) fn variable(name: &str) -> Option<&'static str> {
     VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, instead)| *instead)
 }
@@ -152,9 +152,8 @@ pub(super) fn report_foreign(key: &str, line: usize, node: &YamlNode, file: &str
     }
 }
 
-/// What was meant by the keys of a map that stands where a setting has a text: `auth.secret` is
-/// `jwt_secret`. A key that is not recognised is not shown: it may be a secret that was written in
-/// braces.
+/// Returns the setting that a key of a map means where a setting takes a text: `auth.secret` is
+/// `jwt_secret`. A key that is not recognised is not shown: it may be a secret in braces.
 pub(super) fn meant(key: &str, node: &YamlNode) -> Option<String> {
     let mut leaves = Vec::new();
     collect(key.to_owned(), 0, node, &mut leaves);

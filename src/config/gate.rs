@@ -1,5 +1,4 @@
-//! Owns the settings of admission: what switches the service off, and who may connect. The
-//! admission gate works by it.
+//! Owns the settings of admission: what switches the service off, and which clients may connect.
 
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use super::{
     table,
 };
 
-/// A hosting platform, told by the variable that it sets.
+/// A hosting platform, recognised by a variable that it sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
     /// `RAILWAY_ENVIRONMENT_NAME`
@@ -27,7 +26,7 @@ pub enum Platform {
 pub struct GateConfig {
     /// A1: the setting that switched the service off.
     pub disabled_by: Option<&'static str>,
-    /// A9: `None` when unset; never `Some` of nothing.
+    /// A9: `None` if unset; never empty.
     pub allowed_origins: Option<Vec<OriginPattern>>,
     /// A5, at least 1.
     pub max_connections_per_ip: usize,
@@ -42,10 +41,10 @@ pub struct GateConfig {
     /// The proxy header, in lower case, that is trusted to name the client's address; `None`: the
     /// socket's address.
     pub client_ip_header: Option<String>,
-    /// `CLIENT_IP_HEADER` is unset, and no platform says that there is a proxy: one that shows
-    /// itself is warned of.
+    /// `CLIENT_IP_HEADER` is unset and no platform implies a proxy: a proxy that shows itself by
+    /// its headers is a warning.
     pub expects_no_proxy: bool,
-    /// A whole HTTP request head must arrive in it.
+    /// A whole HTTP request head must arrive within this time.
     pub request_timeout: Duration,
     pub auth: AuthConfig,
 }
@@ -57,7 +56,7 @@ impl Platform {
             .find(|platform| reader.has_variable(platform.variable()))
     }
 
-    /// The variable by which it is known (A10).
+    /// The variable that the platform sets (A10).
     pub fn variable(self) -> &'static str {
         match self {
             Self::Railway => "RAILWAY_ENVIRONMENT_NAME",

@@ -1,5 +1,4 @@
-//! Owns where the server listens and where clients reach it from outside. The composition root
-//! binds by it, and `/api/client-config` tells the public address.
+//! Owns the settings of the listeners and of the public address that `/api/client-config` returns.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -69,7 +68,7 @@ fn parse_host(text: &str) -> Result<IpAddr, String> {
 }
 
 pub(super) fn public(reader: &mut SettingReader<'_>) -> PublicConfig {
-    // All are read, so that each one's problem is told; the first that is set wins.
+    // All are read, so that the problems of each are reported; the first that is set wins.
     let urls = [
         &table::PUBLIC_URL,
         &table::WEBSOCKET_PUBLIC_DOMAIN,

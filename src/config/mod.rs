@@ -1,5 +1,5 @@
-//! Owns the settings: environment and config.yaml in, plain structs out, every problem collected
-//! and told at once. Imports nothing else of the project.
+//! Owns the settings: environment and config.yaml in, plain structs out, all problems reported at
+//! once. Imports nothing else of the project.
 
 mod auth;
 mod docs;
@@ -122,7 +122,7 @@ impl Config {
     /// if there is one.
     ///
     /// # Errors
-    /// Every problem there is.
+    /// Returns every problem found.
     pub fn load(overrides: Overrides) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         for name in

@@ -58,14 +58,14 @@ impl Origin {
         Some(Self { scheme: url.scheme().to_owned(), host, port: url.port() })
     }
 
-    /// Whether a server that is addressed by `host`, the text of a `Host` header, served the page.
-    /// The page's scheme gives the port of a `Host` without one: behind a proxy the server cannot
-    /// tell its own scheme.
+    /// Returns true if the server at `host`, the text of a `Host` header, served the page. The
+    /// page's scheme gives the port of a `Host` without one: behind a proxy the server cannot tell
+    /// its own scheme.
     pub fn is_served_by(&self, host: &str) -> bool {
         self.is_web() && Self::parse(&format!("{}://{host}", self.scheme)).is_ok_and(|own| own == *self)
     }
 
-    /// Whether the page comes from this machine, as browsers see it.
+    /// Returns true if the page comes from this machine; browsers resolve `*.localhost` to it.
     pub fn is_loopback(&self) -> bool {
         let is_below_localhost = matches!(&self.host, Host::Domain(name) if name.ends_with(".localhost"));
         self.is_web() && (is_below_localhost || is_this_machine(&self.host))
@@ -114,7 +114,7 @@ impl OriginPattern {
         if entry.eq_ignore_ascii_case("null") {
             return Err("is the origin of sandboxed frames and files, which anyone can take".to_owned());
         }
-        // A lone last slash is what one copies from an address bar.
+        // An address copied from a browser ends in a slash.
         let origin = Origin::parse(entry.strip_suffix('/').unwrap_or(entry))?;
         if origin.scheme == "ws" || origin.scheme == "wss" {
             return Err("is not what a browser sends as Origin; write http or https".to_owned());
@@ -133,7 +133,7 @@ impl OriginPattern {
         Ok(Self::Exact(origin))
     }
 
-    /// Whether a page is admitted. `None` is a page whose origin is `null`.
+    /// Returns true if the entry admits the page. `None` is a page whose origin is `null`.
     pub fn matches(&self, origin: Option<&Origin>) -> bool {
         let Some(origin) = origin.filter(|origin| origin.has_plain_host()) else { return *self == Self::Any };
         match self {

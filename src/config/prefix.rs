@@ -1,5 +1,4 @@
-//! Owns settings that say something for the games whose name begins with a prefix, such as
-//! `GAME_LOGICS`.
+//! Owns the parsing of settings by prefixes of games' names, such as `GAME_LOGICS`.
 
 use super::{reader::SettingReader, table::Setting};
 
@@ -9,15 +8,15 @@ pub(super) struct Prefixed<T> {
     pub value: T,
 }
 
-/// The entries `prefix=value`, longest prefix first, so that the first that matches a game's name
-/// is the one. Empty when unset or `none`. `parse` is told the value; its error says what is wrong.
+/// Returns the entries `prefix=value`, longest prefix first: the first that matches a game's name
+/// applies. Empty if unset or `none`. `parse` reads a value; its error says what is wrong.
 pub(super) fn by_prefix<T>(
     reader: &mut SettingReader<'_>,
     setting: &Setting,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Vec<Prefixed<T>> {
-    // The word is needed where the default, or config.yaml, says something: an empty variable
-    // counts as unset.
+    // `none` overrides a default or config.yaml, which an empty variable cannot: it counts as
+    // unset.
     if reader.text(setting).is_some_and(|text| text.eq_ignore_ascii_case("none")) {
         return Vec::new();
     }

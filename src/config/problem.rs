@@ -1,5 +1,4 @@
-//! Owns what is wrong with the settings: every problem, printed one per line.
-//! Made by `reader` and the modules that build on it; printed by `main`, which then exits with 64.
+//! Owns the problems of the settings, printed one per line. With any, the process exits with 64.
 
 use std::fmt;
 

@@ -46,7 +46,7 @@ impl<'a> SettingReader<'a> {
         &mut self.problems
     }
 
-    /// A variable that is no setting of ours, such as the platform's mark.
+    /// Returns true if a variable is set that is not a setting, such as one of a hosting platform.
     pub fn has_variable(&self, key: &str) -> bool {
         self.source.get(key).is_some_and(|text| !text.trim().is_empty())
     }
@@ -112,7 +112,7 @@ impl<'a> SettingReader<'a> {
         self.report(setting, &format!("{value} {wrong}; allowed: {}", setting.kind));
     }
 
-    /// Notes a problem in full words.
+    /// Notes a problem; `message` is the whole text.
     pub fn report(&mut self, setting: &Setting, message: &str) {
         let (name, place) = match self.find(setting) {
             Some(found) if found.in_file => (found.name, " (set in config.yaml)"),
@@ -139,8 +139,8 @@ impl<'a> SettingReader<'a> {
         setting.default_value()
     }
 
-    /// An empty text counts as unset, so that `NAME=` in a file of variables lets the next place
-    /// speak.
+    /// An empty text counts as unset: after `NAME=` in a file of variables, the next place is
+    /// looked up.
     fn find(&self, setting: &Setting) -> Option<SettingText> {
         let names = || std::iter::once(setting.name).chain(setting.aliases.iter().copied());
         let in_source = names().filter_map(|name| Some((name, self.source.get(name)?, false)));
@@ -159,8 +159,8 @@ impl Setting {
         self.name.to_ascii_lowercase()
     }
 
-    /// `CONFIG_FILE` names the file, so it cannot stand in it; what `HUBS` says, the map `hubs`
-    /// says there.
+    /// `CONFIG_FILE` names the file, so it cannot be in it; the map `hubs` has there what `HUBS`
+    /// has.
     pub(super) fn is_in_file(&self) -> bool {
         self.name != super::table::CONFIG_FILE.name && self.name != super::table::HUBS.name
     }

@@ -1,5 +1,4 @@
-//! Owns the settings of a socket's life inside (`ConnectionConfig`) and of rooms (`RoomConfig`).
-//! Connections and rooms work by them.
+//! Owns the settings of connections (`ConnectionConfig`) and of rooms (`RoomConfig`).
 
 use std::time::Duration;
 
@@ -46,7 +45,7 @@ pub struct RoomConfig {
     /// S14.
     pub max_rooms_per_address: usize,
     pub max_state_bytes: usize,
-    /// Zero: what is written goes out at the end of the event-loop turn.
+    /// Zero: frames are written at the end of the event-loop turn.
     pub flush_interval: Duration,
     /// Longest prefix first: the first that matches a game's name is the one.
     pub logics: Vec<LogicPrefix>,
@@ -60,8 +59,8 @@ pub struct HistoryConfig {
     pub max_age: Duration,
 }
 
-/// Games whose name begins with `prefix` run the logic registered as `logic`. Whether there is such
-/// a logic, the registry of logics knows.
+/// Games whose name begins with `prefix` run the logic registered as `logic`. The registry of
+/// logics checks that the logic exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogicPrefix {
     pub prefix: String,
@@ -82,8 +81,8 @@ pub(super) fn connection(reader: &mut SettingReader<'_>) -> ConnectionConfig {
     }
 }
 
-/// S5a: a burst that does not hold one message would close whoever sends it. One that nobody set
-/// grows with the message.
+/// S5a: a burst shorter than one message would close a client that sends one. If unset, it grows
+/// with `MAX_MESSAGE_BYTES`.
 fn message_bytes(reader: &mut SettingReader<'_>) -> (usize, u32) {
     let (max, burst): (u32, u32) = (reader.get(&table::MAX_MESSAGE_BYTES), reader.get(&table::BYTE_BURST));
     let is_known = !reader.is_bad(&table::MAX_MESSAGE_BYTES) && !reader.is_bad(&table::BYTE_BURST);

@@ -18,8 +18,8 @@ impl Secret {
     }
 }
 
-/// Whether quotes of a file of variables are part of the value: what signs or answers with it may
-/// have read it without them.
+/// Returns true if the value is in quotes, as from a file of variables. The signer of tokens may
+/// have read the same value without them.
 pub fn is_quoted(text: &str) -> bool {
     ['"', '\''].into_iter().any(|quote| text.starts_with(quote) && text.ends_with(quote))
 }

@@ -16,7 +16,7 @@ pub const OPERATOR_KEY_FILE: &str = "operator.key";
 pub struct StoreConfig {
     /// The directory of the embedded store; relative to the working directory. It need not exist.
     pub data_dir: PathBuf,
-    /// Nobody said where: on a hosted platform the directory is gone with the next deploy.
+    /// `DATA_DIR` is unset: on a hosted platform the next deploy deletes the directory.
     pub data_dir_is_default: bool,
     /// How long a starting process waits for another one to release `data_dir`, at most an hour.
     /// Zero: not at all.

@@ -12,11 +12,11 @@ use super::{
     table::{MAX_UPSTREAM_CONNECTIONS, MAX_WS_CONNECTIONS, SETTINGS},
 };
 
-/// Below it MAX_WS_CONNECTIONS is more likely meant for upstreams: servers of feeds use the name
+/// Below this, MAX_WS_CONNECTIONS is probably meant for upstreams: servers of feeds use the name
 /// for those.
 const FEW_CLIENTS: usize = 100;
 
-/// Platforms and tools set these by the dozen; nobody types them.
+/// Platforms and tools set many variables with these prefixes.
 const PLATFORM_PREFIXES: &[&str] = &["RAILWAY_", "RENDER_", "FLY_", "HEROKU_", "KUBERNETES_", "CARGO_", "npm_"];
 
 /// A source that remembers which names it was asked for: a description may read any variable by
@@ -45,8 +45,8 @@ impl VariableSource for Asked<'_> {
     }
 }
 
-/// Variables that are set, that nobody asked for, and that are probably meant for this server. No
-/// value is shown.
+/// Returns a warning for each variable that is set, was not read, and is probably meant for this
+/// server. No value is shown.
 pub(super) fn variables(source: &Asked<'_>) -> Vec<Problem> {
     let mut names = source.names();
     names.sort_unstable();
@@ -60,7 +60,7 @@ pub(super) fn variables(source: &Asked<'_>) -> Vec<Problem> {
     unread.filter_map(warning).collect()
 }
 
-/// Settings that are read, and whose value says that something else is meant.
+/// Returns a warning if the value of a setting suggests that another setting is meant.
 pub(super) fn mistaken(config: &Config) -> Option<Problem> {
     let clients = config.gate.max_connections;
     (clients < FEW_CLIENTS).then(|| Problem {
@@ -86,8 +86,8 @@ fn is_link(value: &str) -> bool {
     value.starts_with("tcp://") || value.starts_with("udp://")
 }
 
-/// What this server has in place of the variable, or `None` when the variable is none of its
-/// business.
+/// Returns the setting that the variable probably means, or `None` if it belongs to another
+/// program.
 fn meant(name: &str) -> Option<String> {
     if PLATFORM_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
         return None;

@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Url, UrlFault> {
     first.get().map_or(Ok(url), |violation| Err(UrlFault::Mended(violation)))
 }
 
-/// Whether a host is this machine, so that nobody else reads what is sent there.
+/// Returns true if the host is this machine: no other machine reads what is sent there.
 pub fn is_this_machine<T: AsRef<str>>(host: &Host<T>) -> bool {
     match host {
         Host::Domain(name) => name.as_ref().eq_ignore_ascii_case("localhost"),

@@ -219,7 +219,8 @@ impl Tokens {
     }
 
     /// Checks a token for a hub or a proxy: any player, any role, and this resource if the token
-    /// restricts its resources (A11, X1). Returns the guest, and when the token expires.
+    /// restricts its resources (A11, X1). Returns the client's identity, and when the token
+    /// expires.
     ///
     /// # Errors
     /// As [`Tokens::verify`].

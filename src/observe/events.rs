@@ -1,4 +1,4 @@
-//! Owns the two kinds of lines that operators search for: security events and the heartbeat.
+//! Owns the log lines that operators search for: security events and the heartbeat.
 
 use std::fmt::Display;
 

@@ -64,7 +64,7 @@ pub(super) fn told(record: &Record<'_>, values: &OwnedKVList) -> (String, Vec<(K
     (message, fields)
 }
 
-/// The record's key-value pairs, as people wrote them.
+/// Returns the record's key-value pairs, in the order of the log statement.
 pub(super) fn pairs(record: &Record<'_>, values: &OwnedKVList) -> Vec<(Key, Value)> {
     LineFields::of(record, values).pairs
 }
@@ -162,7 +162,8 @@ impl LogLine {
     }
 }
 
-/// As it is when no reader could mistake its end, else in double quotes with JSON's escapes.
+/// Writes the value without quotes if its end is unambiguous, else in double quotes with JSON's
+/// escapes.
 fn quote(text: &str) -> Cow<'_, str> {
     let plain = |c: char| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\') && !is_unsafe(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -223,7 +224,7 @@ impl LineFields {
         // Collecting cannot fail, and a record with half its fields is better than none.
         let _ = record.kv().serialize(record, &mut fields);
         let _ = values.serialize(record, &mut fields);
-        // slog hands pairs over newest first; people wrote them in the other order.
+        // slog passes the newest pair first; the log statement has them in the other order.
         fields.pairs.reverse();
         fields
     }

@@ -1,5 +1,5 @@
-//! Owns the way of a log record: level filter, bounded queue, writer thread, stdout. Every layer
-//! logs through the `slog::Logger` it is given.
+//! Owns the logging pipeline: level filter, bounded queue, writer thread, stdout. Every layer logs
+//! through the `slog::Logger` it is given.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -32,7 +32,7 @@ use super::{
 /// is logged later: a stalled stdout never stalls a room.
 pub const MAX_QUEUED_RECORDS: usize = 4096;
 
-/// How long dropping the guard waits for the writer, should nobody read stdout.
+/// How long dropping the guard waits for the writer if stdout is not read.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often the log checks for held refusals that are due.
@@ -75,7 +75,7 @@ impl Level {
     }
 }
 
-// Process-wide, like stdout itself; so the metrics need no wire to the logger.
+// Process-wide, as stdout is; so the metrics need no reference to the logger.
 static DROPPED_LINES: AtomicU64 = AtomicU64::new(0);
 
 /// Records lost to a full queue since the process began.

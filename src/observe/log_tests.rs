@@ -95,7 +95,7 @@ fn a_full_queue_drops_and_counts_and_the_count_is_logged_once_there_is_room() {
     drop((logger, guard));
     let written = reading.join().unwrap();
     let lines: Vec<serde_json::Value> = written.iter().map(|l| serde_json::from_str(l).unwrap()).collect();
-    // One report or several: whenever the writer got that far, it says what was lost until then.
+    // One report or several: each has the count of records lost until the writer reached it.
     let reports: Vec<_> = lines.iter().filter(|line| line["count"].is_u64()).collect();
     assert!(!reports.is_empty() && reports.iter().all(|report| report["level"] == "warn"), "the loss is reported");
     let lost: u64 = reports.iter().filter_map(|report| report["count"].as_u64()).sum();

@@ -1,5 +1,4 @@
-//! Owns the `process_*` metrics, read from /proc at each scrape; elsewhere than on Linux there are
-//! none.
+//! Owns the `process_*` metrics, read from /proc at each scrape; only Linux has them.
 
 use std::fs;
 

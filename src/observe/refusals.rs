@@ -1,5 +1,5 @@
-//! Owns the sampling of refusals: of those of one kind from one address the first is logged at
-//! once, and then one line a second says how many more there were.
+//! Owns the sampling of refusals: the first of one kind from one address is logged at once, then
+//! one line a second has the count of further ones.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ const MAX_SOURCES: usize = 10_000;
 /// Event and address (an IPv6 /64 is one).
 type RefusalSource = (String, String);
 
-/// What has been logged of one source, and what is held back.
+/// The state of one source: its last line, and the refusals held back since.
 struct Repeats {
     told_at: Instant,
     /// Refusals since then.

@@ -1,5 +1,5 @@
-//! Owns the removal of secrets from text that leaves the process (A12): the last net, not a licence
-//! to log tokens.
+//! Owns the removal of secrets from text that leaves the process (A12). A second defence: callers
+//! must not log secrets in the first place.
 
 use std::{borrow::Cow, ops::Range};
 

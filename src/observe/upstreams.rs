@@ -1,5 +1,5 @@
-//! Owns what is counted of each feed hub and each proxy, by its configured name; never by anything
-//! a client chose (A12).
+//! Owns the metrics of each feed hub and each proxy, labelled by its configured name; never by text
+//! that a client chose (A12).
 
 use std::{
     collections::BTreeMap,
@@ -56,8 +56,8 @@ pub struct HubMetrics {
     /// Values from the upstream, or published.
     pub messages: IntCounter,
     pub gaps: IntCounter,
-    /// Frames of the upstream that cannot be read, and items of which no rule of the description
-    /// knows what they are.
+    /// Frames of the upstream that cannot be parsed, and items that no rule of the description
+    /// matches.
     pub unusable: IntCounter,
     /// Topics that the upstream rejected.
     pub rejected: IntCounter,

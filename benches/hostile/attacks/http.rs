@@ -67,7 +67,7 @@ pub fn guesses(stage: &mut Stage) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes requests into sockets whose answers nobody reads, for this long.
+/// Writes requests for this long into sockets whose answers are not read.
 fn stuff(stage: &mut Stage, sockets: usize, path: &str, share: f64) -> Vec<TcpStream> {
     let requests = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(1000).into_bytes();
     let mut held: Vec<(Option<TcpStream>, usize)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Owns which proxies spend a credential of the server's, and that such a one is off where nobody
-//! proves who they are (X5).
+//! Owns which proxies spend a credential of the server's: they are off while clients are not
+//! authenticated (X5).
 
 use actix_web::http::Uri;
 
@@ -10,12 +10,12 @@ use crate::config::auth::{AuthConfig, AuthMode};
 /// from.
 const WORDS: [&str; 8] = ["auth", "key", "token", "secret", "password", "cookie", "credential", "signature"];
 
-/// Whether a URL, as it is written in a description, has a variable behind its host.
+/// Returns true if a URL in a description has a variable behind its host.
 pub(super) fn is_in_url(template: &str) -> bool {
     template.match_indices("${").any(|(at, _)| !is_before_path(&template[..at]))
 }
 
-/// Whether headers, or parameters of the URL or added to it, are credentials by their names.
+/// Returns true if the name of a header or parameter shows that it is a credential.
 pub(super) fn is_named(endpoint: &EndpointConfig, defaults: &[(String, String)]) -> bool {
     let is_credential = |name: &str| {
         let name = name.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Owns the reading of where to connect: URL and headers, checked without being shown.
+//! Owns the reading of a description's URL and headers; no problem shows their values.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -28,8 +28,8 @@ const OWN_HEADERS: &[&str] = &[
     "sec-websocket-extensions",
 ];
 
-/// `None` when there is a problem, or a variable is missing, or no URL at all: the caller tells of
-/// the last.
+/// Returns `None` if there is a problem, a variable is missing, or there is no URL. The caller
+/// reports the last.
 pub(super) fn endpoint(
     fields: &mut FieldReader,
     max_message: &Setting,
@@ -74,7 +74,7 @@ fn host_of(url: &str, allow_insecure: bool) -> Result<String, &'static str> {
     if authority.as_str().contains('@') {
         return Err("has credentials before its host; put them into a header");
     }
-    // `Uri` drops it without a word.
+    // `Uri` drops it without an error.
     if url.contains('#') {
         return Err("has a `#`, which is of no meaning here");
     }
@@ -103,9 +103,9 @@ fn host_of(url: &str, allow_insecure: bool) -> Result<String, &'static str> {
     Ok(authority.as_str().to_ascii_lowercase())
 }
 
-/// Whether no router of the internet leads there: RFC 1918, link-local (RFC 3927, RFC 4291), shared
-/// (RFC 6598), unique local (RFC 4193), and those for documentation (RFC 5737, RFC 3849), which
-/// some machines have in their own network.
+/// Returns true if the internet does not route to the address: RFC 1918, link-local (RFC 3927, RFC
+/// 4291), shared (RFC 6598), unique local (RFC 4193), and those for documentation (RFC 5737, RFC
+/// 3849), which some private networks use.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {

@@ -1,5 +1,5 @@
-//! Owns `${NAME}` and `${NAME:-default}` in the values of hubs and proxies, and how what they stand
-//! for is written there.
+//! Owns the expansion of `${NAME}` and `${NAME:-default}` in the values of hubs and proxies, with
+//! the escapes that each place needs.
 
 use crate::config::{secret::is_quoted, source::VariableSource};
 
@@ -16,11 +16,11 @@ pub(super) enum TextContext {
     Url,
 }
 
-/// What became of a text.
+/// An expanded text.
 #[derive(Debug, Default)]
 pub(super) struct Expanded {
     pub text: String,
-    /// Variables that it names, in order.
+    /// Variables that the text names, in order.
     pub used: Vec<String>,
     /// Those among them that are unset and have no default.
     pub missing: Vec<String>,

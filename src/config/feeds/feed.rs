@@ -1,4 +1,4 @@
-//! Owns the reading of an upstream feed: everything of a hub that only one with a URL has.
+//! Owns the reading of an upstream feed: the keys that only a hub with a URL has.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::config::{Secret, table::Setting};
 
-/// What is sent to an upstream besides long lists of topics is not longer.
+/// Bounds a frame to an upstream, unless it holds a long list of topics.
 const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// `None` when there is a problem or a variable is missing.
@@ -142,7 +142,7 @@ fn heartbeat(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Opti
     Some(found)
 }
 
-/// A map that is not there has the defaults of its keys.
+/// Returns the map; if it is unset, an empty one, whose keys have their defaults.
 fn map_or_defaults(fields: &mut FieldReader, key: &Setting, scope: &mut DescriptionScope<'_>) -> FieldReader {
     let at = fields.at.below(key.name, None);
     fields.map(key, scope).unwrap_or_else(|| FieldReader::new(at, Vec::new(), scope))

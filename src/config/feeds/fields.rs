@@ -1,5 +1,5 @@
-//! Owns the reading of one map of a description: keys of the table out of a YAML node, what is left
-//! over as a problem. No problem shows a value: any of them may hold a secret (A12).
+//! Owns the reading of one map of a description: takes the keys of the table from a YAML node and
+//! reports all others. No problem shows a value, as any value may hold a secret (A12).
 
 use super::{
     credential,
@@ -13,15 +13,14 @@ use crate::config::{
     yaml::YamlNode,
 };
 
-/// One entry of a map, and the line of config.yaml that it stands in; none for what this program
-/// ships.
+/// One entry of a map.
 pub(super) struct MapEntry {
     pub key: String,
     pub line: Option<usize>,
     pub node: YamlNode,
 }
 
-/// Where something stands, for problems.
+/// The place of a value, for problems.
 #[derive(Debug, Clone)]
 pub(super) struct At {
     /// Such as `hubs.options.auth.send`.
@@ -35,13 +34,13 @@ impl At {
     }
 }
 
-/// What the reading of one hub or proxy needs and finds out.
+/// The inputs and findings of reading one hub or proxy.
 pub(super) struct DescriptionScope<'a> {
     pub source: &'a dyn VariableSource,
     pub problems: &'a mut Problems,
     /// Variables that are unset, each once, in the order they were met.
     pub missing: Vec<String>,
-    /// A variable was met that may be a credential; whoever asks sets it back before.
+    /// A variable was found that may be a credential. The reader of this flag resets it first.
     pub has_credential: bool,
 }
 
@@ -100,7 +99,7 @@ impl FieldReader {
         Self { at, entries: kept, asked: Vec::new() }
     }
 
-    /// The node, unless it is unset, and where it stands.
+    /// Returns the node and its place, unless it is unset.
     pub fn take(&mut self, key: &Setting) -> Option<(At, YamlNode)> {
         self.asked.push(key.name);
         let place = self.entries.iter().position(|entry| entry.key == key.name)?;
@@ -116,7 +115,7 @@ impl FieldReader {
         entry.is_some_and(|entry| !matches!(&entry.node, YamlNode::Text(text) if text.trim().is_empty()))
     }
 
-    /// Where the key stands, or the map if it does not.
+    /// Returns the place of the key, or of the map if the key is unset.
     pub fn place(&self, key: &Setting) -> At {
         let entry = self.entries.iter().find(|entry| entry.key == key.name);
         entry.map_or_else(|| self.at.clone(), |entry| self.at.below(key.name, entry.line))

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::config::{table::Setting, yaml::YamlNode};
 
-/// A topic's name is no longer.
+/// The longest name of a topic.
 const MAX_PATTERN_BYTES: usize = 128;
-/// What a subscriber may have of a hub with fewer than ten times as many topics.
+/// The topics that one subscriber may have in a hub with fewer than ten times as many.
 const MIN_SHARE: usize = 10;
 
-/// `provider`: what it is told to be described by; `None`: custom, or a bus. `None` comes back when
-/// there is a problem.
+/// `provider` is the name of its description; `None`: custom, or a bus. Returns `None` if there is
+/// a problem.
 pub(super) fn hub(
     id: String,
     provider: Option<String>,
@@ -50,7 +50,7 @@ pub(super) fn hub(
         feed::feed(&mut fields, scope)
     } else {
         for key in keys::ENDPOINT.settings.iter().chain(keys::FEED.settings) {
-            // Of other providers the missing URL is told already.
+            // For other providers the missing URL has been reported.
             if provider == super::BUS && fields.is_set(key) {
                 scope.report(&fields.place(key), "does nothing without a url");
             }
@@ -75,13 +75,13 @@ pub(super) fn hub(
     })
 }
 
-/// What one client may have of a hub, or make in a bus: a tenth, but in a hub of few topics enough
-/// to be of use.
+/// Returns how many topics one client may have in a hub, or make in a bus: a tenth of all, or
+/// `MIN_SHARE` if that is more.
 pub fn share(max_topics: usize) -> usize {
     (max_topics / 10).max(MIN_SHARE)
 }
 
-/// One subscriber must not have all topics of a hub.
+/// Returns the topics that one subscriber may have, which must not be all of a hub.
 fn per_client(fields: &mut FieldReader, max_topics: usize, scope: &mut DescriptionScope<'_>) -> usize {
     let most = share(max_topics);
     let place = fields.place(&keys::MAX_TOPICS_PER_CLIENT);
@@ -143,7 +143,7 @@ fn subscribe(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -> Vec<
             scope.report(&at, "has a role twice");
             continue;
         }
-        // A role may be told to have nothing, where `*` has something.
+        // A role may be given no topics although `*` has some.
         access.push((role, patterns(&at, node, true, scope)));
     }
     access
@@ -168,7 +168,7 @@ fn patterns(at: &At, node: YamlNode, may_be_empty: bool, scope: &mut Description
     patterns
 }
 
-/// A description's entries, and those of config.yaml in place of the same keys.
+/// Returns the entries of a description, with those of config.yaml instead of the same keys.
 pub(super) fn merged(shipped: Vec<MapEntry>, written: Vec<MapEntry>) -> Vec<MapEntry> {
     let mut entries = shipped;
     entries.retain(|entry| !written.iter().any(|own| own.key == entry.key));

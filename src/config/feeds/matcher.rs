@@ -1,4 +1,4 @@
-//! Owns the reading of pointers, matchers and templates: what a description says of frames.
+//! Owns the reading of pointers, matchers and templates: how a description reads and writes frames.
 
 use super::{
     Expected, Matcher, Pointer, Template,

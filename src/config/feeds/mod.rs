@@ -94,7 +94,7 @@ pub struct EndpointConfig {
     pub max_sent_bytes: usize,
 }
 
-/// An upstream feed, described without code.
+/// An upstream feed, as its description has it.
 #[derive(Debug, Clone)]
 pub struct FeedConfig {
     pub endpoint: EndpointConfig,
@@ -115,7 +115,7 @@ pub struct FeedConfig {
     /// Frames (or their items) that carry no value for subscribers.
     pub ignore: Vec<Matcher>,
     pub heartbeat: Option<FeedHeartbeat>,
-    /// Frames after which trying again soon is no use (a wrong key); see `fatal_retry`.
+    /// Frames after which a retry soon cannot succeed (a wrong key); see `fatal_retry`.
     pub fatal: Vec<Matcher>,
     pub fatal_retry: Duration,
     /// "Too many connections" (H5).
@@ -172,7 +172,7 @@ pub enum Expected {
     Text(String),
 }
 
-/// Where in an item, or in its frame, something stands.
+/// A place in an item, or in its frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointer {
     pub in_frame: bool,
@@ -202,8 +202,8 @@ pub struct TopicRule {
     pub names: Vec<(String, String)>,
 }
 
-/// How an item says no to topics that were asked for. What is there of the last three says to
-/// which: all of it must fit.
+/// How an item rejects topics that were subscribed. Of `id`, `topic` and `name`, those that are set
+/// say which topics; all must match.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     pub when: Vec<Matcher>,
@@ -222,7 +222,8 @@ pub struct Rejection {
 #[derive(Debug, Clone)]
 pub struct FeedHeartbeat {
     pub interval: Duration,
-    /// After a heartbeat was sent, something must come within it, or the connection is given up.
+    /// Something must arrive within this time after a heartbeat was sent, or the connection is
+    /// given up.
     pub timeout: Duration,
     /// The frame to send; `None`: a WebSocket ping.
     pub send: Option<Secret>,
@@ -293,7 +294,7 @@ pub struct Budget {
     pub sessions: usize,
 }
 
-/// What all upstreams have in common.
+/// The settings that all upstreams share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// Upstream connections of all hubs together; proxies have limits of their own.
@@ -308,7 +309,7 @@ impl Default for UpstreamConfig {
     }
 }
 
-/// The text for clients when these variables are missing; `None` if none is.
+/// Returns the text for clients if these variables are missing; `None` if none is.
 fn off(missing: &[String], kind: &str) -> Option<String> {
     let names = match missing {
         [] => return None,

@@ -1,4 +1,4 @@
-//! Owns the reading of one proxy: which clients may send what, and how much of it.
+//! Owns the reading of one proxy: which clients may use it, what they may send, and how much.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Owns which hubs and proxies there are: what `HUBS` and config.yaml name, each laid over the
-//! description it starts from.
+//! Owns which hubs and proxies exist: those that `HUBS` and config.yaml name, each with its own
+//! keys over those of the description that it starts from.
 
 use super::{
     HubConfig, ProxyConfig, UpstreamConfig,
@@ -19,8 +19,7 @@ use crate::config::{
     yaml::{self, YamlNode},
 };
 
-/// In place of a description: there is no such hub or proxy, although `HUBS` or this program says
-/// so.
+/// Instead of a description: removes a hub or proxy that `HUBS` or the defaults name.
 const NONE: &str = "none";
 
 pub(in crate::config) fn upstream(reader: &mut SettingReader<'_>) -> UpstreamConfig {
@@ -88,7 +87,7 @@ impl Named {
         Self { id: id.to_owned(), at, provider: Some(provider.to_owned()), entries: Vec::new() }
     }
 
-    /// Its name, what it is described by, and all that is said of it.
+    /// Returns its name, its provider, and the reader of all its keys.
     fn described(
         self,
         kind: &str,
@@ -217,7 +216,7 @@ fn provider_of(
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
-/// What a description of this program says, as entries without a line.
+/// Parses a shipped description into entries without a line.
 pub(super) fn parsed(text: &str) -> Result<Vec<MapEntry>, String> {
     match yaml::read(text)? {
         Some(YamlNode::Map(entries)) => {

@@ -1,5 +1,5 @@
-//! Owns the descriptions that this program ships: YAML like anybody's, embedded, and the variables
-//! they ask for.
+//! Owns the descriptions that this program ships, embedded as YAML, and the variables that they
+//! use.
 
 use super::{
     fields::{DescriptionScope, MapEntry},
@@ -23,7 +23,7 @@ pub(super) const HUBS: &[Shipped] =
 
 pub(super) const PROXIES: &[Shipped] = shipped!["openai"];
 
-/// What the descriptions check themselves.
+/// The readers of descriptions check the values of these variables.
 const ANY: SettingKind = SettingKind::Text("");
 const KEY: SettingKind = SettingKind::Secret("");
 

@@ -71,8 +71,7 @@ fn every_bound_of_a_key_fits_the_field_it_fills_and_the_next_value_is_a_problem(
 fn every_default_is_one_that_its_key_takes_and_every_key_is_read() {
     for (group, key) in keys::GROUPS.iter().flat_map(|group| group.settings.iter().map(move |key| (group, key))) {
         assert!(key.default.is_empty() || key.kind.parse(key.default).is_ok(), "{}", key.name);
-        // A list of a list of lists is no value of any key; who does not read a key says that it is
-        // unknown.
+        // No key takes a list of a list of lists; a key that is not read is reported as unknown.
         if let Err(found) = load(&[], &yaml(group, key.name, "[[[x]]]")) {
             let unknown = format!("unknown key \"{}\"", key.name);
             assert!(!found.to_string().contains(&unknown), "{found}");

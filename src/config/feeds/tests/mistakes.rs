@@ -1,9 +1,9 @@
-//! Owns the tests of what is told of mistakes: every one at once, with line and path, never with a
-//! value.
+//! Owns the tests of problems in descriptions: all are reported at once, with line and path, never
+//! with a value.
 
 use super::*;
 
-/// What is told of `hub`, the inside of a hub in config.yaml; `url` and `topic` are there.
+/// Returns the problems of `hub`, the inside of a hub in config.yaml; `url` and `topic` are set.
 fn told_of_hub(hub: &str) -> Vec<String> {
     let keys = if hub.contains("topic:") { "" } else { ", topic: { parts: /t }" };
     let url = if hub.contains("url:") { "" } else { "url: wss://hunter2.example, " };

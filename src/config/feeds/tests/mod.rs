@@ -1,5 +1,5 @@
-//! Owns the tests of descriptions as a whole: what they say, which variables they need, and what is
-//! told of mistakes.
+//! Owns the tests of whole descriptions: their values, the variables they need, and the problems of
+//! wrong ones.
 
 mod bounds;
 mod mistakes;
@@ -46,7 +46,7 @@ fn matcher(parts: &[(&str, &str)]) -> Matcher {
     Matcher(parts.iter().map(|(at, text)| (pointer(at), expected(text))).collect())
 }
 
-/// Everything that a description may say.
+/// A description with every key.
 const WHOLE: &str = r#"
 hubs:
   whole:

@@ -1,5 +1,5 @@
-//! Owns the tests of the descriptions that are shipped: whole with their variables, off without,
-//! and what they say.
+//! Owns the tests of the shipped descriptions: complete with their variables, off without, and
+//! their values.
 
 use super::*;
 use crate::config::{
