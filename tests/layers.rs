@@ -40,6 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// socket.
 const PURE: &[&str] = &[
     "room/state.rs",
+    "room/state/act.rs",
     "room/state/join.rs",
     "room/state/operate.rs",
     "room/state/patch.rs",

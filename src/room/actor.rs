@@ -1,24 +1,20 @@
 //! Owns the `Room` actor: one game, its mailbox, its one timer, and how it ends.
 
+mod members;
 mod operate;
 #[cfg(test)]
 mod tests;
 
 use std::{
     cell::RefCell,
-    future::ready,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use actix::{
-    Actor, ActorContext as _, AsyncContext as _, Context, Handler, Recipient, ResponseFuture, SpawnHandle,
-    WrapFuture as _,
-};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle, WrapFuture as _};
 
 use slog::{Logger, warn};
-use tokio::sync::oneshot;
 
 use super::{
     delivery::{Delivery, WelcomeTerms},
@@ -26,7 +22,7 @@ use super::{
     ledger::Till,
     log::RoomLog,
     logic::RoomLogic,
-    messages::{Act, Answer, CutHistory, Detach, Join, JoinError, Leave, Outdated, Rename, RoomEnded},
+    messages::{CutHistory, Outdated, RoomEnded},
     outlet::{Deferred, Outlet, OutletItem},
     recovery::Recovered,
     state::RoomState,
@@ -35,7 +31,7 @@ use crate::{
     clock::{self, Now},
     config::Config,
     observe::metrics::Metrics,
-    protocol::{Cause, GameId, Verdict},
+    protocol::{Cause, GameId},
     store::{Appender, Log, Snapshot},
 };
 
@@ -142,15 +138,15 @@ impl Room {
 
     /// Applies one change to the state, logs and shows its effects, and arms the timer.
     fn turn<R>(&mut self, context: &mut Context<Self>, change: impl FnOnce(&mut RoomState, &mut Effects) -> R) -> R {
-        self.turn_before(None, context, change)
+        self.turn_then(context, change, None)
     }
 
     /// As [`Room::turn`]; `last` is shown behind the effects of the change.
-    fn turn_before<R>(
+    fn turn_then<R>(
         &mut self,
-        last: Option<OutletItem>,
         context: &mut Context<Self>,
         change: impl FnOnce(&mut RoomState, &mut Effects) -> R,
+        last: Option<OutletItem>,
     ) -> R {
         let now = Now::read();
         let mut effects = Effects::reusing(EFFECTS.take(), now, self.log.position());
@@ -239,20 +235,6 @@ impl Room {
         }
     }
 
-    fn join(&mut self, join: Join, context: &mut Context<Self>) -> Result<oneshot::Receiver<Verdict>, JoinError> {
-        if self.log.appender().is_failing() {
-            return Err(JoinError::Refused(Cause::Unavailable));
-        }
-        let Join { request, outbox } = join;
-        let connection = request.connection;
-        let welcomed = self.outlet.reserve(connection, outbox.take());
-        if let Err(cause) = self.turn(context, |state, effects| state.join(request, effects)) {
-            self.outlet.forget(connection);
-            return Err(JoinError::Refused(cause));
-        }
-        Ok(welcomed)
-    }
-
     fn end(&mut self, context: &mut Context<Self>) {
         self.is_over = true;
         context.stop();
@@ -301,74 +283,6 @@ impl Drop for Room {
         }
         let ended = RoomEnded { game: self.state.game().clone(), number: self.number, failed: !self.is_over };
         self.setting.ended.do_send(ended);
-    }
-}
-
-impl Handler<Join> for Room {
-    type Result = ResponseFuture<Result<Verdict, JoinError>>;
-
-    fn handle(&mut self, join: Join, context: &mut Self::Context) -> Self::Result {
-        let refused = match self.join(join, context) {
-            Ok(welcomed) => return Box::pin(async move { welcomed.await.map_err(|_| JoinError::RoomGone) }),
-            Err(refused) => refused,
-        };
-        Box::pin(ready(Err(refused)))
-    }
-}
-
-impl Handler<Act> for Room {
-    type Result = ();
-
-    fn handle(&mut self, act: Act, context: &mut Self::Context) {
-        let is_failing = self.log.appender().is_failing();
-        self.turn(
-            context,
-            |state, effects| {
-                if is_failing { state.refuse(act, effects) } else { state.act(act, effects) }
-            },
-        );
-    }
-}
-
-impl Handler<Rename> for Room {
-    type Result = ();
-
-    fn handle(&mut self, rename: Rename, context: &mut Self::Context) {
-        let Rename { connection, player, name } = rename;
-        let is_failing = self.log.appender().is_failing();
-        self.turn(context, |state, effects| {
-            if is_failing {
-                state.refuse_request(connection, None, effects);
-            } else {
-                state.rename_by(connection, &player, name, effects);
-            }
-        });
-    }
-}
-
-impl Handler<Answer> for Room {
-    type Result = ();
-
-    fn handle(&mut self, answer: Answer, context: &mut Self::Context) {
-        let Answer { connection, frame } = answer;
-        let answer = OutletItem::Answer { connection, frame: frame.take() };
-        self.turn_before(Some(answer), context, |_, _| {});
-    }
-}
-
-impl Handler<Leave> for Room {
-    type Result = ();
-
-    fn handle(&mut self, leave: Leave, context: &mut Self::Context) {
-        self.turn(context, |state, effects| state.leave(leave.connection, &leave.entry, effects));
-    }
-}
-
-impl Handler<Detach> for Room {
-    type Result = ();
-
-    fn handle(&mut self, detach: Detach, context: &mut Self::Context) {
-        self.turn(context, |state, effects| state.detach(detach.connection, &detach.entry, effects));
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     clock,
     config::Config,
     protocol::{Cause, GameId, PlayerId, ServerFrame, server},
-    ws::{Frame, Outbox, Policy, Timing, ValueKey, error_frame, json_frame},
+    ws::{Frame, Outbox, Policy, Timing, ValueKey},
 };
 
 /// The text for people that goes with a ban (S13).
@@ -123,8 +123,8 @@ impl Delivery {
     /// Ends every connection of the room.
     pub fn close_all(&mut self, cause: Cause, message: &str) {
         for member in self.members.drain(..) {
-            let frame = error_frame(cause.name(), message, None);
-            member.outbox.close(cause, Some(frame));
+            let error = MemberText::error(cause.name(), message, None);
+            member.outbox.close(cause, Some(error.into()));
         }
     }
 
@@ -207,7 +207,7 @@ impl Delivery {
             max_message_bytes: limits.max_message_bytes,
             state: draft.state.as_deref(),
         });
-        outbox.queue(json_frame(|out| welcome.write(out)), Policy::CatchUp, now);
+        outbox.queue(MemberText::write(|out| welcome.write(out)).into(), Policy::CatchUp, now);
         for text in draft.missed {
             outbox.queue(text.into(), Policy::CatchUp, now);
         }

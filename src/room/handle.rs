@@ -44,7 +44,7 @@ impl RoomHandle {
     /// Passes a member's command to the room.
     ///
     /// # Errors
-    /// [`Busy`].
+    /// `Busy`.
     pub fn pass<M: Message<Result = ()> + Send + 'static>(&self, command: M) -> Result<(), Busy<M>>
     where
         Room: Handler<M>,

@@ -1,5 +1,6 @@
 //! Owns a room's state, without actors or sockets: seats, document, logic, and the next `seq`.
 
+mod act;
 mod join;
 mod operate;
 mod patch;
@@ -25,8 +26,8 @@ use super::{
     history::{Bounds, Event, History},
     ledger::Account,
     lineage::Lineage,
-    logic::{Rejection, Request, RoomLogic},
-    messages::{Act, Membership},
+    logic::RoomLogic,
+    messages::Membership,
     record::RoomRecord,
     seats::Seats,
     text::MemberText,
@@ -35,8 +36,8 @@ use crate::{
     clock::Now,
     config::{Config, HistoryConfig},
     protocol::{
-        Cause, DisplayName, EventRequest, GameId, PlayerId, RoomRequest, ServerFrame, error_code,
-        server::{LeftReason, PresenceChange, write_message, write_volatile},
+        Cause, DisplayName, GameId, PlayerId,
+        server::{LeftReason, PresenceChange},
     },
     store::IdempotencyKeys,
 };
@@ -126,71 +127,6 @@ impl RoomState {
         }
     }
 
-    /// Handles a player's request. A request from a connection that no longer holds the seat is
-    /// dropped.
-    pub fn act(&mut self, act: Act, effects: &mut Effects) {
-        let Act { connection, player, request } = act;
-        let Some(last_id) = self.seats.held_by(&player, connection).map(|seat| seat.last_id) else { return };
-        match request {
-            RoomRequest::Leave => self.leave(connection, &Membership::Player(player), effects),
-            RoomRequest::Volatile { name, data, to } => {
-                let to = self.members(to);
-                let text = MemberText::write(|out| write_volatile(out, player.as_str(), &name, &data));
-                let audience = audience(Some(&player), to);
-                effects.push(Effect::Volatile { from: player, name, audience, text });
-            }
-            RoomRequest::Append { id: Some(id), .. } if id <= last_id => {
-                let seq = self.history.seq_of(&player, id);
-                let text = MemberText::write(|out| ServerFrame::Ack { id, seq }.write(out));
-                effects.push(Effect::Ack { connection, text });
-            }
-            RoomRequest::Append { id, event } => match self.append_for(&player, id, event, effects) {
-                Ok(()) => {
-                    if let (Some(id), Some(seat)) = (id, self.seats.get_mut(&player)) {
-                        seat.last_id = id;
-                    }
-                }
-                Err(Rejection { code, message }) => {
-                    let text = MemberText::error(code, &message, id);
-                    effects.push(Effect::Reply { connection, text });
-                }
-            },
-        }
-    }
-
-    fn append_for(
-        &mut self,
-        player: &PlayerId,
-        id: Option<u64>,
-        event: EventRequest,
-        effects: &mut Effects,
-    ) -> Result<(), Rejection> {
-        let from = player.clone();
-        match event {
-            EventRequest::Message { data, to } => {
-                let to = self.members(to);
-                self.message(id, Request { from, data, to }, effects)
-            }
-            EventRequest::Patch { patch, if_seq } => {
-                self.patch(id, Request { from, data: patch, to: None }, if_seq, effects)
-            }
-        }
-    }
-
-    /// Handles a request while the store fails (D5): refuses what needs the log, and does the rest.
-    pub fn refuse(&mut self, act: Act, effects: &mut Effects) {
-        match act.request {
-            RoomRequest::Append { id, .. } => self.refuse_request(act.connection, id, effects),
-            RoomRequest::Volatile { .. } | RoomRequest::Leave => self.act(act, effects),
-        }
-    }
-
-    /// Replies that a request of this connection cannot be stored at present (D5).
-    pub fn refuse_request(&self, connection: u64, id: Option<u64>, effects: &mut Effects) {
-        let message = "the server cannot store anything at the moment; send it again later";
-        effects.push(Effect::Reply { connection, text: MemberText::error(error_code::UNAVAILABLE, message, id) });
-    }
-
     /// A player gives up its seat, or a spectator leaves (3.1). The last event a player sees is its
     /// own `left`.
     pub fn leave(&mut self, connection: u64, entry: &Membership, effects: &mut Effects) {
@@ -266,22 +202,6 @@ impl RoomState {
     fn disposal(&self) -> Option<Instant> {
         let lingers = self.empty_since? + self.config.room.linger;
         Some(self.banned_until.map_or(lingers, |until| until.max(lingers)))
-    }
-
-    fn message(&mut self, id: Option<u64>, request: Request, effects: &mut Effects) -> Result<(), Rejection> {
-        let now = effects.now;
-        let mut emissions = Vec::new();
-        let hidden = self.ask_logic(None, now, &mut emissions, |logic, turn| {
-            logic.message(turn, &request).map(|()| turn.sender_only)
-        })?;
-        let Request { from, data, to } = request;
-        let audience = audience(Some(&from), if hidden { Some(Vec::new()) } else { to });
-        self.seq += 1;
-        let text = MemberText::write(|out| write_message(out, self.seq, from.as_str(), id, &data));
-        let request = id.map(|id| (from, id));
-        self.append_event(event(self.seq, now, audience, request, text), effects);
-        self.emit(emissions, effects);
-        Ok(())
     }
 
     /// Logs and shows an event, which has the newest `seq`.

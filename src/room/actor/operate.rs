@@ -30,7 +30,7 @@ impl Room {
             return Box::pin(async { Err(OperateError::Unavailable) });
         }
         let (done, stored) = oneshot::channel();
-        let changed = self.turn_before(Some(OutletItem::Stored(done)), context, change);
+        let changed = self.turn_then(context, change, Some(OutletItem::Stored(done)));
         Box::pin(async move {
             let changed = changed?;
             stored.await.map_err(|_| OperateError::RoomGone)?;
