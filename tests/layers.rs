@@ -357,6 +357,42 @@ fn the_list_of_pure_files_names_those_that_are_and_no_other() {
     report(&breaches);
 }
 
+/// The texts in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn architecture_md_maps_every_part_of_src_and_names_only_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the document");
+    let (_, map) = text.split_once("## The code map").expect("the map");
+    let map = map.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<_> = map.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next()).collect();
+    let mapped: Vec<_> =
+        rows.iter().flat_map(|row| row.split(['`', ',', ' '])).filter(|name| !name.is_empty()).collect();
+    let mut breaches = Vec::new();
+    for entry in fs::read_dir(root.join("src")).expect("src").map_while(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let folder = format!("{name}/");
+        let names = [name.clone(), folder.clone(), format!("src/{name}"), format!("src/{folder}")];
+        if !mapped.iter().any(|mapped| names.iter().any(|name| name == mapped)) {
+            breaches.push(format!("src/{name} is not in the code map"));
+        }
+    }
+    for path in quoted(&text).filter(|path| path.ends_with(".rs") || path.starts_with("src/")) {
+        if !root.join(path).exists() && !root.join("src").join(path).exists() {
+            breaches.push(format!("`{path}` is not there"));
+        }
+    }
+    for (layer, _) in MAY_IMPORT {
+        if !map.contains(&format!("`{layer}`")) {
+            breaches.push(format!("the sentence about imports leaves out `{layer}`"));
+        }
+    }
+    report(&breaches);
+}
+
 #[test]
 fn a_rooms_truth_knows_no_transport() {
     let mut breaches = Vec::new();
