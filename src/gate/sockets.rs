@@ -31,7 +31,7 @@ struct OpenSocket<T> {
     key: IpAddr,
     waits_since: Option<u64>,
     /// Notifies the socket's owner of its eviction.
-    bell: T,
+    signal: T,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ struct Address {
 #[derive(Debug, PartialEq, Eq)]
 pub struct SocketAdmission<T> {
     pub number: u64,
-    /// The bell of the socket that is evicted for it.
+    /// The signal of the socket that is evicted for it.
     pub evicted: Option<T>,
     /// No idle socket could be evicted: this one may only be used for an upgrade.
     pub is_spare: bool,
@@ -59,13 +59,13 @@ impl<T> Sockets<T> {
     /// sockets of all addresses.
     ///
     /// # Errors
-    /// The address holds its maximum and none of its sockets is idle. Returns the bell.
-    pub fn enter(&mut self, address: IpAddr, max_open: usize, bell: T) -> Result<SocketAdmission<T>, T> {
+    /// The address holds its maximum and none of its sockets is idle. Returns the signal.
+    pub fn enter(&mut self, address: IpAddr, max_open: usize, signal: T) -> Result<SocketAdmission<T>, T> {
         let key = limit_key(address);
         let (mut evicted, mut is_spare) = (None, false);
         let mine = self.addresses.get(&key);
         if mine.is_some_and(|mine| mine.open >= self.max_per_address) {
-            let Some(&(_, oldest)) = mine.and_then(|mine| mine.idle.first()) else { return Err(bell) };
+            let Some(&(_, oldest)) = mine.and_then(|mine| mine.idle.first()) else { return Err(signal) };
             evicted = self.leave(oldest);
         } else if self.open.len() >= max_open {
             match self.idle.first() {
@@ -75,7 +75,7 @@ impl<T> Sockets<T> {
         }
         let number = self.count();
         self.addresses.entry(key).or_default().open += 1;
-        self.open.insert(number, OpenSocket { key, waits_since: None, bell });
+        self.open.insert(number, OpenSocket { key, waits_since: None, signal });
         Ok(SocketAdmission { number, evicted, is_spare })
     }
 
@@ -96,7 +96,7 @@ impl<T> Sockets<T> {
         }
     }
 
-    /// Removes a socket. Returns its bell, or `None` if it was removed before.
+    /// Removes a socket. Returns its signal, or `None` if it was removed before.
     pub fn leave(&mut self, number: u64) -> Option<T> {
         let socket = self.open.remove(&number)?;
         let wait = socket.waits_since.map(|since| (since, number));
@@ -112,7 +112,7 @@ impl<T> Sockets<T> {
                 self.addresses.remove(&socket.key);
             }
         }
-        Some(socket.bell)
+        Some(socket.signal)
     }
 
     /// Returns the number of open sockets.
@@ -138,15 +138,15 @@ mod tests {
     fn entered(
         sockets: &mut Sockets<&'static str>,
         address: IpAddr,
-        bell: &'static str,
+        signal: &'static str,
     ) -> SocketAdmission<&'static str> {
-        sockets.enter(address, 100, bell).expect("a place")
+        sockets.enter(address, 100, signal).expect("a place")
     }
 
     #[test]
     fn the_socket_of_the_address_that_waits_longest_makes_room() {
         let mut sockets = Sockets::new(3);
-        let numbers = ["a", "b", "c"].map(|bell| entered(&mut sockets, ALICE, bell).number);
+        let numbers = ["a", "b", "c"].map(|signal| entered(&mut sockets, ALICE, signal).number);
         let other = entered(&mut sockets, BOB, "bob");
         sockets.set_idle(other.number, true);
         sockets.set_idle(numbers[1], true);

@@ -52,13 +52,13 @@ pub struct SocketPermits {
 /// Tells a socket's owner to close it.
 #[derive(Default)]
 struct EvictionSignal {
-    has_rung: AtomicBool,
+    is_given: AtomicBool,
     owner: Mutex<Option<Waker>>,
 }
 
 impl EvictionSignal {
-    fn ring(&self) {
-        self.has_rung.store(true, Ordering::Release);
+    fn give(&self) {
+        self.is_given.store(true, Ordering::Release);
         if let Some(owner) = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take() {
             owner.wake();
         }
@@ -87,17 +87,17 @@ impl SocketPermits {
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<(SocketPermit, bool)> {
         let connections = usize::try_from(self.metrics.connections.get()).unwrap_or(0);
         let max_open = self.max_files.saturating_sub(OWN_FILES + connections).max(MIN_OPEN);
-        let bell = Arc::<EvictionSignal>::default();
+        let signal = Arc::<EvictionSignal>::default();
         let entry = {
             let mut sockets = self.sockets();
-            let entry = sockets.enter(address, max_open, bell.clone()).ok()?;
+            let entry = sockets.enter(address, max_open, signal.clone()).ok()?;
             self.metrics.http_sockets.set(sockets.open() as i64);
             entry
         };
         if let Some(evicted) = entry.evicted {
-            evicted.ring();
+            evicted.give();
         }
-        Some((SocketPermit { places: self.clone(), number: entry.number, is_idle: false, bell }, entry.is_spare))
+        Some((SocketPermit { places: self.clone(), number: entry.number, is_idle: false, signal }, entry.is_spare))
     }
 }
 
@@ -106,12 +106,12 @@ pub(super) struct SocketPermit {
     places: Arc<SocketPermits>,
     number: u64,
     is_idle: bool,
-    bell: Arc<EvictionSignal>,
+    signal: Arc<EvictionSignal>,
 }
 
 impl SocketPermit {
     fn waits(&mut self, waker: &Waker) {
-        self.bell.listen(waker);
+        self.signal.listen(waker);
         if !self.is_idle {
             self.is_idle = true;
             self.places.sockets().set_idle(self.number, true);
@@ -126,7 +126,7 @@ impl SocketPermit {
     }
 
     fn is_evicted(&self) -> bool {
-        self.bell.has_rung.load(Ordering::Acquire)
+        self.signal.is_given.load(Ordering::Acquire)
     }
 }
 

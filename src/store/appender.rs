@@ -43,7 +43,7 @@ enum LogHome {
     Memory(Arc<Mutex<MemoryStore>>),
     Journal {
         journal: Journal,
-        bell: Arc<ShardWaker>,
+        waker: Arc<ShardWaker>,
     },
 }
 
@@ -53,7 +53,7 @@ impl<T> Appender<T> {
     }
 
     pub fn journal(journal: Journal) -> Rc<Self> {
-        Self::new(LogHome::Journal { journal, bell: Arc::default() })
+        Self::new(LogHome::Journal { journal, waker: Arc::default() })
     }
 
     fn new(home: LogHome) -> Rc<Self> {
@@ -68,7 +68,7 @@ impl<T> Appender<T> {
                 let is_stored = rejected.is_ok_and(|rejected| rejected.is_empty());
                 Appended::Settled(if is_stored { Outcome::Stored } else { Outcome::Rejected })
             }
-            LogHome::Journal { journal, bell } => Appended::Pending(Ticket(journal.submit(batch, flush, bell))),
+            LogHome::Journal { journal, waker } => Appended::Pending(Ticket(journal.submit(batch, flush, waker))),
         }
     }
 
@@ -82,7 +82,7 @@ impl<T> Appender<T> {
     pub async fn settled(&self) {
         match &self.home {
             LogHome::Memory(_) => std::future::pending().await,
-            LogHome::Journal { bell, .. } => bell.settled.notified().await,
+            LogHome::Journal { waker, .. } => waker.settled.notified().await,
         }
     }
 

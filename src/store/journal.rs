@@ -61,7 +61,7 @@ struct BatchQueue {
     ticket: u64,
     /// A queued batch asks for a flush.
     flush: bool,
-    bells: Vec<Arc<ShardWaker>>,
+    wakers: Vec<Arc<ShardWaker>>,
     requests: Vec<StoreTask>,
     /// The writer is waiting for work.
     idle: bool,
@@ -175,16 +175,16 @@ impl Journal {
         }
     }
 
-    /// Queues a batch and returns its ticket. After each group the journal wakes `bell`;
+    /// Queues a batch and returns its ticket. After each group the journal wakes `waker`;
     /// [`Journal::is_settled`] then shows whether the batch was in it.
-    pub(super) fn submit(&self, batch: Batch, flush: bool, bell: &Arc<ShardWaker>) -> u64 {
+    pub(super) fn submit(&self, batch: Batch, flush: bool, waker: &Arc<ShardWaker>) -> u64 {
         self.0.bytes.fetch_add(weight(&batch), Ordering::Relaxed);
         let mut queue = lock(&self.0.queue);
         queue.batches.push(batch);
         queue.ticket += 1;
         queue.flush |= flush;
-        if !bell.waiting.swap(true, Ordering::Relaxed) {
-            queue.bells.push(bell.clone());
+        if !waker.waiting.swap(true, Ordering::Relaxed) {
+            queue.wakers.push(waker.clone());
         }
         self.0.wake(&mut queue);
         queue.ticket
@@ -244,17 +244,17 @@ impl JournalWriter {
                 queue = lock(&shared.queue);
             }
             let (batches, requests) = (std::mem::take(&mut queue.batches), std::mem::take(&mut queue.requests));
-            let (flush, bells, last) =
-                (std::mem::take(&mut queue.flush), std::mem::take(&mut queue.bells), queue.ticket);
+            let (flush, wakers, last) =
+                (std::mem::take(&mut queue.flush), std::mem::take(&mut queue.wakers), queue.ticket);
             let closing = queue.closing;
-            bells.iter().for_each(|bell| bell.waiting.store(false, Ordering::Relaxed));
+            wakers.iter().for_each(|waker| waker.waiting.store(false, Ordering::Relaxed));
             drop(queue);
             if !batches.is_empty() {
                 begun = Some(Instant::now());
                 if !self.write(&batches, flush, last) {
                     return;
                 }
-                bells.iter().for_each(|bell| bell.settled.notify_one());
+                wakers.iter().for_each(|waker| waker.settled.notify_one());
             }
             for request in requests {
                 request(Ok(&mut *self.store));

@@ -110,7 +110,7 @@ pub struct EmbeddedStore {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Damage {
     /// Only the call fails.
-    Tell,
+    Report,
     /// The file is set aside, because it cannot be written any more, and an empty one takes its
     /// place.
     SetAside,
@@ -233,11 +233,11 @@ impl EmbeddedStore {
     }
 
     fn reopened(&mut self, now_ms: u64) -> Result<(StoreHome, Mark), StoreError> {
-        let told = |error: OpenError| StoreError(error.to_string());
+        let described = |error: OpenError| StoreError(error.to_string());
         if !self.lock.is_at(&self.files.lock) {
-            self.lock = self.files.lock(Duration::ZERO).map_err(told)?;
+            self.lock = self.files.lock(Duration::ZERO).map_err(described)?;
         }
-        let (home, mark) = self.files.open(true, now_ms, &mut self.notes).map_err(told)?;
+        let (home, mark) = self.files.open(true, now_ms, &mut self.notes).map_err(described)?;
         if home.meta.store_id != self.since.0 {
             self.since = (home.meta.store_id, home.meta.run);
         }
@@ -282,16 +282,16 @@ impl Store for EmbeddedStore {
     }
 
     fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
-        self.call(Damage::Tell, |home, _, _| home.read(game, from))
+        self.call(Damage::Report, |home, _, _| home.read(game, from))
     }
 
     fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
-        self.call(Damage::Tell, |home, _, _| home.games(after, limit))
+        self.call(Damage::Report, |home, _, _| home.games(after, limit))
     }
 
     fn sweep(&mut self, limit: usize) -> Result<usize, StoreError> {
         let since = self.since.1;
-        self.call(Damage::Tell, |home, _, _| home.sweep(since, limit))
+        self.call(Damage::Report, |home, _, _| home.sweep(since, limit))
     }
 
     fn tend(&mut self) -> Result<(), StoreError> {
