@@ -4,8 +4,7 @@
 use innkeeper::{
     Innkeeper,
     config::{Config, Overrides},
-    logic::{Rejection, Request, RoomLogic, Turn},
-    protocol::{PlayerId, number::whole},
+    logic::{PlayerId, Rejection, Request, RoomLogic, Turn, whole},
 };
 use serde_json::json;
 

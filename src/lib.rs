@@ -1,6 +1,6 @@
 //! Owns the code map of Innkeeper; see ARCHITECTURE.md for who may import whom, and why.
 //!
-//! A program of its own needs [`Innkeeper`], [`config::Config`] and [`logic::RoomLogic`].
+//! A program of its own needs [`Innkeeper`], [`Config`] and [`logic::RoomLogic`].
 //! [`Innkeeper::run`] serves until a signal; [`Innkeeper::start`] serves beside the program and
 //! gives back a [`Running`] server.
 //!
@@ -8,8 +8,7 @@
 //! use std::collections::HashMap;
 //!
 //! use innkeeper::{
-//!     Innkeeper,
-//!     config::Config,
+//!     Config, Innkeeper,
 //!     logic::{Rejection, Request, RoomLogic, Turn},
 //! };
 //! use serde_json::json;
@@ -45,12 +44,14 @@ mod gate;
 mod http;
 mod hub;
 mod inspect;
+#[doc(hidden)]
+pub mod internals;
 pub mod logic;
-pub mod observe;
-pub mod protocol;
+mod observe;
+mod protocol;
 mod proxy;
 mod registry;
-pub mod room;
+mod room;
 mod service;
 pub mod store;
 mod token;
@@ -58,6 +59,4 @@ mod whereabouts;
 mod ws;
 
 pub use app::{Innkeeper, Running, StartError};
-pub use call::{Call, CallError, call};
-pub use inspect::{InspectError, Inspection, inspect};
-pub use token::{MintedClaims, mint, parse_ttl};
+pub use config::Config;

@@ -2,7 +2,11 @@
 //! table to test rules on.
 
 pub use crate::{
-    protocol::{GameId, PlayerId, RawJson},
+    protocol::{
+        GameId, PlayerId, RawJson,
+        ids::InvalidId,
+        number::{optional_whole, whole},
+    },
     room::{PatchError, Rejection, Request, RoomLogic, Turn},
 };
 

@@ -9,10 +9,11 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use innkeeper::{
-    Call, CallError, Innkeeper, InspectError, Inspection, MintedClaims, StartError, call,
-    config::{Config, Overrides},
-    inspect, mint, parse_ttl,
-    store::EmbeddedStore,
+    Config, Innkeeper, StartError,
+    config::Overrides,
+    internals::{
+        Call, CallError, EmbeddedStore, InspectError, Inspection, MintedClaims, call, inspect, mint, parse_ttl,
+    },
 };
 
 /// `EX_USAGE` of sysexits.h: the configuration is invalid, so a restart does not help.

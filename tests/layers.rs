@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["connection", "registry", "room", "hub", "service", "ws", "gate", "protocol", "config", "observe", "clock"],
     ),
     ("logic", &["room", "protocol"]),
+    ("internals", &["call", "inspect", "token", "store", "protocol"]),
     ("call", &["token", "whereabouts", "config"]),
     ("token", &["protocol", "config"]),
     ("whereabouts", &["store"]),

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use innkeeper::protocol::{
+use innkeeper::internals::protocol::{
     ClientFrame, Dialect, DisplayName, EventRequest, GameId, HubRequest, PlayerId, RawJson, ResumeReason, RoomRequest,
     ServerFrame, SessionRequest, Topic, Verdict,
     server::{

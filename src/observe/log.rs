@@ -18,9 +18,8 @@ use slog_async::{AsyncCore, AsyncGuard};
 
 pub use super::{
     events::{SecurityFields, heartbeat, security},
-    line::{render, rfc3339},
+    line::render,
     recent::Recent,
-    scrub::scrub,
 };
 use super::{
     recent::Noting,

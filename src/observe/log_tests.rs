@@ -110,10 +110,10 @@ fn records_bear_the_moment_they_were_logged_not_the_moment_they_were_written() {
     let (logger, guard) = start_with(out, Format::Json, Level::Info, 16);
     info!(logger, "first");
     info!(logger, "second");
-    let logged = rfc3339(SystemTime::now());
+    let logged = crate::observe::line::rfc3339(SystemTime::now());
     // RFC 3339 in one zone and one precision sorts as text; wait until the clock shows another
     // millisecond.
-    while rfc3339(SystemTime::now()) == logged {
+    while crate::observe::line::rfc3339(SystemTime::now()) == logged {
         thread::yield_now();
     }
     for _ in 0..2 {

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 pub use self::{
     hub::HubRequest,
-    room::{EventRequest, MAX_VOLATILE_NAME_BYTES, RoomRequest},
+    room::{EventRequest, RoomRequest},
     session::SessionRequest,
 };
 use super::{

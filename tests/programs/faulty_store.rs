@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use innkeeper::{
     Innkeeper,
     config::{Config, Overrides},
-    protocol::GameId,
+    logic::GameId,
     store::{Batch, Log, Store, StoreError},
 };
 

@@ -12,9 +12,9 @@ use crate::protocol::{
 /// A subscriber's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HubRequest {
-    /// 1 to [`MAX_TOPICS`].
+    /// 1 to `MAX_TOPICS`.
     Subscribe { topics: Vec<Topic> },
-    /// 1 to [`MAX_TOPICS`].
+    /// 1 to `MAX_TOPICS`.
     Unsubscribe { topics: Vec<Topic> },
     /// Acknowledged with `published` if it has an `id`.
     Publish { id: Option<u64>, topic: Topic, data: RawJson },
