@@ -1,5 +1,5 @@
 //! Owns a correct client of the contract: it resumes after every loss, and sends again what is not
-//! known to be applied. Run by the test, one thread each; what it sees goes to its `Witness`.
+//! known to be applied. Each has a thread, and records what it receives in its `Witness`.
 
 use std::{
     collections::BTreeMap,

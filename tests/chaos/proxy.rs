@@ -1,6 +1,6 @@
 //! Owns the network of the chaos test: a TCP proxy that splits, delays, stalls and cuts at random
-//! bytes. Started by the test; clients connect to its port, which stays, and it forwards to the
-//! server's, which does not.
+//! bytes. Clients connect to its port, which stays; it forwards to the server's, which changes with
+//! each restart.
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},

@@ -1,5 +1,5 @@
-//! Owns what one client has seen of its room, and every check that needs no other client.
-//! Fed by `client` frame by frame; read by the oracle at the end.
+//! Owns what one client has seen of its room, and every check that needs no other client. It gets
+//! each frame of one client; the oracle reads it at the end.
 
 use serde_json::Value;
 

@@ -1,5 +1,4 @@
-//! Owns the tests of the back-end API: who may call it, and what it answers to what is wrong
-//! (section 8, E1).
+//! Owns the tests of the back-end API: who may call it, and its errors (section 8, E1).
 
 mod append;
 mod close;

@@ -1,5 +1,5 @@
-//! Owns the tests of tokens: where they come from, what they must say, when they run out (A7, A10
-//! to A13).
+//! Owns the tests of tokens: where requests carry them, their claims, their expiry (A7, A10 to
+//! A13).
 
 mod claims;
 mod expiry;

@@ -1,4 +1,4 @@
-//! Owns the tests of players whom the back end keeps out for a while (S13).
+//! Owns the tests of bans (S13).
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
 //! Owns the tests of how many bytes a connection may send (S5a): rooms and hubs close with 4029,
-//! whatever became of the frames.
+//! even for frames that were refused.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,5 @@
-//! Owns the tests of a store that fails while the server runs: nothing is pretended, nothing is
-//! lost, it recovers (D5). Tests/programs/faulty_store.rs is the server whose store can be made to
-//! fail.
+//! Owns the tests of a store that fails while the server runs: no false answer, no loss, and a
+//! recovery (D5). `tests/programs/faulty_store.rs` is the server whose store fails on command.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! Owns the tests of a process that was stopped for a while: it listens before it judges (R7).
+//! Owns the tests of a process that was stopped for a while: it reads its sockets before it ends
+//! any grace (R7).
 
 use std::{thread::sleep, time::Duration};
 

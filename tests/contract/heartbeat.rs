@@ -1,5 +1,5 @@
-//! Owns the tests of the heartbeat: who is pinged, what counts as life, and what silence costs (B1,
-//! B2).
+//! Owns the tests of the heartbeat: which clients are pinged, what counts as an answer, and the
+//! close after silence (B1, B2).
 
 use std::{
     io::Read as _,

@@ -1,4 +1,4 @@
-//! Owns the tests of games with rules: tic-tac-toe, a logic of one's own, and one that breaks
+//! Owns the tests of games with rules: tic-tac-toe, a custom logic, and one that panics
 //! (examples/).
 
 use std::path::Path;

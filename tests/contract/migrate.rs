@@ -1,5 +1,4 @@
-//! Owns the check of docs/migrate.md: every setting, key, endpoint and close code that it says is
-//! there, is there.
+//! Owns the check of docs/migrate.md: every setting, key, endpoint and close code in it exists.
 
 use innkeeper::config::{feeds::VARIABLES, table::SETTINGS};
 

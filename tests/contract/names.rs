@@ -1,4 +1,5 @@
-//! Owns the tests of display names: who gives one, who sees it, and how long it stays (S11).
+//! Owns the tests of display names: how a player gets one, which clients see it, and how long it is
+//! kept (S11).
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! Owns the tests of presence: who is told of whom, and of how many (3.2, R4, R6, S9).
+//! Owns the tests of presence: which changes members are sent, and the count in a crowd (3.2, R4,
+//! R6, S9).
 
 use std::time::Instant;
 

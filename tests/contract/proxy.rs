@@ -1,5 +1,5 @@
-//! Owns the tests of proxies (section 7): who gets in, what the upstream sees of it, and what
-//! passes.
+//! Owns the tests of proxies (section 7): entry, the handshake at the upstream, and the frames that
+//! are relayed.
 
 mod autobahn;
 mod budgets;

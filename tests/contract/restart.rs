@@ -1,4 +1,4 @@
-//! Owns the tests of `kill -9` and restart on the same DATA_DIR: nothing that anybody saw is lost
+//! Owns the tests of `kill -9` and restart on the same DATA_DIR: nothing that a client saw is lost
 //! (R5, S3, D1). No test expects seqs without a gap across a restart: the contract promises none.
 
 mod directory;

@@ -1,4 +1,4 @@
-//! Owns the tests of what one address and one connection may take of the server by plain HTTP.
+//! Owns the tests of the bounds of one address and one connection in plain HTTP.
 
 use std::{
     io::{ErrorKind, Read as _, Write as _},

@@ -1,4 +1,5 @@
-//! Owns the tests of spectators: what they see, what they may do, and how they come and go (S10).
+//! Owns the tests of spectators: what they see, what they may do, and how they join and leave
+//! (S10).
 
 use crate::support::{Client, Server, token, unix_secs};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Owns the tests of values that only matter while they are new (S8).
+//! Owns the tests of volatile values (S8).
 
 use crate::support::{Client, Server};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Owns the tests of what the operator is warned of at the start: settings that nothing reads, and
-//! names that are meant.
+//! Owns the tests of warnings at the start: variables that are not read, and the setting that is
+//! probably meant.
 
 use crate::{startup::refused, support::Server};
 

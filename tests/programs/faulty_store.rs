@@ -1,6 +1,5 @@
-//! A server whose store fails while a file called `fail` lies in its data directory: what a full
-//! disk does (D5). Run by the tests of `tests/contract/faults.rs`; it shows how to put a store of
-//! one's own around the configured one.
+//! Owns a server whose store fails, as on a full disk, while a file called `fail` is in its data
+//! directory (D5). It shows how to wrap the configured store.
 
 use std::path::PathBuf;
 

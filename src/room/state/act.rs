@@ -1,5 +1,5 @@
-//! Owns what a player's requests do to a room (3.1): messages, patches, volatile values, and what is
-//! refused while the store fails.
+//! Owns what a player's requests do to a room (3.1): messages, patches, volatile values, and what
+//! is refused while the store fails.
 
 use super::{RoomState, audience, event};
 use crate::{

@@ -1,4 +1,4 @@
-//! Owns the tests of how often and how many (A3, A5).
+//! Owns the tests of the limits of attempts and connections (A3, A5).
 
 use super::{assert_refused, assert_turned_away, refusal, status_of};
 use crate::support::Server;

@@ -1,5 +1,5 @@
-//! Owns the tests of proxies in front of the server: the address that counts, and one that nobody
-//! declared (A3, A5).
+//! Owns the tests of proxies in front of the server: which address counts, and a proxy that the
+//! settings do not declare (A3, A5).
 
 use std::io::{Read as _, Write as _};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of what a back end appends: seen like any other event, and once for each
-//! idempotency key (section 8).
+//! Owns the tests of a back end's events: members get them as any other event, once per idempotency
+//! key (section 8).
 
 use std::collections::BTreeSet;
 

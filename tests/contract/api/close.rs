@@ -1,5 +1,5 @@
-//! Owns the tests of what ends by the back end's word: a player's seat, a whole room, and rooms
-//! that lie on the disk (section 8).
+//! Owns the tests of what a back end ends: a player's seat, an open room, and a stored room
+//! (section 8).
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
-//! Owns the tests of the back-end API while the store fails or the server stops: no answer before
-//! what it says is stored (S3, D5). Tests/programs/faulty_store.rs is the server whose store can be
-//! made to fail.
+//! Owns the tests of the back-end API while the store fails or the server stops: an answer comes
+//! only after the change is stored (S3, D5). `tests/programs/faulty_store.rs` is the server whose
+//! store fails on command.
 
 use serde_json::json;
 

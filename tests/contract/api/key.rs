@@ -1,5 +1,5 @@
 //! Owns the tests of the operator key of development mode: where it is, who gets it, and that
-//! nothing else opens (A10a).
+//! nothing else is accepted (A10a).
 
 use std::{
     fs,

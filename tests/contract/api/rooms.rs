@@ -1,4 +1,4 @@
-//! Owns the tests of what operators are told: the list of rooms, one room, its events (section 8).
+//! Owns the tests of operators' queries: the list of rooms, one room, its events (section 8).
 
 use serde_json::{Value, json};
 use tungstenite::Message;

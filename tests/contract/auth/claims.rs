@@ -1,4 +1,4 @@
-//! Owns the tests of what a token must say, and who must have signed it (A11).
+//! Owns the tests of a token's claims and signature (A11).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};

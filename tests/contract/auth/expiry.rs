@@ -1,4 +1,4 @@
-//! Owns the tests of what happens when a token runs out, and how to replace it (A13).
+//! Owns the tests of a token's expiry, and of its replacement (A13).
 
 use serde_json::json;
 

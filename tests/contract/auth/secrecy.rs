@@ -1,4 +1,4 @@
-//! Owns the tests of what must never be seen in the log or the metrics (A12).
+//! Owns the tests that no secret appears in the log or the metrics (A12).
 
 use serde_json::{Value, json};
 

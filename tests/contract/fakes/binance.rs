@@ -1,5 +1,4 @@
-//! Owns the fake of Binance's combined streams: requests with an id, acknowledgements without a
-//! word.
+//! Owns the fake of Binance's combined streams: requests with an id, empty acknowledgements.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns what a fake knows and remembers: its provider, the connections it has, and all that was
-//! ever said to it. Read by tests.
+//! Owns the state of a fake: its provider, its connections, and every frame that it received. Tests
+//! read it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
-//! Owns the fake upstreams of feed hubs: real WebSocket servers on this machine that talk as each
-//! provider does, keep what it would keep, and do to their clients what a test tells them.
+//! Owns the fake upstreams of feed hubs: real WebSocket servers on this machine that behave as each
+//! provider does, keep the state that it would keep, and fail as a test commands.
 
 mod alpaca;
 mod binance;

@@ -1,4 +1,4 @@
-//! Owns what a provider knows of one of its clients, and what it is about to tell it.
+//! Owns a provider's state of one client, and the frames that it is about to send to it.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Owns the tests of the fakes themselves, against another library's client: that they see what
-//! they claim to see, and do what they are told.
+//! Owns the tests of the fakes themselves, against another library's client: that they record what
+//! they receive, and obey commands.
 
 use std::net::TcpStream;
 

@@ -1,4 +1,4 @@
-//! Owns how frames reach a socket that one thread reads while others write, and how it falls
+//! Owns how frames reach a socket that one thread reads while others write, and how it becomes
 //! silent.
 
 use std::{

@@ -1,5 +1,4 @@
-//! Owns the tests of hubs without an upstream: event buses, and who publishes into them (H1,
-//! section 6 and 8).
+//! Owns the tests of hubs without an upstream: event buses, and publishing (H1, sections 6 and 8).
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the churn test: 2,000 subscribers over 300 topics, and what the upstream makes of it (H2,
-//! H4, H6).
+//! Owns the churn test: 2,000 subscribers over 300 topics, and what the upstream receives (H2, H4,
+//! H6).
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},

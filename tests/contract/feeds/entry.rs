@@ -1,5 +1,5 @@
-//! Owns the tests of who gets in at a hub, and what holds there as it does for players (P1, P2, A2
-//! to A13, B1, S4, S5, D4).
+//! Owns the tests of entry to a hub, and of the rules that it shares with rooms (P1, P2, A2 to A13,
+//! B1, S4, S5, D4).
 
 use serde_json::{Value, json};
 

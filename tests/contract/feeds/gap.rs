@@ -1,4 +1,4 @@
-//! Owns the tests of what subscribers are told when values may have been missed (H4).
+//! Owns the tests of gaps: what subscribers are sent if they may have missed values (H4).
 
 use std::time::{Duration, Instant};
 

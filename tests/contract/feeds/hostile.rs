@@ -1,4 +1,4 @@
-//! Owns the tests of upstreams that break the rules, take nothing, ask for patience, or are in a
+//! Owns the tests of upstreams that break the rules, read nothing, send Retry-After, or are in a
 //! private network.
 
 use std::{

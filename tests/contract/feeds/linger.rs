@@ -1,4 +1,4 @@
-//! Owns the tests of what the upstream is asked for, and when it is asked no more (H2).
+//! Owns the tests of subscriptions at the upstream, and of when they end (H2).
 
 use std::time::{Duration, Instant};
 

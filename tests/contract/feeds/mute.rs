@@ -1,4 +1,4 @@
-//! Owns the tests of upstreams that are connected and say nothing (H8), and of what answers a
+//! Owns the tests of upstreams that are connected and send nothing (H8), and of what answers a
 //! heartbeat.
 
 use serde_json::json;

@@ -1,5 +1,4 @@
-//! Owns the tests of the shipped descriptions, each against a fake that talks as its provider does
-//! (section 6).
+//! Owns the tests of the shipped descriptions, each against a fake of its provider (section 6).
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of topics that the upstream says no to (H2): who is told, and when it is asked
-//! again.
+//! Owns the tests of topics that the upstream rejects (H2): who gets the error, and when they are
+//! requested again.
 
 use serde_json::{Value, json};
 

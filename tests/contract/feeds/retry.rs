@@ -1,5 +1,4 @@
-//! Owns the tests of when the upstream is tried again: backoff, cool-downs, and keys that are wrong
-//! (H5).
+//! Owns the tests of reconnects to the upstream: backoff, cool-downs, and wrong keys (H5).
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of what must never be seen of a hub's keys (A12): in the log, metrics, health, or
-//! any frame.
+//! Owns the tests that a hub's keys appear nowhere (A12): not in the log, metrics, health, or any
+//! frame.
 
 use serde_json::{Value, json};
 

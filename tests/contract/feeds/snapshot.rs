@@ -1,4 +1,4 @@
-//! Owns the tests of what a subscriber is told of its topics, and in which order (H1).
+//! Owns the tests of what a subscriber is sent of its topics, and in which order (H1).
 
 use serde_json::json;
 

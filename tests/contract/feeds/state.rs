@@ -1,4 +1,4 @@
-//! Owns the tests of what subscribers are told of the feed itself: connecting, live, stale, down
+//! Owns the tests of the feed's states that subscribers are sent: connecting, live, stale, down
 //! (H3).
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Owns the tests of what upstreams see when the server stops (D4).
+//! Owns the tests of upstream connections when the server stops (D4).
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of who gets in at `/ws/_server`, with what, and what it may say there (P1, P2,
-//! A2, A5, A7, A11 to A13).
+//! Owns the tests of entry to `/ws/_server`: with which credentials, and which frames it accepts
+//! (P1, P2, A2, A5, A7, A11 to A13).
 
 use serde_json::{Value, json};
 

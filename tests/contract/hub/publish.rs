@@ -1,5 +1,5 @@
-//! Owns the tests of what a back end does with hubs: publishing into event buses, and looking at
-//! hubs (section 8, E1).
+//! Owns the tests of a back end's calls for hubs: publishing into event buses, and queries (section
+//! 8, E1).
 
 use serde_json::{Value, json};
 

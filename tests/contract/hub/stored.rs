@@ -1,5 +1,5 @@
-//! Owns the tests of what an event bus keeps: its values and numbers survive what rooms survive
-//! (H1, D1, D4, D5). Tests/programs/faulty_store.rs is the server whose store can be made to fail.
+//! Owns the tests of what an event bus keeps: its values and numbers survive as rooms do (H1, D1,
+//! D4, D5). `tests/programs/faulty_store.rs` is the server whose store fails on command.
 
 use std::thread;
 

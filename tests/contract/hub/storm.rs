@@ -1,5 +1,5 @@
-//! Owns the test of an event bus whose server is killed in the middle of what is published, again
-//! and again (H1, D1). TEST_SEED repeats a run, as far as the machine lets it.
+//! Owns the test of an event bus whose server is killed again and again during publications (H1,
+//! D1). TEST_SEED repeats a run, as far as the machine lets it.
 
 use std::{collections::BTreeMap, thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Owns the tests of what a proxy lets its clients do, and how much of it (X3).
+//! Owns the tests of what a proxy's clients may send, and of their budgets (X3).
 
 use serde_json::json;
 use tungstenite::Message;

@@ -1,4 +1,4 @@
-//! Owns the tests of how relays end (X4): each side learns how the other went.
+//! Owns the tests of how proxy sessions end (X4): each side gets the other's close code.
 
 use std::{
     io::{Read as _, Write as _},

@@ -1,5 +1,5 @@
-//! Owns the tests of how a proxy's clients are told of errors (X6), and of the paths of OpenAI's
-//! own clients. `Peer::refused` checks the shape of every error that comes before a close.
+//! Owns the tests of the errors that a proxy's clients get (X6), and of the paths of OpenAI's own
+//! clients. `Peer::refused` checks the shape of every error that comes before a close.
 
 use serde_json::json;
 use tungstenite::Message;

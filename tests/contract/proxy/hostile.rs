@@ -1,5 +1,5 @@
-//! Owns the tests of a proxy's upstreams that break the rules or take nothing, and of close codes
-//! that few know.
+//! Owns the tests of a proxy's upstreams that break the rules or read nothing, and of rare close
+//! codes.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! Owns the tests of DATA_DIR itself: two processes that want the same one, and one that cannot be
+//! Owns the tests of DATA_DIR itself: two processes with the same one, and one that cannot be used
 //! (D2).
 
 use crate::{

@@ -1,5 +1,4 @@
-//! Owns the tests of what the durability setting promises, and of a deploy: SIGTERM, then the next
-//! process (D1, D4).
+//! Owns the tests of DURABILITY, and of a deploy: SIGTERM, then the next process (D1, D4).
 
 use crate::support::{Absent, Server, Witness, assert_agreement};
 use serde_json::{Value, json};

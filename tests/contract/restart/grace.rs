@@ -1,4 +1,4 @@
-//! Owns the tests of absences across a restart: whose grace goes on and whose begins (R4).
+//! Owns the tests of absent players across a restart: whose grace continues and whose begins (R4).
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Owns the test of a server that is killed in the middle of what everybody sends, again and again
-//! (S3, S2, R5). TEST_SEED repeats a run, as far as the machine lets it.
+//! Owns the test of a server that is killed again and again while all clients send (S3, S2, R5).
+//! TEST_SEED repeats a run, as far as the machine lets it.
 
 use std::{thread, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Owns the tests of verdicts after the store was tampered with: whatever is lost, nobody is told
-//! that nothing was (R3).
+//! Owns the tests of verdicts after the store was tampered with: no client gets `continuous`
+//! although events are lost (R3).
 
 use std::fs;
 
