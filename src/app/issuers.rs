@@ -174,9 +174,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Heard(Mutex<Vec<Level>>);
+    struct LoggedLevels(Mutex<Vec<Level>>);
 
-    impl Drain for Heard {
+    impl Drain for LoggedLevels {
         type Ok = ();
         type Err = Never;
 
@@ -195,8 +195,8 @@ mod tests {
 
     #[test]
     fn a11a_keys_that_could_not_be_fetched_anew_for_a_day_are_an_error() {
-        let heard = Arc::new(Heard::default());
-        let logger = Logger::root(heard.clone(), o!());
+        let logged = Arc::new(LoggedLevels::default());
+        let logger = Logger::root(logged.clone(), o!());
         let mut issuer = Issuer { url: Url::parse("https://issuer.example/jwks").unwrap(), fetched_at: None };
         let start = Instant::now();
         let failed = Err("no answer".to_owned());
@@ -208,6 +208,10 @@ mod tests {
         issuer.note(&Ok(Vec::new()), start + 2 * OLD, &logger);
         issuer.note(&failed, start + 2 * OLD, &logger);
         let expected = [Level::Warning, Level::Info, Level::Warning, Level::Error, Level::Info, Level::Warning];
-        assert_eq!(*heard.0.lock().expect("no panic"), expected, "never fetched, fetched, a day, more, fetched, young");
+        assert_eq!(
+            *logged.0.lock().expect("no panic"),
+            expected,
+            "never fetched, fetched, a day, more, fetched, young"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{Asking, Expiry, Guest, OperatorError, Operators, TokenError, Tokens};
+use super::{Asking, ClientIdentity, Expiry, OperatorError, Operators, TokenError, Tokens};
 use crate::protocol::{Cause, DisplayName, Role};
 
 /// What a socket asks for, as far as tokens may restrict it.
@@ -23,14 +23,14 @@ pub enum Resource<'a> {
 pub enum Standing {
     Seated(Role),
     Operator,
-    Guest(Rc<Guest>),
+    Client(Rc<ClientIdentity>),
 }
 
 impl Standing {
     /// Returns the `sub` of the token of a client without a seat.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Guest(guest) => guest.name.as_deref(),
+            Self::Client(client) => client.name.as_deref(),
             Self::Seated(_) | Self::Operator => None,
         }
     }
@@ -39,7 +39,7 @@ impl Standing {
     pub fn role(&self) -> Option<&str> {
         match self {
             Self::Seated(role) => Some(role.name()),
-            Self::Guest(guest) => Some(&guest.role),
+            Self::Client(client) => Some(&client.role),
             Self::Operator => None,
         }
     }
@@ -88,7 +88,7 @@ impl Guards {
         let role = if spectates { Role::Spectator } else { Role::Player };
         Some(match resource {
             Resource::Seat { .. } => Standing::Seated(role),
-            _ => guest(role),
+            _ => client(role),
         })
     }
 
@@ -112,7 +112,7 @@ impl Guards {
                 return self.verify_hub_token(resource, token, asking, round);
             }
             Resource::Seat { game, player } => self.verify_seat(token, game, player, asking.unix_secs),
-            Resource::Hub(_) | Resource::Proxy(_) => self.verify_guest(resource, token, asking.unix_secs),
+            Resource::Hub(_) | Resource::Proxy(_) => self.verify_client(resource, token, asking.unix_secs),
         };
         verified.map_err(|error| token_error(error, round))
     }
@@ -137,9 +137,9 @@ impl Guards {
     ) -> Result<Pass, Unverified> {
         self.operators.limit(asking).map_err(|error| operator_error(error, round))?;
         if self.operators.is_hub_token(token) {
-            return Ok(Pass { standing: guest(Role::Player), name: None, expiry: None });
+            return Ok(Pass { standing: client(Role::Player), name: None, expiry: None });
         }
-        let verified = self.verify_guest(resource, token, asking.unix_secs);
+        let verified = self.verify_client(resource, token, asking.unix_secs);
         if verified.as_ref().is_err_and(|error| *error != TokenError::KeyPending) {
             self.operators.count_wrong(asking);
         }
@@ -156,15 +156,15 @@ impl Guards {
         Ok(Pass { standing: Standing::Seated(identity.role), name: identity.name, expiry: Some(identity.expiry) })
     }
 
-    fn verify_guest(&self, resource: Resource<'_>, token: &str, now_secs: u64) -> Result<Pass, TokenError> {
+    fn verify_client(&self, resource: Resource<'_>, token: &str, now_secs: u64) -> Result<Pass, TokenError> {
         let tokens = self.tokens.as_ref().ok_or(TokenError::Malformed)?;
-        let (guest, expiry) = tokens.verify_guest(token, resource, now_secs)?;
-        Ok(Pass { standing: Standing::Guest(Rc::new(guest)), name: None, expiry: Some(expiry) })
+        let (client, expiry) = tokens.verify_client(token, resource, now_secs)?;
+        Ok(Pass { standing: Standing::Client(Rc::new(client)), name: None, expiry: Some(expiry) })
     }
 }
 
-fn guest(role: Role) -> Standing {
-    Standing::Guest(Rc::new(Guest { name: None, role: role.name().to_owned() }))
+fn client(role: Role) -> Standing {
+    Standing::Client(Rc::new(ClientIdentity { name: None, role: role.name().to_owned() }))
 }
 
 fn bad(cause: Cause, code: &'static str, message: &str) -> Unverified {

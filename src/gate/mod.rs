@@ -19,5 +19,5 @@ pub use self::{
     rate::{RateLimiter, TokenBucket},
     rooms::{Opening, RoomLimit, RoomPermits, RoomPlace},
     sockets::Sockets,
-    token::{AdminScope, Expiry, Guest, TokenError, Tokens, VerificationKey},
+    token::{AdminScope, ClientIdentity, Expiry, TokenError, Tokens, VerificationKey},
 };

@@ -90,7 +90,7 @@ impl AdminScope {
 
 /// A client of a hub or a proxy, which accept any `sub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guest {
+pub struct ClientIdentity {
     /// The `sub`; `None` in development mode, or if the token has none.
     pub name: Option<String>,
     /// 1 to 32 bytes of `A-Z a-z 0-9 _ -`.
@@ -224,12 +224,12 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Tokens::verify`].
-    pub fn verify_guest(
+    pub fn verify_client(
         &self,
         token: &str,
         resource: Resource<'_>,
         now_unix_secs: u64,
-    ) -> Result<(Guest, Expiry), TokenError> {
+    ) -> Result<(ClientIdentity, Expiry), TokenError> {
         let signed = self.current_claims(token, now_unix_secs)?;
         let (admitted, name, wrong) = match resource {
             Resource::Seat { game, .. } => (&signed.claims.game, game, TokenError::WrongGame),
@@ -240,7 +240,7 @@ impl Tokens {
             return Err(wrong);
         }
         let role = self.roles.of(&signed.claims, signed.is_own)?.to_owned();
-        Ok((Guest { name: self.player(&signed.claims)?, role }, signed.expiry))
+        Ok((ClientIdentity { name: self.player(&signed.claims)?, role }, signed.expiry))
     }
 
     /// Checks an operator's token (E1): role `admin`, any player. Returns what it grants, and when

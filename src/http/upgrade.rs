@@ -69,7 +69,7 @@ impl Entrance {
     pub(super) fn enter(self, request: Request, framed: Framed<Stream, Codec>) -> impl Future<Output = io::Result<()>> {
         let parts = framed.into_parts();
         let (mut stream, place) = parts.io.into_parts();
-        let (early, owed) = (parts.read_buf.to_vec(), parts.write_buf.to_vec());
+        let (early, pending) = (parts.read_buf.to_vec(), parts.write_buf.to_vec());
         let handshake = self.read(&request);
         let headers = &request.head().headers;
         let origin = headers::origin(headers).map(Cow::into_owned);
@@ -78,9 +78,9 @@ impl Entrance {
         drop(request);
         async move {
             let _place = place;
-            if !owed.is_empty() {
+            if !pending.is_empty() {
                 // Responses to earlier requests on this connection come first.
-                answer(&mut stream, &owed).await?;
+                answer(&mut stream, &pending).await?;
             }
             let attempt = AdmissionRequest {
                 address: handshake.address,

@@ -52,7 +52,7 @@ pub struct Topics {
     next_place: u64,
     /// Topics from this place on belong to the interest that is being handled, which must not evict
     /// its own.
-    wish_begins: u64,
+    interest_begins: u64,
     /// The numbers of a new topic begin above this. It is above those of every topic that was
     /// removed, and one further, so that a value a shard may still hold of the old topic is never
     /// taken for the value before the new one ([`Update::follows`]).
@@ -99,7 +99,7 @@ impl Topics {
             valued: 0,
             bare: BTreeMap::new(),
             next_place: 0,
-            wish_begins: 0,
+            interest_begins: 0,
             floor,
             clients: BTreeMap::new(),
             is_active: false,
@@ -130,7 +130,7 @@ impl Topics {
     /// Call before the topics of one interest message: topics wanted from now on do not evict each
     /// other.
     pub fn begin_interest(&mut self) {
-        self.wish_begins = self.next_place;
+        self.interest_begins = self.next_place;
     }
 
     /// A shard has a subscriber of the topic. Calling it twice counts once.
@@ -284,7 +284,9 @@ impl Topics {
     /// Evicts the wanted topic that has waited for a value longest. Returns false if only topics of
     /// the present interest are left.
     fn evict_first(&mut self) -> bool {
-        let Some(first) = self.bare.first_entry().filter(|first| *first.key() < self.wish_begins) else { return false };
+        let Some(first) = self.bare.first_entry().filter(|first| *first.key() < self.interest_begins) else {
+            return false;
+        };
         let topic = first.get().clone();
         let shards = self.entries.get(&topic).map(|entry| entry.shards.clone()).unwrap_or_default();
         self.changes.push(SourceCommand::Evict(topic.clone(), shards));

@@ -24,7 +24,7 @@ pub struct Kinds {
 struct SeenKind {
     at: Instant,
     /// Errors of this kind since then that were not reported.
-    untold: u64,
+    suppressed: u64,
 }
 
 impl Kinds {
@@ -35,11 +35,11 @@ impl Kinds {
         let is_due = |seen: &SeenKind| now.saturating_duration_since(seen.at) >= PAUSE;
         if let Some(seen) = self.seen.get_mut(&kind) {
             if !is_due(seen) {
-                seen.untold += 1;
+                seen.suppressed += 1;
                 return None;
             }
             seen.at = now;
-            return Some(std::mem::take(&mut seen.untold));
+            return Some(std::mem::take(&mut seen.suppressed));
         }
         if self.seen.len() >= MAX_KINDS {
             self.seen.retain(|_, seen| !is_due(seen));
@@ -47,7 +47,7 @@ impl Kinds {
         if self.seen.len() >= MAX_KINDS {
             return None;
         }
-        self.seen.insert(kind, SeenKind { at: now, untold: 0 });
+        self.seen.insert(kind, SeenKind { at: now, suppressed: 0 });
         Some(0)
     }
 }

@@ -104,7 +104,7 @@ where
     // If the thread cannot start, held lines are logged when the log ends.
     let _ = thread::Builder::new().name("log-refusals".into()).spawn(move || {
         while ended.recv_timeout(HELD_INTERVAL) == Err(mpsc::RecvTimeoutError::Timeout) {
-            ticking.tell(Instant::now(), false);
+            ticking.log_due(Instant::now(), false);
         }
     });
     let guard = LogGuard { queue, worker: Some(worker), recent, held, _alive: alive };
@@ -131,7 +131,7 @@ impl LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
-        self.held.tell(Instant::now(), true);
+        self.held.log_due(Instant::now(), true);
         self.queue.report_dropped(&slog::o!().into());
         // AsyncGuard's own drop waits for the writer without limit, and the writer waits for the
         // reader of stdout.

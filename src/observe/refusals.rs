@@ -23,7 +23,7 @@ type RefusalSource = (String, String);
 
 /// The state of one source: its last line, and the refusals held back since.
 struct Repeats {
-    told_at: Instant,
+    logged_at: Instant,
     /// Refusals since then.
     count: u64,
     /// The pairs of the newest of them.
@@ -39,7 +39,7 @@ pub(super) struct Sampled<D> {
 /// A drain that holds lines back.
 pub(super) trait HeldLines: Send + Sync {
     /// Logs what is due; with `all`, everything that is held.
-    fn tell(&self, now: Instant, all: bool);
+    fn log_due(&self, now: Instant, all: bool);
 }
 
 impl<D> Sampled<D> {
@@ -65,7 +65,7 @@ impl<D> Sampled<D> {
             repeats.newest = pairs;
             return false;
         }
-        sources.insert(source, Repeats { told_at: now, count: 0, newest: Vec::new() });
+        sources.insert(source, Repeats { logged_at: now, count: 0, newest: Vec::new() });
         true
     }
 }
@@ -84,15 +84,15 @@ impl<D: Drain<Ok = (), Err = Never>> Drain for Sampled<D> {
 }
 
 impl<D: Drain<Ok = (), Err = Never> + Send + Sync> HeldLines for Sampled<D> {
-    fn tell(&self, now: Instant, all: bool) {
+    fn log_due(&self, now: Instant, all: bool) {
         let mut due = Vec::new();
         self.sources().retain(|_, repeats| {
-            if !all && now.saturating_duration_since(repeats.told_at) < PERIOD {
+            if !all && now.saturating_duration_since(repeats.logged_at) < PERIOD {
                 return true;
             }
             if repeats.count > 0 {
                 due.push((std::mem::take(&mut repeats.newest), std::mem::take(&mut repeats.count)));
-                repeats.told_at = now;
+                repeats.logged_at = now;
                 return true;
             }
             false
@@ -147,7 +147,7 @@ mod tests {
     }
 
     /// Address and count of each line so far, and what became due.
-    fn told(guard: &LogGuard) -> Vec<(String, u64)> {
+    fn logged(guard: &LogGuard) -> Vec<(String, u64)> {
         let (_, lines) = guard.recent().after(0);
         let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         lines.map(|line| (line["address"].as_str().unwrap_or("").into(), line["count"].as_u64().unwrap_or(1))).collect()
@@ -161,7 +161,7 @@ mod tests {
         }
         refuse(&logger, EVENT, "203.0.113.2");
         refuse(&logger, "WS_CONNECTION_BLOCKED_RATE_LIMIT", "203.0.113.1");
-        let first = told(&guard);
+        let first = logged(&guard);
         assert!(first.len() <= 5, "{first:?}");
         let recent = guard.recent();
         drop(guard);
@@ -178,11 +178,11 @@ mod tests {
         let start = Instant::now();
         assert!(sampled.note(pairs(), start));
         assert!(!sampled.note(pairs(), start) && !sampled.note(pairs(), start));
-        sampled.tell(start + PERIOD / 2, false);
+        sampled.log_due(start + PERIOD / 2, false);
         assert_eq!(sampled.sources().values().next().map(|repeats| repeats.count), Some(2));
-        sampled.tell(start + PERIOD, false);
+        sampled.log_due(start + PERIOD, false);
         assert_eq!(sampled.sources().values().next().map(|repeats| repeats.count), Some(0));
-        sampled.tell(start + 2 * PERIOD, false);
+        sampled.log_due(start + 2 * PERIOD, false);
         assert!(sampled.sources().is_empty());
         assert!(sampled.note(pairs(), start + 2 * PERIOD), "told at once again");
     }

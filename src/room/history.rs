@@ -113,19 +113,19 @@ impl History {
         }
         self.events.push_back(event);
         self.drop_outdated(now);
-        self.tell_account(Some(now));
+        self.update_account(Some(now));
     }
 
     /// Drops the events that exceed a bound.
     pub fn trim(&mut self, now: Instant) {
         self.drop_outdated(now);
-        self.tell_account(None);
+        self.update_account(None);
     }
 
     /// Counts this history towards the bytes of all histories from now on.
     pub fn attach(&mut self, account: Account) {
         self.account = Some(account);
-        self.tell_account(self.events.back().map(|event| event.made));
+        self.update_account(self.events.back().map(|event| event.made));
     }
 
     /// Drops the oldest events until `bytes` bytes are freed, because all histories together exceed
@@ -134,7 +134,7 @@ impl History {
         let target = self.bytes.saturating_sub(bytes);
         while self.bytes > target && self.drop_oldest() {}
         self.events.shrink_to_fit();
-        self.tell_account(None);
+        self.update_account(None);
         if let Some(account) = &self.account {
             account.settle(bytes);
         }
@@ -165,7 +165,7 @@ impl History {
         true
     }
 
-    fn tell_account(&self, newest: Option<Instant>) {
+    fn update_account(&self, newest: Option<Instant>) {
         if let Some(account) = &self.account {
             if let Some(made) = newest {
                 account.touch(made);

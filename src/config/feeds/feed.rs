@@ -8,7 +8,7 @@ use super::{
     expand::TextContext,
     fields::{DescriptionScope, FieldReader},
     keys,
-    matcher::{matchers, overrides, pointer, pointers, tells_one, template},
+    matcher::{matchers, names_one_topic, overrides, pointer, pointers, template},
 };
 use crate::config::{Secret, table::Setting};
 
@@ -28,7 +28,7 @@ pub(super) fn feed(fields: &mut FieldReader, scope: &mut DescriptionScope<'_>) -
     }
     let subscribe = template(fields, &keys::SUBSCRIBE, separator, scope);
     let unsubscribe = template(fields, &keys::UNSUBSCRIBE, separator, scope);
-    let batch = if subscribe.as_ref().is_some_and(tells_one) { 1 } else { batch };
+    let batch = if subscribe.as_ref().is_some_and(names_one_topic) { 1 } else { batch };
     let feed = FeedConfig {
         on_open: frames(fields, &keys::ON_OPEN, scope),
         ready: matchers(fields, &keys::READY, scope),

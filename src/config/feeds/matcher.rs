@@ -117,7 +117,7 @@ pub(super) fn template(
 }
 
 /// Returns true if each frame of the template holds one topic.
-pub(super) fn tells_one(template: &Template) -> bool {
+pub(super) fn names_one_topic(template: &Template) -> bool {
     places_of(&template.0).any(|place| ONE.contains(&place))
 }
 

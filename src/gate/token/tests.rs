@@ -219,18 +219,18 @@ proptest! {
 
 #[test]
 fn a11_x1_a_guest_may_be_anybody_and_goes_where_the_token_lets_it() {
-    let verify = |change: Value, place| tokens(settings(SECRET)).verify_guest(&token(change), place, NOW);
-    let guest = |name: Option<&str>, role: &str| {
-        Ok((Guest { name: name.map(str::to_owned), role: role.to_owned() }, until(NOW + 60)))
+    let verify = |change: Value, place| tokens(settings(SECRET)).verify_client(&token(change), place, NOW);
+    let client = |name: Option<&str>, role: &str| {
+        Ok((ClientIdentity { name: name.map(str::to_owned), role: role.to_owned() }, until(NOW + 60)))
     };
     for place in [Resource::Hub("options"), Resource::Proxy("options")] {
-        assert_eq!(verify(json!({}), place), guest(Some("alice"), "player"));
-        assert_eq!(verify(json!({"sub": null, "role": "desk_2-b", "game": "chess"}), place), guest(None, "desk_2-b"));
+        assert_eq!(verify(json!({}), place), client(Some("alice"), "player"));
+        assert_eq!(verify(json!({"sub": null, "role": "desk_2-b", "game": "chess"}), place), client(None, "desk_2-b"));
         for unknown in ["", "two words", "authenticated", &"x".repeat(33)] {
-            assert_eq!(verify(json!({ "role": unknown }), place), guest(Some("alice"), "player"), "{unknown}");
+            assert_eq!(verify(json!({ "role": unknown }), place), client(Some("alice"), "player"), "{unknown}");
         }
         let list = json!(["user", "referee", "desk_2-b"]);
-        assert_eq!(verify(json!({ "role": list }), place), guest(Some("alice"), "referee"), "the first that is known");
+        assert_eq!(verify(json!({ "role": list }), place), client(Some("alice"), "referee"), "the first that is known");
         for bad in [json!(1), json!({})] {
             assert_eq!(verify(json!({ "role": bad }), place), Err(TokenError::BadRole), "{bad}");
         }
@@ -258,7 +258,8 @@ fn a11c_roles_come_from_the_claim_that_the_settings_name_and_are_mapped() {
         ..settings(SECRET)
     });
     let token = |role: Value| token(json!({ "role": "spectator", "app_metadata": { "role": role } }));
-    let guest = |role: Value| tokens.verify_guest(&token(role), Resource::Hub("h"), NOW).map(|(guest, _)| guest.role);
+    let client =
+        |role: Value| tokens.verify_client(&token(role), Resource::Hub("h"), NOW).map(|(client, _)| client.role);
     for (role, expected) in [
         (json!("authenticated"), "referee"),
         (json!("guest"), "spectator"),
@@ -267,10 +268,10 @@ fn a11c_roles_come_from_the_claim_that_the_settings_name_and_are_mapped() {
         (json!(null), "player"),
         (json!(["x", "guest", "authenticated"]), "spectator"),
     ] {
-        assert_eq!(guest(role.clone()).as_deref(), Ok(expected), "{role}");
+        assert_eq!(client(role.clone()).as_deref(), Ok(expected), "{role}");
     }
-    assert_eq!(guest(json!(["desk_2-b", "authenticated"])).as_deref(), Ok("referee"), "what is mapped comes first");
-    assert_eq!(guest(json!(["x"])).as_deref(), Ok("player"));
+    assert_eq!(client(json!(["desk_2-b", "authenticated"])).as_deref(), Ok("referee"), "what is mapped comes first");
+    assert_eq!(client(json!(["x"])).as_deref(), Ok("player"));
     assert!(tokens.verify_admin(&token(json!("service_role")), NOW).is_ok());
     assert!(tokens.verify_admin(&token(json!("admin")), NOW).is_ok(), "the secret's own word");
     assert_eq!(tokens.verify_admin(&token(json!("authenticated")), NOW), Err(TokenError::BadRole));

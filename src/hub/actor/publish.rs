@@ -29,14 +29,14 @@ impl Hub {
         let HubSource::Bus(bus) = &self.source else { return };
         let (home, game, handle) = (bus.appender().clone(), bus.game().clone(), self.handle.clone());
         let reading = async move {
-            let mut is_told = false;
+            let mut is_reported = false;
             loop {
                 match home.read(game.clone()).await {
                     Ok(log) => return log,
-                    Err(error) if !is_told => {
+                    Err(error) if !is_reported => {
                         let id = handle.id();
                         warn!(handle.logger(), "[WS {id}] the bus's log cannot be read now"; "hub" => %id, "error" => %error);
-                        is_told = true;
+                        is_reported = true;
                     }
                     Err(_) => {}
                 }

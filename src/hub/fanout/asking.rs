@@ -148,7 +148,7 @@ impl Fanout {
             }
         }
         // The hub only distinguishes between no client and some.
-        let is_known = self.clients_sent.is_some_and(|told| (told == 0) == (clients == 0));
+        let is_known = self.clients_sent.is_some_and(|sent| (sent == 0) == (clients == 0));
         if is_known && change.wanted.is_empty() && change.unwanted.is_empty() {
             return None;
         }

@@ -50,10 +50,10 @@ pub struct Uplink {
     /// The state that was put out last.
     state: FeedState,
     since: u64,
-    told_attempt: u32,
+    shown_attempt: u32,
     wanted: WantedTopics,
     /// When the newest change of interest came.
-    wished_at: Instant,
+    wanted_at: Instant,
     pace: Pace,
     retry: Retry,
     outage: Outage,
@@ -115,9 +115,9 @@ impl Uplink {
             phase: UplinkPhase::Idle,
             state: FeedState::Disconnected,
             since: now.unix_ms,
-            told_attempt: 0,
+            shown_attempt: 0,
             wanted: WantedTopics::new(rules.can_drop()),
-            wished_at: now.instant,
+            wanted_at: now.instant,
             pace: Pace::new(feed.messages_per_second),
             retry: Retry::new(feed.backoff, random),
             outage: Outage::default(),
@@ -146,7 +146,7 @@ impl Uplink {
 
     pub fn want(&mut self, topic: &Topic, now: Now) {
         if self.can_ask(topic) && self.wanted.want(topic) {
-            self.wished_at = now.instant;
+            self.wanted_at = now.instant;
         }
     }
 
@@ -154,7 +154,7 @@ impl Uplink {
     pub fn unwant(&mut self, topic: &Topic, now: Now) {
         if self.wanted.unwant(topic) {
             self.outage.unwanted(topic);
-            self.wished_at = now.instant;
+            self.wanted_at = now.instant;
         }
     }
 
@@ -275,10 +275,10 @@ impl Uplink {
         if self.state != state {
             self.state = state;
             self.since = now.unix_ms;
-        } else if is_connected || self.told_attempt == self.status().attempt {
+        } else if is_connected || self.shown_attempt == self.status().attempt {
             return;
         }
-        self.told_attempt = self.status().attempt;
+        self.shown_attempt = self.status().attempt;
         self.out.push(Output::Feed(self.status()));
     }
 

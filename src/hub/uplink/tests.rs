@@ -8,7 +8,7 @@ mod phases;
 mod rejections;
 mod shapes;
 mod silence;
-mod wishes;
+mod subscriptions;
 
 use std::{sync::Arc, time::Duration};
 

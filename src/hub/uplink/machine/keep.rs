@@ -42,10 +42,10 @@ impl Uplink {
                 Some(*until)
             }
             UplinkPhase::Live(live) => {
-                let wish = self.wanted.next().map(|_| self.pace.next().unwrap_or(self.wished_at));
+                let subscription = self.wanted.next().map(|_| self.pace.next().unwrap_or(self.wanted_at));
                 let heartbeat = live.heartbeat.as_ref().map(|heartbeat| heartbeat.deadline());
                 let (gap, stale, mute) = (self.gap_at(live), self.stale_at(live), self.mute_at());
-                [wish, heartbeat, gap, self.renewal_at(), stale, mute, self.retry.stable_at()]
+                [subscription, heartbeat, gap, self.renewal_at(), stale, mute, self.retry.stable_at()]
                     .into_iter()
                     .flatten()
                     .min()

@@ -139,7 +139,7 @@ impl Uplink {
         let Some(meant) = meant else { return false };
         // The upstream may have some of the frame's topics, so each is asked for again alone.
         if self.wanted.ask_one_by_one(meant) {
-            self.wished_at = now.instant;
+            self.wanted_at = now.instant;
             return true;
         }
         let topics = self.wanted.reject(|_, frame| frame == meant);
