@@ -165,6 +165,39 @@ mod tests {
     }
 
     #[test]
+    fn an_origin_is_printed_as_browsers_write_it() {
+        for (text, expected) in [
+            ("HTTP://Example.com:80", "http://example.com"),
+            ("https://example.com:8443", "https://example.com:8443"),
+            ("http://[0:0::1]:3000", "http://[::1]:3000"),
+            ("Capacitor://LocalHost", "capacitor://localhost"),
+        ] {
+            assert_eq!(Origin::parse(text).map(|origin| origin.to_string()).as_deref(), Ok(expected));
+        }
+        let page = Url::parse("https://user@a.example:443/x?y#z").unwrap();
+        assert_eq!(Origin::of(&page), Origin::parse("https://a.example").ok());
+    }
+
+    #[test]
+    fn a9_a_text_that_is_read_only_by_mending_it_is_no_origin() {
+        for text in [
+            "http:example.com",
+            "http:///example.com",
+            "http:\\\\example.com",
+            " http://example.com",
+            "http://exam\tple.com",
+            "http://ex%61mple.com",
+            "http://example.com:",
+            "http://example.com, http://example.com",
+            "http://127.1",
+            "http://0x7f.0.0.1",
+            "http://2130706433",
+        ] {
+            assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a9_an_exact_entry_admits_that_origin_alone() {
         assert!(admits("https://Example.com", "https://example.com"));
         assert!(admits("https://example.com:443", "https://EXAMPLE.com"));

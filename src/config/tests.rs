@@ -226,6 +226,7 @@ fn a11a_keys_come_over_https_or_from_this_machine() {
         "ftp://localhost/x",
         "id.example",
         "https://",
+        "https:///id.example/x",
         "http://localhost.evil.example/",
         "http://localhost@evil.example/",
     ] {
@@ -283,7 +284,8 @@ fn the_public_address_is_the_first_that_is_set_as_a_websocket_url() {
     assert_eq!(url(&all[..1]), "wss://d.example");
     assert_eq!(url(&[("PUBLIC_URL", "https://a.example/")]), "wss://a.example");
     assert_eq!(url(&[("PUBLIC_URL", "WSS://a.example")]), "wss://a.example");
-    for bad in ["https://", "/game", "a.example?x", "a b"] {
+    assert_eq!(url(&[("PUBLIC_URL", "https://A.example:443/game//")]), "wss://a.example/game");
+    for bad in ["https://", "https:///game", "/game", "a.example?x", "a b", "a.example:99999", "user@a.example"] {
         assert_eq!(problems(&[("PUBLIC_URL", bad)]).len(), 1, "{bad}");
     }
 }
