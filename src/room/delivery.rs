@@ -84,8 +84,8 @@ impl Delivery {
             Effect::Event(event) => self.event(&event),
             // The log already has the record, and no member sees it.
             Effect::Keep(_) => {}
-            // The outlet handles these effects itself.
-            Effect::Enter { .. } | Effect::CloseAll(_) => {}
+            // The outlet has the outbox, and calls `enter`.
+            Effect::Enter { .. } => {}
             Effect::Broadcast { text, named } => {
                 self.show(&Audience::Everyone, &text, named.as_ref(), Instant::now());
             }

@@ -11,7 +11,7 @@ use crate::{
     protocol::{Cause, PlayerId, RawJson, ResumeReason, Role, Verdict},
 };
 
-/// A `welcome` and what follows it, before the terms that all welcomes of a room share.
+/// A `welcome` without the terms that all welcomes of a room share, and the texts that follow it.
 pub struct Draft {
     pub player: PlayerId,
     pub role: Role,
@@ -105,6 +105,4 @@ pub enum Effect {
     Exit { connection: u64 },
     /// Closes one connection.
     Close { connection: u64, cause: Cause },
-    /// Closes all connections. Later effects are dropped.
-    CloseAll(Cause),
 }

@@ -36,6 +36,8 @@ pub enum OutletItem {
         connection: u64,
         frame: Frame,
     },
+    /// Closes all connections. Later items are dropped.
+    CloseAll(Cause),
     /// Signals that everything before this is stored. The sender is dropped if that never happens.
     Stored(oneshot::Sender<()>),
 }
@@ -46,7 +48,7 @@ impl OutletItem {
         match self {
             Self::Effect(effect) => effect.is_fleeting(),
             Self::Answer { .. } => true,
-            Self::Stored(_) => false,
+            Self::CloseAll(_) | Self::Stored(_) => false,
         }
     }
 }
@@ -182,9 +184,6 @@ impl Outlet {
             return;
         }
         match item {
-            OutletItem::Effect(Effect::CloseAll(cause)) => {
-                return self.close(cause, "the back end has closed this game");
-            }
             OutletItem::Effect(Effect::Enter { connection, membership, draft }) => {
                 if let Some(Arrival { outbox, welcomed, .. }) = self.take_arrival(connection) {
                     let verdict = draft.verdict;
@@ -196,6 +195,7 @@ impl Outlet {
             }
             OutletItem::Effect(effect) => self.delivery().deliver(effect),
             OutletItem::Answer { connection, frame } => self.delivery().reply(connection, frame),
+            OutletItem::CloseAll(cause) => return self.close(cause, "the back end has closed this game"),
             // The receiver may be gone.
             OutletItem::Stored(done) => drop(done.send(())),
         }

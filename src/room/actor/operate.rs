@@ -10,7 +10,7 @@ use crate::{
     protocol::{Cause, api::KickRequest},
     room::{
         describe::{EventPage, PlayerReport, RoomDetail, RoomSummary},
-        effect::{Effect, Effects},
+        effect::Effects,
         messages::{Append, CloseRoom, Describe, ListEvents, OperateError, Show},
         outlet::OutletItem,
         state::RoomState,
@@ -128,8 +128,7 @@ impl Handler<CloseRoom> for Room {
         let (done, stored) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let removed = self.log.remove();
-        let close = OutletItem::Effect(Effect::CloseAll(Cause::NoSuchGame));
-        let items = [OutletItem::Stored(done), close];
+        let items = [OutletItem::Stored(done), OutletItem::CloseAll(Cause::NoSuchGame)];
         self.outlet.pass(Some(removed), items.into_iter(), self.log.appender());
         // Until the log is deleted, the room handles no message, as it would belong to that log.
         // Senders that wait find the next room.
