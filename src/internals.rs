@@ -4,6 +4,7 @@
 pub use crate::{
     call::{Call, CallError, call},
     inspect::{InspectError, Inspection, inspect},
+    load::{LoadFailure, LoadOptions, load},
     store::EmbeddedStore,
     token::{MintedClaims, mint, parse_ttl},
 };

@@ -46,6 +46,7 @@ mod hub;
 mod inspect;
 #[doc(hidden)]
 pub mod internals;
+mod load;
 pub mod logic;
 mod observe;
 mod protocol;

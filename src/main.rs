@@ -12,12 +12,16 @@ use innkeeper::{
     Config, Innkeeper, StartError,
     config::Overrides,
     internals::{
-        Call, CallError, EmbeddedStore, InspectError, Inspection, MintedClaims, call, inspect, mint, parse_ttl,
+        Call, CallError, EmbeddedStore, InspectError, Inspection, LoadFailure, LoadOptions, MintedClaims, call,
+        inspect, load, mint, parse_ttl,
     },
 };
 
 /// `EX_USAGE` of sysexits.h: the configuration is invalid, so a restart does not help.
 const EXIT_USAGE: u8 = 64;
+
+/// What `innkeeper load` exits with when its arguments are wrong; 1 says that a limit was broken.
+const EXIT_LOAD_USAGE: u8 = 2;
 
 /// A real-time game and session server. Settings come from the environment and config.yaml; see the
 /// README.
@@ -86,6 +90,11 @@ enum Command {
         #[arg(long, default_value = "1h", value_parser = parse_ttl)]
         ttl: Duration,
     },
+    /// Load a server with players, check all that it tells them, and measure
+    ///
+    /// The exit code is 0 if all limits were held, 1 if one was broken or the players could not join, and 2 for wrong
+    /// arguments.
+    Load(Box<LoadOptions>),
 }
 
 #[derive(Subcommand)]
@@ -105,7 +114,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
+            let is_load = std::env::args_os().nth(1).is_some_and(|first| first == "load");
+            let usage = if is_load { EXIT_LOAD_USAGE } else { EXIT_USAGE };
+            return if error.use_stderr() { usage.into() } else { ExitCode::SUCCESS };
         }
     };
     let overrides = Overrides { host: arguments.host, port: arguments.port };
@@ -125,6 +136,7 @@ fn main() -> ExitCode {
         Some(Command::Token { player, games, hubs, proxies, role, name, ttl }) => {
             return token(&config, &MintedClaims { player, games, hubs, proxies, role, name, ttl });
         }
+        Some(Command::Load(options)) => return load_server(&config, *options),
     }
     match Innkeeper::new(config).run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -190,6 +202,17 @@ fn token(config: &Config, claims: &MintedClaims) -> ExitCode {
             // A misspelt JWT_SECRET may be the cause; the warnings name it.
             config.warnings.iter().for_each(|warning| eprintln!("innkeeper: {} {}", warning.name, warning.message));
             EXIT_USAGE.into()
+        }
+    }
+}
+
+fn load_server(config: &Config, options: LoadOptions) -> ExitCode {
+    match load(options, config, &mut io::stdout().lock()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("innkeeper: {error}");
+            if matches!(error, LoadFailure::Usage(_)) { EXIT_LOAD_USAGE.into() } else { ExitCode::FAILURE }
         }
     }
 }

@@ -9,6 +9,7 @@ mod transport;
 mod watch;
 
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     path::Path,
     sync::Arc,
@@ -18,7 +19,7 @@ use std::{
 use actix_web::http::header::HttpDate;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::{TcpSocket, TcpStream, lookup_host},
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{
@@ -45,6 +46,7 @@ use self::transport::Transport;
 pub use self::{
     error::{DialError, DialFailure, LinkError},
     link::{Incoming, LinkReader, LinkWriter, Outgoing},
+    transport::ByteStream,
 };
 use crate::config::feeds::{EndpointConfig, is_private};
 
@@ -132,14 +134,8 @@ impl Dialer {
         if !is_secure && !addresses.iter().all(|address| may_be_plain(address.ip(), endpoint.allow_insecure)) {
             return Err(if endpoint.allow_insecure { DialFailure::NotPrivate } else { DialFailure::NotSecure });
         }
-        let stream = connect(&addresses, deadline).await?;
-        let transport = if is_secure {
-            let name = ServerName::try_from(host).map_err(|_| DialFailure::BadEndpoint)?;
-            let stream = self.tls.connect(name, stream).await.map_err(|error| DialFailure::Tls(error.to_string()))?;
-            Transport::tls(stream)
-        } else {
-            Transport::plain(stream)
-        };
+        let stream = connect(&addresses, NearEnd::default(), deadline).await?;
+        let transport = Transport::new(self.secured(stream, host, is_secure).await?);
 
         // Both bounds apply to declared lengths; the second also to the sum of fragments.
         let config = WebSocketConfig::default()
@@ -164,6 +160,49 @@ impl Dialer {
     }
 }
 
+/// What a connection is at this end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NearEnd {
+    /// The local address; `None`: any.
+    pub from: Option<IpAddr>,
+    /// What the kernel takes before it is read, about; `None`: its own choice. Set before the
+    /// connection is made: a window that shrinks later loses segments.
+    pub receive_bytes: Option<u32>,
+}
+
+impl Dialer {
+    /// Opens the byte stream of a connection, in total within `limit`: no WebSocket yet, and no
+    /// check where plain text may go.
+    ///
+    /// # Errors
+    /// Returns a [`DialError`].
+    pub async fn stream(
+        &self,
+        (host, port): (&str, u16),
+        is_secure: bool,
+        near: NearEnd,
+        limit: Duration,
+    ) -> Result<ByteStream, DialError> {
+        let opening = async {
+            let addresses: Vec<SocketAddr> =
+                lookup_host((host, port)).await.map_err(|error| DialFailure::Resolve(error.kind()))?.collect();
+            let stream = connect(&addresses, near, Instant::now() + limit).await?;
+            self.secured(stream, host.to_owned(), is_secure).await
+        };
+        let opened = timeout(limit, opening).await.unwrap_or(Err(DialFailure::Timeout));
+        opened.map_err(|failure| DialError { host: host.to_owned(), failure })
+    }
+
+    async fn secured(&self, stream: TcpStream, host: String, is_secure: bool) -> Result<ByteStream, DialFailure> {
+        if !is_secure {
+            return Ok(ByteStream::Plain(stream));
+        }
+        let name = ServerName::try_from(host).map_err(|_| DialFailure::BadEndpoint)?;
+        let stream = self.tls.connect(name, stream).await.map_err(|error| DialFailure::Tls(error.to_string()))?;
+        Ok(ByteStream::Tls(Box::new(stream)))
+    }
+}
+
 /// Returns true if `ws://` to this address cannot be overheard: on this machine, or, if the
 /// operator allows it, in a private network.
 fn may_be_plain(address: IpAddr, allow_insecure: bool) -> bool {
@@ -172,7 +211,7 @@ fn may_be_plain(address: IpAddr, allow_insecure: bool) -> bool {
 }
 
 /// Parses `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date.
-fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
+pub fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     match text.parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -206,14 +245,25 @@ fn request(endpoint: &EndpointConfig, path_and_query: Option<&str>) -> Option<Re
     Some(request)
 }
 
+async fn socket(address: SocketAddr, near: NearEnd) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(from) = near.from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    if let Some(bytes) = near.receive_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.connect(address).await
+}
+
 /// Connects to the first address that answers. Each address gets its share of the time, so that a
 /// silent one does not use it up.
-async fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, DialFailure> {
-    let mut failure = DialFailure::Resolve(std::io::ErrorKind::NotFound);
+async fn connect(addresses: &[SocketAddr], near: NearEnd, deadline: Instant) -> Result<TcpStream, DialFailure> {
+    let mut failure = DialFailure::Resolve(io::ErrorKind::NotFound);
     for (index, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addresses.len() - index) as u32;
-        failure = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+        failure = match timeout_at(Instant::now() + share, socket(*address, near)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true).map_err(|error| DialFailure::Connect(error.kind()))?;
                 // Without keepalive a vanished peer would go unnoticed while there is nothing to

@@ -1,6 +1,7 @@
 //! Owns all I/O on WebSocket connections: frames, outboxes, flushing, lingering, dialling. No other
 //! folder moves bytes.
 
+pub mod client;
 pub mod decoder;
 pub mod dial;
 mod errors;

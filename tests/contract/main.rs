@@ -20,6 +20,7 @@ mod heartbeat;
 mod histories;
 mod hostile;
 mod hub;
+mod load;
 mod logic;
 mod logs;
 mod migrate;

@@ -270,6 +270,10 @@ impl Server {
         self.wait_for_log(|line| line["event"] == "WS_CONNECTION_CLOSED" && line["player"] == player)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by name, e.g. `TERM`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
