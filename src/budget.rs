@@ -9,22 +9,22 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// The recent failures of one game's rooms, or of one hub.
 #[derive(Default)]
-pub struct RestartBudget {
+pub(crate) struct RestartBudget {
     failures: Vec<Instant>,
 }
 
 impl RestartBudget {
-    pub fn spend(&mut self, now: Instant) {
+    pub(crate) fn spend(&mut self, now: Instant) {
         self.failures.retain(|at| now.saturating_duration_since(*at) < WINDOW);
         self.failures.push(now);
     }
 
-    pub fn is_spent(&self, now: Instant) -> bool {
+    pub(crate) fn is_spent(&self, now: Instant) -> bool {
         let recent = self.failures.iter().filter(|at| now.saturating_duration_since(**at) < WINDOW);
         recent.count() >= MAX_FAILURES
     }
 
-    pub fn is_idle(&self, now: Instant) -> bool {
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
         self.failures.iter().all(|at| now.saturating_duration_since(*at) >= WINDOW)
     }
 }

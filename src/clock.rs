@@ -9,7 +9,7 @@ use std::{
 
 /// A moment: on the monotonic clock for deadlines, on the calendar clock for the wire and tokens.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub(crate) struct Now {
     pub instant: Instant,
     /// Unix milliseconds.
     pub unix_ms: u64,
@@ -20,7 +20,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A moment as a number, for places where an `Instant` does not fit. Moments before the first call
 /// give zero.
-pub fn since_start(instant: Instant) -> Duration {
+pub(crate) fn since_start(instant: Instant) -> Duration {
     instant.saturating_duration_since(*START)
 }
 
@@ -39,7 +39,7 @@ thread_local! {
 /// R7: call this at the start of each timer that ends something because a peer was silent, with the
 /// time the timer was due. If the process was stopped, the peer's bytes may still wait in the
 /// socket: then this returns when to check again.
-pub fn postponed(due: Instant, now: Instant) -> Option<Instant> {
+pub(crate) fn postponed(due: Instant, now: Instant) -> Option<Instant> {
     let awoke = AWOKE.get();
     if now.saturating_duration_since(due) >= LATE
         && awoke.is_none_or(|awoke| now.saturating_duration_since(awoke) >= NOT_AGAIN)
@@ -60,7 +60,7 @@ const ANCHOR_AGE: Duration = Duration::from_secs(1);
 impl Now {
     /// Reads the monotonic clock. The calendar clock is read once a second and extrapolated in
     /// between.
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let instant = Instant::now();
         if let Some(anchor) = ANCHOR.get() {
             let age = instant.saturating_duration_since(anchor.instant);
@@ -76,7 +76,7 @@ impl Now {
 
     /// The moment `by` later, on both clocks.
     #[cfg(test)]
-    pub fn later(self, by: Duration) -> Self {
+    pub(crate) fn later(self, by: Duration) -> Self {
         Self { instant: self.instant + by, unix_ms: self.unix_ms + by.as_millis() as u64 }
     }
 }

@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// A future of the connection's thread.
-pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+pub(crate) type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// What a socket asks for. It lives as long as the connection.
-pub trait Target {
+pub(crate) trait Target {
     /// Returns what a token must be good for.
     fn resource(&self) -> Resource<'_>;
 
@@ -47,7 +47,7 @@ pub trait Target {
 }
 
 /// A client that asks to enter.
-pub struct Entry {
+pub(crate) struct Entry {
     /// Unique on this shard.
     pub connection: u64,
     pub outbox: Rc<Outbox>,
@@ -68,7 +68,7 @@ pub struct Entry {
 }
 
 /// A client that has entered.
-pub struct Entered {
+pub(crate) struct Entered {
     pub service: Box<dyn Service>,
     /// The verdict of R3, where sessions are resumed.
     pub resume: Option<Verdict>,
@@ -76,7 +76,7 @@ pub struct Entered {
 
 /// Why a client may not enter. It has got no frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryRefusal {
+pub(crate) enum EntryRefusal {
     /// `code` is that of the `error` frame before the close, `message` is for people.
     Closed { cause: Cause, code: &'static str, message: String },
     /// The client had to replace a connection, and there was none (A5a).
@@ -87,20 +87,20 @@ pub enum EntryRefusal {
 
 impl EntryRefusal {
     /// A refusal whose code is the cause's name.
-    pub fn because(cause: Cause, message: impl Into<String>) -> Self {
+    pub(crate) fn because(cause: Cause, message: impl Into<String>) -> Self {
         Self::Closed { cause, code: cause.name(), message: message.into() }
     }
 }
 
 /// The result of [`Target::enter`]. While the client waits, its connection reads nothing, so that
 /// its frames keep their order.
-pub enum Entering {
+pub(crate) enum Entering {
     Done(Result<Entered, EntryRefusal>),
     Waiting(LocalFuture<Result<Entered, EntryRefusal>>),
 }
 
 /// What a connection does next.
-pub enum Flow {
+pub(crate) enum Flow {
     Continue,
     /// Read nothing more until this resolves.
     Wait(LocalFuture<()>),
@@ -111,7 +111,7 @@ pub enum Flow {
 }
 
 /// What a connection talks to once it has entered.
-pub trait Service {
+pub(crate) trait Service {
     /// Takes a request to a room. Only called for [`Dialect::Game`].
     fn room_request(&mut self, _request: RoomRequest) -> Flow {
         Flow::Continue

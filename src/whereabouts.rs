@@ -16,7 +16,7 @@ const FILE: &str = "innkeeper.url";
 
 /// Held while the server runs. The lock shows that it runs: the file of a killed server stays
 /// behind.
-pub struct Whereabouts {
+pub(crate) struct Whereabouts {
     _file: File,
 }
 
@@ -25,7 +25,7 @@ impl Whereabouts {
     ///
     /// # Errors
     /// When the directory cannot be written, or another server holds the file.
-    pub fn write(dir: &Path, url: &str) -> io::Result<Self> {
+    pub(crate) fn write(dir: &Path, url: &str) -> io::Result<Self> {
         private::create_dir(dir)?;
         let path = dir.join(FILE);
         let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -40,7 +40,7 @@ impl Whereabouts {
 }
 
 /// Returns the HTTP URL of the running server of this data directory, if there is one.
-pub fn running(dir: &Path) -> Option<String> {
+pub(crate) fn running(dir: &Path) -> Option<String> {
     let mut file = OpenOptions::new().read(true).open(dir.join(FILE)).ok()?;
     // A shared lock, so that two commands at once do not mistake each other for the server.
     if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
@@ -54,7 +54,7 @@ pub fn running(dir: &Path) -> Option<String> {
 
 /// Returns the URL by which this machine reaches a server that listens at `address`; loopback if it
 /// listens on every address.
-pub fn url(address: SocketAddr) -> String {
+pub(crate) fn url(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("http://127.0.0.1:{}", address.port())
     } else {

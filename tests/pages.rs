@@ -2,7 +2,7 @@
 //! build script is included as it is.
 
 #[path = "../build.rs"]
-#[allow(dead_code, clippy::print_stdout)] // cargo reads what it prints
+#[allow(dead_code, unreachable_pub, clippy::print_stdout)] // cargo reads what it prints
 mod build_script;
 
 use std::fs;

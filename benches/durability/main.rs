@@ -2,6 +2,7 @@
 //! not a test. It reads BENCH_QUICK=1, BENCH_ROUNDS=n and BENCH_DIR, the directory for the stores.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
+#![allow(unreachable_pub)] // A program has no API: `pub` is what another module of it may use.
 
 mod bursts;
 #[path = "../kit/mod.rs"]

@@ -2,6 +2,7 @@
 //! proxy adds to an echo. It reads BENCH_QUICK=1 and BENCH_ROUNDS=n.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
+#![allow(unreachable_pub)] // A program has no API: `pub` is what another module of it may use.
 
 mod bare;
 mod echo;

@@ -11,6 +11,7 @@
 //! write differently. The tests have them.
 
 #![allow(clippy::print_stdout)] // A table on stdout is what it is for.
+#![allow(unreachable_pub)] // A program has no API: `pub` is what another module of it may use.
 
 mod attacker;
 mod attacks;

@@ -54,7 +54,7 @@ async fn open_banned(journal: &Journal, shards: &[Addr<Shard>]) -> Result<(), St
 }
 
 /// Wraps or replaces the configured store.
-pub type WrapStore = Box<dyn FnOnce(Box<dyn Store>) -> Box<dyn Store> + Send>;
+pub(super) type WrapStore = Box<dyn FnOnce(Box<dyn Store>) -> Box<dyn Store> + Send>;
 
 /// Opens the store, if any game needs one.
 pub(super) async fn open_journal(

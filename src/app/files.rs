@@ -8,7 +8,7 @@ use crate::{config::Config, http::SocketPermits, observe::metrics::Metrics};
 
 /// Each connection is an open file, and the usual soft limit of 1024 would be too low. Returns how
 /// many files the process may open.
-pub fn raise_file_limit(config: &Config, logger: &Logger) -> u64 {
+pub(super) fn raise_file_limit(config: &Config, logger: &Logger) -> u64 {
     // Listeners, event loops, log and store.
     const OWN_FILES: u64 = 100;
     let wanted = config.gate.max_connections as u64 + OWN_FILES;
@@ -27,7 +27,7 @@ pub fn raise_file_limit(config: &Config, logger: &Logger) -> u64 {
 }
 
 /// Behind a proxy every socket comes from the proxy, which bounds its own clients.
-pub fn places(config: &Config, max_files: u64, metrics: &Arc<Metrics>) -> SocketPermits {
+pub(super) fn places(config: &Config, max_files: u64, metrics: &Arc<Metrics>) -> SocketPermits {
     let gate = &config.gate;
     let max_per_address = if gate.client_ip_header.is_some() { usize::MAX } else { gate.max_sockets_per_ip };
     SocketPermits::new(max_per_address, max_files, metrics.clone())

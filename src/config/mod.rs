@@ -19,6 +19,7 @@ mod source;
 mod store;
 #[cfg(test)]
 mod store_tests;
+#[doc(hidden)]
 pub mod table;
 #[cfg(test)]
 mod table_tests;
@@ -43,10 +44,10 @@ pub use self::{
     room::{ConnectionConfig, HistoryConfig, LogicPrefix, RoomConfig},
     secret::Secret,
     source::{ProcessEnv, VariableSource},
-    store::{Durability, DurabilityPrefix, OPERATOR_KEY_FILE, StoreConfig},
-    urls::is_this_machine,
+    store::{Durability, DurabilityPrefix, StoreConfig},
 };
 use self::{reader::SettingReader, table::SETTINGS};
+pub(crate) use self::{store::OPERATOR_KEY_FILE, urls::is_this_machine};
 
 /// All settings of the server. Printing it with `{:?}` shows no secret (A12).
 #[derive(Debug, Clone)]

@@ -29,57 +29,57 @@ pub(super) struct SettingReader<'a> {
 }
 
 impl<'a> SettingReader<'a> {
-    pub fn new(source: &'a dyn VariableSource, file: HashMap<String, String>, problems: Problems) -> Self {
+    pub(super) fn new(source: &'a dyn VariableSource, file: HashMap<String, String>, problems: Problems) -> Self {
         Self { source, file, problems, bad: Vec::new() }
     }
 
-    pub fn into_problems(self) -> Problems {
+    pub(super) fn into_problems(self) -> Problems {
         self.problems
     }
 
-    pub fn source(&self) -> &'a dyn VariableSource {
+    pub(super) fn source(&self) -> &'a dyn VariableSource {
         self.source
     }
 
     /// For problems that do not belong to a setting.
-    pub fn problems(&mut self) -> &mut Problems {
+    pub(super) fn problems(&mut self) -> &mut Problems {
         &mut self.problems
     }
 
     /// Returns true if a variable is set that is not a setting, such as one of a hosting platform.
-    pub fn has_variable(&self, key: &str) -> bool {
+    pub(super) fn has_variable(&self, key: &str) -> bool {
         self.source.get(key).is_some_and(|text| !text.trim().is_empty())
     }
 
     /// Returns true if the setting is set, with a valid value or not.
-    pub fn is_set(&self, setting: &Setting) -> bool {
+    pub(super) fn is_set(&self, setting: &Setting) -> bool {
         self.find(setting).is_some()
     }
 
     /// Returns true if the setting already has a problem, so that its value cannot be checked
     /// against another setting.
-    pub fn is_bad(&self, setting: &Setting) -> bool {
+    pub(super) fn is_bad(&self, setting: &Setting) -> bool {
         self.bad.contains(&setting.name)
     }
 
     /// The value, or the default after a problem. A setting that is unset and has no default gives
     /// that of its type; ask `is_set` first.
-    pub fn get<T: FromSetting + Default>(&mut self, setting: &Setting) -> T {
+    pub(super) fn get<T: FromSetting + Default>(&mut self, setting: &Setting) -> T {
         self.optional(setting).unwrap_or_default()
     }
 
     /// The value, or the default after a problem, or `None` if it is unset and has no default.
-    pub fn optional<T: FromSetting>(&mut self, setting: &Setting) -> Option<T> {
+    pub(super) fn optional<T: FromSetting>(&mut self, setting: &Setting) -> Option<T> {
         self.value(setting).and_then(T::from_value)
     }
 
-    pub fn text(&mut self, setting: &Setting) -> Option<String> {
+    pub(super) fn text(&mut self, setting: &Setting) -> Option<String> {
         self.optional(setting)
     }
 
     /// White space around a secret is a problem and is not trimmed: the signer of tokens might use
     /// the text untrimmed.
-    pub fn secret(&mut self, setting: &Setting) -> Option<Secret> {
+    pub(super) fn secret(&mut self, setting: &Setting) -> Option<Secret> {
         let found = self.find(setting)?;
         if found.text.trim() != found.text {
             self.reject(setting, "", "has white space around it; remove it");
@@ -90,13 +90,17 @@ impl<'a> SettingReader<'a> {
 
     /// A text that `parse` checks. The error says what is wrong, without the value and what is
     /// allowed.
-    pub fn parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    pub(super) fn parsed<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let text = self.text(setting)?;
         self.accept(setting, &text, parse(&text))
     }
 
     /// The same for each entry between commas. `Some` holds the entries without a problem.
-    pub fn parsed_list<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
+    pub(super) fn parsed_list<T>(
+        &mut self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
         let text = self.text(setting)?;
         let entries: Vec<&str> = text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
         if entries.is_empty() {
@@ -107,13 +111,13 @@ impl<'a> SettingReader<'a> {
 
     /// Notes a problem: the value (unless it is a secret), what is wrong with it, and what is
     /// allowed.
-    pub fn reject(&mut self, setting: &Setting, value: &str, wrong: &str) {
+    pub(super) fn reject(&mut self, setting: &Setting, value: &str, wrong: &str) {
         let value = if setting.secret { "the value".to_owned() } else { shown(value) };
         self.report(setting, &format!("{value} {wrong}; allowed: {}", setting.kind));
     }
 
     /// Notes a problem; `message` is the whole text.
-    pub fn report(&mut self, setting: &Setting, message: &str) {
+    pub(super) fn report(&mut self, setting: &Setting, message: &str) {
         let (name, place) = match self.find(setting) {
             Some(found) if found.in_file => (found.name, " (set in config.yaml)"),
             Some(found) => (found.name, ""),

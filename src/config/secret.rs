@@ -20,7 +20,7 @@ impl Secret {
 
 /// Returns true if the value is in quotes, as from a file of variables. The signer of tokens may
 /// have read the same value without them.
-pub fn is_quoted(text: &str) -> bool {
+pub(super) fn is_quoted(text: &str) -> bool {
     ['"', '\''].into_iter().any(|quote| text.starts_with(quote) && text.ends_with(quote))
 }
 

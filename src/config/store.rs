@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The name of the operator key's file in the data directory.
-pub const OPERATOR_KEY_FILE: &str = "operator.key";
+pub(crate) const OPERATOR_KEY_FILE: &str = "operator.key";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreConfig {

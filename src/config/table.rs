@@ -45,10 +45,10 @@ pub struct Section {
 macro_rules! settings {
     (@name $name:ident) => { stringify!($name) };
     (@name $name:ident $key:literal) => { $key };
-    ($list:ident, $sections:ident: $($section:ident $title:literal $(in $map:literal)? {
+    ($(#[$meta:meta])* $vis:vis $list:ident, $sections:ident: $($section:ident $title:literal $(in $map:literal)? {
         $($name:ident $($key:literal)? $(/ $alias:ident)* = $default:literal, $kind:expr, $doc:literal;)+
     })+) => {
-        $($(pub const $name: $crate::config::table::Setting = $crate::config::table::Setting {
+        $($(pub(crate) const $name: $crate::config::table::Setting = $crate::config::table::Setting {
             name: $crate::config::table::settings!(@name $name $($key)?),
             aliases: &[$(stringify!($alias)),*],
             kind: $kind,
@@ -56,15 +56,16 @@ macro_rules! settings {
             doc: $doc,
             secret: matches!($kind, SettingKind::Secret(_)),
         };)+
-        pub const $section: $crate::config::table::Section = $crate::config::table::Section {
+        pub(crate) const $section: $crate::config::table::Section = $crate::config::table::Section {
             title: $title,
             map: concat!($($map)?),
             settings: &[$($name),+],
         };)+
 
         /// Every setting of this table, in the order of the documents.
-        pub const $list: &[$crate::config::table::Setting] = &[$($($name),+),+];
-        pub const $sections: &[$crate::config::table::Section] = &[$($section),+];
+        $(#[$meta])*
+        $vis const $list: &[$crate::config::table::Setting] = &[$($($name),+),+];
+        pub(crate) const $sections: &[$crate::config::table::Section] = &[$($section),+];
     };
 }
 pub(in crate::config) use settings;
@@ -72,7 +73,7 @@ pub(in crate::config) use settings;
 const M: u64 = 1024 * 1024;
 const DAY: f64 = 86_400.0;
 
-settings! { SETTINGS, SECTIONS:
+settings! { pub SETTINGS, SECTIONS:
     START "Start" {
         CONFIG_FILE = "", SettingKind::Text("a path"),
             "File of settings; unset: ./config.yaml if it exists. Only read from the environment";

@@ -27,7 +27,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub fn new(inner: &'a dyn VariableSource) -> Self {
+    pub(super) fn new(inner: &'a dyn VariableSource) -> Self {
         Self { inner, names: RefCell::default() }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<Url, UrlFault> {
 }
 
 /// Returns true if the host is this machine: no other machine reads what is sent there.
-pub fn is_this_machine<T: AsRef<str>>(host: &Host<T>) -> bool {
+pub(crate) fn is_this_machine<T: AsRef<str>>(host: &Host<T>) -> bool {
     match host {
         Host::Domain(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
         Host::Ipv4(address) => address.is_loopback(),

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What the server has learnt about a connection when its socket arrives on the shard.
-pub struct AdmittedSocket {
+pub(crate) struct AdmittedSocket {
     pub address: IpAddr,
     pub credentials: Credentials,
     pub permit: Permit,
@@ -39,7 +39,7 @@ pub struct AdmittedSocket {
 }
 
 /// One socket. It ends when its outbox has a cause. Dropping it closes its service.
-pub struct Connection {
+pub(crate) struct Connection {
     number: u64,
     opened: Instant,
     machine: Machine,
@@ -55,7 +55,13 @@ pub struct Connection {
 impl Connection {
     /// Takes over an upgraded socket, on the shard's thread. `early` are the bytes that followed
     /// the handshake.
-    pub fn open(stream: TcpStream, early: &[u8], target: Rc<dyn Target>, admission: AdmittedSocket, local: &Rc<Local>) {
+    pub(crate) fn open(
+        stream: TcpStream,
+        early: &[u8],
+        target: Rc<dyn Target>,
+        admission: AdmittedSocket,
+        local: &Rc<Local>,
+    ) {
         let AdmittedSocket { address, credentials, mut permit, terms } = admission;
         let limits = SocketLimits {
             max_message_bytes: terms.first_max_message_bytes(&*target, credentials.token.is_some()),
@@ -290,7 +296,7 @@ impl StreamHandler<Result<Arrived, ReadError>> for Connection {
 }
 
 /// Closes a socket that was accepted only to send it the refusal (A5, A8), on the shard's thread.
-pub fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, errors: Errors, local: &Rc<Local>) {
+pub(crate) fn turn_away(stream: TcpStream, refusal: &Refusal, cause: Cause, errors: Errors, local: &Rc<Local>) {
     let limits = SocketLimits { max_message_bytes: 0, outbox_bytes: 0, errors };
     if let Ok(Socket { outbox, .. }) = Socket::open(stream, &[], local.flusher.clone(), limits) {
         outbox.refuse_with(cause, refusal.code(), &refusal.message());

@@ -6,34 +6,34 @@ use std::time::{Duration, Instant};
 /// `WS_PING_INTERVAL` and `WS_PING_TIMEOUT`. Kept outside of [`Heartbeat`], as all connections
 /// share them.
 #[derive(Debug, Clone, Copy)]
-pub struct Rhythm {
+pub(super) struct Rhythm {
     pub interval: Duration,
     pub timeout: Duration,
 }
 
 /// Invariant: `unanswered` is the time of the first ping since the peer's last frame.
-pub struct Heartbeat {
+pub(super) struct Heartbeat {
     next_ping: Instant,
     unanswered: Option<Instant>,
 }
 
 impl Heartbeat {
-    pub fn new(rhythm: Rhythm, now: Instant) -> Self {
+    pub(super) fn new(rhythm: Rhythm, now: Instant) -> Self {
         Self { next_ping: now + rhythm.interval, unanswered: None }
     }
 
     /// Records that a frame of any kind arrived.
-    pub fn alive(&mut self) {
+    pub(super) fn alive(&mut self) {
         self.unanswered = None;
     }
 
     /// Returns whether a ping has been unanswered for the timeout.
-    pub fn is_dead(&self, rhythm: Rhythm, now: Instant) -> bool {
+    pub(super) fn is_dead(&self, rhythm: Rhythm, now: Instant) -> bool {
         self.unanswered.is_some_and(|since| since + rhythm.timeout <= now)
     }
 
     /// Returns whether to send a ping now: `true` once per interval.
-    pub fn ping_is_due(&mut self, rhythm: Rhythm, now: Instant) -> bool {
+    pub(super) fn ping_is_due(&mut self, rhythm: Rhythm, now: Instant) -> bool {
         if now < self.next_ping {
             return false;
         }
@@ -43,7 +43,7 @@ impl Heartbeat {
         true
     }
 
-    pub fn next_deadline(&self, rhythm: Rhythm) -> Instant {
+    pub(super) fn next_deadline(&self, rhythm: Rhythm) -> Instant {
         match self.unanswered {
             Some(since) => self.next_ping.min(since + rhythm.timeout),
             None => self.next_ping,

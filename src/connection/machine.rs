@@ -42,7 +42,7 @@ const HINT_AFTER: Duration = Duration::from_secs(3);
 const AUTH_HINT: &str = "send {\"type\":\"auth\",\"token\":…} first";
 /// What the connection shall do next.
 #[derive(Debug)]
-pub enum Step {
+pub(super) enum Step {
     Nothing,
     Reply(Frame),
     /// A pong arrived this long after its ping.
@@ -77,7 +77,7 @@ pub enum Step {
 
 /// What the handshake carried (A11, R1, S10).
 #[derive(Debug, Default)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     pub token: Option<String>,
     pub session: Option<String>,
     pub seen: Option<u64>,
@@ -127,7 +127,7 @@ struct Judged {
 }
 
 /// The protocol state of one connection.
-pub struct Machine {
+pub(super) struct Machine {
     terms: Arc<Terms>,
     target: Rc<dyn Target>,
     /// Messages pass through unparsed once the client has entered.
@@ -160,7 +160,7 @@ pub struct Machine {
 impl Machine {
     /// Starts with a connection that was just admitted, perhaps over a limit (A5a). Returns its
     /// first step.
-    pub fn begin(
+    pub(super) fn begin(
         terms: Arc<Terms>,
         target: Rc<dyn Target>,
         address: IpAddr,
@@ -210,44 +210,44 @@ impl Machine {
     }
 
     /// Returns the client's address.
-    pub fn address(&self) -> &IpAddr {
+    pub(super) fn address(&self) -> &IpAddr {
         &self.address
     }
 
-    pub fn target(&self) -> &Rc<dyn Target> {
+    pub(super) fn target(&self) -> &Rc<dyn Target> {
         &self.target
     }
 
     /// Returns whether messages pass through unparsed once the client has entered.
-    pub fn is_raw(&self) -> bool {
+    pub(super) fn is_raw(&self) -> bool {
         self.is_raw
     }
 
     /// Returns what the client was admitted as; `None` while it has not shown a token.
-    pub fn standing(&self) -> Option<&Standing> {
+    pub(super) fn standing(&self) -> Option<&Standing> {
         match &self.phase {
             ConnectionPhase::Waiting(_) => None,
             ConnectionPhase::Joined(standing) => Some(standing),
         }
     }
 
-    pub fn tokens(&self) -> Option<&Arc<Tokens>> {
+    pub(super) fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.terms.guards.tokens.as_ref()
     }
 
     /// Returns the player's display name (S11).
-    pub fn name(&self) -> Option<&DisplayName> {
+    pub(super) fn name(&self) -> Option<&DisplayName> {
         self.name.as_ref()
     }
 
     /// Returns whether the client wants display names (S11).
-    pub fn wants_names(&self) -> bool {
+    pub(super) fn wants_names(&self) -> bool {
         self.wants_names
     }
 
     /// Takes the objections to fields of the query and of the first frame, as `error` frames. Send
     /// them behind the `welcome`, which must be the first frame (3.2).
-    pub fn objections(&mut self) -> impl Iterator<Item = Frame> + use<> {
+    pub(super) fn objections(&mut self) -> impl Iterator<Item = Frame> + use<> {
         let (objections, errors) = (std::mem::take(&mut self.objections), self.errors);
         objections.into_iter().filter_map(move |message| errors.frame(error_code::INVALID_FIELD, message, None))
     }
@@ -259,7 +259,7 @@ impl Machine {
 
     /// Handles a frame. `was_asked_for`: the server asked for it, so that it does not count against
     /// the rates. Call [`Machine::pause`] afterwards.
-    pub fn on_message(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
+    pub(super) fn on_message(&mut self, arrived: Arrived, was_asked_for: bool, now: Now) -> Step {
         let Arrived { message, payload_bytes } = arrived;
         self.heartbeat.alive();
         if let ConnectionPhase::Waiting(waiting) = &mut self.phase {
@@ -307,18 +307,18 @@ impl Machine {
 
     /// The client was not read for a while, so its silence does not count against the heartbeat.
     /// Its rates stay as they are: here they only slow the client down and never close it.
-    pub fn exempt(&mut self) {
+    pub(super) fn exempt(&mut self) {
         self.heartbeat.alive();
     }
 
     /// Takes how long nothing more shall be read (S5a), if at all.
-    pub fn pause(&mut self) -> Option<Duration> {
+    pub(super) fn pause(&mut self) -> Option<Duration> {
         Some(std::mem::take(&mut self.pause)).filter(|pause| !pause.is_zero())
     }
 
     /// Returns whether a token was accepted since the last call. Only then can a deadline have
     /// moved closer.
-    pub fn renewed(&mut self) -> bool {
+    pub(super) fn renewed(&mut self) -> bool {
         std::mem::take(&mut self.renewed)
     }
 
@@ -341,7 +341,7 @@ impl Machine {
     }
 
     /// P2: replies to a bad frame and counts it.
-    pub fn bad_frame(&mut self, error: &FrameError, now: Now) -> Step {
+    pub(super) fn bad_frame(&mut self, error: &FrameError, now: Now) -> Step {
         self.mistakes.retain(|at| now.instant.saturating_duration_since(*at) < ERROR_WINDOW);
         self.mistakes.push(now.instant);
         let FrameError { code, message, id } = *error;

@@ -7,6 +7,6 @@ mod machine;
 mod rates;
 mod terms;
 
-pub use actor::{AdmittedSocket, Connection, turn_away};
-pub use machine::Credentials;
-pub use terms::Terms;
+pub(crate) use actor::{AdmittedSocket, Connection, turn_away};
+pub(crate) use machine::Credentials;
+pub(crate) use terms::Terms;

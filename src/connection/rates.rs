@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use crate::{config::ConnectionConfig, gate::TokenBucket};
 
-pub struct Rates {
+pub(super) struct Rates {
     frames: TokenBucket,
     bytes: TokenBucket,
 }
 
 impl Rates {
-    pub fn new(limits: &ConnectionConfig, now: Instant) -> Self {
+    pub(super) fn new(limits: &ConnectionConfig, now: Instant) -> Self {
         Self {
             frames: TokenBucket::new(limits.message_rate, limits.message_burst, now),
             bytes: TokenBucket::new(limits.byte_rate, limits.byte_burst, now),
@@ -21,7 +21,7 @@ impl Rates {
     ///
     /// # Errors
     /// The frame exceeds a rate. The text names the settings.
-    pub fn take(&mut self, payload_bytes: usize, now: Instant) -> Result<(), &'static str> {
+    pub(super) fn take(&mut self, payload_bytes: usize, now: Instant) -> Result<(), &'static str> {
         if !self.frames.take(1, now) {
             return Err("more frames than MESSAGE_RATE a second and MESSAGE_BURST at once");
         }
@@ -33,7 +33,7 @@ impl Rates {
 
     /// Counts a frame that passes in any case. Returns how long to wait until both rates are kept
     /// again.
-    pub fn overdraw(&mut self, payload_bytes: usize, now: Instant) -> Duration {
+    pub(super) fn overdraw(&mut self, payload_bytes: usize, now: Instant) -> Duration {
         self.frames.overdraw(1, now).max(self.bytes.overdraw(tokens(payload_bytes), now))
     }
 }

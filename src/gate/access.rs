@@ -7,7 +7,7 @@ use crate::protocol::{Cause, DisplayName, Role};
 
 /// What a socket asks for, as far as tokens may restrict it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resource<'a> {
+pub(crate) enum Resource<'a> {
     Seat {
         game: &'a str,
         player: &'a str,
@@ -20,7 +20,7 @@ pub enum Resource<'a> {
 
 /// What a client is admitted as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     Seated(Role),
     Operator,
     Client(Rc<ClientIdentity>),
@@ -28,7 +28,7 @@ pub enum Standing {
 
 impl Standing {
     /// Returns the `sub` of the token of a client without a seat.
-    pub fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Client(client) => client.name.as_deref(),
             Self::Seated(_) | Self::Operator => None,
@@ -36,7 +36,7 @@ impl Standing {
     }
 
     /// Returns the role; `None` for an operator.
-    pub fn role(&self) -> Option<&str> {
+    pub(crate) fn role(&self) -> Option<&str> {
         match self {
             Self::Seated(role) => Some(role.name()),
             Self::Client(client) => Some(&client.role),
@@ -46,7 +46,7 @@ impl Standing {
 }
 
 /// What a valid token grants.
-pub struct Pass {
+pub(crate) struct Pass {
     pub standing: Standing,
     /// The display name in a player's token, if it has one (S11).
     pub name: Option<DisplayName>,
@@ -55,14 +55,14 @@ pub struct Pass {
 }
 
 /// A token that is refused: the cause of the close, and the `error` frame's code and message.
-pub struct BadToken {
+pub(crate) struct BadToken {
     pub cause: Cause,
     pub code: &'static str,
     pub message: String,
 }
 
 /// Why a token gives no pass.
-pub enum Unverified {
+pub(crate) enum Unverified {
     Bad(BadToken),
     /// Its key may arrive in a round of fetches after this one.
     Pending {
@@ -72,7 +72,7 @@ pub enum Unverified {
 
 /// Everything that tokens of sockets are checked against.
 #[derive(Clone)]
-pub struct Guards {
+pub(crate) struct Guards {
     /// `None` in development mode (A10).
     pub tokens: Option<Arc<Tokens>>,
     pub operators: Arc<Operators>,
@@ -81,7 +81,7 @@ pub struct Guards {
 impl Guards {
     /// Returns the standing without a token, if none is needed: an open room, hub or proxy ignores
     /// tokens, the operators' hub always needs one (A10a).
-    pub fn open_standing(&self, resource: Resource<'_>, spectates: bool) -> Option<Standing> {
+    pub(crate) fn open_standing(&self, resource: Resource<'_>, spectates: bool) -> Option<Standing> {
         if self.uses_tokens(resource) {
             return None;
         }
@@ -93,7 +93,7 @@ impl Guards {
     }
 
     /// Returns whether this resource needs a token.
-    pub fn uses_tokens(&self, resource: Resource<'_>) -> bool {
+    pub(crate) fn uses_tokens(&self, resource: Resource<'_>) -> bool {
         match resource {
             Resource::ServerHub(_) => true,
             Resource::Hub(_) if self.operators.has_hub_token() => true,
@@ -103,7 +103,7 @@ impl Guards {
 
     /// # Errors
     /// [`Unverified`]
-    pub fn verify(&self, resource: Resource<'_>, token: &str, asking: Asking) -> Result<Pass, Unverified> {
+    pub(crate) fn verify(&self, resource: Resource<'_>, token: &str, asking: Asking) -> Result<Pass, Unverified> {
         // Read before the verification, so that a later round is not missed.
         let round = self.tokens.as_ref().map_or(0, |tokens| tokens.keys().round());
         let verified = match resource {

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::protocol::address::canonical;
-pub use crate::protocol::address::limit_key;
+pub(crate) use crate::protocol::address::limit_key;
 
 /// Headers by which a proxy shows that it forwards another client's request, in lower case.
-pub const FORWARDING: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "via"];
+pub(crate) const FORWARDING: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", "x-forwarded-host", "via"];
 
 /// Returns the client's address, in the form of [`canonical`]. `header` is the name and the bytes
 /// of the trusted header, if the configuration names one (`CLIENT_IP_HEADER`) and the request has
@@ -15,7 +15,7 @@ pub const FORWARDING: [&str; 5] = ["x-forwarded-for", "x-real-ip", "forwarded", 
 /// Of `X-Forwarded-For` and `Forwarded` the rightmost entry counts: the trusted proxy appended it,
 /// and the client can invent all earlier ones, with any bytes. A port is dropped. A value that is
 /// not an address gives the peer's address.
-pub fn client_address(peer: IpAddr, header: Option<(&str, &[u8])>) -> IpAddr {
+pub(crate) fn client_address(peer: IpAddr, header: Option<(&str, &[u8])>) -> IpAddr {
     let named = header.and_then(|(name, value)| {
         let last = || value.rsplit(|byte| *byte == b',').next().unwrap_or(value);
         if name.eq_ignore_ascii_case("x-forwarded-for") {
@@ -31,7 +31,7 @@ pub fn client_address(peer: IpAddr, header: Option<(&str, &[u8])>) -> IpAddr {
 
 /// Returns whether a proxy may have this address: this machine, or a network other than the
 /// Internet.
-pub fn is_inside(address: IpAddr) -> bool {
+pub(crate) fn is_inside(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             // 100.64.0.0/10 (RFC 6598): hosting platforms place their own proxies there.

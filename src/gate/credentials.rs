@@ -8,7 +8,7 @@ const MAX_ECHOED: usize = 64;
 
 /// Returns the subprotocols of a request's header lines. Skips names that are not visible ASCII
 /// (RFC 6455 section 4.1) without losing the others.
-pub fn offered_subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
+pub(crate) fn offered_subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
     lines
         .flat_map(|line| line.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
@@ -21,7 +21,7 @@ pub fn offered_subprotocols<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<&'
 /// `?token=`. An empty token is skipped. `subprotocols` are the offered names; `query` is the text
 /// after `?`. At a proxy, the subprotocol in which OpenAI's SDKs put their key carries a token too
 /// (A14).
-pub fn find_token(
+pub(crate) fn find_token(
     authorization: Option<&str>,
     subprotocols: &[&str],
     query: Option<&str>,
@@ -41,7 +41,7 @@ pub fn find_token(
 
 /// Returns the subprotocol to echo: the server's if it is offered (P3), or at a proxy the first
 /// that is not a credential (A14).
-pub fn choose_subprotocol<'a>(offered: &[&'a str], at_proxy: bool) -> Option<&'a str> {
+pub(crate) fn choose_subprotocol<'a>(offered: &[&'a str], at_proxy: bool) -> Option<&'a str> {
     let ours = offered.iter().find(|name| **name == SUBPROTOCOL);
     ours.or_else(|| offered.iter().find(|name| at_proxy && may_be_echoed(name))).copied()
 }
@@ -57,7 +57,7 @@ fn may_be_echoed(name: &str) -> bool {
 
 /// Returns the first value of a key in a query, decoded as browsers encode it (`%XX`, `+` for a
 /// space).
-pub fn query_value(query: &str, key: &str) -> Option<String> {
+pub(crate) fn query_value(query: &str, key: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
 }
 

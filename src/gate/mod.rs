@@ -1,18 +1,18 @@
 //! Owns the decisions of admission (section 2): origin, address, rate, permits, token. Pure:
 //! callers pass the time in.
 
-pub mod access;
-pub mod address;
-pub mod credentials;
-pub mod operator;
-pub mod origin;
-pub mod permits;
-pub mod rate;
-pub mod rooms;
-pub mod sockets;
-pub mod token;
+pub(crate) mod access;
+pub(crate) mod address;
+pub(crate) mod credentials;
+pub(crate) mod operator;
+pub(crate) mod origin;
+pub(crate) mod permits;
+pub(crate) mod rate;
+pub(crate) mod rooms;
+pub(crate) mod sockets;
+pub(crate) mod token;
 
-pub use self::{
+pub(crate) use self::{
     access::{BadToken, Guards, Pass, Resource, Standing, Unverified},
     operator::{Asking, OperatorError, Operators},
     permits::Permits,

@@ -22,7 +22,7 @@ const MAX_ADDRESSES: usize = 10_000;
 
 /// The secrets that operators' tokens, and the shared token of hubs, are checked against. Has no
 /// `Debug`, as it holds secrets.
-pub struct Operators {
+pub(crate) struct Operators {
     /// Hashed, so that the comparison does not reveal the length either.
     secret: Option<[u8; 32]>,
     hub_token: Option<[u8; 32]>,
@@ -33,7 +33,7 @@ pub struct Operators {
 
 /// The address of a request, and its time.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking {
+pub(crate) struct Asking {
     pub address: IpAddr,
     pub unix_secs: u64,
     pub instant: Instant,
@@ -41,7 +41,7 @@ pub struct Asking {
 
 /// Why a request is not an operator's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperatorError {
+pub(crate) enum OperatorError {
     /// No token: 401.
     Missing,
     /// A wrong token: 403.
@@ -54,7 +54,7 @@ pub enum OperatorError {
 
 impl OperatorError {
     /// Returns the stable `error.code`.
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Missing => "unauthorized",
             Self::Wrong => "forbidden",
@@ -85,7 +85,7 @@ impl std::error::Error for OperatorError {}
 impl Operators {
     /// `key` is the operator key, if the server has made one. It grants what the secret grants
     /// (A10a).
-    pub fn new(gate: &GateConfig, key: Option<&Secret>, tokens: Option<Arc<Tokens>>) -> Self {
+    pub(crate) fn new(gate: &GateConfig, key: Option<&Secret>, tokens: Option<Arc<Tokens>>) -> Self {
         let auth = &gate.auth;
         let wrong = RateLimiter::new(gate.rate_limit_max_requests, gate.rate_limit_window, MAX_ADDRESSES);
         Self {
@@ -101,7 +101,11 @@ impl Operators {
     ///
     /// # Errors
     /// [`OperatorError`]. A wrong token counts against its address.
-    pub fn check(&self, token: Option<&str>, asking: Asking) -> Result<(AdminScope, Option<Expiry>), OperatorError> {
+    pub(crate) fn check(
+        &self,
+        token: Option<&str>,
+        asking: Asking,
+    ) -> Result<(AdminScope, Option<Expiry>), OperatorError> {
         let token = token.ok_or(OperatorError::Missing)?;
         self.limit(asking)?;
         if self.secret.is_some_and(|secret| is_same(secret, token)) {
@@ -118,12 +122,12 @@ impl Operators {
     }
 
     /// A16: returns whether hubs accept the shared token, beside a JWT.
-    pub fn has_hub_token(&self) -> bool {
+    pub(crate) fn has_hub_token(&self) -> bool {
         self.hub_token.is_some()
     }
 
     /// A16: returns whether this is the shared token of hubs.
-    pub fn is_hub_token(&self, token: &str) -> bool {
+    pub(crate) fn is_hub_token(&self, token: &str) -> bool {
         self.hub_token.is_some_and(|known| is_same(known, token))
     }
 
@@ -131,20 +135,20 @@ impl Operators {
     ///
     /// # Errors
     /// [`OperatorError::Limited`].
-    pub fn limit(&self, asking: Asking) -> Result<(), OperatorError> {
+    pub(crate) fn limit(&self, asking: Asking) -> Result<(), OperatorError> {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.exhausted(asking.address, asking.instant).map_or(Ok(()), |left| Err(OperatorError::Limited(left)))
     }
 
     /// Counts a wrong token against the address.
-    pub fn count_wrong(&self, asking: Asking) {
+    pub(crate) fn count_wrong(&self, asking: Asking) {
         // The result does not matter: past the limit, `limit` refuses the address's next token
         // unread.
         let _ = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).attempt(asking.address, asking.instant);
     }
 
     /// Returns the tokens' verifier, for callers that wait for keys.
-    pub fn tokens(&self) -> Option<&Arc<Tokens>> {
+    pub(crate) fn tokens(&self) -> Option<&Arc<Tokens>> {
         self.tokens.as_ref()
     }
 }

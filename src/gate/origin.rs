@@ -10,7 +10,12 @@ use crate::config::{Origin, OriginPattern};
 /// A request without `Origin` comes from no browser and is admitted. With a list (`patterns`), an
 /// origin must match an entry, even the server's own. Without a list, pages of the server's own
 /// host are admitted, and in `open_mode` (A10) those from loopback.
-pub fn admits(patterns: Option<&[OriginPattern]>, origin: Option<&str>, host: Option<&str>, open_mode: bool) -> bool {
+pub(crate) fn admits(
+    patterns: Option<&[OriginPattern]>,
+    origin: Option<&str>,
+    host: Option<&str>,
+    open_mode: bool,
+) -> bool {
     let page = match origin {
         None => return true,
         Some("null") => None,

@@ -11,7 +11,7 @@ const CLAIMS_SHARE: usize = 100;
 
 /// The permits in use. `max_connections` bounds the entries.
 #[derive(Debug)]
-pub struct Permits {
+pub(crate) struct Permits {
     max_per_address: usize,
     max_connections: usize,
     connections: usize,
@@ -20,7 +20,7 @@ pub struct Permits {
 }
 
 impl Permits {
-    pub fn new(max_per_address: usize, max_connections: usize) -> Self {
+    pub(crate) fn new(max_per_address: usize, max_connections: usize) -> Self {
         Self { max_per_address, max_connections, connections: 0, held: HashMap::new() }
     }
 
@@ -29,7 +29,7 @@ impl Permits {
     ///
     /// # Errors
     /// `AddressLimit` or `ServerLimit`, with the limit. Nothing was taken.
-    pub fn acquire(&mut self, address: IpAddr) -> Result<(), Refusal> {
+    pub(crate) fn acquire(&mut self, address: IpAddr) -> Result<(), Refusal> {
         let key = limit_key(address);
         let held = self.held.get(&key).copied().unwrap_or(0);
         if held >= self.max_per_address {
@@ -46,7 +46,7 @@ impl Permits {
     /// Takes the one permit above its limit that an address may hold while a connection of it
     /// proves that it replaces another one (A5a). Returns `false`, and takes nothing, if that
     /// permit is in use or the address has no connection to replace.
-    pub fn claim(&mut self, address: IpAddr) -> bool {
+    pub(crate) fn claim(&mut self, address: IpAddr) -> bool {
         let most = self.max_connections + (self.max_connections / CLAIMS_SHARE).max(1);
         match self.held.get_mut(&limit_key(address)) {
             Some(held) if *held <= self.max_per_address && self.connections < most => {
@@ -59,7 +59,7 @@ impl Permits {
     }
 
     /// Returns one permit of the address. Does nothing if the address holds none.
-    pub fn release(&mut self, address: IpAddr) {
+    pub(crate) fn release(&mut self, address: IpAddr) {
         let key = limit_key(address);
         let Some(held) = self.held.get_mut(&key) else { return };
         *held -= 1;
@@ -70,12 +70,12 @@ impl Permits {
     }
 
     /// Returns the number of permits in use.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections
     }
 
     /// Returns the number of addresses that hold a permit.
-    pub fn addresses(&self) -> usize {
+    pub(crate) fn addresses(&self) -> usize {
         self.held.len()
     }
 }

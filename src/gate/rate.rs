@@ -19,7 +19,7 @@ const SWEEP: usize = 4;
 /// can thereby loosen the limit for a few, but cannot grow memory or lock anybody out. Each attempt
 /// costs amortised O(1).
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     max_attempts: u32,
     window: Duration,
     max_addresses: usize,
@@ -36,7 +36,7 @@ struct Window {
 }
 
 impl RateLimiter {
-    pub fn new(max_attempts: u32, window: Duration, max_addresses: usize) -> Self {
+    pub(crate) fn new(max_attempts: u32, window: Duration, max_addresses: usize) -> Self {
         let max_addresses = max_addresses.max(1);
         Self { max_attempts, window, max_addresses, windows: HashMap::new(), begun: VecDeque::new() }
     }
@@ -46,7 +46,7 @@ impl RateLimiter {
     /// # Errors
     /// More than `max_attempts` in the window. The value is the time until the window ends, never
     /// zero.
-    pub fn attempt(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn attempt(&mut self, address: IpAddr, now: Instant) -> Result<(), Duration> {
         for _ in 0..SWEEP {
             let Some((_, begun)) = self.begun.front() else { break };
             if self.left(*begun, now).is_some() {
@@ -68,7 +68,7 @@ impl RateLimiter {
 
     /// Returns the time until the window of an address without further attempts ends; `None` if it
     /// has attempts left.
-    pub fn exhausted(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+    pub(crate) fn exhausted(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let window = self.windows.get(&limit_key(address)).filter(|window| window.attempts >= self.max_attempts)?;
         self.left(window.begun, now)
     }
@@ -108,7 +108,7 @@ impl RateLimiter {
 /// A token bucket (S5): `rate` tokens a second on average, `burst` at once. 24 bytes, as every
 /// connection has two.
 #[derive(Debug, Clone)]
-pub struct TokenBucket {
+pub(crate) struct TokenBucket {
     /// When the bucket will be full again, which is its whole state (the generic cell rate
     /// algorithm).
     full_at: Instant,
@@ -118,12 +118,12 @@ pub struct TokenBucket {
 
 impl TokenBucket {
     /// Makes a full bucket. A `rate` (per second) or `burst` of 0 counts as 1.
-    pub fn new(rate: u32, burst: u32, now: Instant) -> Self {
+    pub(crate) fn new(rate: u32, burst: u32, now: Instant) -> Self {
         Self { full_at: now, rate: rate.max(1), burst: burst.max(1) }
     }
 
     /// Takes `tokens` tokens. Returns `false`, and takes none, if there are fewer.
-    pub fn take(&mut self, tokens: u32, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, tokens: u32, now: Instant) -> bool {
         let missing = self.full_at.saturating_duration_since(now) + self.time_for(tokens);
         if missing > self.time_for(self.burst) {
             return false;
@@ -134,7 +134,7 @@ impl TokenBucket {
 
     /// Takes `tokens` tokens, even if there are fewer. Returns the time until the missing ones have
     /// accrued.
-    pub fn overdraw(&mut self, tokens: u32, now: Instant) -> Duration {
+    pub(crate) fn overdraw(&mut self, tokens: u32, now: Instant) -> Duration {
         let missing = self.full_at.saturating_duration_since(now) + self.time_for(tokens);
         self.full_at = now + missing;
         missing.saturating_sub(self.time_for(self.burst))

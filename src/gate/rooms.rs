@@ -10,14 +10,14 @@ use std::{
 
 /// The bound of S14 that is reached, with its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RoomLimit {
+pub(crate) enum RoomLimit {
     Server(usize),
     Address(usize),
 }
 
 impl RoomLimit {
     /// Returns the label of the refusals metric.
-    pub fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Server(_) => "max_rooms",
             Self::Address(_) => "max_rooms_per_address",
@@ -41,7 +41,7 @@ impl fmt::Display for RoomLimit {
 
 /// Why a room opens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
+pub(crate) enum Opening {
     /// The room is new, for a client of this address.
     New(IpAddr),
     /// The room is new, for a back end. It counts for no address.
@@ -55,7 +55,7 @@ pub enum Opening {
 }
 
 /// Counts the rooms of all shards.
-pub struct RoomPermits {
+pub(crate) struct RoomPermits {
     max: usize,
     max_per_address: usize,
     taken: Mutex<RoomCounts>,
@@ -69,14 +69,14 @@ struct RoomCounts {
 }
 
 /// One room's permit. The room's slot holds it until the room is over; dropping it returns it.
-pub struct RoomPlace {
+pub(crate) struct RoomPlace {
     rooms: Arc<RoomPermits>,
     address: Option<IpAddr>,
 }
 
 impl RoomPermits {
     /// `max` is `MAX_ROOMS`, `max_per_address` is `MAX_ROOMS_PER_ADDRESS`.
-    pub fn new(max: usize, max_per_address: usize) -> Arc<Self> {
+    pub(crate) fn new(max: usize, max_per_address: usize) -> Arc<Self> {
         Arc::new(Self { max, max_per_address, taken: Mutex::default() })
     }
 
@@ -84,7 +84,7 @@ impl RoomPermits {
     ///
     /// # Errors
     /// [`RoomLimit`]. Nothing was taken.
-    pub fn take(self: &Arc<Self>, opening: Opening) -> Result<RoomPlace, RoomLimit> {
+    pub(crate) fn take(self: &Arc<Self>, opening: Opening) -> Result<RoomPlace, RoomLimit> {
         let mut taken = self.lock();
         let asking = match opening {
             Opening::New(address) | Opening::Visited(address) => Some(address),

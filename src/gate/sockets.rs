@@ -13,7 +13,7 @@ use super::address::limit_key;
 /// An idle socket waits for its peer's next request. HTTP lets a server close such a socket at any
 /// time, so idle sockets are evicted for new ones: unused sockets cannot lock other clients out.
 #[derive(Debug)]
-pub struct Sockets<T> {
+pub(crate) struct Sockets<T> {
     max_per_address: usize,
     open: HashMap<u64, OpenSocket<T>>,
     addresses: HashMap<IpAddr, Address>,
@@ -42,7 +42,7 @@ struct Address {
 
 /// A new socket that is admitted.
 #[derive(Debug, PartialEq, Eq)]
-pub struct SocketAdmission<T> {
+pub(crate) struct SocketAdmission<T> {
     pub number: u64,
     /// The signal of the socket that is evicted for it.
     pub evicted: Option<T>,
@@ -51,7 +51,7 @@ pub struct SocketAdmission<T> {
 }
 
 impl<T> Sockets<T> {
-    pub fn new(max_per_address: usize) -> Self {
+    pub(crate) fn new(max_per_address: usize) -> Self {
         Self { max_per_address, open: HashMap::new(), addresses: HashMap::new(), idle: BTreeSet::new(), next: 0 }
     }
 
@@ -60,7 +60,7 @@ impl<T> Sockets<T> {
     ///
     /// # Errors
     /// The address holds its maximum and none of its sockets is idle. Returns the signal.
-    pub fn enter(&mut self, address: IpAddr, max_open: usize, signal: T) -> Result<SocketAdmission<T>, T> {
+    pub(crate) fn enter(&mut self, address: IpAddr, max_open: usize, signal: T) -> Result<SocketAdmission<T>, T> {
         let key = limit_key(address);
         let (mut evicted, mut is_spare) = (None, false);
         let mine = self.addresses.get(&key);
@@ -81,7 +81,7 @@ impl<T> Sockets<T> {
 
     /// Records whether a socket waits for its peer's next request. Does nothing if the socket is
     /// gone.
-    pub fn set_idle(&mut self, number: u64, is_idle: bool) {
+    pub(crate) fn set_idle(&mut self, number: u64, is_idle: bool) {
         let now = self.count();
         let Some(socket) = self.open.get_mut(&number) else { return };
         let address = self.addresses.entry(socket.key).or_default();
@@ -97,7 +97,7 @@ impl<T> Sockets<T> {
     }
 
     /// Removes a socket. Returns its signal, or `None` if it was removed before.
-    pub fn leave(&mut self, number: u64) -> Option<T> {
+    pub(crate) fn leave(&mut self, number: u64) -> Option<T> {
         let socket = self.open.remove(&number)?;
         let wait = socket.waits_since.map(|since| (since, number));
         if let Some(wait) = wait {
@@ -116,7 +116,7 @@ impl<T> Sockets<T> {
     }
 
     /// Returns the number of open sockets.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.len()
     }
 

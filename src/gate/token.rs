@@ -17,7 +17,7 @@ use jsonwebtoken::{
 use serde_json::{Map, Number, Value};
 
 use self::claims::{Claims, OneOrMany, Roles, at};
-pub use self::{
+pub(crate) use self::{
     keys::{VerificationKey, VerificationKeys},
     player::player_id,
 };
@@ -28,13 +28,13 @@ use crate::{
 };
 
 /// The longest token that is accepted.
-pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// The end of the year 9999. Later dates are cut to it, so that milliseconds cannot overflow.
 const LATEST_UNIX_SECS: u64 = 253_402_300_799;
 
 /// The keys and settings that tokens are checked against. Has no `Debug`, as it holds the secret.
-pub struct Tokens {
+pub(crate) struct Tokens {
     /// For HS256. An issuer's public key is never used as a secret.
     secret: Option<DecodingKey>,
     keys: VerificationKeys,
@@ -47,7 +47,7 @@ pub struct Tokens {
 
 /// When a token expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expiry {
+pub(crate) struct Expiry {
     /// Unix seconds. The token is valid before this instant; at it, the connection closes with 4005
     /// (A13).
     pub at: u64,
@@ -57,7 +57,7 @@ pub struct Expiry {
 
 /// What an accepted player's token grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     pub role: Role,
     /// The `name` claim (S11); `None` also if it is not a valid name.
     pub name: Option<DisplayName>,
@@ -66,31 +66,31 @@ pub struct Identity {
 
 /// What an admin's token grants (A11e).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AdminScope {
+pub(crate) struct AdminScope {
     /// The games and the hubs that it grants. `None`: everything.
     only: Option<Box<(Option<OneOrMany>, Option<OneOrMany>)>>,
 }
 
 impl AdminScope {
-    pub const EVERYTHING: Self = Self { only: None };
+    pub(crate) const EVERYTHING: Self = Self { only: None };
 
     /// Returns whether it grants everything, including what concerns no single game or hub.
-    pub fn is_everything(&self) -> bool {
+    pub(crate) fn is_everything(&self) -> bool {
         self.only.is_none()
     }
 
-    pub fn admits_game(&self, game: &str) -> bool {
+    pub(crate) fn admits_game(&self, game: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.0.as_ref().is_some_and(|games| games.admits(game)))
     }
 
-    pub fn admits_hub(&self, hub: &str) -> bool {
+    pub(crate) fn admits_hub(&self, hub: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.1.as_ref().is_some_and(|hubs| hubs.admits(hub)))
     }
 }
 
 /// A client of a hub or a proxy, which accept any `sub`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientIdentity {
+pub(crate) struct ClientIdentity {
     /// The `sub`; `None` in development mode, or if the token has none.
     pub name: Option<String>,
     /// 1 to 32 bytes of `A-Z a-z 0-9 _ -`.
@@ -99,7 +99,7 @@ pub struct ClientIdentity {
 
 /// Why a token is refused: names the rule, never the token's content (A12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     Malformed,
     WrongAlgorithm,
     BadSignature,
@@ -119,7 +119,7 @@ pub enum TokenError {
 
 impl TokenError {
     /// Returns the stable name, for the `error` frame, the log and the metric's label.
-    pub fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Malformed => "token_malformed",
             Self::WrongAlgorithm => "token_wrong_algorithm",
@@ -168,7 +168,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Describes what is wrong with a key.
-    pub fn new(config: &TokenConfig, pems: &[String], known_roles: HashSet<String>) -> Result<Self, String> {
+    pub(crate) fn new(config: &TokenConfig, pems: &[String], known_roles: HashSet<String>) -> Result<Self, String> {
         // Fails if a provider is installed already, which can only be this one: the crate is built
         // with no other.
         let _ = rust_crypto::DEFAULT_PROVIDER.install_default();
@@ -183,13 +183,13 @@ impl Tokens {
         })
     }
 
-    pub fn keys(&self) -> &VerificationKeys {
+    pub(crate) fn keys(&self) -> &VerificationKeys {
         &self.keys
     }
 
     /// Returns whether tokens can be verified: the settings have a key, or every issuer's keys were
     /// fetched.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.secret.is_some() || self.keys.has_fixed() || self.keys.is_complete()
     }
 
@@ -198,7 +198,13 @@ impl Tokens {
     /// # Errors
     /// The first rule that the token breaks. Rules about claims are checked only after the
     /// signature.
-    pub fn verify(&self, token: &str, game: &str, player: &str, now_unix_secs: u64) -> Result<Identity, TokenError> {
+    pub(crate) fn verify(
+        &self,
+        token: &str,
+        game: &str,
+        player: &str,
+        now_unix_secs: u64,
+    ) -> Result<Identity, TokenError> {
         let signed = self.current_claims(token, now_unix_secs)?;
         if self.player(&signed.claims)?.is_none_or(|named| named != player) {
             return Err(TokenError::WrongPlayer);
@@ -224,7 +230,7 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Tokens::verify`].
-    pub fn verify_client(
+    pub(crate) fn verify_client(
         &self,
         token: &str,
         resource: Resource<'_>,
@@ -248,7 +254,7 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Tokens::verify`].
-    pub fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<(AdminScope, Expiry), TokenError> {
+    pub(crate) fn verify_admin(&self, token: &str, now_unix_secs: u64) -> Result<(AdminScope, Expiry), TokenError> {
         let signed = self.current_claims(token, now_unix_secs)?;
         if self.roles.of(&signed.claims, signed.is_own)? != "admin" {
             return Err(TokenError::BadRole);

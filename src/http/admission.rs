@@ -31,7 +31,7 @@ use crate::{
 
 /// What admission checks of a request; header values as sent.
 #[derive(Debug, Clone)]
-pub struct AdmissionRequest<'a> {
+pub(crate) struct AdmissionRequest<'a> {
     pub address: IpAddr,
     pub origin: Option<&'a str>,
     pub host: Option<&'a str>,
@@ -46,7 +46,7 @@ pub struct AdmissionRequest<'a> {
 
 /// Where a connection's claim to replace another one of the same address is, if it has any (A5a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TakeoverClaim {
+pub(crate) enum TakeoverClaim {
     None,
     /// Its first frame decides.
     InFrame,
@@ -61,7 +61,7 @@ const CLAIM_RETRY: Duration = Duration::from_millis(20);
 
 /// Admits requests; one per HTTP worker.
 #[derive(Clone)]
-pub struct Admission {
+pub(crate) struct Admission {
     pub config: Arc<Config>,
     pub registry: Addr<Registry>,
     pub logger: Logger,
@@ -81,7 +81,7 @@ impl Admission {
     ///
     /// # Errors
     /// Returns the first refusal in the order of the table.
-    pub async fn admit(&self, attempt: AdmissionRequest<'_>) -> Result<Permit, Refusal> {
+    pub(crate) async fn admit(&self, attempt: AdmissionRequest<'_>) -> Result<Permit, Refusal> {
         if let Some(header) = attempt.proxy
             && !self.warned.swap(true, Ordering::Relaxed)
         {
@@ -158,7 +158,7 @@ impl Admission {
     }
 
     /// Checks the request's origin (A9).
-    pub fn admits_origin(&self, origin: Option<&str>, host: Option<&str>) -> bool {
+    pub(crate) fn admits_origin(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let gate = &self.config.gate;
         let open = matches!(gate.auth.mode, AuthMode::Open);
         origin::admits(gate.allowed_origins.as_deref(), origin, host, open)
@@ -169,7 +169,11 @@ impl Admission {
     ///
     /// # Errors
     /// Fails if the token is missing or wrong, the address is limited, or no keys arrive in time.
-    pub async fn admits_operator(&self, token: Option<&str>, address: IpAddr) -> Result<AdminScope, OperatorError> {
+    pub(crate) async fn admits_operator(
+        &self,
+        token: Option<&str>,
+        address: IpAddr,
+    ) -> Result<AdminScope, OperatorError> {
         let until = Instant::now() + self.config.gate.auth.timeout;
         loop {
             let instant = Instant::now();
@@ -201,7 +205,7 @@ impl Admission {
 
     /// Returns the client's address: from the trusted proxy's header if one is configured,
     /// otherwise the socket's.
-    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let name = self.config.gate.client_ip_header.as_deref();
         let last = |name| headers.get_all(name).last().map(|value| (name, value.as_bytes()));
         address::client_address(peer, name.and_then(last))
@@ -209,7 +213,7 @@ impl Admission {
 
     /// Returns a forwarding header of the request, which shows a proxy that the configuration does
     /// not declare.
-    pub fn undeclared_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> Option<&'static str> {
+    pub(crate) fn undeclared_proxy(&self, peer: IpAddr, headers: &HeaderMap) -> Option<&'static str> {
         let may_be = self.config.gate.expects_no_proxy && address::is_inside(peer);
         address::FORWARDING.into_iter().find(|name| may_be && headers.contains_key(*name))
     }

@@ -12,7 +12,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::protocol::Refusal;
 
 /// The body of an error (A8).
-pub fn error_body(code: &str, message: &str) -> Value {
+pub(super) fn error_body(code: &str, message: &str) -> Value {
     json!({ "error": { "code": code, "message": message } })
 }
 
@@ -21,22 +21,22 @@ pub(super) fn refusal_body(refusal: &Refusal) -> Value {
 }
 
 /// A JSON response that must not be cached.
-pub fn fresh(status: StatusCode, value: &impl Serialize) -> HttpResponse {
+pub(super) fn fresh(status: StatusCode, value: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(value)
 }
 
 /// A path that answers 405 to all methods without a route. `methods` is the `Allow` header: the
 /// methods that have one.
-pub fn resource(path: &str, methods: &'static str) -> Resource {
+pub(super) fn resource(path: &str, methods: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move { wrong_method(methods) }))
 }
 
 /// A route for GET and HEAD; actix-http omits the body for HEAD.
-pub fn read() -> Route {
+pub(super) fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-pub fn wrong_method(methods: &'static str) -> HttpResponse {
+pub(super) fn wrong_method(methods: &'static str) -> HttpResponse {
     let message = format!("this path knows {methods}; see docs/protocol.md");
     let mut response = fresh(StatusCode::METHOD_NOT_ALLOWED, &error_body("method_not_allowed", &message));
     response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(methods));

@@ -34,7 +34,7 @@ const ENVELOPE_BYTES: usize = 1024 + MAX_RECIPIENTS * (MAX_ID_BYTES + 8);
 
 type ApiResult = Result<HttpResponse, ApiError>;
 
-pub fn configure(config: &mut web::ServiceConfig) {
+pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
         .service(resource("/api/games", "GET, HEAD").route(read().to(list)))
         .service(

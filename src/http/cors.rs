@@ -12,7 +12,7 @@ use actix_web::{
 use super::{headers, routes::Site};
 
 /// Middleware: lets pages of admitted origins read the responses, and answers their preflights.
-pub async fn allow_origins<B: MessageBody>(
+pub(super) async fn allow_origins<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {

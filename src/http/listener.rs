@@ -38,7 +38,7 @@ const CLOCK_STEP: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Fails if the address cannot be bound; the message names it.
-pub fn bind(host: Option<IpAddr>, port: u16, stalled_timeout: Duration) -> io::Result<TcpListener> {
+pub(crate) fn bind(host: Option<IpAddr>, port: u16, stalled_timeout: Duration) -> io::Result<TcpListener> {
     let named = |address: SocketAddr| {
         listen(address, host.is_none(), stalled_timeout)
             .map_err(|error| io::Error::new(error.kind(), refused(address, &error)))
@@ -84,7 +84,7 @@ fn listen(address: SocketAddr, dual_stack: bool, stalled_timeout: Duration) -> i
 }
 
 /// The service of one listener: upgrades go to the entrance, all other requests to the routes.
-pub fn service(
+pub(crate) fn service(
     duty: Duty,
     site: Site,
     entrance: Entrance,

@@ -13,8 +13,8 @@ mod stream;
 mod upgrade;
 mod ws_health;
 
-pub use admission::Admission;
-pub use listener::{bind, service};
-pub use routes::{Duty, Site};
-pub use stream::SocketPermits;
-pub use upgrade::Entrance;
+pub(crate) use admission::Admission;
+pub(crate) use listener::{bind, service};
+pub(crate) use routes::{Duty, Site};
+pub(crate) use stream::SocketPermits;
+pub(crate) use upgrade::Entrance;

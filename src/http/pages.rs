@@ -14,7 +14,7 @@ use super::{
 
 /// A file of frontend-client/dist.
 #[derive(Debug, Clone, Copy)]
-pub struct PageFile {
+pub(super) struct PageFile {
     /// Begins with a slash, e.g. `/assets/demo-B3xY.js`.
     path: &'static str,
     content_type: &'static str,
@@ -42,7 +42,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Answers a request that no route matches: with a page, an asset, or 404. `websocket_url` is where
 /// clients connect.
-pub fn answer(request: &HttpRequest, websocket_url: Option<&str>) -> HttpResponse {
+pub(super) fn answer(request: &HttpRequest, websocket_url: Option<&str>) -> HttpResponse {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = headers::last(request.headers(), header::IF_NONE_MATCH.as_str());
     let known = known.as_deref();
@@ -54,7 +54,7 @@ pub fn answer(request: &HttpRequest, websocket_url: Option<&str>) -> HttpRespons
     }
 }
 
-pub fn nothing_here() -> HttpResponse {
+pub(super) fn nothing_here() -> HttpResponse {
     HttpResponse::NotFound().json(error_body("not_found", "there is nothing here; see /, /health, /ws/{game}/{player}"))
 }
 

@@ -31,7 +31,7 @@ use crate::{
 
 /// The state that the routes share.
 #[derive(Clone)]
-pub struct Site {
+pub(crate) struct Site {
     pub admission: Admission,
     pub phase: watch::Receiver<ServerPhase>,
     pub started: Instant,
@@ -55,7 +55,7 @@ impl Site {
 
 /// Which requests a listener serves (`WS_PORT`, `HTTP_PORT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Duty {
+pub(crate) enum Duty {
     Everything,
     WebSocketOnly,
     HttpOnly,
@@ -63,7 +63,7 @@ pub enum Duty {
 
 /// The routes of one listener. Liveness is on all: a load balancer asks the port that it forwards
 /// to.
-pub fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
+pub(super) fn configure(duty: Duty) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         const READ: &str = "GET, HEAD";
         for path in ["/health", "/api/health"] {

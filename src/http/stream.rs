@@ -42,7 +42,7 @@ const OWN_FILES: usize = 100;
 const MIN_OPEN: usize = 16;
 
 /// The permits of all sockets that are not upgraded yet. Shared by the HTTP workers.
-pub struct SocketPermits {
+pub(crate) struct SocketPermits {
     sockets: Mutex<Sockets<Arc<EvictionSignal>>>,
     /// Nine tenths of the process's descriptor limit: the last tenth is for upgrades.
     max_files: usize,
@@ -73,7 +73,7 @@ impl EvictionSignal {
 
 impl SocketPermits {
     /// `max_files` is the process's descriptor limit.
-    pub fn new(max_per_address: usize, max_files: u64, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(max_per_address: usize, max_files: u64, metrics: Arc<Metrics>) -> Self {
         let max_files = usize::try_from(max_files).unwrap_or(usize::MAX) / 10 * 9;
         Self { sockets: Mutex::new(Sockets::new(max_per_address)), max_files, metrics }
     }

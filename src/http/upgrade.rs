@@ -43,7 +43,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What an HTTP worker needs to upgrade connections.
 #[derive(Clone)]
-pub struct Entrance {
+pub(crate) struct Entrance {
     pub admission: Admission,
     pub shards: Arc<[Addr<Shard>]>,
     pub terms: Arc<Terms>,
@@ -226,7 +226,7 @@ impl Entrance {
 
 /// Parses `/ws/{game}/{player}`, `/ws/{hub}`, `/proxy/{name}` or `/proxy/{name}/realtime`, and
 /// nothing else (P1, X6).
-pub fn parse_target(path: &str, query: Option<&str>) -> Option<Destination> {
+pub(super) fn parse_target(path: &str, query: Option<&str>) -> Option<Destination> {
     if let Some(proxy) = path.strip_prefix("/proxy/") {
         // X6: OpenAI's clients append this to any address.
         let proxy = ProxyId::parse(proxy.strip_suffix("/realtime").unwrap_or(proxy)).ok()?;

@@ -88,7 +88,7 @@ fn is_healthy(metrics: &HubMetrics) -> bool {
     metrics.clients.get() == 0 || !(is_down || is_mute || metrics.is_refused())
 }
 
-pub async fn ws_health(site: web::Data<Site>) -> HttpResponse {
+pub(super) async fn ws_health(site: web::Data<Site>) -> HttpResponse {
     let config = &site.admission.config;
     let (hubs, unix_ms) = (site.admission.metrics.hubs(), Now::read().unix_ms);
     let health = Health {

@@ -10,23 +10,23 @@ use crate::{
 const ANYBODY: &str = "*";
 
 /// Returns the topic patterns of this role; those of `*` if the role is not listed, else none.
-pub fn patterns<'a>(access: &'a TopicAccess, role: &str) -> &'a [TopicPattern] {
+pub(super) fn patterns<'a>(access: &'a TopicAccess, role: &str) -> &'a [TopicPattern] {
     let of = |name: &str| access.subscribe.iter().find(|(listed, _)| listed == name);
     of(role).or_else(|| of(ANYBODY)).map_or(&[], |(_, patterns)| patterns)
 }
 
-pub fn may_publish(access: &TopicAccess, role: &str) -> bool {
+pub(super) fn may_publish(access: &TopicAccess, role: &str) -> bool {
     access.publish.iter().any(|listed| listed == role)
 }
 
-pub fn admits(patterns: &[TopicPattern], topic: &Topic) -> bool {
+pub(super) fn admits(patterns: &[TopicPattern], topic: &Topic) -> bool {
     patterns.iter().any(|pattern| fits(pattern.0.as_bytes(), topic.as_str().as_bytes()))
 }
 
 /// Returns true if `text` matches `pattern`, in which `*` matches any text, also none. The time is
 /// at most proportional to the product of both lengths, whatever the pattern: clients choose the
 /// text.
-pub fn fits(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     // After the last star: the rest of the pattern, and how much of the text has been consumed when
     // it is tried.

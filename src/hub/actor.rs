@@ -41,7 +41,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// One life of a hub: its topics, its source, and a queue to each shard.
 ///
 /// Invariant: every handler ends with [`Hub::settle`], which carries out what has changed.
-pub struct Hub {
+pub(super) struct Hub {
     handle: HubHandle,
     life: u64,
     pub(super) source: HubSource,

@@ -24,7 +24,7 @@ const IMAGE_VERSION: u8 = 2;
 
 /// Where buses keep their logs. A log in memory outlives a hub that fails, but not the process.
 #[derive(Clone)]
-pub struct BusHome {
+pub(crate) struct BusHome {
     journal: Option<Journal>,
     memory: Arc<Mutex<MemoryStore>>,
     flush: bool,
@@ -32,13 +32,13 @@ pub struct BusHome {
 
 impl BusHome {
     /// Without a journal logs are kept in memory. `flush` is `DURABILITY=sync` (D1).
-    pub fn new(journal: Option<Journal>, flush: bool) -> Self {
+    pub(crate) fn new(journal: Option<Journal>, flush: bool) -> Self {
         Self { journal, memory: Arc::default(), flush }
     }
 }
 
 /// One bus as far as it is written, which is ahead of what shards have been sent.
-pub struct Bus {
+pub(super) struct Bus {
     log: LogWriter<Written>,
     known: BusState,
     max_topics: usize,
@@ -58,7 +58,7 @@ struct BusState {
 
 /// A value on its way to the store.
 #[derive(Debug)]
-pub struct Written {
+pub(super) struct Written {
     pub topic: Topic,
     pub seq: u64,
     pub data: RawJson,
@@ -80,7 +80,7 @@ enum BusRecord<'a> {
 }
 
 /// A value to publish, with its key and its time.
-pub struct Publication {
+pub(super) struct Publication {
     pub topic: Topic,
     pub data: RawJson,
     pub key: Option<IdempotencyKey>,
@@ -96,7 +96,7 @@ struct BusImage<'a> {
 
 impl Bus {
     /// Empty until [`Bus::open`] is called.
-    pub fn new(id: &HubId, home: &BusHome, max_topics: usize) -> Self {
+    pub(super) fn new(id: &HubId, home: &BusHome, max_topics: usize) -> Self {
         let appender = match &home.journal {
             Some(journal) => Appender::journal(journal.clone()),
             None => Appender::memory(home.memory.clone()),
@@ -105,18 +105,18 @@ impl Bus {
         Self { log, known: BusState::default(), max_topics, repeats: Vec::new() }
     }
 
-    pub fn game(&self) -> &GameId {
+    pub(super) fn game(&self) -> &GameId {
         self.log.game()
     }
 
-    pub fn appender(&self) -> &Rc<Appender<Written>> {
+    pub(super) fn appender(&self) -> &Rc<Appender<Written>> {
         self.log.appender()
     }
 
     /// Restores the state from the log, if there is one, and begins the log anew with it. A writer
     /// of an earlier life cannot append to it any more, and the store records that the bus is in
     /// use. Returns false if the log was damaged: values may be missing or older than the newest.
-    pub fn open(&mut self, log: Option<&Log>, unix_ms: u64) -> bool {
+    pub(super) fn open(&mut self, log: Option<&Log>, unix_ms: u64) -> bool {
         let is_whole = log.is_none_or(|log| self.known.fold(log));
         if !is_whole {
             let highest = self.values().map(|(_, seq, _)| seq).max().unwrap_or(0);
@@ -128,12 +128,12 @@ impl Bus {
     }
 
     /// Returns all values in the order of their topics.
-    pub fn values(&self) -> impl Iterator<Item = (&Topic, u64, &RawJson)> {
+    pub(super) fn values(&self) -> impl Iterator<Item = (&Topic, u64, &RawJson)> {
         self.known.values.iter().map(|(topic, (seq, data))| (topic, *seq, data))
     }
 
     /// Returns true if the topic has a value, stored or on its way to the store.
-    pub fn has(&self, topic: &Topic) -> bool {
+    pub(super) fn has(&self, topic: &Topic) -> bool {
         self.known.values.contains_key(topic)
     }
 
@@ -141,17 +141,17 @@ impl Bus {
     ///
     /// # Errors
     /// [`PublishError::Mismatch`]
-    pub fn known(&self, key: &IdempotencyKey, unix_ms: u64) -> Result<Option<u64>, PublishError> {
+    pub(super) fn known(&self, key: &IdempotencyKey, unix_ms: u64) -> Result<Option<u64>, PublishError> {
         self.known.keys.seq_of(key, unix_ms).map_err(|KeyMismatch| PublishError::Mismatch)
     }
 
     /// Sends the number to the repeating publisher once the value is stored.
-    pub fn wait(&mut self, topic: Topic, seq: u64, answer: oneshot::Sender<u64>) {
+    pub(super) fn wait(&mut self, topic: Topic, seq: u64, answer: oneshot::Sender<u64>) {
         self.repeats.push((topic, seq, answer));
     }
 
     /// A value is stored: replies to those who repeated it, or an earlier one of its topic.
-    pub fn stored(&mut self, topic: &Topic, seq: u64) {
+    pub(super) fn stored(&mut self, topic: &Topic, seq: u64) {
         for (_, seq, answer) in self.repeats.extract_if(.., |(of, at, _)| of == topic && *at <= seq) {
             let _ = answer.send(seq);
         }
@@ -162,7 +162,7 @@ impl Bus {
     /// # Errors
     /// The bus has as many topics as it may, or the store accepts nothing now (D5). Nothing has
     /// changed.
-    pub fn write(
+    pub(super) fn write(
         &mut self,
         publication: Publication,
         answer: oneshot::Sender<u64>,
@@ -233,7 +233,7 @@ impl BusState {
 }
 
 /// Returns true if all of a bus's log can be read.
-pub fn is_whole(log: &Log) -> bool {
+pub(crate) fn is_whole(log: &Log) -> bool {
     BusState::default().fold(log)
 }
 

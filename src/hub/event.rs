@@ -9,7 +9,7 @@ use crate::protocol::Topic;
 
 /// Crosses threads; a clone shares texts and sets.
 #[derive(Debug, Clone)]
-pub enum HubEvent {
+pub(crate) enum HubEvent {
     Update(Update),
     /// H1: the last value of a topic when this shard began to want it.
     Last(Update),
@@ -30,7 +30,7 @@ pub enum HubEvent {
 
 /// Why the hub does not have a topic that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TopicRefusal {
+pub(super) enum TopicRefusal {
     /// The hub has as many topics as it may.
     Full,
     /// The upstream cannot be asked for a topic of this name.
@@ -40,7 +40,7 @@ pub enum TopicRefusal {
 impl HubEvent {
     /// The topic this event is about, if it is about one. Shards without a subscriber to it skip
     /// the event.
-    pub fn topic(&self) -> Option<&Topic> {
+    pub(crate) fn topic(&self) -> Option<&Topic> {
         match self {
             Self::Update(update) | Self::Last(update) => Some(&update.topic),
             Self::Rejected(rejected) => Some(&rejected.topic),
@@ -50,7 +50,7 @@ impl HubEvent {
     }
 
     /// The topic of a value that a later value does not include: dropping it leaves a gap.
-    pub fn step(&self) -> Option<&Topic> {
+    pub(crate) fn step(&self) -> Option<&Topic> {
         match self {
             Self::Update(update) if update.value.whole.is_none() => Some(&update.topic),
             _ => None,
@@ -58,7 +58,7 @@ impl HubEvent {
     }
 
     /// The approximate memory that the event takes.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Update(update) | Self::Last(update) => size_of::<Self>() + update.bytes(),
             Self::Rejected(rejected) => size_of::<Self>() + rejected.said.len(),

@@ -4,7 +4,7 @@
 
 mod asking;
 
-pub use asking::{Availability, InterestChange, TooMany};
+pub(super) use asking::{Availability, InterestChange, TooMany};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -26,7 +26,7 @@ use crate::{
 
 /// Invariants: a topic is listed while it has subscribers here or is reserved, or until the hub has
 /// been sent that it is unwanted. A client's `topics` give its index in each topic's `subscribers`.
-pub struct Fanout {
+pub(super) struct Fanout {
     topics: HashMap<Topic, Listed>,
     clients: HashMap<u64, FanoutClient>,
     /// Topics whose interest may differ from what the hub was sent.
@@ -102,7 +102,7 @@ impl Drop for FanoutClient {
 
 impl Fanout {
     /// `status` is the feed's state until the hub sends one.
-    pub fn new(max_topics_per_client: usize, status: FeedStatus) -> Self {
+    pub(super) fn new(max_topics_per_client: usize, status: FeedStatus) -> Self {
         Self {
             topics: HashMap::new(),
             clients: HashMap::new(),
@@ -117,12 +117,12 @@ impl Fanout {
     }
 
     /// `holder` is the address that the client's topics are counted for.
-    pub fn enter(&mut self, connection: u64, outbox: Rc<Outbox>, holder: Option<Holder>) {
+    pub(super) fn enter(&mut self, connection: u64, outbox: Rc<Outbox>, holder: Option<Holder>) {
         self.clients.insert(connection, FanoutClient { outbox, topics: HashMap::new(), holder });
     }
 
     /// Returns false if the client was not here.
-    pub fn leave(&mut self, connection: u64) -> bool {
+    pub(super) fn leave(&mut self, connection: u64) -> bool {
         let Some(client) = self.clients.remove(&connection) else { return false };
         for (topic, index) in &client.topics {
             self.drop_subscriber(topic, *index);
@@ -132,7 +132,7 @@ impl Fanout {
 
     /// The feed's state as clients see it. A hub without clients is disconnected, and connects as
     /// soon as one enters.
-    pub fn state(&self) -> FeedState {
+    pub(super) fn state(&self) -> FeedState {
         match self.status.state {
             FeedState::Disconnected => FeedState::Connecting,
             state => state,
@@ -142,7 +142,7 @@ impl Fanout {
     /// Adds the reserved subscriptions. Queues the reply `subscribed`, then the last values that
     /// are known here; other values follow when the hub sends them. A topic that the client has
     /// already is sent again.
-    pub fn subscribe(&mut self, connection: u64, topics: &[Topic], subscribed: Frame, now: Instant) {
+    pub(super) fn subscribe(&mut self, connection: u64, topics: &[Topic], subscribed: Frame, now: Instant) {
         let Some(client) = self.clients.get_mut(&connection) else { return };
         // A topic that is named twice is sent once.
         let topics: BTreeSet<_> = topics.iter().collect();
@@ -175,7 +175,7 @@ impl Fanout {
 
     /// After this, the subscriber gets nothing of these topics but what its outbox has already
     /// begun to write.
-    pub fn unsubscribe(&mut self, connection: u64, topics: &[Topic]) {
+    pub(super) fn unsubscribe(&mut self, connection: u64, topics: &[Topic]) {
         for topic in topics {
             let Some(client) = self.clients.get_mut(&connection) else { return };
             if let Some(index) = client.lose(topic) {
@@ -202,7 +202,7 @@ impl Fanout {
 
     /// Queues an event for the clients. `handled` is the number of the newest interest that the hub
     /// had handled when it sent the event; `unix_ms` is the same moment as `now`.
-    pub fn on_event(&mut self, event: HubEvent, handled: u64, now: Instant, unix_ms: u64) {
+    pub(super) fn on_event(&mut self, event: HubEvent, handled: u64, now: Instant, unix_ms: u64) {
         match event {
             _ if event.topic().is_some_and(|topic| !self.has_asked(topic, handled)) => {}
             HubEvent::Update(update) => {
@@ -228,7 +228,7 @@ impl Fanout {
     }
 
     /// How many clients an event is for.
-    pub fn audience(&self, event: &HubEvent) -> usize {
+    pub(super) fn audience(&self, event: &HubEvent) -> usize {
         match event.topic() {
             Some(topic) => self.topics.get(topic).map_or(0, |listed| listed.subscribers.len()),
             None => self.clients.len(),

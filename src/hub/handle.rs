@@ -34,7 +34,7 @@ use crate::{
 pub(super) const NUMBERS_OF_A_LIFE: u64 = 1 << 40;
 
 /// What every life of a hub is started from.
-pub struct HubPlan {
+pub(crate) struct HubPlan {
     pub id: HubId,
     pub config: HubConfig,
     pub origin: SourceFactory,
@@ -46,7 +46,7 @@ pub struct HubPlan {
 
 /// A hub, whether it runs at the moment or not. Cheap to clone.
 #[derive(Clone)]
-pub struct HubHandle(Arc<HubShared>);
+pub(crate) struct HubHandle(Arc<HubShared>);
 
 struct HubShared {
     plan: HubPlan,
@@ -70,7 +70,7 @@ struct RunningHub {
 
 /// Why a value was not published.
 #[derive(Debug, PartialEq, Eq)]
-pub enum PublishError {
+pub(crate) enum PublishError {
     /// The bus has as many topics as it may.
     Full,
     /// The topic would be new, and this client or its address has created as many as it may.
@@ -82,15 +82,15 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    pub const FULL: &str = "the bus has as many topics as it may; nothing was published";
-    pub const SHARE: &str = "this client, or all of its address together, has made as many topics of the bus as it may \
+    pub(crate) const FULL: &str = "the bus has as many topics as it may; nothing was published";
+    pub(crate) const SHARE: &str = "this client, or all of its address together, has made as many topics of the bus as it may \
                              (a tenth of max_topics; max_topics_per_address); nothing was published";
-    pub const GONE: &str = "the hub cannot do that at the moment; nothing is known to be published";
+    pub(crate) const GONE: &str = "the hub cannot do that at the moment; nothing is known to be published";
 }
 
 /// What a publisher gets first: its value has its place in the order of all values, but is not
 /// stored yet.
-pub struct Receipt {
+pub(crate) struct Receipt {
     pub(super) answer: oneshot::Receiver<u64>,
     /// True if the topic had no value before.
     pub(super) is_new: bool,
@@ -101,14 +101,14 @@ impl Receipt {
     ///
     /// # Errors
     /// [`PublishError::Gone`]: whether the value is stored is unknown.
-    pub async fn seq(self) -> Result<u64, PublishError> {
+    pub(crate) async fn seq(self) -> Result<u64, PublishError> {
         self.answer.await.map_err(|_| PublishError::Gone)
     }
 }
 
 impl HubHandle {
     /// Starts the hub on a thread of its own.
-    pub fn start(plan: HubPlan) -> Self {
+    pub(crate) fn start(plan: HubPlan) -> Self {
         let shared = HubShared {
             shares: Shares::new(plan.max_topics_per_address),
             plan,
@@ -122,11 +122,11 @@ impl HubHandle {
         handle
     }
 
-    pub fn id(&self) -> &HubId {
+    pub(crate) fn id(&self) -> &HubId {
         &self.0.plan.id
     }
 
-    pub fn config(&self) -> &HubConfig {
+    pub(crate) fn config(&self) -> &HubConfig {
         &self.0.plan.config
     }
 
@@ -148,7 +148,7 @@ impl HubHandle {
 
     /// Returns true if clients and back ends publish the hub's values; all others come from the
     /// server or an upstream.
-    pub fn is_bus(&self) -> bool {
+    pub(crate) fn is_bus(&self) -> bool {
         matches!(self.origin(), SourceFactory::Bus(_))
     }
 
@@ -255,14 +255,14 @@ impl HubHandle {
     ///
     /// # Errors
     /// [`PublishError`]: no subscriber has seen the value.
-    pub async fn publish(&self, topic: Topic, data: RawJson, by: Publisher) -> Result<Receipt, PublishError> {
+    pub(crate) async fn publish(&self, topic: Topic, data: RawJson, by: Publisher) -> Result<Receipt, PublishError> {
         let hub = self.address().ok_or(PublishError::Gone)?;
         hub.send(Publish { topic, data, by }).await.unwrap_or(Err(PublishError::Gone))
     }
 
     /// The server stops: closes the connection to the upstream. Resolves when it is closed, or if
     /// there is none. A bus is not asked, as it may be waiting for a store that fails.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         let hub = self.lock().address.clone().filter(|_| matches!(self.origin(), SourceFactory::Upstream(_)));
         if let Some(hub) = hub {
             let _ = hub.send(Stop).await;
@@ -270,7 +270,7 @@ impl HubHandle {
     }
 
     /// Returns the hub's topics by name; `None` while there is no hub.
-    pub async fn topics(&self) -> Option<Vec<TopicLine>> {
+    pub(crate) async fn topics(&self) -> Option<Vec<TopicLine>> {
         self.address()?.send(ListTopics).await.ok()
     }
 }

@@ -26,7 +26,7 @@ use crate::{clock::Now, protocol::server::HeartbeatTerms, service::LocalFuture};
 const MAX_QUEUED: usize = 20_000;
 
 /// Never leaves its shard's thread.
-pub struct LocalHub {
+pub(crate) struct LocalHub {
     pub(super) hub: HubHandle,
     shard: usize,
     reply: Recipient<Deliver>,
@@ -50,11 +50,11 @@ enum Item {
 }
 
 /// Resolves when all events of a message are queued for the clients.
-pub type Delivered = LocalFuture<()>;
+pub(super) type Delivered = LocalFuture<()>;
 
 impl LocalHub {
     /// `reply` is the shard, which passes each [`Deliver`] on to [`LocalHub::deliver`].
-    pub fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: HeartbeatTerms) -> Rc<Self> {
+    pub(crate) fn new(hub: HubHandle, shard: usize, reply: Recipient<Deliver>, heartbeat: HeartbeatTerms) -> Rc<Self> {
         hub.attach(shard, reply.clone());
         let fanout = Fanout::new(hub.config().max_topics_per_client, hub.first_status());
         let (is_asking, interest_handled, inbox) = (Cell::new(false), Notify::new(), RefCell::default());
@@ -67,7 +67,7 @@ impl LocalHub {
 
     /// Takes a message of the hub. Resolves when its events are queued for the clients; the hub
     /// sends the next one only then.
-    pub fn deliver(self: &Rc<Self>, handled: u64, events: Vec<HubEvent>) -> Delivered {
+    pub(crate) fn deliver(self: &Rc<Self>, handled: u64, events: Vec<HubEvent>) -> Delivered {
         let is_idle = {
             let mut inbox = self.inbox.borrow_mut();
             let is_idle = inbox.is_empty();

@@ -21,7 +21,7 @@ use crate::{
 /// which lists the wanted topics that the hub refuses. If the mailbox is full, the message waits.
 #[derive(Message)]
 #[rtype(result = "Vec<(Topic, TopicRefusal)>")]
-pub struct Interest {
+pub(super) struct Interest {
     pub shard: usize,
     /// The shard, which gets the hub's events.
     pub reply: Recipient<Deliver>,
@@ -33,7 +33,7 @@ pub struct Interest {
 /// and nothing more is read from it.
 #[derive(Message)]
 #[rtype(result = "Result<Receipt, PublishError>")]
-pub struct Publish {
+pub(super) struct Publish {
     pub topic: Topic,
     pub data: RawJson,
     pub by: Publisher,
@@ -41,7 +41,7 @@ pub struct Publish {
 
 /// Who publishes, and so how many new topics it may create.
 #[derive(Debug, Clone, Copy)]
-pub enum Publisher {
+pub(crate) enum Publisher {
     /// Limited by the bus's own bound only. A value with the same idempotency key is applied once.
     BackEnd { key: Option<IdempotencyKey> },
     /// A connection from this address, as limits count it. `may_make` is false if the connection
@@ -54,7 +54,7 @@ pub enum Publisher {
 /// waits.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Stop;
+pub(super) struct Stop;
 
 // ---- queries
 
@@ -62,11 +62,11 @@ pub struct Stop;
 /// request waits.
 #[derive(Message)]
 #[rtype(result = "Vec<TopicLine>")]
-pub struct ListTopics;
+pub(super) struct ListTopics;
 
 /// One topic, as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TopicLine {
+pub(crate) struct TopicLine {
     pub topic: Topic,
     /// The number of its newest value; 0 if it has none.
     pub seq: u64,
@@ -82,7 +82,7 @@ pub struct TopicLine {
 /// replace older ones.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Deliver {
+pub(crate) struct Deliver {
     pub hub: HubId,
     /// The number of the shard's newest interest that the hub had handled when it sent this.
     pub handled: u64,

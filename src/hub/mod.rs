@@ -27,10 +27,10 @@ mod update;
 mod uplink;
 mod upstream;
 
-pub use bus::{BusHome, is_whole};
-pub use handle::{HubHandle, HubPlan, PublishError};
-pub use local_hub::LocalHub;
-pub use messages::{Deliver, Publisher, TopicLine};
-pub use server_feed::ServerFeed;
-pub use source::{SourceFactory, UpstreamPlan};
-pub use subscriber::HubTarget;
+pub(crate) use bus::{BusHome, is_whole};
+pub(crate) use handle::{HubHandle, HubPlan, PublishError};
+pub(crate) use local_hub::LocalHub;
+pub(crate) use messages::{Deliver, Publisher, TopicLine};
+pub(crate) use server_feed::ServerFeed;
+pub(crate) use source::{SourceFactory, UpstreamPlan};
+pub(crate) use subscriber::HubTarget;

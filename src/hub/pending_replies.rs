@@ -16,7 +16,7 @@ use crate::{
 
 /// Bounded by the number of values that the hub accepts before they are stored.
 #[derive(Default)]
-pub struct PendingReplies {
+pub(super) struct PendingReplies {
     queue: RefCell<VecDeque<(Receipt, Option<u64>, Topic)>>,
     /// True while a task empties the queue.
     is_running: Cell<bool>,
@@ -24,7 +24,7 @@ pub struct PendingReplies {
 
 impl PendingReplies {
     /// Queues the reply, which is `published` or `error`; without an `id` only `error`.
-    pub fn push(self: &Rc<Self>, receipt: Receipt, id: Option<u64>, topic: Topic, outbox: Rc<Outbox>) {
+    pub(super) fn push(self: &Rc<Self>, receipt: Receipt, id: Option<u64>, topic: Topic, outbox: Rc<Outbox>) {
         self.queue.borrow_mut().push_back((receipt, id, topic));
         if !self.is_running.replace(true) {
             actix_rt::spawn(self.clone().run(outbox));

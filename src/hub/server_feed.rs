@@ -17,7 +17,7 @@ use crate::{
 const STATS_INTERVAL: Duration = Duration::from_millis(900);
 
 /// Computes nothing while no operator is subscribed.
-pub struct ServerFeed {
+pub(crate) struct ServerFeed {
     metrics: Arc<Metrics>,
     recent: Arc<Recent>,
     version: &'static str,
@@ -34,9 +34,9 @@ pub struct ServerFeed {
 
 impl ServerFeed {
     /// All topics of this hub.
-    pub const TOPICS: [&str; 2] = ["stats", "security"];
+    pub(crate) const TOPICS: [&str; 2] = ["stats", "security"];
 
-    pub fn new(
+    pub(crate) fn new(
         metrics: Arc<Metrics>,
         recent: Arc<Recent>,
         version: &'static str,

@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Holds at most [`MAX_BYTES`], or twice the newest update of each topic, whichever is more, and in
 /// addition the events of one upstream frame: the events of a frame are never conflated before the
 /// next frame comes (H8).
-pub struct ShardQueue {
+pub(super) struct ShardQueue {
     interval: Duration,
     waiting: Vec<HubEvent>,
     bytes: usize,
@@ -37,7 +37,7 @@ pub struct ShardQueue {
 impl ShardQueue {
     /// After a message the next one waits until `interval` is over: the events of that time leave
     /// together, so the shard writes to each of its sockets once.
-    pub fn new(interval: Duration) -> Self {
+    pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
             waiting: Vec::new(),
@@ -50,7 +50,7 @@ impl ShardQueue {
         }
     }
 
-    pub fn push(&mut self, event: HubEvent) {
+    pub(super) fn push(&mut self, event: HubEvent) {
         self.bytes += event.bytes();
         self.waiting.push(event);
     }
@@ -58,7 +58,7 @@ impl ShardQueue {
     /// Call before the events of each upstream frame are pushed. Past the bound, drops older
     /// updates and queues a gap in their index. Returns true if any update was dropped that a later
     /// one does not include.
-    pub fn make_room(&mut self, unix_ms: u64) -> bool {
+    pub(super) fn make_room(&mut self, unix_ms: u64) -> bool {
         if self.waiting.is_empty() {
             self.since = unix_ms;
         }
@@ -72,18 +72,18 @@ impl ShardQueue {
 
     /// The hub has handled the interest of this number, in which the shard no longer wants these
     /// topics: drops what waits of them.
-    pub fn on_interest(&mut self, interest: u64, unwanted: &[Topic]) {
+    pub(super) fn on_interest(&mut self, interest: u64, unwanted: &[Topic]) {
         self.handled = interest;
         self.forget(unwanted);
     }
 
     /// The number of the newest interest that the hub has handled.
-    pub fn handled(&self) -> u64 {
+    pub(super) fn handled(&self) -> u64 {
         self.handled
     }
 
     /// Drops all waiting events of these topics.
-    pub fn forget(&mut self, topics: &[Topic]) {
+    pub(super) fn forget(&mut self, topics: &[Topic]) {
         if self.waiting.is_empty() || topics.is_empty() {
             return;
         }
@@ -94,7 +94,7 @@ impl ShardQueue {
 
     /// Returns the events to send now, if any. Call [`ShardQueue::arrived`] when the shard has
     /// handled them.
-    pub fn next(&mut self, now: Instant) -> Option<Vec<HubEvent>> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<Vec<HubEvent>> {
         if self.is_busy || self.waiting.is_empty() || (self.is_held(now) && !self.is_over()) {
             return None;
         }
@@ -108,13 +108,13 @@ impl ShardQueue {
         self.sent.is_some_and(|sent| now < sent + self.interval)
     }
 
-    pub fn arrived(&mut self) {
+    pub(super) fn arrived(&mut self) {
         self.is_busy = false;
     }
 
     /// When [`ShardQueue::next`] has something to send; `None` while nothing waits, or while the
     /// last message is on its way.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         let is_held = !self.is_busy && !self.waiting.is_empty();
         self.sent.filter(|_| is_held).map(|sent| sent + self.interval)
     }

@@ -9,31 +9,31 @@ use std::{
 use crate::protocol::Topic;
 
 /// Counts the distinct topics of each address. One instance serves all shards of a hub.
-pub struct Shares {
+pub(super) struct Shares {
     most: usize,
     held: Mutex<HashMap<IpAddr, HashMap<Topic, usize>>>,
 }
 
 /// Counts topics for one address.
 #[derive(Clone)]
-pub struct Holder {
+pub(super) struct Holder {
     shares: Arc<Shares>,
     address: IpAddr,
 }
 
 /// Topics that are counted for an address until this is dropped.
-pub struct TopicReservation {
+pub(super) struct TopicReservation {
     holder: Option<Holder>,
     topics: Vec<Topic>,
 }
 
 impl Shares {
-    pub fn new(most: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, held: Mutex::default() })
     }
 
     /// The most topics that one address may have.
-    pub fn most(&self) -> usize {
+    pub(super) fn most(&self) -> usize {
         self.most
     }
 
@@ -44,7 +44,7 @@ impl Shares {
 
 impl Holder {
     /// `address` is the address that limits count by.
-    pub fn new(shares: Arc<Shares>, address: IpAddr) -> Self {
+    pub(super) fn new(shares: Arc<Shares>, address: IpAddr) -> Self {
         Self { shares, address }
     }
 
@@ -64,7 +64,7 @@ impl Holder {
     }
 
     /// Returns those of the topics, in their order, that the address has or may have.
-    pub fn fitting(&self, topics: Vec<Topic>) -> Vec<Topic> {
+    pub(super) fn fitting(&self, topics: Vec<Topic>) -> Vec<Topic> {
         let held = self.shares.lock();
         let known = held.get(&self.address);
         let left = self.shares.most.saturating_sub(known.map_or(0, HashMap::len));
@@ -72,11 +72,11 @@ impl Holder {
     }
 
     /// Counts a topic once more that this address has already.
-    pub fn take(&self, topic: &Topic) {
+    pub(super) fn take(&self, topic: &Topic) {
         *self.shares.lock().entry(self.address).or_default().entry(topic.clone()).or_default() += 1;
     }
 
-    pub fn give_back<'t>(&self, topics: impl Iterator<Item = &'t Topic>) {
+    pub(super) fn give_back<'t>(&self, topics: impl Iterator<Item = &'t Topic>) {
         let mut held = self.shares.lock();
         let Some(known) = held.get_mut(&self.address) else { return };
         for topic in topics {
@@ -94,7 +94,7 @@ impl Holder {
 }
 
 /// Returns, in their order, the topics that are known and the first `left` distinct others.
-pub fn fitting(topics: Vec<Topic>, mut left: usize, is_known: impl Fn(&Topic) -> bool) -> Vec<Topic> {
+pub(super) fn fitting(topics: Vec<Topic>, mut left: usize, is_known: impl Fn(&Topic) -> bool) -> Vec<Topic> {
     let mut new = HashSet::new();
     let fits = |topic: &Topic| {
         if is_known(topic) || new.contains(topic) {
@@ -114,7 +114,7 @@ pub fn fitting(topics: Vec<Topic>, mut left: usize, is_known: impl Fn(&Topic) ->
 impl TopicReservation {
     /// Returns `None` if the holder's address would have more topics than it may. Without a holder
     /// nothing is counted.
-    pub fn new(holder: Option<&Holder>, topics: &BTreeSet<&Topic>) -> Option<Self> {
+    pub(super) fn new(holder: Option<&Holder>, topics: &BTreeSet<&Topic>) -> Option<Self> {
         if holder.is_some_and(|holder| !holder.take_all(topics)) {
             return None;
         }

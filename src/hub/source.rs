@@ -12,7 +12,7 @@ use super::{
 use crate::{clock::Now, config::feeds::FeedConfig, protocol::Topic, ws::Dialer};
 
 /// What each life of a hub makes its source from.
-pub enum SourceFactory {
+pub(crate) enum SourceFactory {
     /// A source within the server.
     Polled(Box<dyn Fn() -> Box<dyn Polled> + Send + Sync>),
     /// An event bus: values are published, and kept in this home.
@@ -22,7 +22,7 @@ pub enum SourceFactory {
 
 /// What a hub needs to reach its upstream.
 #[derive(Clone)]
-pub struct UpstreamPlan {
+pub(crate) struct UpstreamPlan {
     pub feed: Arc<FeedConfig>,
     pub dialer: Dialer,
     /// `MAX_UPSTREAM_CONNECTIONS`, shared by all hubs.
@@ -30,7 +30,7 @@ pub struct UpstreamPlan {
 }
 
 /// A source that the hub polls; it lives on the hub's thread.
-pub trait Polled: 'static {
+pub(crate) trait Polled: 'static {
     /// The topic is wanted now, and was not before.
     fn watch(&mut self, topic: &Topic);
 
@@ -43,7 +43,7 @@ pub trait Polled: 'static {
 }
 
 /// The source of one life.
-pub enum HubSource {
+pub(super) enum HubSource {
     Polled(Box<dyn Polled>),
     Bus(Box<Bus>),
     Upstream(Box<Upstream>),

@@ -32,7 +32,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A hub that a socket asks for.
-pub struct HubTarget {
+pub(crate) struct HubTarget {
     pub id: HubId,
     /// The server's own hub, which only operators enter.
     pub is_for_operators: bool,
@@ -41,7 +41,7 @@ pub struct HubTarget {
 }
 
 /// What a connection holds of the hub; leaves it when dropped.
-pub struct Subscriber {
+pub(super) struct Subscriber {
     local: Rc<LocalHub>,
     /// Unique on this shard.
     connection: u64,
@@ -177,7 +177,7 @@ impl Subscriber {
 
     /// Ignores topics that the subscriber does not have. There is no reply, and no value of these
     /// topics follows.
-    pub fn unsubscribe(&self, topics: &[Topic]) {
+    pub(super) fn unsubscribe(&self, topics: &[Topic]) {
         self.local.fanout.borrow_mut().unsubscribe(self.connection, topics);
         self.local.ask();
     }
@@ -185,7 +185,7 @@ impl Subscriber {
     /// Publishes to an event bus. The reply is `published` or `error`, without an `id` only
     /// `error`; it may come after the future resolves. Read nothing more from this client until the
     /// future resolves: that keeps its publications in order.
-    pub fn publish(&self, id: Option<u64>, topic: Topic, data: RawJson) -> impl Future<Output = ()> + use<> {
+    pub(super) fn publish(&self, id: Option<u64>, topic: Topic, data: RawJson) -> impl Future<Output = ()> + use<> {
         let (hub, outbox) = (self.local.hub.clone(), self.outbox.clone());
         let answers = self.answers.get_or_init(Rc::default).clone();
         let is_allowed = access::may_publish(&hub.config().access, &self.role);

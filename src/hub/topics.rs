@@ -14,7 +14,7 @@ use crate::protocol::Topic;
 
 /// The limits of a hub's topics.
 #[derive(Debug, Clone, Copy)]
-pub struct TopicLimits {
+pub(super) struct TopicLimits {
     /// How long a topic outlives its last subscriber, and the feed its last client.
     pub linger: Duration,
     /// The most distinct topics at once. On an event bus it bounds the topics without a value only;
@@ -26,7 +26,7 @@ pub struct TopicLimits {
 
 /// What a hub's source has to do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceCommand {
+pub(super) enum SourceCommand {
     /// True if the hub has a client, or had one within the linger time.
     Active(bool),
     /// The topic is wanted now, and was not before.
@@ -40,7 +40,7 @@ pub enum SourceCommand {
 
 /// The topics that a shard wants or wanted within the linger time. Topics beyond that are removed:
 /// their values would be stale.
-pub struct Topics {
+pub(super) struct Topics {
     rules: TopicLimits,
     entries: HashMap<Topic, TopicRecord>,
     /// Topics that no shard wants, in the order of their ends.
@@ -80,7 +80,7 @@ struct TopicRecord {
 
 /// What a hub has for a shard that begins to want a topic.
 #[derive(Debug)]
-pub enum WatchOutcome {
+pub(super) enum WatchOutcome {
     /// The topic is new.
     New,
     /// The topic's last value, if there is one, and the gap since then.
@@ -91,7 +91,7 @@ pub enum WatchOutcome {
 
 impl Topics {
     /// All numbers are above `floor`.
-    pub fn new(rules: TopicLimits, floor: u64) -> Self {
+    pub(super) fn new(rules: TopicLimits, floor: u64) -> Self {
         Self {
             rules,
             entries: HashMap::new(),
@@ -109,12 +109,12 @@ impl Topics {
     }
 
     /// Returns what has changed since the last call.
-    pub fn changes(&mut self) -> Vec<SourceCommand> {
+    pub(super) fn changes(&mut self) -> Vec<SourceCommand> {
         std::mem::take(&mut self.changes)
     }
 
     /// Sets how many clients a shard has.
-    pub fn set_clients(&mut self, shard: usize, clients: usize, now: Instant) {
+    pub(super) fn set_clients(&mut self, shard: usize, clients: usize, now: Instant) {
         self.clients.insert(shard, clients);
         if self.clients.values().any(|clients| *clients > 0) {
             self.inactive_at = None;
@@ -129,12 +129,12 @@ impl Topics {
 
     /// Call before the topics of one interest message: topics wanted from now on do not evict each
     /// other.
-    pub fn begin_interest(&mut self) {
+    pub(super) fn begin_interest(&mut self) {
         self.interest_begins = self.next_place;
     }
 
     /// A shard has a subscriber of the topic. Calling it twice counts once.
-    pub fn want(&mut self, topic: &Topic, shard: usize) -> WatchOutcome {
+    pub(super) fn want(&mut self, topic: &Topic, shard: usize) -> WatchOutcome {
         if let Some(entry) = self.entries.get_mut(topic) {
             entry.shards.insert(shard);
             if let Some(ends) = entry.ends.take() {
@@ -157,12 +157,12 @@ impl Topics {
         WatchOutcome::New
     }
 
-    pub fn is_wanted_by(&self, topic: &Topic, shard: usize) -> bool {
+    pub(super) fn is_wanted_by(&self, topic: &Topic, shard: usize) -> bool {
         self.entries.get(topic).is_some_and(|entry| entry.shards.contains(&shard))
     }
 
     /// The shard's last subscriber of the topic has left.
-    pub fn unwant(&mut self, topic: &Topic, shard: usize, now: Instant) {
+    pub(super) fn unwant(&mut self, topic: &Topic, shard: usize, now: Instant) {
         let Some(entry) = self.entries.get_mut(topic) else { return };
         let is_last = entry.shards.remove(&shard) && entry.shards.is_empty();
         if !is_last || (self.rules.keeps && entry.last.is_some()) {
@@ -176,7 +176,11 @@ impl Topics {
 
     /// Numbers a value of the source, and returns it with the shards that want it. `None` if the
     /// hub does not have the topic.
-    pub fn publish(&mut self, topic: &Topic, value: TopicValue) -> Option<(Update, impl Iterator<Item = usize>)> {
+    pub(super) fn publish(
+        &mut self,
+        topic: &Topic,
+        value: TopicValue,
+    ) -> Option<(Update, impl Iterator<Item = usize>)> {
         let entry = self.entries.get_mut(topic)?;
         entry.seq += 1;
         entry.gap = None;
@@ -190,7 +194,7 @@ impl Topics {
 
     /// H4: values of these topics may have been missed between these moments (unix ms). A
     /// subscriber that comes before the next value is sent the gap with the last one.
-    pub fn note_gap<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>, from: u64, to: u64) {
+    pub(super) fn note_gap<'a>(&mut self, topics: impl Iterator<Item = &'a Topic>, from: u64, to: u64) {
         for topic in topics {
             if let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.last.is_some()) {
                 entry.gap = Some(Gap::widen(from, to, entry.gap));
@@ -200,7 +204,7 @@ impl Topics {
 
     /// Like [`Topics::publish`], for an event bus, which numbers its values itself. Creates the
     /// topic if it is new.
-    pub fn put(&mut self, topic: &Topic, seq: u64, value: TopicValue) -> (Update, impl Iterator<Item = usize>) {
+    pub(super) fn put(&mut self, topic: &Topic, seq: u64, value: TopicValue) -> (Update, impl Iterator<Item = usize>) {
         let entry = self.entries.entry(topic.clone()).or_default();
         if let Some(ends) = entry.ends.take() {
             self.lingering.remove(&(ends, topic.clone()));
@@ -214,12 +218,12 @@ impl Topics {
     }
 
     /// Returns the number of the topic's newest value; `None` if the hub does not have the topic.
-    pub fn seq_of(&self, topic: &Topic) -> Option<u64> {
+    pub(super) fn seq_of(&self, topic: &Topic) -> Option<u64> {
         self.entries.get(topic).map(|entry| entry.seq)
     }
 
     /// Ends what is due.
-    pub fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self, now: Instant) {
         // The feed ends first: topics that end with it need not be unsubscribed one by one.
         if self.inactive_at.is_some_and(|at| at <= now) {
             self.inactive_at = None;
@@ -232,23 +236,23 @@ impl Topics {
     }
 
     /// When [`Topics::tick`] is needed next.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         let topic = self.lingering.first().map(|(ends, _)| *ends);
         self.inactive_at.into_iter().chain(topic).min()
     }
 
     /// The number of topics.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Returns all topics by name, each with the number of its newest value (0 if it has none), and
     /// true if a shard wants it.
-    pub fn list(&self) -> Vec<(&Topic, u64, bool)> {
+    pub(super) fn list(&self) -> Vec<(&Topic, u64, bool)> {
         let seq = |entry: &TopicRecord| entry.last.as_ref().map_or(0, |_| entry.seq);
         let mut list: Vec<_> =
             self.entries.iter().map(|(topic, entry)| (topic, seq(entry), !entry.shards.is_empty())).collect();

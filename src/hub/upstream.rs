@@ -31,7 +31,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Received = Result<Incoming, LinkError>;
 
-pub struct Upstream {
+pub(super) struct Upstream {
     plan: UpstreamPlan,
     pub uplink: Uplink,
     /// Locked by a connection until its socket is closed, so that there is never more than one.
@@ -57,13 +57,13 @@ struct Lease {
 type Dialed = Result<(LinkReader, LinkWriter, Lease), (String, Option<Duration>)>;
 
 impl Upstream {
-    pub fn new(plan: UpstreamPlan, now: Now) -> Self {
+    pub(super) fn new(plan: UpstreamPlan, now: Now) -> Self {
         let uplink = Uplink::new(plan.feed.clone(), fastrand::Rng::new(), now);
         Self { plan, uplink, line: Arc::default(), link: UpstreamLink::None, counted: Counts::default() }
     }
 
     /// Dials. The uplink gets `opened` or `failed`.
-    pub fn connect(&mut self, context: &mut Context<Hub>) {
+    pub(super) fn connect(&mut self, context: &mut Context<Hub>) {
         let (UpstreamPlan { feed, dialer, permits }, line) = (self.plan.clone(), self.line.clone());
         let dial = async move {
             // An upstream that limits connections counts the old one until its socket is closed.
@@ -80,7 +80,7 @@ impl Upstream {
 
     /// Queues a frame. If the queue is full, the upstream does not read, and the connection is
     /// closed.
-    pub fn send(&mut self, frame: Outgoing, now: Now, context: &mut Context<Hub>) {
+    pub(super) fn send(&mut self, frame: Outgoing, now: Now, context: &mut Context<Hub>) {
         let UpstreamLink::Open { outgoing, .. } = &self.link else { return };
         if outgoing.try_send(frame).is_err() {
             self.disconnect(1008, context);
@@ -115,7 +115,7 @@ impl Upstream {
 
     /// Ends the connection: nothing more of it reaches the uplink. An open one is closed with a
     /// close frame, in a task of its own.
-    pub fn disconnect(&mut self, code: u16, context: &mut Context<Hub>) {
+    pub(super) fn disconnect(&mut self, code: u16, context: &mut Context<Hub>) {
         match std::mem::replace(&mut self.link, UpstreamLink::None) {
             UpstreamLink::None => {}
             UpstreamLink::Dialing(dialing) => drop(context.cancel_future(dialing)),
@@ -129,13 +129,13 @@ impl Upstream {
     }
 
     /// Resolves when the socket of the connection that was ended is closed, after a second at most.
-    pub fn closed(&self) -> impl Future<Output = ()> + use<> {
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + use<> {
         let line = self.line.clone();
         async move { drop(line.lock().await) }
     }
 
     /// Updates the metrics.
-    pub fn measure(&mut self, metrics: &HubMetrics, now: Now) {
+    pub(super) fn measure(&mut self, metrics: &HubMetrics, now: Now) {
         let FeedStatus { state, attempt, fatal, .. } = self.uplink.status();
         metrics.set_state(state, attempt, fatal);
         metrics.set_mute(self.uplink.mute());
@@ -261,6 +261,6 @@ async fn carry(
 }
 
 /// Makes a text frame for the upstream.
-pub fn text(secret: &crate::config::Secret) -> Outgoing {
+pub(super) fn text(secret: &crate::config::Secret) -> Outgoing {
     Outgoing::Text(ByteString::from(secret.expose()))
 }

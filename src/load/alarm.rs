@@ -4,19 +4,19 @@ use std::time::{Duration, Instant};
 
 /// Nanoseconds since the run began.
 #[derive(Debug, Clone, Copy)]
-pub struct RunClock(Instant);
+pub(super) struct RunClock(Instant);
 
 impl RunClock {
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self(Instant::now())
     }
 
-    pub fn now(self) -> u64 {
+    pub(super) fn now(self) -> u64 {
         self.0.elapsed().as_nanos() as u64
     }
 
     /// The moment in tokio's terms, for waits that may be a millisecond late.
-    pub fn at(self, nanoseconds: u64) -> tokio::time::Instant {
+    pub(super) fn at(self, nanoseconds: u64) -> tokio::time::Instant {
         (self.0 + Duration::from_nanos(nanoseconds)).into()
     }
 }
@@ -33,18 +33,18 @@ mod precise {
     use super::RunClock;
 
     /// A timer of the kernel: it is late by some ten microseconds.
-    pub struct Alarm(AsyncFd<OwnedFd>);
+    pub(crate) struct Alarm(AsyncFd<OwnedFd>);
 
     impl Alarm {
         // The successor is unsafe for types whose descriptor may change; that of `OwnedFd` does not.
         #[allow(deprecated)]
-        pub fn new() -> io::Result<Self> {
+        pub(crate) fn new() -> io::Result<Self> {
             let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
             AsyncFd::with_interest(timer, Interest::READABLE).map(Self)
         }
 
         /// Waits until then; may be woken early.
-        pub async fn sleep_until(&self, clock: RunClock, due: u64) -> io::Result<()> {
+        pub(crate) async fn sleep_until(&self, clock: RunClock, due: u64) -> io::Result<()> {
             let left = due.saturating_sub(clock.now());
             if left == 0 {
                 return Ok(());
@@ -84,4 +84,4 @@ mod coarse {
 #[cfg(not(target_os = "linux"))]
 pub use coarse::CoarseAlarm as Alarm;
 #[cfg(target_os = "linux")]
-pub use precise::Alarm;
+pub(super) use precise::Alarm;

@@ -7,13 +7,13 @@ use super::message::Delivered;
 /// history does not reach back.
 const UNKNOWN: u32 = 1 << 31;
 /// The greatest number of a message.
-pub const MAX_NUMBER: u32 = UNKNOWN - 1;
+pub(super) const MAX_NUMBER: u32 = UNKNOWN - 1;
 /// Gaps that a late message may still fill. More of them are counted as lost at once.
 const MAX_HOLES: usize = 256;
 
 /// What is wrong with a frame. Numbers are of messages unless they are called `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(super) enum Fault {
     /// So many messages before this one are missing, so far.
     Missing(u32),
     /// As `Missing`, but the server's verdict said so.
@@ -32,7 +32,7 @@ pub enum Fault {
 
 /// The verdict of a welcome, and what it needs to be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResumeOutcome {
+pub(super) enum ResumeOutcome {
     New,
     Continuous,
     /// The first and the last lost `seq`.
@@ -46,7 +46,7 @@ struct Hole {
     to: u32,
 }
 
-pub struct MemberCheck {
+pub(super) struct MemberCheck {
     /// The newest `seq`; 0 before the first welcome.
     seq: u64,
     /// The newest number of each sender.
@@ -57,17 +57,17 @@ pub struct MemberCheck {
 }
 
 impl MemberCheck {
-    pub fn new(senders: usize) -> Self {
+    pub(super) fn new(senders: usize) -> Self {
         Self { seq: 0, numbers: vec![0; senders].into(), holes: Vec::new(), is_fresh: false }
     }
 
     /// What a resume gives as the last `seq` seen.
-    pub fn seq(&self) -> u64 {
+    pub(super) fn seq(&self) -> u64 {
         self.seq
     }
 
     /// Takes a welcome; `seq` is its `seq`, `is_resume` tells whether it was asked for one.
-    pub fn welcome(&mut self, outcome: ResumeOutcome, seq: u64, is_resume: bool, mut fault: impl FnMut(Fault)) {
+    pub(super) fn welcome(&mut self, outcome: ResumeOutcome, seq: u64, is_resume: bool, mut fault: impl FnMut(Fault)) {
         self.is_fresh = false;
         match outcome {
             ResumeOutcome::Continuous if is_resume => {
@@ -96,7 +96,7 @@ impl MemberCheck {
     }
 
     /// Takes an event that is no message of the load.
-    pub fn event(&mut self, seq: u64, mut fault: impl FnMut(Fault)) {
+    pub(super) fn event(&mut self, seq: u64, mut fault: impl FnMut(Fault)) {
         if seq > self.seq + 1 {
             fault(Fault::Gap(self.seq + 1, seq));
         }
@@ -115,7 +115,7 @@ impl MemberCheck {
     }
 
     /// Takes a message. A message that came before leaves `seq` as it is.
-    pub fn message(&mut self, arrival: &Delivered, mut fault: impl FnMut(Fault)) {
+    pub(super) fn message(&mut self, arrival: &Delivered, mut fault: impl FnMut(Fault)) {
         let stamp = arrival.stamp;
         let Some(last) = self.numbers.get_mut(stamp.sender as usize) else {
             return fault(Fault::Verdict("a message of a sender that does not exist"));
@@ -169,7 +169,7 @@ impl MemberCheck {
     }
 
     /// How many of the `sent` messages of a sender have not come, besides those in gaps.
-    pub fn behind(&self, sender: usize, sent: u32) -> u32 {
+    pub(super) fn behind(&self, sender: usize, sent: u32) -> u32 {
         self.numbers.get(sender).map_or(sent, |last| sent.saturating_sub(last & MAX_NUMBER))
     }
 }

@@ -43,7 +43,7 @@ struct Course<'a> {
 ///
 /// # Errors
 /// [`LoadFailure`]: not all players could join, or the system refuses something.
-pub fn run(plan: LoadPlan) -> Result<(LoadPlan, LoadResult), LoadFailure> {
+pub(super) fn run(plan: LoadPlan) -> Result<(LoadPlan, LoadResult), LoadFailure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| LoadFailure::Failed(format!("{what}: {error}"));
     let wanted = plan.players() as u64 + OWN_FILES;
     let files = rlimit::increase_nofile_limit(wanted).map_err(|error| failed("the limit of open files", &error))?;

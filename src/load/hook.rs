@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A command, when it runs, and what became of it.
-pub struct Hook {
+pub(super) struct Hook {
     at: Duration,
     pub command: String,
     state: HookState,
@@ -21,12 +21,12 @@ enum HookState {
 }
 
 impl Hook {
-    pub fn new(at: Duration, command: String) -> Self {
+    pub(super) fn new(at: Duration, command: String) -> Self {
         Self { at, command, state: HookState::Waiting }
     }
 
     /// Starts the command once its time has come, `since` the start of the measuring.
-    pub fn watch(&mut self, since: Duration) {
+    pub(super) fn watch(&mut self, since: Duration) {
         match &mut self.state {
             HookState::Waiting if since >= self.at => {
                 self.state = match start(&self.command) {
@@ -44,7 +44,7 @@ impl Hook {
     }
 
     /// What became of it, in words, and whether it is well. One that still runs is left to itself.
-    pub fn outcome(&self) -> (String, bool) {
+    pub(super) fn outcome(&self) -> (String, bool) {
         match &self.state {
             HookState::Waiting => ("it did not run: the load ended before".to_owned(), false),
             HookState::Running(_) => ("still running".to_owned(), true),
@@ -52,7 +52,7 @@ impl Hook {
         }
     }
 
-    pub fn at(&self) -> Duration {
+    pub(super) fn at(&self) -> Duration {
         self.at
     }
 }

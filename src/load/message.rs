@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 /// What a message carries: `"~SENDER.NUMBER.DUE.…"` is its `data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(super) struct Stamp {
     /// The index of the sender in its room.
     pub sender: u32,
     /// 1, 2, 3 … for each sender; also the frame's `id`.
@@ -16,7 +16,7 @@ pub struct Stamp {
 
 /// A message that reached a member.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Delivered {
+pub(super) struct Delivered {
     pub seq: u64,
     pub stamp: Stamp,
 }
@@ -27,7 +27,7 @@ const STAMP_BYTES: usize = 1 + 10 + 1 + 10 + 1 + 20 + 1;
 
 /// Writes the `send` frame of a message with `bytes` characters of data, or more if the stamp is
 /// longer: it takes at most 44.
-pub fn write(out: &mut Vec<u8>, stamp: Stamp, bytes: usize) {
+pub(super) fn write(out: &mut Vec<u8>, stamp: Stamp, bytes: usize) {
     let mut digits = itoa::Buffer::new();
     out.extend_from_slice(br#"{"type":"send","id":"#);
     out.extend_from_slice(digits.format(stamp.number).as_bytes());
@@ -43,7 +43,7 @@ pub fn write(out: &mut Vec<u8>, stamp: Stamp, bytes: usize) {
 
 /// Reads a message as the server writes it: `{"type":"message","seq":…,"from":"…","id":…,"data":"~…"}`.
 /// Returns `None` for every other frame, and for a message in another form: see [`read_any`].
-pub fn read(text: &[u8], bytes: usize) -> Option<Delivered> {
+pub(super) fn read(text: &[u8], bytes: usize) -> Option<Delivered> {
     let rest = text.strip_prefix(br#"{"type":"message","seq":"#)?;
     let (seq, rest) = number(rest)?;
     let rest = rest.strip_prefix(br#","from":""#)?;
@@ -55,7 +55,7 @@ pub fn read(text: &[u8], bytes: usize) -> Option<Delivered> {
 }
 
 /// As [`read`], for any order of the fields and any spelling of the JSON.
-pub fn read_any(text: &[u8], bytes: usize) -> Option<Delivered> {
+pub(super) fn read_any(text: &[u8], bytes: usize) -> Option<Delivered> {
     #[derive(Deserialize)]
     struct Message {
         r#type: String,

@@ -9,7 +9,7 @@ use super::check::ResumeOutcome;
 
 /// What a player needs of a frame.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Notice {
+pub(super) enum Notice {
     Welcome {
         seq: u64,
         session: String,
@@ -65,7 +65,7 @@ struct ErrorFields {
 }
 
 impl Notice {
-    pub fn read(text: &[u8]) -> Self {
+    pub(super) fn read(text: &[u8]) -> Self {
         Self::parse(text).unwrap_or(Self::Unknown)
     }
 

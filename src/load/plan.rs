@@ -13,7 +13,7 @@ const MAX_REMEMBERED: u128 = 1 << 28;
 const MAX_PLAYERS: usize = 1_000_000;
 
 #[derive(Debug)]
-pub struct LoadPlan {
+pub(super) struct LoadPlan {
     pub options: LoadOptions,
     pub target: LoadTarget,
     /// Distinguishes the rooms of this run from those of others.
@@ -30,7 +30,7 @@ pub struct LoadPlan {
 
 /// What a player does, by its place among all players.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Habits {
+pub(super) struct Habits {
     pub sends: bool,
     pub is_slow: bool,
     pub drops: bool,
@@ -39,7 +39,7 @@ pub struct Habits {
 impl LoadPlan {
     /// # Errors
     /// A sentence that states which option is wrong, and why.
-    pub fn new(mut options: LoadOptions, config: &Config) -> Result<Self, String> {
+    pub(super) fn new(mut options: LoadOptions, config: &Config) -> Result<Self, String> {
         let target = LoadTarget::parse(&options.url)?;
         options.measured = options.soak.unwrap_or(options.measured);
         if options.rooms == 0 || options.players == 0 {
@@ -93,16 +93,16 @@ impl LoadPlan {
         })
     }
 
-    pub fn players(&self) -> usize {
+    pub(super) fn players(&self) -> usize {
         self.options.rooms * self.options.players
     }
 
-    pub fn game(&self, room: usize) -> String {
+    pub(super) fn game(&self, room: usize) -> String {
         format!("{}-{}-{room}", self.options.prefix, self.run)
     }
 
     /// Shares are spread evenly over all players, so that rooms differ by one at most.
-    pub fn habits(&self, room: usize, player: usize) -> Habits {
+    pub(super) fn habits(&self, room: usize, player: usize) -> Habits {
         let place = room * self.options.players + player;
         let among = |share: f64, before: f64| {
             let count = |end: usize, share: f64| (end as f64 * share).floor() as u64;
@@ -118,7 +118,7 @@ impl LoadPlan {
     }
 
     /// The address that a player connects from.
-    pub fn from(&self, place: usize) -> Option<IpAddr> {
+    pub(super) fn from(&self, place: usize) -> Option<IpAddr> {
         let from = &self.options.from;
         (!from.is_empty()).then(|| from[place % from.len()])
     }

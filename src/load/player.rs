@@ -23,7 +23,7 @@ const MAX_WAITING_BYTES: usize = 256 * 1024;
 /// How long it waits.
 const WAIT: u64 = 10_000_000;
 
-pub struct LoadPlayer {
+pub(super) struct LoadPlayer {
     pub room: Rc<LoadRoom>,
     /// The place in the room, and among the players of the worker.
     pub index: usize,
@@ -32,7 +32,7 @@ pub struct LoadPlayer {
     pub state: RefCell<PlayerState>,
 }
 
-pub struct PlayerState {
+pub(super) struct PlayerState {
     pub socket: Option<ClientSocket>,
     /// Wakes the task that reads the socket.
     pub waker: Option<Waker>,
@@ -42,7 +42,7 @@ pub struct PlayerState {
 }
 
 /// What a player knows, apart from its socket.
-pub struct PlayerView {
+pub(super) struct PlayerView {
     pub check: MemberCheck,
     pub schedule: Option<Schedule>,
     pub session: Option<String>,
@@ -66,7 +66,7 @@ pub struct PlayerView {
 
 /// How a connection ended.
 #[derive(Debug)]
-pub enum ConnectionEnd {
+pub(super) enum ConnectionEnd {
     Closed(u16, String),
     /// Without a close frame.
     Lost(String),
@@ -78,7 +78,7 @@ pub enum ConnectionEnd {
 
 impl LoadPlayer {
     /// Reads and writes what can be; `max` bounds each read. Ready once the connection has ended.
-    pub fn poll(&self, context: &mut Context<'_>, worker: &LoadWorker, max: usize) -> Poll<ConnectionEnd> {
+    pub(super) fn poll(&self, context: &mut Context<'_>, worker: &LoadWorker, max: usize) -> Poll<ConnectionEnd> {
         let mut state = self.state.borrow_mut();
         let PlayerState { socket, waker, view, .. } = &mut *state;
         let Some(socket) = socket else { return Poll::Ready(ConnectionEnd::Lost("no connection".to_owned())) };
@@ -123,7 +123,7 @@ impl LoadPlayer {
     }
 
     /// Takes what came together with the handshake.
-    pub fn take_first(&self, worker: &LoadWorker) {
+    pub(super) fn take_first(&self, worker: &LoadWorker) {
         let mut state = self.state.borrow_mut();
         let PlayerState { socket, view, .. } = &mut *state;
         let had_joined = view.has_joined;
@@ -225,7 +225,7 @@ impl LoadPlayer {
     }
 
     /// Sends what is due, and returns when it sends next.
-    pub fn send_due(&self, worker: &LoadWorker, now: u64, end: u64) -> Option<u64> {
+    pub(super) fn send_due(&self, worker: &LoadWorker, now: u64, end: u64) -> Option<u64> {
         let mut state = self.state.borrow_mut();
         let PlayerState { socket, waker, view, .. } = &mut *state;
         let socket = socket.as_mut().filter(|_| view.is_welcome)?;
@@ -249,12 +249,12 @@ impl LoadPlayer {
         schedule.wake(end)
     }
 
-    pub fn name(&self, worker: &LoadWorker) -> String {
+    pub(super) fn name(&self, worker: &LoadWorker) -> String {
         format!("{} in {}", worker.plan.tokens.player(self.index), worker.plan.game(self.room.number))
     }
 
     /// Returns true if nothing is owed to this player, nor by it.
-    pub fn is_complete(&self, end: u64) -> bool {
+    pub(super) fn is_complete(&self, end: u64) -> bool {
         let state = self.state.borrow();
         let own = state
             .view
@@ -266,7 +266,7 @@ impl LoadPlayer {
 }
 
 impl PlayerView {
-    pub fn new(senders: usize, schedule: Option<Schedule>) -> Self {
+    pub(super) fn new(senders: usize, schedule: Option<Schedule>) -> Self {
         Self {
             check: MemberCheck::new(senders),
             schedule,

@@ -13,7 +13,7 @@ use super::{
 const EVERY: Duration = Duration::from_millis(500);
 
 /// Nothing unless stderr is a terminal.
-pub struct ProgressLine {
+pub(super) struct ProgressLine {
     is_on: bool,
     players: usize,
     shown_at: Option<Duration>,
@@ -22,12 +22,12 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    pub fn new(players: usize) -> Self {
+    pub(super) fn new(players: usize) -> Self {
         Self { is_on: io::stderr().is_terminal(), players, shown_at: None, deliveries: 0 }
     }
 
     /// Shows where the run is, at most twice a second; `phase` is in words.
-    pub fn show(&mut self, now: Duration, phase: &str, shared: &Shared) {
+    pub(super) fn show(&mut self, now: Duration, phase: &str, shared: &Shared) {
         let since = self.shown_at.map(|shown| now.saturating_sub(shown));
         if !self.is_on || since.is_some_and(|since| since < EVERY) {
             return;
@@ -48,7 +48,7 @@ impl ProgressLine {
         ));
     }
 
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         if self.is_on && self.shown_at.is_some() {
             self.write("");
         }

@@ -17,7 +17,7 @@ use super::{
     verdict::LoadCheck,
 };
 
-pub struct LoadResult {
+pub(super) struct LoadResult {
     pub tally: Tally,
     /// How long was measured, and what was sent and delivered in that time.
     pub seconds: f64,
@@ -35,7 +35,7 @@ pub struct LoadResult {
 impl LoadResult {
     /// # Errors
     /// Those of `out`.
-    pub fn write_words(&self, plan: &LoadPlan, checks: &[LoadCheck], out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn write_words(&self, plan: &LoadPlan, checks: &[LoadCheck], out: &mut dyn Write) -> io::Result<()> {
         let (options, counts) = (&plan.options, &self.tally.counts);
         let number = |value: usize| grouped(value as u64);
         let senders = match (plan.interval, plan.senders) {
@@ -131,7 +131,7 @@ impl LoadResult {
     }
 
     /// One object; times are in milliseconds.
-    pub fn json(&self, plan: &LoadPlan, checks: &[LoadCheck]) -> Value {
+    pub(super) fn json(&self, plan: &LoadPlan, checks: &[LoadCheck]) -> Value {
         let (options, counts) = (&plan.options, &self.tally.counts);
         let slopes = self.slopes.as_ref().map(|slopes| {
             let named = SLOPES.iter().zip(slopes).map(|((_, key, ..), slope)| {

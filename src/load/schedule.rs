@@ -4,7 +4,7 @@
 use super::message::Stamp;
 
 #[derive(Debug)]
-pub struct Schedule {
+pub(super) struct Schedule {
     sender: u32,
     interval: u64,
     /// When number 1 was due; before the run began if the sender has paused.
@@ -21,12 +21,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub fn new(sender: u32, interval: u64) -> Self {
+    pub(super) fn new(sender: u32, interval: u64) -> Self {
         Self { sender, interval, base: 0, next: 1, sent: 0, acknowledged: 0, not_before: 0 }
     }
 
     /// The first message is due then.
-    pub fn start(&mut self, first: u64) {
+    pub(super) fn start(&mut self, first: u64) {
         self.base = first.into();
     }
 
@@ -36,13 +36,13 @@ impl Schedule {
     }
 
     /// When to send next; `None` if nothing more is due before `end`.
-    pub fn wake(&self, end: u64) -> Option<u64> {
+    pub(super) fn wake(&self, end: u64) -> Option<u64> {
         let due = self.due(self.next);
         (due <= end).then(|| due.max(self.not_before))
     }
 
     /// Takes the next message, which is sent now.
-    pub fn take(&mut self, now: u64) -> Stamp {
+    pub(super) fn take(&mut self, now: u64) -> Stamp {
         let number = self.next;
         let stamp = Stamp { sender: self.sender, number, due: self.due(number) };
         self.next += 1;
@@ -52,13 +52,13 @@ impl Schedule {
     }
 
     /// The server has taken the message with this number, and all before it.
-    pub fn acknowledge(&mut self, number: u32) {
+    pub(super) fn acknowledge(&mut self, number: u32) {
         self.acknowledged = self.acknowledged.max(number);
     }
 
     /// Goes on behind what the server has taken: `last_id` is what its welcome says. After a cut of
     /// the sender's own, `cut` is now: the times in which it was away are no latency.
-    pub fn resume(&mut self, last_id: u32, cut: Option<u64>) {
+    pub(super) fn resume(&mut self, last_id: u32, cut: Option<u64>) {
         self.acknowledge(last_id.min(self.sent));
         self.next = self.acknowledged + 1;
         if let Some(now) = cut {
@@ -66,17 +66,17 @@ impl Schedule {
         }
     }
 
-    pub fn sent(&self) -> u32 {
+    pub(super) fn sent(&self) -> u32 {
         self.sent
     }
 
     /// Returns how many messages were due until `end` and never sent.
-    pub fn unsent(&self, end: u64) -> u64 {
+    pub(super) fn unsent(&self, end: u64) -> u64 {
         let due = (i128::from(end) - self.base) / i128::from(self.interval) + 1;
         u64::try_from(due).unwrap_or(0).saturating_sub(self.sent.into())
     }
 
-    pub fn acknowledged(&self) -> u32 {
+    pub(super) fn acknowledged(&self) -> u32 {
         self.acknowledged
     }
 }

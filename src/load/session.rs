@@ -37,7 +37,7 @@ enum Next {
     Stop,
 }
 
-pub async fn play(worker: Rc<LoadWorker>, player: Rc<LoadPlayer>) {
+pub(super) async fn play(worker: Rc<LoadWorker>, player: Rc<LoadPlayer>) {
     let options = &worker.plan.options;
     let place = player.room.number * options.players + player.index;
     let share = place as f64 / worker.plan.players() as f64;

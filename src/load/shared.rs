@@ -10,10 +10,10 @@ use hdrhistogram::Histogram;
 use super::tally::LoadCounts;
 
 /// What a thread has counted so far, and its latencies.
-pub type Progress = (LoadCounts, Histogram<u64>);
+pub(super) type Progress = (LoadCounts, Histogram<u64>);
 
 /// Times are nanoseconds since the run began; `u64::MAX` until they are known.
-pub struct Shared {
+pub(super) struct Shared {
     /// Players that have been welcomed once, and those that will never be again.
     joined: AtomicUsize,
     stopped: AtomicUsize,
@@ -32,7 +32,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn new(threads: usize) -> Self {
+    pub(super) fn new(threads: usize) -> Self {
         Self {
             joined: AtomicUsize::new(0),
             stopped: AtomicUsize::new(0),
@@ -48,86 +48,86 @@ impl Shared {
         }
     }
 
-    pub fn player_joined(&self) {
+    pub(super) fn player_joined(&self) {
         self.joined.fetch_add(1, Relaxed);
     }
 
-    pub fn joined(&self) -> usize {
+    pub(super) fn joined(&self) -> usize {
         self.joined.load(Relaxed)
     }
 
-    pub fn player_stopped(&self, why: String) {
+    pub(super) fn player_stopped(&self, why: String) {
         lock(&self.first_stop).get_or_insert(why);
         self.stopped.fetch_add(1, Relaxed);
     }
 
-    pub fn stopped(&self) -> usize {
+    pub(super) fn stopped(&self) -> usize {
         self.stopped.load(Relaxed)
     }
 
-    pub fn player_failed(&self, why: String) {
+    pub(super) fn player_failed(&self, why: String) {
         *lock(&self.last_failure) = Some(why);
     }
 
     /// Why players are not in, in words.
-    pub fn why(&self) -> Option<String> {
+    pub(super) fn why(&self) -> Option<String> {
         lock(&self.first_stop).clone().or_else(|| lock(&self.last_failure).clone())
     }
 
-    pub fn thread_failed(&self, why: String) {
+    pub(super) fn thread_failed(&self, why: String) {
         lock(&self.failure).get_or_insert(why);
     }
 
-    pub fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         lock(&self.failure).clone()
     }
 
-    pub fn measure(&self, from: u64, end: u64) {
+    pub(super) fn measure(&self, from: u64, end: u64) {
         self.measured_from.store(from, Relaxed);
         self.end.store(end, Relaxed);
     }
 
-    pub fn measured_from(&self) -> u64 {
+    pub(super) fn measured_from(&self) -> u64 {
         self.measured_from.load(Relaxed)
     }
 
     /// Nothing is due after this.
-    pub fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.end.load(Relaxed)
     }
 
     /// Ends the sending now, because the user asked for it.
-    pub fn interrupt(&self, now: u64) {
+    pub(super) fn interrupt(&self, now: u64) {
         self.is_interrupted.store(true, Relaxed);
         self.end.fetch_min(now, Relaxed);
     }
 
-    pub fn is_interrupted(&self) -> bool {
+    pub(super) fn is_interrupted(&self) -> bool {
         self.is_interrupted.load(Relaxed)
     }
 
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.is_over.store(true, Relaxed);
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
     }
 
-    pub fn thread_is_complete(&self) {
+    pub(super) fn thread_is_complete(&self) {
         self.complete.fetch_add(1, Relaxed);
     }
 
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.complete.load(Relaxed) == self.progress.len()
     }
 
-    pub fn publish(&self, thread: usize, progress: Progress) {
+    pub(super) fn publish(&self, thread: usize, progress: Progress) {
         *lock(&self.progress[thread]) = Some(progress);
     }
 
     /// The counts of all threads, and their latencies in one histogram.
-    pub fn progress(&self) -> Option<Progress> {
+    pub(super) fn progress(&self) -> Option<Progress> {
         let mut all: Option<Progress> = None;
         for slot in &self.progress {
             let Some((counts, latency)) = &*lock(slot) else { continue };

@@ -19,7 +19,7 @@ enum Source {
     Metrics { url: String, bearer: Option<String>, agent: ureq::Agent },
 }
 
-pub struct Soak {
+pub(super) struct Soak {
     source: Source,
     disk: Option<PathBuf>,
     /// Between two samples; `None`: there is no soak, and samples are only taken on request.
@@ -29,7 +29,7 @@ pub struct Soak {
 
 /// How something grew: its first and last value, and the growth an hour by least squares.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Slope {
+pub(super) struct Slope {
     pub first: f64,
     pub last: f64,
     pub per_hour: f64,
@@ -37,7 +37,7 @@ pub struct Slope {
 
 impl Soak {
     /// `None` if nobody asked what the server uses.
-    pub fn new(plan: &LoadPlan) -> Option<Self> {
+    pub(super) fn new(plan: &LoadPlan) -> Option<Self> {
         let options = &plan.options;
         let source = match options.pid {
             Some(pid) => Source::Process(pid),
@@ -52,7 +52,7 @@ impl Soak {
         Some(Self { source, disk: options.disk.clone(), every, samples: Vec::new() })
     }
 
-    pub fn usage(&self) -> ServerUsage {
+    pub(super) fn usage(&self) -> ServerUsage {
         let usage = match &self.source {
             Source::Process(pid) => usage::of_process(*pid),
             Source::Metrics { url, bearer, agent } => {
@@ -68,7 +68,7 @@ impl Soak {
     }
 
     /// Takes a sample if one is due `seconds` after the start of the measuring.
-    pub fn watch(&mut self, seconds: f64) {
+    pub(super) fn watch(&mut self, seconds: f64) {
         let Some(every) = self.every else { return };
         if self.samples.last().is_none_or(|(last, _)| seconds - last >= every.as_secs_f64()) {
             let usage = self.usage();
@@ -77,7 +77,7 @@ impl Soak {
     }
 
     /// The slopes of memory, descriptors and disk; `None` without a soak.
-    pub fn slopes(&self) -> Option<[Option<Slope>; 3]> {
+    pub(super) fn slopes(&self) -> Option<[Option<Slope>; 3]> {
         self.every?;
         let slope_of = |what: fn(&ServerUsage) -> Option<f64>| {
             slope(&self.samples.iter().filter_map(|(at, usage)| Some((*at, what(usage)?))).collect::<Vec<_>>())

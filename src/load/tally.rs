@@ -13,7 +13,7 @@ const MAX_EXAMPLES: usize = 10;
 
 /// Plain counts, which are copied to show progress.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LoadCounts {
+pub(super) struct LoadCounts {
     pub sent: u64,
     /// Messages that reached a member, those that came twice included.
     pub deliveries: u64,
@@ -44,7 +44,7 @@ pub struct LoadCounts {
 }
 
 impl LoadCounts {
-    pub fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         let Self {
             sent,
             deliveries,
@@ -92,13 +92,13 @@ impl LoadCounts {
     }
 
     /// Resumes that were not continuous.
-    pub fn resets(&self) -> u64 {
+    pub(super) fn resets(&self) -> u64 {
         self.snapshot + self.reset + self.new
     }
 }
 
 #[derive(Debug, Clone)]
-pub struct Tally {
+pub(super) struct Tally {
     pub counts: LoadCounts,
     /// From the time a message was due to its arrival at a member.
     pub latency: Histogram<u64>,
@@ -132,7 +132,7 @@ fn times() -> Histogram<u64> {
 
 impl Tally {
     /// LoadCounts a fault; `place` says where it was, in words.
-    pub fn fault(&mut self, fault: Fault, place: impl FnOnce() -> String) {
+    pub(super) fn fault(&mut self, fault: Fault, place: impl FnOnce() -> String) {
         let counts = &mut self.counts;
         let what = match fault {
             Fault::Missing(number) => {
@@ -170,7 +170,7 @@ impl Tally {
     }
 
     /// LoadCounts a message or frame that is not as the server was given it.
-    pub fn damaged(&mut self, what: impl FnOnce() -> String) {
+    pub(super) fn damaged(&mut self, what: impl FnOnce() -> String) {
         self.counts.damaged += 1;
         self.example(what);
     }
@@ -181,7 +181,7 @@ impl Tally {
         }
     }
 
-    pub fn resumed(&mut self, outcome: ResumeOutcome) {
+    pub(super) fn resumed(&mut self, outcome: ResumeOutcome) {
         let counts = &mut self.counts;
         *match outcome {
             ResumeOutcome::New => &mut counts.new,
@@ -191,7 +191,7 @@ impl Tally {
         } += 1;
     }
 
-    pub fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.counts.add(&other.counts);
         for (mine, theirs) in
             [(&mut self.latency, &other.latency), (&mut self.joins, &other.joins), (&mut self.outages, &other.outages)]
@@ -211,6 +211,6 @@ impl Tally {
 }
 
 /// Keeps a time; one over an hour counts as an hour.
-pub fn record(histogram: &mut Histogram<u64>, nanoseconds: u64) {
+pub(super) fn record(histogram: &mut Histogram<u64>, nanoseconds: u64) {
     histogram.saturating_record(nanoseconds.max(1));
 }

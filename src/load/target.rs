@@ -3,7 +3,7 @@
 use tokio_tungstenite::tungstenite::http::Uri;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadTarget {
+pub(super) struct LoadTarget {
     /// Without the brackets of an IPv6 address.
     pub host: String,
     pub port: u16,
@@ -17,7 +17,7 @@ pub struct LoadTarget {
 impl LoadTarget {
     /// # Errors
     /// A sentence that states what is allowed.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no address of a server; write one such as ws://localhost:8080");
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let is_secure = match uri.scheme_str() {
@@ -43,7 +43,7 @@ impl LoadTarget {
     }
 
     /// The server's address for HTTP.
-    pub fn http(&self) -> String {
+    pub(super) fn http(&self) -> String {
         let scheme = if self.is_secure { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority, self.base)
     }

@@ -17,7 +17,7 @@ use crate::{
 
 /// Names of the players of a room, and their tokens if the server wants some. Printing shows none.
 #[derive(Debug)]
-pub struct PlayerTokens {
+pub(super) struct PlayerTokens {
     players: Vec<(String, Option<Secret>)>,
 }
 
@@ -26,7 +26,7 @@ impl PlayerTokens {
     ///
     /// # Errors
     /// A sentence that states which option is wrong; it shows no token and no secret.
-    pub fn new(options: &LoadOptions, config: &Config, lifetime: Duration) -> Result<Self, String> {
+    pub(super) fn new(options: &LoadOptions, config: &Config, lifetime: Duration) -> Result<Self, String> {
         if !options.token.is_empty() {
             if options.token.len() != options.players {
                 let (tokens, players) = (options.token.len(), options.players);
@@ -53,11 +53,11 @@ impl PlayerTokens {
         players.collect::<Result<_, String>>().map(|players| Self { players })
     }
 
-    pub fn player(&self, index: usize) -> &str {
+    pub(super) fn player(&self, index: usize) -> &str {
         &self.players[index].0
     }
 
-    pub fn token(&self, index: usize) -> Option<&str> {
+    pub(super) fn token(&self, index: usize) -> Option<&str> {
         self.players[index].1.as_ref().map(Secret::expose)
     }
 }

@@ -13,7 +13,7 @@ pub enum AtMost {
 ///
 /// # Errors
 /// A sentence that states what is allowed.
-pub fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let seconds = match unit {
@@ -37,7 +37,7 @@ pub fn time(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// A sentence that states what is allowed.
-pub fn time_above_zero(text: &str) -> Result<Duration, String> {
+pub(super) fn time_above_zero(text: &str) -> Result<Duration, String> {
     time(text).and_then(|time| if time.is_zero() { Err("must be above 0".to_owned()) } else { Ok(time) })
 }
 
@@ -45,7 +45,7 @@ pub fn time_above_zero(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// A sentence that states what is allowed.
-pub fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let (number, divisor) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
     match number.parse::<f64>().map(|number| number / divisor) {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
@@ -57,7 +57,7 @@ pub fn share(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// A sentence that states what is allowed.
-pub fn bytes(text: &str) -> Result<usize, String> {
+pub(super) fn bytes(text: &str) -> Result<usize, String> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'k') => (&text[..text.len() - 1], 1024),
         Some(b'm') => (&text[..text.len() - 1], 1024 * 1024),
@@ -74,7 +74,7 @@ pub fn bytes(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// A sentence that states what is allowed.
-pub fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate == 0.0 || (0.001..=100_000.0).contains(&rate) => Ok(rate),
         _ => Err("must be a number of messages a second from 0.001 to 100000, or 0 for none".to_owned()),
@@ -85,7 +85,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
 ///
 /// # Errors
 /// A sentence that states what is allowed.
-pub fn at_most(text: &str) -> Result<AtMost, String> {
+pub(super) fn at_most(text: &str) -> Result<AtMost, String> {
     match text {
         "any" => Ok(AtMost::Any),
         digits => digits.parse().map(AtMost::Count).map_err(|_| "must be a whole number, or any".to_owned()),
@@ -93,7 +93,7 @@ pub fn at_most(text: &str) -> Result<AtMost, String> {
 }
 
 /// Writes milliseconds for people: three digits that matter.
-pub fn milliseconds(ms: f64) -> String {
+pub(super) fn milliseconds(ms: f64) -> String {
     match ms {
         ..0.1 => format!("{ms:.3} ms"),
         0.1..10.0 => format!("{ms:.2} ms"),
@@ -103,7 +103,7 @@ pub fn milliseconds(ms: f64) -> String {
 }
 
 /// Writes a whole number in groups of three digits.
-pub fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {

@@ -7,7 +7,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What a server uses at a moment; `None` where it is unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ServerUsage {
+pub(super) struct ServerUsage {
     pub memory: Option<f64>,
     pub descriptors: Option<f64>,
     pub disk: Option<f64>,
@@ -15,7 +15,7 @@ pub struct ServerUsage {
 }
 
 /// User and system time of a process; `self` is this one.
-pub fn cpu_seconds(process: &str) -> Option<f64> {
+pub(super) fn cpu_seconds(process: &str) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name of the command may hold anything, so fields count from its bracket.
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace().skip(11);
@@ -24,7 +24,7 @@ pub fn cpu_seconds(process: &str) -> Option<f64> {
 }
 
 /// What a process of this machine uses.
-pub fn of_process(pid: u32) -> ServerUsage {
+pub(super) fn of_process(pid: u32) -> ServerUsage {
     let memory = || {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -35,7 +35,7 @@ pub fn of_process(pid: u32) -> ServerUsage {
 }
 
 /// What the text of `/metrics` says.
-pub fn of_metrics(text: &str) -> ServerUsage {
+pub(super) fn of_metrics(text: &str) -> ServerUsage {
     let value = |name: &str| {
         let mut lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         lines.next()?.trim().parse().ok()
@@ -49,7 +49,7 @@ pub fn of_metrics(text: &str) -> ServerUsage {
 }
 
 /// The bytes of the files in a directory.
-pub fn size_of(directory: &Path) -> Option<f64> {
+pub(super) fn size_of(directory: &Path) -> Option<f64> {
     let files = fs::read_dir(directory).ok()?.map_while(Result::ok);
     Some(
         files.filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|file| file.len() as f64).sum(),

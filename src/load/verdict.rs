@@ -10,7 +10,7 @@ use super::{
 
 /// One limit, and what was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct LoadCheck {
+pub(super) struct LoadCheck {
     pub name: &'static str,
     pub limit: String,
     pub found: String,
@@ -18,7 +18,7 @@ pub struct LoadCheck {
 }
 
 /// Returns every limit of the options, and those that always hold.
-pub fn checks(options: &LoadOptions, result: &LoadResult) -> Vec<LoadCheck> {
+pub(super) fn checks(options: &LoadOptions, result: &LoadResult) -> Vec<LoadCheck> {
     let counts = &result.tally.counts;
     let mut checks = vec![
         at_most("lost deliveries", options.lost, counts.lost),

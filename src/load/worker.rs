@@ -33,7 +33,7 @@ const MAX_CONNECTING: usize = 128;
 /// Between two looks at whether something has changed for the whole thread.
 const TICK: Duration = Duration::from_millis(50);
 
-pub struct LoadRoom {
+pub(super) struct LoadRoom {
     pub number: usize,
     joined: Cell<usize>,
     /// All players have been in, so the senders send.
@@ -43,12 +43,12 @@ pub struct LoadRoom {
 }
 
 impl LoadRoom {
-    pub fn has_started(&self) -> bool {
+    pub(super) fn has_started(&self) -> bool {
         self.has_started.get()
     }
 }
 
-pub struct LoadWorker {
+pub(super) struct LoadWorker {
     pub plan: Arc<LoadPlan>,
     pub shared: Arc<Shared>,
     pub clock: RunClock,
@@ -66,7 +66,13 @@ pub struct LoadWorker {
 }
 
 impl LoadWorker {
-    pub fn new(thread: usize, plan: Arc<LoadPlan>, shared: Arc<Shared>, clock: RunClock, dialer: Dialer) -> Self {
+    pub(super) fn new(
+        thread: usize,
+        plan: Arc<LoadPlan>,
+        shared: Arc<Shared>,
+        clock: RunClock,
+        dialer: Dialer,
+    ) -> Self {
         let size = plan.options.players;
         let mut players = Vec::new();
         for number in (thread..plan.options.rooms).step_by(plan.threads) {
@@ -97,7 +103,7 @@ impl LoadWorker {
     }
 
     /// A connection of the player was welcomed.
-    pub fn welcomed(&self, player: &LoadPlayer, is_first: bool) {
+    pub(super) fn welcomed(&self, player: &LoadPlayer, is_first: bool) {
         let room = &player.room;
         if is_first {
             self.shared.player_joined();
@@ -172,7 +178,7 @@ impl LoadWorker {
     }
 
     /// Returns once the run is over.
-    pub async fn over(&self) {
+    pub(super) async fn over(&self) {
         let over = self.over.notified();
         if !self.shared.is_over() {
             over.await;
@@ -264,7 +270,7 @@ async fn heed_interrupts(shared: Arc<Shared>, clock: RunClock) {
 ///
 /// # Errors
 /// The system refuses what the thread needs.
-pub fn run(
+pub(super) fn run(
     thread: usize,
     plan: Arc<LoadPlan>,
     shared: Arc<Shared>,

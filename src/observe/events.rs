@@ -10,7 +10,7 @@ use crate::protocol::Cause;
 /// The fields of a security event about a connection. `None` fields are not logged. Never a token
 /// or a session secret (A12).
 #[derive(Default, Clone, Copy)]
-pub struct SecurityFields<'a> {
+pub(crate) struct SecurityFields<'a> {
     pub hub: Option<&'a str>,
     pub proxy: Option<&'a str>,
     pub game: Option<&'a str>,
@@ -56,7 +56,7 @@ impl KV for SecurityFields<'_> {
 
 /// Logs one security event (section 2; `WS_CONNECTION_ESTABLISHED`, `WS_CONNECTION_CLOSED`): a
 /// refusal, whose name contains `_BLOCKED_`, as a warning, everything else as information.
-pub fn security(logger: &Logger, event: &'static str, fields: &SecurityFields<'_>) {
+pub(crate) fn security(logger: &Logger, event: &'static str, fields: &SecurityFields<'_>) {
     if event.contains("_BLOCKED_") || event == "API_REFUSED" {
         slog::warn!(logger, #SECURITY_TAG, "{}", event; "category" => "SECURITY", "event" => event, fields);
     } else {
@@ -65,7 +65,7 @@ pub fn security(logger: &Logger, event: &'static str, fields: &SecurityFields<'_
 }
 
 /// Logs how much the server holds: open sockets, rooms, seats, distinct client addresses.
-pub fn heartbeat(logger: &Logger, connections: usize, rooms: usize, sessions: usize, addresses: usize) {
+pub(crate) fn heartbeat(logger: &Logger, connections: usize, rooms: usize, sessions: usize, addresses: usize) {
     slog::info!(
         logger, "connections={} rooms={} sessions={} addresses={}", connections, rooms, sessions, addresses;
         "category" => "HEARTBEAT", "connections" => connections, "rooms" => rooms, "sessions" => sessions,

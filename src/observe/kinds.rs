@@ -8,15 +8,15 @@ use std::{
 };
 
 /// Between two reports of one kind.
-pub const PAUSE: Duration = Duration::from_secs(60);
+pub(super) const PAUSE: Duration = Duration::from_secs(60);
 
 /// Kinds that are remembered, and so the most reports in `PAUSE`: a panic's message may hold what a
 /// client sent, and every text of it is another kind.
-pub const MAX_KINDS: usize = 100;
+pub(super) const MAX_KINDS: usize = 100;
 
 /// The kinds that were reported within the last `PAUSE`.
 #[derive(Default)]
-pub struct Kinds {
+pub(super) struct Kinds {
     seen: HashMap<u64, SeenKind>,
     hasher: RandomState,
 }
@@ -30,7 +30,7 @@ struct SeenKind {
 impl Kinds {
     /// Returns how many errors of this kind were suppressed since its last report if this one is
     /// due, otherwise `None`.
-    pub fn admit(&mut self, kind: &impl Hash, now: Instant) -> Option<u64> {
+    pub(super) fn admit(&mut self, kind: &impl Hash, now: Instant) -> Option<u64> {
         let kind = self.hasher.hash_one(kind);
         let is_due = |seen: &SeenKind| now.saturating_duration_since(seen.at) >= PAUSE;
         if let Some(seen) = self.seen.get_mut(&kind) {

@@ -29,7 +29,7 @@ const CATEGORY: &str = "category";
 /// One record as one line, without the newline. Secrets are scrubbed (A12), control characters
 /// escaped. Of kvs with the same key the newest wins: the statement's before the logger's, a child
 /// logger's before its parent's. `now` counts only for records that carry no moment of their own.
-pub fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
+pub(crate) fn render(format: Format, now: SystemTime, record: &Record<'_>, values: &OwnedKVList) -> String {
     let fields = LineFields::of(record, values);
     let at = fields.at_ms.map_or(now, |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
     let line = LogLine {
@@ -92,7 +92,7 @@ impl<'a, I: Iterator<Item = &'a (Key, Value)> + Clone> Serialize for Pairs<I> {
 }
 
 /// RFC 3339 in UTC with milliseconds: `2026-11-21T04:00:00.123Z`.
-pub fn rfc3339(at: SystemTime) -> String {
+pub(super) fn rfc3339(at: SystemTime) -> String {
     let at = OffsetDateTime::from(at);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",

@@ -16,7 +16,7 @@ use std::{
 use slog::{BorrowedKV, Drain, KV, Never, OwnedKVList, Record, RecordStatic, SingleKV};
 use slog_async::{AsyncCore, AsyncGuard};
 
-pub use super::{
+pub(crate) use super::{
     events::{SecurityFields, heartbeat, security},
     line::render,
     recent::Recent,
@@ -29,7 +29,7 @@ use super::{
 
 /// Records waiting for the writer. When it is full new records are dropped, counted, and the count
 /// is logged later: a stalled stdout never stalls a room.
-pub const MAX_QUEUED_RECORDS: usize = 4096;
+pub(crate) const MAX_QUEUED_RECORDS: usize = 4096;
 
 /// How long dropping the guard waits for the writer if stdout is not read.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ const HELD_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How a line looks; either way one record is one line of stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people: `2026-11-21T04:00:00.123Z INFO  [SECURITY] WS_CONNECTION_ESTABLISHED game=x
     /// player=y`.
     Text,
@@ -49,14 +49,14 @@ pub enum Format {
 
 impl Format {
     /// Text when stdout is a terminal, JSON elsewhere.
-    pub fn for_stdout() -> Self {
+    pub(crate) fn for_stdout() -> Self {
         if io::stdout().is_terminal() { Self::Text } else { Self::Json }
     }
 }
 
 /// The least severe level that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     Debug,
     Info,
     Warn,
@@ -78,17 +78,17 @@ impl Level {
 static DROPPED_LINES: AtomicU64 = AtomicU64::new(0);
 
 /// Records lost to a full queue since the process began.
-pub fn dropped_lines() -> u64 {
+pub(crate) fn dropped_lines() -> u64 {
     DROPPED_LINES.load(Relaxed)
 }
 
 /// Starts the writer thread. Keep the guard until the last line is written: later records are lost.
-pub fn start(format: Format, level: Level) -> (slog::Logger, LogGuard) {
+pub(crate) fn start(format: Format, level: Level) -> (slog::Logger, LogGuard) {
     start_with(io::stdout(), format, level, MAX_QUEUED_RECORDS)
 }
 
 /// As [`start`], to any writer and with a queue of `max_records`. For tests and for embedding.
-pub fn start_with<W>(out: W, format: Format, level: Level, max_records: usize) -> (slog::Logger, LogGuard)
+pub(crate) fn start_with<W>(out: W, format: Format, level: Level, max_records: usize) -> (slog::Logger, LogGuard)
 where
     W: Write + Send + 'static,
 {
@@ -113,7 +113,7 @@ where
 
 /// Writes what is queued when dropped, waiting at most 2 s.
 #[must_use = "dropping the guard ends the log"]
-pub struct LogGuard {
+pub(crate) struct LogGuard {
     queue: Arc<LineQueue>,
     worker: Option<AsyncGuard>,
     recent: Arc<Recent>,
@@ -124,7 +124,7 @@ pub struct LogGuard {
 
 impl LogGuard {
     /// The newest security lines of this log.
-    pub fn recent(&self) -> Arc<Recent> {
+    pub(crate) fn recent(&self) -> Arc<Recent> {
         Arc::clone(&self.recent)
     }
 }

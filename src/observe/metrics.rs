@@ -8,13 +8,13 @@ use prometheus::{
     local::LocalHistogram,
 };
 
-pub use super::upstreams::{HubMetrics, ProxyMetrics};
+pub(crate) use super::upstreams::{HubMetrics, ProxyMetrics};
 use super::{log, process, upstreams::Upstreams};
 use crate::protocol::Cause;
 
 /// Every value of the label `reason`: the codes of `protocol::Refusal`, the two causes of A7, and
 /// `socket_limit`.
-pub const REFUSAL_REASONS: [&str; 13] = [
+pub(crate) const REFUSAL_REASONS: [&str; 13] = [
     "disabled",
     "invalid_origin",
     "rate_limit",
@@ -36,7 +36,7 @@ const EVENT_TO_WIRE_BUCKETS: [f64; 14] =
 
 /// The server's metrics. One per process, shared; gauges are set or moved by their owner, totals
 /// only grow.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// Open sockets.
     pub connections: IntGauge,
@@ -78,7 +78,7 @@ pub struct Metrics {
 impl Metrics {
     /// All series exist at zero from the start, so that a rate over the first event is seen.
     /// `version` labels `innkeeper_build_info`.
-    pub fn new(version: &str) -> Arc<Self> {
+    pub(crate) fn new(version: &str) -> Arc<Self> {
         let registry = Registry::new();
         let gauge = |name, help| registered(&registry, IntGauge::new(name, help));
         let counter = |name, help| registered(&registry, IntCounter::new(name, help));
@@ -135,17 +135,17 @@ impl Metrics {
     }
 
     /// Counts a refusal; the reason is `Refusal::code()`, or the name of the cause for A7.
-    pub fn refused(&self, reason: &'static str) {
+    pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.with_label_values(&[reason]).inc();
     }
 
     /// Counts the end of a connection; call it exactly once per connection.
-    pub fn disconnected(&self, cause: Cause) {
+    pub(crate) fn disconnected(&self, cause: Cause) {
         self.disconnects.with_label_values(&[cause.name()]).inc();
     }
 
     /// Counts a group that is stored.
-    pub fn store_group(&self, batches: usize, bytes: usize, took: Duration) {
+    pub(crate) fn store_group(&self, batches: usize, bytes: usize, took: Duration) {
         self.store_batches.inc_by(batches as u64);
         self.store_bytes.inc_by(bytes as u64);
         self.store_group.observe(took.as_secs_f64());
@@ -153,27 +153,27 @@ impl Metrics {
 
     /// The counters of one feed hub, the same at every call: `id` is its configured name, `enabled`
     /// whether it may run.
-    pub fn hub(&self, id: &str, provider: &str, enabled: bool) -> Arc<HubMetrics> {
+    pub(crate) fn hub(&self, id: &str, provider: &str, enabled: bool) -> Arc<HubMetrics> {
         self.upstreams.hub(id, provider, enabled)
     }
 
     /// The counters of one proxy, as [`Metrics::hub`].
-    pub fn proxy(&self, id: &str, enabled: bool) -> Arc<ProxyMetrics> {
+    pub(crate) fn proxy(&self, id: &str, enabled: bool) -> Arc<ProxyMetrics> {
         self.upstreams.proxy(id, enabled)
     }
 
     /// All hubs by name, those included that are off.
-    pub fn hubs(&self) -> BTreeMap<String, Arc<HubMetrics>> {
+    pub(crate) fn hubs(&self) -> BTreeMap<String, Arc<HubMetrics>> {
         self.upstreams.hubs()
     }
 
     /// All proxies by name, those included that are off.
-    pub fn proxies(&self) -> BTreeMap<String, Arc<ProxyMetrics>> {
+    pub(crate) fn proxies(&self) -> BTreeMap<String, Arc<ProxyMetrics>> {
         self.upstreams.proxies()
     }
 
     /// The counters of one shard thread.
-    pub fn shard(self: &Arc<Self>) -> ShardMetrics {
+    pub(crate) fn shard(self: &Arc<Self>) -> ShardMetrics {
         ShardMetrics {
             events_in: Cell::new(0),
             events_out: Cell::new(0),
@@ -188,7 +188,7 @@ impl Metrics {
 
     /// The Prometheus text format, version 0.0.4. Reads /proc: a few milliseconds with many
     /// thousand sockets.
-    pub fn encode(&self) -> String {
+    pub(crate) fn encode(&self) -> String {
         // Two scrapes at once may both add; the difference is then counted twice, which a loss
         // count survives.
         self.log_lines_dropped.inc_by(log::dropped_lines().saturating_sub(self.log_lines_dropped.get()));
@@ -212,7 +212,7 @@ pub(super) fn registered<C: Collector + Clone + 'static, E: fmt::Debug>(
 
 /// What one shard thread counted since its last `publish`; plain cells, so counting costs an add.
 /// Not `Sync`. The shard calls `publish` about once a second; dropping publishes too.
-pub struct ShardMetrics {
+pub(crate) struct ShardMetrics {
     shared: Arc<Metrics>,
     events_in: Cell<u64>,
     events_out: Cell<u64>,
@@ -225,35 +225,35 @@ pub struct ShardMetrics {
 
 impl ShardMetrics {
     /// One client frame was accepted.
-    pub fn event_in(&self) {
+    pub(crate) fn event_in(&self) {
         add(&self.events_in, 1);
     }
 
     /// `frames` were queued for clients.
-    pub fn events_out(&self, frames: u64) {
+    pub(crate) fn events_out(&self, frames: u64) {
         add(&self.events_out, frames);
     }
 
-    pub fn bytes_in(&self, bytes: u64) {
+    pub(crate) fn bytes_in(&self, bytes: u64) {
         add(&self.bytes_in, bytes);
     }
 
-    pub fn bytes_out(&self, bytes: u64) {
+    pub(crate) fn bytes_out(&self, bytes: u64) {
         add(&self.bytes_out, bytes);
     }
 
     /// Outboxes grew by this much; negative when they were written or thrown away.
-    pub fn queued(&self, bytes: i64, frames: i64) {
+    pub(crate) fn queued(&self, bytes: i64, frames: i64) {
         self.outbox_bytes.set(self.outbox_bytes.get().wrapping_add(bytes));
         self.outbox_frames.set(self.outbox_frames.get().wrapping_add(frames));
     }
 
-    pub fn event_to_wire(&self, latency: Duration) {
+    pub(crate) fn event_to_wire(&self, latency: Duration) {
         self.event_to_wire.observe(latency.as_secs_f64());
     }
 
     /// Adds what was counted here to the shared metrics and begins again at zero.
-    pub fn publish(&self) {
+    pub(crate) fn publish(&self) {
         self.shared.events_in.inc_by(self.events_in.take());
         self.shared.events_out.inc_by(self.events_out.take());
         self.shared.bytes_in.inc_by(self.bytes_in.take());

@@ -1,10 +1,10 @@
 //! Owns the server's own output: log lines, metrics, error reports; every text in them is scrubbed
 //! (A12). It imports nothing of the crate but `protocol`.
 
-pub mod log;
-pub mod metrics;
-pub mod report;
-pub mod stats;
+pub(crate) mod log;
+pub(crate) mod metrics;
+pub(crate) mod report;
+pub(crate) mod stats;
 
 mod events;
 mod kinds;

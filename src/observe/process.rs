@@ -9,7 +9,7 @@ use prometheus::{Counter, Gauge, core::Collector, proto::MetricFamily};
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What the process uses; `None` where it could not be read.
-pub struct Usage {
+pub(super) struct Usage {
     pub resident_bytes: Option<f64>,
     pub cpu_seconds: Option<f64>,
     pub open_fds: Option<f64>,
@@ -18,7 +18,7 @@ pub struct Usage {
 
 impl Usage {
     /// Reads /proc: a few milliseconds with many thousand sockets.
-    pub fn read() -> Self {
+    pub(super) fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").ok();
         let stat = stat.as_deref();
         Self {
@@ -31,7 +31,7 @@ impl Usage {
 }
 
 /// The families whose source could be read.
-pub fn families() -> Vec<MetricFamily> {
+pub(super) fn families() -> Vec<MetricFamily> {
     let usage = Usage::read();
     let readings = [
         ("process_resident_memory_bytes", "Resident memory in bytes.", false, usage.resident_bytes),

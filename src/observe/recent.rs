@@ -12,7 +12,7 @@ use slog::{Drain, Never, OwnedKVList, Record};
 use super::line;
 
 /// Lines kept; an older one is forgotten.
-pub const MAX_LINES: usize = 200;
+pub(super) const MAX_LINES: usize = 200;
 
 /// The tag of records that are kept: `slog::info!(logger, #SECURITY_TAG, …)`.
 pub(super) const SECURITY_TAG: &str = "security";
@@ -20,7 +20,7 @@ pub(super) const SECURITY_TAG: &str = "security";
 /// A bounded ring. Shared by all threads; its lock is held for a few instructions, never while a
 /// line is made.
 #[derive(Default)]
-pub struct Recent(Mutex<Ring>);
+pub(crate) struct Recent(Mutex<Ring>);
 
 #[derive(Default)]
 struct Ring {
@@ -33,7 +33,7 @@ struct Ring {
 impl Recent {
     /// The number of the newest line, and those behind line `seen` that are still kept, oldest
     /// first: JSON objects whose first field `n` is their number, so that a gap shows.
-    pub fn after(&self, seen: u64) -> (u64, Vec<String>) {
+    pub(crate) fn after(&self, seen: u64) -> (u64, Vec<String>) {
         let (count, lines): (u64, Vec<_>) = {
             let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let new = ring.count.saturating_sub(seen).min(ring.lines.len() as u64) as usize;
@@ -45,7 +45,7 @@ impl Recent {
     }
 
     /// The number of the newest line; 0 before the first.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).count
     }
 

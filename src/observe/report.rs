@@ -45,7 +45,7 @@ const PANIC_TAG: &str = "panic";
 /// # Errors
 /// A sentence for people when the DSN cannot be parsed. It does not repeat the DSN, which is a
 /// secret.
-pub fn start(dsn: Option<&str>, release: &str) -> Result<Option<ClientInitGuard>, String> {
+pub(crate) fn start(dsn: Option<&str>, release: &str) -> Result<Option<ClientInitGuard>, String> {
     let Some(dsn) = dsn else { return Ok(None) };
     // `ClientOptions::dsn` panics on a bad one.
     dsn.parse::<Dsn>().map_err(|_| "SENTRY_DSN is not a DSN (https://KEY@HOST/PROJECT)".to_owned())?;
@@ -77,7 +77,7 @@ pub(super) struct Reporting<D> {
 }
 
 impl<D> Reporting<D> {
-    pub fn before(next: D) -> Self {
+    pub(super) fn before(next: D) -> Self {
         Self { kinds: Arc::default(), next }
     }
 }
@@ -119,7 +119,7 @@ impl<D> Reporting<D> {
 /// the line and the report are queued. With reporting on, the first panic of the process costs its
 /// thread some 90 ms for reading the debug information, later ones under 1 ms. May be called before
 /// or after `start`.
-pub fn install_panic_hook(logger: slog::Logger) {
+pub(crate) fn install_panic_hook(logger: slog::Logger) {
     thread_local! {
         static REPORTING: Cell<bool> = const { Cell::new(false) };
     }

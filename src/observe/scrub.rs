@@ -4,12 +4,12 @@
 use std::{borrow::Cow, ops::Range};
 
 /// What stands where a secret stood.
-pub const SCRUBBED: &str = "[scrubbed]";
+pub(super) const SCRUBBED: &str = "[scrubbed]";
 
 /// Removes JWTs, the values of `token` and `session` (in a query or as JSON strings), bearer
 /// credentials, and the user part of URLs. Linear in the length of the text; borrows when there is
 /// nothing to remove.
-pub fn scrub(text: &str) -> Cow<'_, str> {
+pub(super) fn scrub(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut out = String::new();
     let mut kept = 0;

@@ -15,7 +15,7 @@ use crate::protocol::Cause;
 /// All metrics at one moment. Totals only grow, so two readings give the rates and percentiles in
 /// between. Shards add their counts once a second.
 #[derive(Debug, Serialize)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// Unix ms.
     pub time: u64,
     pub uptime_ms: u64,
@@ -48,7 +48,7 @@ pub struct Stats {
 
 /// One feed hub.
 #[derive(Debug, Serialize)]
-pub struct HubStats {
+pub(crate) struct HubStats {
     pub hub: String,
     pub provider: String,
     pub enabled: bool,
@@ -66,7 +66,7 @@ pub struct HubStats {
 
 /// One proxy.
 #[derive(Debug, Serialize)]
-pub struct ProxyStats {
+pub(crate) struct ProxyStats {
     pub proxy: String,
     pub enabled: bool,
     pub sessions: i64,
@@ -79,14 +79,14 @@ pub struct ProxyStats {
 
 /// From an event's acceptance to its last byte being handed to the kernel.
 #[derive(Debug, Serialize)]
-pub struct Latency {
+pub(crate) struct Latency {
     pub count: u64,
     /// Upper bound in seconds, `None` for the last, and how many took at most so long; cumulative.
     pub buckets: Vec<(Option<f64>, u64)>,
 }
 
 #[derive(Debug, Serialize)]
-pub struct StoreStats {
+pub(crate) struct StoreStats {
     pub failing: bool,
     pub groups: u64,
     pub batches: u64,
@@ -95,7 +95,7 @@ pub struct StoreStats {
 
 impl Stats {
     /// Reads /proc, see `Usage::read`.
-    pub fn read(metrics: &Metrics, version: &'static str, time: u64, uptime: Duration, has_store: bool) -> Self {
+    pub(crate) fn read(metrics: &Metrics, version: &'static str, time: u64, uptime: Duration, has_store: bool) -> Self {
         let usage = Usage::read();
         let refusals = REFUSAL_REASONS.map(|reason| (reason, metrics.refusals.with_label_values(&[reason]).get()));
         let disconnects =
@@ -134,7 +134,7 @@ impl Stats {
 
 impl HubStats {
     /// `time` in unix ms.
-    pub fn read(hub: String, metrics: &HubMetrics, time: u64) -> Self {
+    pub(crate) fn read(hub: String, metrics: &HubMetrics, time: u64) -> Self {
         Self {
             hub,
             provider: metrics.provider.clone(),

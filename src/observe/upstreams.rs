@@ -39,7 +39,7 @@ pub(super) struct Upstreams {
 }
 
 /// One hub's counts.
-pub struct HubMetrics {
+pub(crate) struct HubMetrics {
     pub provider: String,
     /// Whether the configuration lets it run.
     pub enabled: bool,
@@ -74,7 +74,7 @@ pub struct HubMetrics {
 }
 
 /// One proxy's counts.
-pub struct ProxyMetrics {
+pub(crate) struct ProxyMetrics {
     /// Whether the configuration lets it run.
     pub enabled: bool,
     /// Upstream connections that are open or being opened.
@@ -91,7 +91,7 @@ pub struct ProxyMetrics {
 }
 
 impl Upstreams {
-    pub fn new(registry: &Registry) -> Self {
+    pub(super) fn new(registry: &Registry) -> Self {
         let gauges = |label, name, help| registered(registry, IntGaugeVec::new(Opts::new(name, help), &[label]));
         let counters = |label, name, help| registered(registry, IntCounterVec::new(Opts::new(name, help), &[label]));
         Self {
@@ -130,7 +130,7 @@ impl Upstreams {
         }
     }
 
-    pub fn hub(&self, id: &str, provider: &str, enabled: bool) -> Arc<HubMetrics> {
+    pub(super) fn hub(&self, id: &str, provider: &str, enabled: bool) -> Arc<HubMetrics> {
         let label = &[id];
         let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -160,7 +160,7 @@ impl Upstreams {
         hubs.entry(id.to_owned()).or_insert_with(new).clone()
     }
 
-    pub fn proxy(&self, id: &str, enabled: bool) -> Arc<ProxyMetrics> {
+    pub(super) fn proxy(&self, id: &str, enabled: bool) -> Arc<ProxyMetrics> {
         let label = &[id];
         let mut proxies = self.proxies.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -178,14 +178,14 @@ impl Upstreams {
     }
 
     /// By name; the server's own, whose names begin with `_`, are no feeds.
-    pub fn hubs(&self) -> BTreeMap<String, Arc<HubMetrics>> {
+    pub(super) fn hubs(&self) -> BTreeMap<String, Arc<HubMetrics>> {
         let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         hubs.retain(|id, _| !id.starts_with('_'));
         hubs
     }
 
     /// By name.
-    pub fn proxies(&self) -> BTreeMap<String, Arc<ProxyMetrics>> {
+    pub(super) fn proxies(&self) -> BTreeMap<String, Arc<ProxyMetrics>> {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -193,40 +193,40 @@ impl Upstreams {
 impl HubMetrics {
     /// Sets the feed's state: `attempts` as in H3, and `refused` if the upstream refused
     /// permanently.
-    pub fn set_state(&self, state: FeedState, attempts: u32, refused: bool) {
+    pub(crate) fn set_state(&self, state: FeedState, attempts: u32, refused: bool) {
         self.state.store(state as u8, Relaxed);
         self.live.set(i64::from(state == FeedState::Live));
         self.reconnect_attempts.set(attempts.into());
         self.refused.store(refused, Relaxed);
     }
 
-    pub fn state(&self) -> FeedState {
+    pub(crate) fn state(&self) -> FeedState {
         let state = self.state.load(Relaxed);
         FeedState::ALL.into_iter().find(|known| *known as u8 == state).unwrap_or(FeedState::Disconnected)
     }
 
     /// Returns true if the upstream refused in a way that a retry soon cannot fix.
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
     }
 
     /// How many connections in a row sent nothing although topics were subscribed (H8).
-    pub fn set_mute(&self, connections: u32) {
+    pub(crate) fn set_mute(&self, connections: u32) {
         self.mute.store(connections, Relaxed);
     }
 
-    pub fn mute(&self) -> u32 {
+    pub(crate) fn mute(&self) -> u32 {
         self.mute.load(Relaxed)
     }
 
     /// Counts values that arrived at this time.
-    pub fn count_messages(&self, messages: u64, unix_ms: u64) {
+    pub(crate) fn count_messages(&self, messages: u64, unix_ms: u64) {
         self.messages.inc_by(messages);
         self.last_message.fetch_max(unix_ms, Relaxed);
     }
 
     /// Since the last value; `None` before the first.
-    pub fn last_message_age_ms(&self, unix_ms: u64) -> Option<u64> {
+    pub(crate) fn last_message_age_ms(&self, unix_ms: u64) -> Option<u64> {
         let last = self.last_message.load(Relaxed);
         (last > 0).then(|| unix_ms.saturating_sub(last))
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The key that limits count by: an IPv6 address's /64, because one household is given at least
 /// that much; an IPv4 address itself.
-pub fn limit_key(address: IpAddr) -> IpAddr {
+pub(crate) fn limit_key(address: IpAddr) -> IpAddr {
     match canonical(address) {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         ipv4 => ipv4,
@@ -16,7 +16,7 @@ const NAT64: u128 = 0x64_ff9b << 96;
 
 /// The canonical form of an address. An IPv4 address written as IPv6 (mapped by a dual-stack
 /// socket, or translated by NAT64) becomes IPv4 again.
-pub fn canonical(address: IpAddr) -> IpAddr {
+pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if address.to_bits() >> 32 == NAT64 >> 32 => {
             IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() as u32))

@@ -13,7 +13,7 @@ use super::{
 
 /// Removes a player's seat: the body of `POST /api/games/{game}/kick`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KickRequest {
+pub(crate) struct KickRequest {
     pub player: PlayerId,
     /// S13: the ban in seconds, at most [`MAX_BAN_S`]. With a ban, a player without a seat is no
     /// error.
@@ -21,7 +21,7 @@ pub struct KickRequest {
 }
 
 /// The longest ban, in seconds (S13).
-pub const MAX_BAN_S: u64 = 86_400;
+pub(crate) const MAX_BAN_S: u64 = 86_400;
 
 #[derive(Deserialize)]
 struct RequestFields<'a> {
@@ -52,7 +52,7 @@ fn reader(text: &ByteString) -> FieldReader<'_> {
 ///
 /// # Errors
 /// [`FrameError`] with code `bad_json`, `too_deep` or `invalid_field`.
-pub fn parse_event(text: &ByteString) -> Result<EventRequest, FrameError> {
+pub(crate) fn parse_event(text: &ByteString) -> Result<EventRequest, FrameError> {
     let (mut fields, reader) = (fields(text)?, reader(text));
     // Some serializers write every field they have, so `"data":null` beside a patch is not a
     // message (N1).
@@ -70,7 +70,7 @@ pub fn parse_event(text: &ByteString) -> Result<EventRequest, FrameError> {
 ///
 /// # Errors
 /// As [`parse_event`].
-pub fn parse_kick(text: &ByteString) -> Result<KickRequest, FrameError> {
+pub(crate) fn parse_kick(text: &ByteString) -> Result<KickRequest, FrameError> {
     let (fields, reader) = (fields(text)?, reader(text));
     let player = fields.player.and_then(string).and_then(|player| PlayerId::parse(&player).ok());
     let player = player.ok_or_else(|| reader.invalid("player is a player's id"))?;
@@ -86,7 +86,7 @@ pub fn parse_kick(text: &ByteString) -> Result<KickRequest, FrameError> {
 ///
 /// # Errors
 /// As [`parse_event`].
-pub fn parse_publish(text: &ByteString) -> Result<RawJson, FrameError> {
+pub(crate) fn parse_publish(text: &ByteString) -> Result<RawJson, FrameError> {
     let (fields, reader) = (fields(text)?, reader(text));
     let data = fields.data.ok_or_else(|| reader.invalid("the body is {\"data\":…}"))?;
     reader.passed_on(data)

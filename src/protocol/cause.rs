@@ -4,7 +4,7 @@
 /// Why a connection ended. The first cause given to a connection's outbox wins; later ones are
 /// ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// The client sent a close frame; the code is the client's (1005 when it gave none).
     ClientClosed(u16),
     /// The socket ended or failed without a close frame.
@@ -69,7 +69,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause once. The metrics use it to show zeroes.
-    pub const ALL: [Self; 30] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::ClientClosed(1005),
         Self::ConnectionLost,
         Self::Left,
@@ -104,7 +104,7 @@ impl Cause {
 
     /// The close code (section 4). 1005 and 1006 are never sent, only recorded (RFC 6455 section
     /// 7.4.1).
-    pub fn code(self) -> u16 {
+    pub(crate) fn code(self) -> u16 {
         match self {
             Self::ClientClosed(code) | Self::UpstreamClosed(code) => code,
             Self::ConnectionLost => 1006,
@@ -131,7 +131,7 @@ impl Cause {
 
     /// The stable name: the log's `cause`, the metric's label, the close frame's reason (under 124
     /// bytes).
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ClientClosed(_) => "client_closed",
             Self::ConnectionLost => "connection_lost",

@@ -154,13 +154,13 @@ pub(super) fn object<'a, T: Deserialize<'a>>(
 }
 
 impl FieldReader<'_> {
-    pub fn invalid(self, message: &'static str) -> FrameError {
+    pub(super) fn invalid(self, message: &'static str) -> FrameError {
         FrameError { code: error_code::INVALID_FIELD, message, id: self.id }
     }
 
     /// Returns a value that is relayed to other clients exactly as it was written; it shares the
     /// text's memory.
-    pub fn passed_on(self, raw: &RawValue) -> Result<RawJson, FrameError> {
+    pub(super) fn passed_on(self, raw: &RawValue) -> Result<RawJson, FrameError> {
         match poison(raw.get()) {
             None => Ok(RawJson::within(self.text, raw)),
             Some(poison) => Err(FrameError { code: error_code::BAD_JSON, message: poison.message(), id: self.id }),
@@ -168,7 +168,12 @@ impl FieldReader<'_> {
     }
 
     /// `message` is the error text for a value that is no integer from `min` to 2^53-1.
-    pub fn integer(self, raw: Option<&RawValue>, min: u64, message: &'static str) -> Result<Option<u64>, FrameError> {
+    pub(super) fn integer(
+        self,
+        raw: Option<&RawValue>,
+        min: u64,
+        message: &'static str,
+    ) -> Result<Option<u64>, FrameError> {
         let Some(raw) = raw else { return Ok(None) };
         match number::integer(raw).filter(|number| *number >= min) {
             Some(number) => Ok(Some(number)),

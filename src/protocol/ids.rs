@@ -5,7 +5,7 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The longest id, in bytes; ids are ASCII (P1).
-pub const MAX_ID_BYTES: usize = 64;
+pub(crate) const MAX_ID_BYTES: usize = 64;
 
 /// Why a string is not an id. The message states the rule and never the value, which is hostile
 /// input.
@@ -22,14 +22,14 @@ impl std::error::Error for InvalidId {}
 
 /// Returns true for `[A-Za-z0-9][A-Za-z0-9._~-]{0,63}` (P1). Nothing is percent-decoded: `%2f` is
 /// invalid.
-pub fn is_valid_id(text: &str) -> bool {
+pub(crate) fn is_valid_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= MAX_ID_BYTES && bytes.first().is_some_and(u8::is_ascii_alphanumeric) && is_id_text(text)
 }
 
 /// Returns true for an id, and for one that begins with `~`: the form of a player whose name at the
 /// issuer has other characters (A11d).
-pub fn is_valid_player(text: &str) -> bool {
+pub(crate) fn is_valid_player(text: &str) -> bool {
     is_valid_id(text) || (text.len() <= MAX_ID_BYTES && text.strip_prefix('~').is_some_and(is_id_text))
 }
 

@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 
 /// How deep arrays and objects of one frame may nest, the frame itself included. With one more
 /// level common parsers, `serde_json` for one, reject the frame that the other clients receive.
-pub const MAX_DEPTH: usize = 127;
+pub(crate) const MAX_DEPTH: usize = 127;
 
 /// The content of a JSON string; `None` for every other value.
-pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let text = raw.get();
     match text.as_bytes() {
         // Common case: a string without escapes needs no second parse.
@@ -91,7 +91,7 @@ pub(super) fn is_too_deep(text: &str) -> bool {
 ///
 /// `serde_json` skips raw values without recursion and hence without a limit, so this check is
 /// separate.
-pub fn is_deeper(text: &str, max_depth: usize) -> bool {
+pub(crate) fn is_deeper(text: &str, max_depth: usize) -> bool {
     // Each level needs two bytes, so most frames are too short to be too deep.
     if text.len() <= 2 * max_depth {
         return false;

@@ -11,7 +11,7 @@ use super::MAX_SAFE_INTEGER;
 ///
 /// Works on the decimal digits, because a double cannot distinguish `9007199254740990.5` from an
 /// integer.
-pub fn integer(raw: &RawValue) -> Option<u64> {
+pub(crate) fn integer(raw: &RawValue) -> Option<u64> {
     let text = raw.get();
     // Common case: plain digits.
     if let Ok(number) = text.parse::<u64>() {
@@ -40,7 +40,7 @@ pub fn integer(raw: &RawValue) -> Option<u64> {
 }
 
 /// Returns the integer of a query parameter, written as in JSON.
-pub fn integer_in_query(text: &str) -> Option<u64> {
+pub(crate) fn integer_in_query(text: &str) -> Option<u64> {
     integer(serde_json::from_str(text).ok()?)
 }
 

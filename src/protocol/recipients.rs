@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::PlayerId;
 
 /// The most distinct names in one list (S1a).
-pub const MAX_RECIPIENTS: usize = 500;
+pub(crate) const MAX_RECIPIENTS: usize = 500;
 pub(super) const RULE: &str = "to is a list of at most 500 player ids";
 
 /// Returns the ids of a list, sorted and without duplicates, or `None` if it is not a list of at

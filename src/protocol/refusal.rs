@@ -7,7 +7,7 @@ use super::Cause;
 
 /// Why an upgrade is refused. `answer` returns whether the client gets an HTTP status or a close.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A1. The value names the setting that switched the service off.
     Disabled(&'static str),
     /// A2.
@@ -37,7 +37,7 @@ pub enum Refusal {
 
 /// How a refusal reaches the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefusalForm {
+pub(crate) enum RefusalForm {
     /// The response to the upgrade has this HTTP status.
     Status(u16),
     /// The upgrade is accepted, an `error` frame is sent and the connection closes, because
@@ -46,7 +46,7 @@ pub enum RefusalForm {
 }
 
 impl Refusal {
-    pub fn answer(&self) -> RefusalForm {
+    pub(crate) fn answer(&self) -> RefusalForm {
         match self {
             Self::Disabled(_) | Self::Draining { .. } => RefusalForm::Status(503),
             Self::InvalidOrigin | Self::InvalidOrigins { .. } => RefusalForm::Status(403),
@@ -58,14 +58,14 @@ impl Refusal {
     }
 
     /// Notes the forwarding header of an undeclared proxy if it may explain the refusal.
-    pub fn name_proxy(&mut self, header: Option<&'static str>) {
+    pub(crate) fn name_proxy(&mut self, header: Option<&'static str>) {
         if let Self::AddressLimit { proxy, .. } = self {
             *proxy = header;
         }
     }
 
     /// Seconds for `Retry-After`, rounded up, at least 1.
-    pub fn retry_after_secs(&self) -> Option<u64> {
+    pub(crate) fn retry_after_secs(&self) -> Option<u64> {
         match self {
             Self::RateLimit { retry_after } | Self::InvalidOrigins { retry_after } | Self::Draining { retry_after } => {
                 Some(retry_after.as_millis().div_ceil(1000).max(1) as u64)
@@ -75,7 +75,7 @@ impl Refusal {
     }
 
     /// The stable `error.code` of A8, also the label of the refusals metric.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Disabled(_) => "disabled",
             Self::InvalidOrigin | Self::InvalidOrigins { .. } => "invalid_origin",
@@ -89,7 +89,7 @@ impl Refusal {
     }
 
     /// The security log's event; A4 has none (section 2).
-    pub fn log_event(&self) -> Option<&'static str> {
+    pub(crate) fn log_event(&self) -> Option<&'static str> {
         match self {
             Self::Disabled(_) => Some("WS_CONNECTION_BLOCKED_DISABLED"),
             Self::InvalidOrigin | Self::InvalidOrigins { .. } => Some("WS_CONNECTION_BLOCKED_INVALID_ORIGIN"),
@@ -101,7 +101,7 @@ impl Refusal {
     }
 
     /// Which limit or setting refused, and what to do about it (A8). Readable text.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Disabled(setting) => format!("WebSocket service is switched off ({setting}=false on the server)"),
             Self::InvalidOrigin | Self::InvalidOrigins { .. } => {

@@ -2,7 +2,7 @@
 
 /// The role of a connection in a room, from a token or a query (A11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     Player,
     /// A spectator (S10).
     Spectator,
@@ -10,7 +10,7 @@ pub enum Role {
 
 impl Role {
     /// The name in a token's `role`, the welcome and the log.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Player => "player",
             Self::Spectator => "spectator",

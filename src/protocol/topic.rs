@@ -5,10 +5,10 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 use serde::{Serialize, Serializer};
 
 /// The longest topic name, in bytes.
-pub const MAX_TOPIC_BYTES: usize = 128;
+pub(crate) const MAX_TOPIC_BYTES: usize = 128;
 
 /// The most topics in one frame: the default limit of a subscriber.
-pub const MAX_TOPICS: usize = 1000;
+pub(crate) const MAX_TOPICS: usize = 1000;
 
 /// A name of 1 to 128 bytes without control characters. Upstreams' names have many shapes, so
 /// nothing else is required.

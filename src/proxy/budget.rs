@@ -7,7 +7,7 @@ use crate::config::feeds::Budget;
 
 /// The budget that is used up, and its size. `Display` writes it for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exceeded {
+pub(crate) enum Exceeded {
     Seconds(u64),
     Bytes(u64),
     Messages(u64),
@@ -31,7 +31,7 @@ impl fmt::Display for Exceeded {
 
 /// What a session has used, both directions together.
 #[derive(Debug, Default)]
-pub struct Spending {
+pub(super) struct Spending {
     pub bytes: u64,
     pub messages: u64,
 }
@@ -41,7 +41,7 @@ impl Spending {
     ///
     /// # Errors
     /// The budget that the message exceeds; nothing is counted then.
-    pub fn spend(&mut self, bytes: usize, budget: &Budget) -> Result<(), Exceeded> {
+    pub(super) fn spend(&mut self, bytes: usize, budget: &Budget) -> Result<(), Exceeded> {
         let (bytes, messages) = (self.bytes + bytes as u64, self.messages + 1);
         if let Some(max) = budget.bytes.filter(|max| bytes > *max) {
             return Err(Exceeded::Bytes(max));

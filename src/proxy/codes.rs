@@ -5,12 +5,12 @@ use crate::protocol::Cause;
 
 /// The code that the client is closed with when the upstream closed with `code` (`None`: without a
 /// code).
-pub fn to_client(code: Option<u16>) -> u16 {
+pub(super) fn to_client(code: Option<u16>) -> u16 {
     code.filter(|code| may_be_sent(*code)).unwrap_or(1011)
 }
 
 /// The code that the upstream is closed with when the client closed with `code`.
-pub fn to_upstream(code: Option<u16>) -> u16 {
+pub(super) fn to_upstream(code: Option<u16>) -> u16 {
     // Codes from 1011 on are for servers, or must not be sent; a client that gave no code has
     // simply finished.
     code.filter(|code| matches!(code, 1000..=1003 | 1007..=1010 | 3000..=4999)).unwrap_or(1000)
@@ -18,7 +18,7 @@ pub fn to_upstream(code: Option<u16>) -> u16 {
 
 /// Returns true if the client may come back after this: it did not mean to leave, and was not asked
 /// to stop (section 4).
-pub fn was_an_accident(cause: Cause) -> bool {
+pub(super) fn was_an_accident(cause: Cause) -> bool {
     matches!(
         cause,
         Cause::ConnectionLost

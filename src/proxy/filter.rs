@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # Errors
 /// The error for the client; the connection stays open (P2).
-pub fn text(text: &str, config: &ProxyConfig) -> Result<(), FrameError> {
+pub(super) fn text(text: &str, config: &ProxyConfig) -> Result<(), FrameError> {
     let Some(allowed) = &config.allowed_types else { return Ok(()) };
     let kind = serde_json::from_str::<Typed<'_>>(text).ok().map(|Typed(kind)| kind);
     if kind.is_some_and(|kind| allowed.iter().any(|allowed| *allowed == kind)) {
@@ -29,7 +29,7 @@ pub fn text(text: &str, config: &ProxyConfig) -> Result<(), FrameError> {
 ///
 /// # Errors
 /// As for [`text`].
-pub fn binary(config: &ProxyConfig) -> Result<(), FrameError> {
+pub(super) fn binary(config: &ProxyConfig) -> Result<(), FrameError> {
     if config.binary { Ok(()) } else { Err(refuse(error_code::UNSUPPORTED, "this proxy passes on text only")) }
 }
 

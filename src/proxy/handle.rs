@@ -15,7 +15,7 @@ use super::{
 use crate::protocol::Cause;
 
 #[derive(Clone)]
-pub struct ProxyHandle {
+pub(crate) struct ProxyHandle {
     pub(super) session: Rc<ProxySession>,
     pub(super) permit: Rc<SessionPermit>,
     pub(super) actor: Addr<SessionActor>,
@@ -23,18 +23,18 @@ pub struct ProxyHandle {
 
 impl ProxyHandle {
     /// Takes a text or binary message of the client.
-    pub fn take(&self, connection: u64, message: Message) -> Intake {
+    pub(crate) fn take(&self, connection: u64, message: Message) -> Intake {
         self.session.take(connection, message)
     }
 
     /// Takes a pong of the client. Returns true if it answers a ping of the session.
-    pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
+    pub(crate) fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
         self.session.acknowledge(connection, payload)
     }
 
     /// The client closes: the upstream gets the code and reason behind everything that was sent
     /// before. Call `leave` next.
-    pub fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
+    pub(crate) fn hang_up(&self, connection: u64, close: Option<&CloseReason>) {
         if self.session.is_client(connection) {
             let code = codes::to_upstream(close.map(|close| close.code.into()));
             let reason = close.and_then(|close| close.description.as_deref()).unwrap_or_default();
@@ -44,7 +44,7 @@ impl ProxyHandle {
 
     /// A connection that entered is over, for this cause. The client may come back if it did not
     /// mean to leave.
-    pub fn leave(&self, connection: u64, cause: Cause) {
+    pub(crate) fn leave(&self, connection: u64, cause: Cause) {
         if self.session.is_client(connection) {
             self.session.detach(connection);
             let may_come_back = self.session.is_resumable() && codes::was_an_accident(cause);

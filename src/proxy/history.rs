@@ -7,7 +7,7 @@ use crate::ws::{Frame, frame};
 
 /// The newest frames of a session. Their memory is shared with the outbox in which they wait.
 #[derive(Default)]
-pub struct SessionHistory {
+pub(super) struct SessionHistory {
     frames: VecDeque<Frame>,
     bytes: usize,
     /// The number of the newest frame; 0 before the first.
@@ -19,7 +19,7 @@ pub struct SessionHistory {
 
 /// What a client that comes back has missed.
 #[derive(Debug, PartialEq, Eq)]
-pub struct MissedFrames {
+pub(super) struct MissedFrames {
     /// The first and the last number of the frames that are gone.
     pub lost: Option<(u64, u64)>,
     /// The number of the first frame that the client gets, kept or still to come.
@@ -28,16 +28,16 @@ pub struct MissedFrames {
 
 impl SessionHistory {
     /// With `max_bytes` 0, frames are counted but not kept.
-    pub fn new(max_bytes: usize) -> Self {
+    pub(super) fn new(max_bytes: usize) -> Self {
         Self { max_bytes, ..Self::default() }
     }
 
-    pub fn newest(&self) -> u64 {
+    pub(super) fn newest(&self) -> u64 {
         self.newest
     }
 
     /// Adds the next frame of the upstream.
-    pub fn push(&mut self, frame: Frame) {
+    pub(super) fn push(&mut self, frame: Frame) {
         self.newest += 1;
         if self.max_bytes > 0 {
             self.bytes += frame::cost(frame.len());
@@ -46,27 +46,27 @@ impl SessionHistory {
     }
 
     /// The cost of the frames that are kept, in bytes.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Returns true if frames are kept at all.
-    pub fn keeps(&self) -> bool {
+    pub(super) fn keeps(&self) -> bool {
         self.max_bytes > 0
     }
 
-    pub fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.received
     }
 
     /// The client has received everything up to this number. Call [`SessionHistory::trim`] next.
-    pub fn receive(&mut self, number: u64) {
+    pub(super) fn receive(&mut self, number: u64) {
         self.received = self.received.max(number.min(self.newest));
     }
 
     /// A client is given everything behind this number, perhaps again: what an earlier connection
     /// received of it does not count.
-    pub fn give_again(&mut self, behind: u64) {
+    pub(super) fn give_again(&mut self, behind: u64) {
         self.received = self.received.min(behind);
     }
 
@@ -74,7 +74,7 @@ impl SessionHistory {
     /// have seen less than its browser had received. Half is kept of what the client's socket has
     /// taken, up to number `written`; the other half is for frames that come while the client is
     /// away. Frames that were not written stay, whatever their size.
-    pub fn trim(&mut self, written: u64) {
+    pub(super) fn trim(&mut self, written: u64) {
         loop {
             let kept = match self.oldest() {
                 oldest if oldest <= self.received => self.max_bytes / 8,
@@ -90,19 +90,19 @@ impl SessionHistory {
     }
 
     /// Returns true if there is room for a frame while the client is away.
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.bytes < self.max_bytes
     }
 
     /// Returns what a client gets that has seen everything up to `seen`, which is not above the
     /// newest.
-    pub fn missed_since(&self, seen: u64) -> MissedFrames {
+    pub(super) fn missed_since(&self, seen: u64) -> MissedFrames {
         let next = self.oldest().max(seen + 1);
         MissedFrames { lost: (seen + 1 < next).then(|| (seen + 1, next - 1)), next }
     }
 
     /// Returns the frames from number `next` on, oldest first.
-    pub fn from(&self, next: u64) -> impl Iterator<Item = &Frame> {
+    pub(super) fn from(&self, next: u64) -> impl Iterator<Item = &Frame> {
         self.frames.iter().skip(next.saturating_sub(self.oldest()) as usize)
     }
 

@@ -29,7 +29,7 @@ use crate::{
 
 /// A proxy, from which each shard makes its local proxy.
 #[derive(Clone)]
-pub struct ProxyPlan {
+pub(crate) struct ProxyPlan {
     pub(super) id: ProxyId,
     pub(super) config: Arc<ProxyConfig>,
     pub(super) metrics: Arc<ProxyMetrics>,
@@ -42,7 +42,7 @@ pub struct ProxyPlan {
 
 impl ProxyPlan {
     /// `queue_bytes` is `OUTBOX_BYTES`. Returns `None` if the id is not valid by P1.
-    pub fn new(
+    pub(crate) fn new(
         config: &ProxyConfig,
         queue_bytes: usize,
         dialer: Dialer,
@@ -55,14 +55,14 @@ impl ProxyPlan {
         Some(Self { id, config: Arc::new(config.clone()), metrics, dialer, logger, places, queue_bytes })
     }
 
-    pub fn id(&self) -> &ProxyId {
+    pub(crate) fn id(&self) -> &ProxyId {
         &self.id
     }
 }
 
 /// Where a local proxy is: a session's secret must lead to the shard of the session.
 #[derive(Clone, Copy)]
-pub struct SessionHome {
+pub(crate) struct SessionHome {
     pub shard: usize,
     pub shards: usize,
     /// Returns the shard of a secret, given the number of shards.
@@ -70,7 +70,7 @@ pub struct SessionHome {
 }
 
 /// A client that asks to enter.
-pub struct VisitRequest<'a> {
+pub(crate) struct VisitRequest<'a> {
     /// Unique on this shard.
     pub connection: u64,
     pub outbox: &'a Rc<Outbox>,
@@ -88,14 +88,14 @@ pub struct VisitRequest<'a> {
 }
 
 /// A client that has entered.
-pub struct Admitted {
+pub(crate) struct Admitted {
     pub handle: ProxyHandle,
     pub verdict: Verdict,
 }
 
 /// Why a client may not enter. Nothing was sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unadmitted {
+pub(crate) enum Unadmitted {
     /// The proxy is off, for the reason in the text.
     Off(String),
     /// The role may not use this proxy.
@@ -106,7 +106,7 @@ pub enum Unadmitted {
 }
 
 /// Never leaves its shard's thread.
-pub struct LocalProxy {
+pub(crate) struct LocalProxy {
     plan: ProxyPlan,
     home: SessionHome,
     /// Sessions that a client may take over or come back to, by number.
@@ -124,7 +124,7 @@ struct Session {
 }
 
 impl LocalProxy {
-    pub fn new(plan: ProxyPlan, home: SessionHome) -> Rc<Self> {
+    pub(crate) fn new(plan: ProxyPlan, home: SessionHome) -> Rc<Self> {
         Rc::new(Self {
             plan,
             home,
@@ -136,12 +136,12 @@ impl LocalProxy {
     }
 
     /// The longest message that is accepted from a client of this proxy.
-    pub fn max_message_bytes(&self) -> usize {
+    pub(crate) fn max_message_bytes(&self) -> usize {
         self.plan.config.max_client_message_bytes
     }
 
     /// How a client of this proxy gets errors (X6).
-    pub fn errors(&self) -> Errors {
+    pub(crate) fn errors(&self) -> Errors {
         if self.plan.config.error_frames { Errors::Nested } else { Errors::Silent }
     }
 
@@ -154,7 +154,7 @@ impl LocalProxy {
     ///
     /// # Errors
     /// [`Unadmitted`]; the caller closes the connection.
-    pub fn enter(self: &Rc<Self>, visit: &VisitRequest<'_>) -> Result<Admitted, Unadmitted> {
+    pub(crate) fn enter(self: &Rc<Self>, visit: &VisitRequest<'_>) -> Result<Admitted, Unadmitted> {
         let config = &self.plan.config;
         if let Some(why) = &config.off {
             return Err(Unadmitted::Off(why.clone()));
@@ -257,7 +257,7 @@ impl LocalProxy {
 
     /// The server stops: closes every upstream, also those whose clients are away. Resolves when
     /// the last is closed.
-    pub async fn drain(&self) {
+    pub(crate) async fn drain(&self) {
         let handles: Vec<_> = self.sessions.borrow().values().map(|session| session.handle.clone()).collect();
         handles.iter().for_each(ProxyHandle::end);
         drop(handles);

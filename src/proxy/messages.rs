@@ -11,7 +11,7 @@ use crate::protocol::Cause;
 /// upstream would stay open without a client.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct ClientLeft {
+pub(super) struct ClientLeft {
     pub cause: Cause,
     pub may_come_back: bool,
 }
@@ -20,4 +20,4 @@ pub struct ClientLeft {
 /// cause) when a newer session gets its permit. A lifecycle message.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct HangUp(pub Cause);
+pub(super) struct HangUp(pub Cause);

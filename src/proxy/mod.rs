@@ -25,5 +25,5 @@ mod session_actor;
 mod tests;
 mod visitor;
 
-pub use local_proxy::{LocalProxy, ProxyPlan, SessionHome};
-pub use visitor::ProxyTarget;
+pub(crate) use local_proxy::{LocalProxy, ProxyPlan, SessionHome};
+pub(crate) use visitor::ProxyTarget;

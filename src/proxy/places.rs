@@ -13,7 +13,7 @@ use crate::config::feeds::Budget;
 
 /// Whose session it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Owner {
+pub(super) enum Owner {
     /// The `sub` of a token.
     Player(String),
     /// For clients without a name, in development mode.
@@ -21,7 +21,7 @@ pub enum Owner {
 }
 
 /// The permits of one proxy.
-pub struct SessionPermits {
+pub(super) struct SessionPermits {
     per_player: usize,
     total: usize,
     taken: Mutex<SessionCounts>,
@@ -48,12 +48,12 @@ struct Away {
 }
 
 /// Ends a session, from any thread.
-pub type EndSession = Box<dyn FnOnce() + Send>;
+pub(super) type EndSession = Box<dyn FnOnce() + Send>;
 
 /// One session's permit; given back when it is dropped.
 ///
 /// Invariant: once it was given to another session, [`SessionPermit::back`] always returns false.
-pub struct SessionPermit {
+pub(super) struct SessionPermit {
     places: Arc<SessionPermits>,
     owner: Owner,
     id: u64,
@@ -61,7 +61,7 @@ pub struct SessionPermit {
 }
 
 impl SessionPermits {
-    pub fn new(budget: &Budget) -> Arc<Self> {
+    pub(super) fn new(budget: &Budget) -> Arc<Self> {
         let (per_player, total) = (budget.sessions_per_player, budget.sessions);
         Arc::new(Self { per_player, total, taken: Mutex::default() })
     }
@@ -72,7 +72,7 @@ impl SessionPermits {
     ///
     /// # Errors
     /// The limit that is reached; nothing was taken then.
-    pub fn take(self: &Arc<Self>, owner: Owner) -> Result<SessionPermit, Exceeded> {
+    pub(super) fn take(self: &Arc<Self>, owner: Owner) -> Result<SessionPermit, Exceeded> {
         let mut taken = self.taken();
         let held = taken.by_owner.get_mut(&owner);
         let left = if let Some(held) = held.filter(|held| held.len() >= self.per_player) {
@@ -119,7 +119,7 @@ impl SessionCounts {
 impl SessionPermit {
     /// The session's client is away: until it is back, `end` may be called, once, to make room. The
     /// permit belongs to another session then.
-    pub fn away(&self, end: EndSession) {
+    pub(super) fn away(&self, end: EndSession) {
         let mut taken = self.places.taken();
         let since = taken.next();
         // The replaced value is dropped after the lock is released, because it holds the session.
@@ -130,7 +130,7 @@ impl SessionPermit {
 
     /// The client is back. Returns false if the permit was given to another session, and this one
     /// is ending.
-    pub fn back(&self) -> bool {
+    pub(super) fn back(&self) -> bool {
         let mut taken = self.places.taken();
         let found = taken.find(self).map(|held| held.away.take());
         drop(taken);
@@ -138,7 +138,7 @@ impl SessionPermit {
     }
 
     /// Gives the permit back before the session ends.
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         self.is_released.set(true);
         let mut taken = self.places.taken();
         let Some(held) = taken.by_owner.get_mut(&self.owner) else { return };

@@ -10,7 +10,10 @@ use super::session::ProxySession;
 use crate::ws::{Incoming, LinkError, LinkReader, LinkWriter, Outgoing};
 
 /// Reads the upstream's messages, only while there is room for them.
-pub fn downward(session: Rc<ProxySession>, reader: LinkReader) -> impl Stream<Item = Result<Incoming, LinkError>> {
+pub(super) fn downward(
+    session: Rc<ProxySession>,
+    reader: LinkReader,
+) -> impl Stream<Item = Result<Incoming, LinkError>> {
     unfold((session, reader), |(session, mut reader)| async move {
         poll_fn(|context| session.poll_room(context)).await;
         let item = reader.next().await?;
@@ -20,7 +23,7 @@ pub fn downward(session: Rc<ProxySession>, reader: LinkReader) -> impl Stream<It
 
 /// Writes the client's messages: all that wait, then a flush. Ends after the close frame, or when
 /// the upstream takes nothing more; the reading direction learns why.
-pub async fn upward(session: Rc<ProxySession>, mut writer: LinkWriter) {
+pub(super) async fn upward(session: Rc<ProxySession>, mut writer: LinkWriter) {
     loop {
         let mut message = Some(poll_fn(|context| session.poll_next(context)).await);
         let mut is_last = false;

@@ -12,7 +12,7 @@ const OWN: [&str; 4] = ["token", "session", "seq", "spectate"];
 /// Returns the path and query for one session: the URL's own parameters, then, of those that a
 /// client may set, its first value each, or else the default. A parameter in the URL itself is set
 /// by the operator and stays.
-pub fn path_and_query(config: &ProxyConfig, query: Option<&str>) -> String {
+pub(super) fn path_and_query(config: &ProxyConfig, query: Option<&str>) -> String {
     // The settings refuse a URL that cannot be read.
     let url: Uri = config.endpoint.url.expose().parse().unwrap_or_default();
     let fixed = url.query().unwrap_or_default();

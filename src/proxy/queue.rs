@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use crate::ws::{Outgoing, frame};
 
 /// The queue does not enforce its bound: past `max_bytes` the client is not read (X2).
-pub struct ClientQueue {
+pub(super) struct ClientQueue {
     messages: VecDeque<Outgoing>,
     bytes: usize,
     max_bytes: usize,
@@ -15,12 +15,12 @@ pub struct ClientQueue {
 }
 
 impl ClientQueue {
-    pub fn new(max_bytes: usize) -> Self {
+    pub(super) fn new(max_bytes: usize) -> Self {
         Self { messages: VecDeque::new(), bytes: 0, max_bytes, is_closed: false }
     }
 
     /// Adds a message of the client; after the close it is dropped.
-    pub fn push(&mut self, message: Outgoing) {
+    pub(super) fn push(&mut self, message: Outgoing) {
         if !self.is_closed {
             self.bytes += cost(&message);
             self.messages.push_back(message);
@@ -29,7 +29,7 @@ impl ClientQueue {
 
     /// Returns the next message for the upstream, and true if taking it has freed half of the
     /// bound.
-    pub fn pop(&mut self) -> Option<(Outgoing, bool)> {
+    pub(super) fn pop(&mut self) -> Option<(Outgoing, bool)> {
         let message = self.messages.pop_front()?;
         let before = self.bytes;
         self.bytes -= cost(&message);
@@ -37,17 +37,17 @@ impl ClientQueue {
         Some((message, before > low && self.bytes <= low))
     }
 
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.bytes > self.max_bytes
     }
 
     /// Returns true if a message of the client waits.
-    pub fn has_messages(&self) -> bool {
+    pub(super) fn has_messages(&self) -> bool {
         self.messages.iter().any(|message| !matches!(message, Outgoing::Close(..)))
     }
 
     /// Adds the close frame, behind which nothing follows. Only the first call counts.
-    pub fn close(&mut self, code: u16, reason: &str) {
+    pub(super) fn close(&mut self, code: u16, reason: &str) {
         if !self.is_closed {
             self.is_closed = true;
             self.messages.push_back(Outgoing::Close(code, reason.to_owned()));
@@ -55,7 +55,7 @@ impl ClientQueue {
     }
 
     /// Drops everything, also messages that come later.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         *self = Self { is_closed: true, ..Self::new(self.max_bytes) };
     }
 }

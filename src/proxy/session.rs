@@ -28,7 +28,7 @@ use crate::{
 
 /// What happened to a client's message.
 #[derive(Debug)]
-pub enum Intake {
+pub(crate) enum Intake {
     /// It is queued, or dropped because the session is over.
     Yes,
     /// It is not passed on; the connection stays open.
@@ -39,7 +39,7 @@ pub enum Intake {
 
 /// How the client is closed when the upstream is gone.
 #[derive(Debug, Clone)]
-pub struct Ending {
+pub(super) struct Ending {
     pub cause: Cause,
     /// The reason in the close frame.
     pub reason: String,
@@ -48,7 +48,7 @@ pub struct Ending {
 }
 
 /// What a client gets when it enters.
-pub struct Reception {
+pub(super) struct Reception {
     pub missed: MissedFrames,
     /// The client claims to have seen frames that were never sent.
     pub is_ahead: bool,
@@ -56,7 +56,7 @@ pub struct Reception {
     pub last_id: u64,
 }
 
-pub struct ProxySession {
+pub(super) struct ProxySession {
     config: Arc<ProxyConfig>,
     metrics: Arc<ProxyMetrics>,
     state: RefCell<SessionState>,
@@ -98,7 +98,7 @@ impl SessionState {
 
 impl ProxySession {
     /// `queue_bytes` bounds what waits for the upstream (X2).
-    pub fn new(config: Arc<ProxyConfig>, metrics: Arc<ProxyMetrics>, queue_bytes: usize) -> Rc<Self> {
+    pub(super) fn new(config: Arc<ProxyConfig>, metrics: Arc<ProxyMetrics>, queue_bytes: usize) -> Rc<Self> {
         // Without resume no client comes back, so no history is needed.
         let history = SessionHistory::new(if config.resume.is_zero() { 0 } else { config.resume_bytes });
         let state = SessionState {
@@ -121,7 +121,7 @@ impl ProxySession {
     /// A client enters, or comes back having seen frames up to number `seen`; without `seen`, what
     /// the last socket took counts as seen. Closes the client's former connection. `welcome` makes
     /// the first frame, if any; all missed frames follow it.
-    pub fn attach(
+    pub(super) fn attach(
         &self,
         (connection, address): (u64, IpAddr),
         outbox: &Rc<Outbox>,
@@ -160,7 +160,7 @@ impl ProxySession {
     }
 
     /// A connection is over. Ignored if it was replaced.
-    pub fn detach(&self, connection: u64) {
+    pub(super) fn detach(&self, connection: u64) {
         let mut state = self.state.borrow_mut();
         if let Some(client) = state.client.take_if(|client| client.connection == connection) {
             state.previous = Some(client);
@@ -171,28 +171,28 @@ impl ProxySession {
     }
 
     /// Returns true if a client that loses its connection may come back.
-    pub fn is_resumable(&self) -> bool {
+    pub(super) fn is_resumable(&self) -> bool {
         !self.config.resume.is_zero()
     }
 
     /// Returns true if this is the client's current connection.
-    pub fn is_client(&self, connection: u64) -> bool {
+    pub(super) fn is_client(&self, connection: u64) -> bool {
         self.state.borrow().client.as_ref().is_some_and(|client| client.connection == connection)
     }
 
     /// The address of the client's connection, while there is one.
-    pub fn client_address(&self) -> Option<IpAddr> {
+    pub(super) fn client_address(&self) -> Option<IpAddr> {
         self.state.borrow().client.as_ref().map(|client| client.address)
     }
 
     /// The number of the client's newest connection, and true while it is open.
-    pub fn visit(&self) -> (u64, bool) {
+    pub(super) fn visit(&self) -> (u64, bool) {
         let state = self.state.borrow();
         (state.visits, state.client.is_some())
     }
 
     /// Closes the client's connection, if there is one.
-    pub fn close_client(&self, cause: Cause, last: Option<Frame>) {
+    pub(super) fn close_client(&self, cause: Cause, last: Option<Frame>) {
         let outbox = self.state.borrow().client.as_ref().map(|client| client.outbox.clone());
         outbox.inspect(|outbox| {
             outbox.close(cause, last);
@@ -201,7 +201,7 @@ impl ProxySession {
 
     /// Takes a pong of the client. Returns true if it answers a ping of this session: everything
     /// before the ping has arrived. Each ping is answered once.
-    pub fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
+    pub(super) fn acknowledge(&self, connection: u64, payload: &[u8]) -> bool {
         let mut state = self.state.borrow_mut();
         let SessionState { client, history, .. } = &mut *state;
         let Some(client) = client.as_ref().filter(|client| client.connection == connection) else { return false };
@@ -214,7 +214,7 @@ impl ProxySession {
     }
 
     /// Takes a text or binary message of the client.
-    pub fn take(&self, connection: u64, message: Message) -> Intake {
+    pub(super) fn take(&self, connection: u64, message: Message) -> Intake {
         let mut state = self.state.borrow_mut();
         let Some(client) = state.client.as_ref().filter(|client| client.connection == connection) else {
             return Intake::Yes;
@@ -246,13 +246,13 @@ impl ProxySession {
     }
 
     /// Returns true if a message of the client waits for the upstream.
-    pub fn has_messages(&self) -> bool {
+    pub(super) fn has_messages(&self) -> bool {
         self.state.borrow().queue.has_messages()
     }
 
     /// Closes the upstream, behind everything that waits for it. The first call counts; the
     /// upstream's frames are not needed from now on.
-    pub fn close_upstream(&self, code: u16, reason: &str) {
+    pub(super) fn close_upstream(&self, code: u16, reason: &str) {
         let mut state = self.state.borrow_mut();
         state.is_over = true;
         state.queue.close(code, reason);
@@ -264,7 +264,7 @@ impl ProxySession {
     }
 
     /// The upstream takes nothing more: drops what waits for it, and what comes later.
-    pub fn forget_queue(&self) {
+    pub(super) fn forget_queue(&self) {
         let mut state = self.state.borrow_mut();
         state.queue.forget();
         let outbox = state.client.as_ref().map(|client| client.outbox.clone());
@@ -273,7 +273,7 @@ impl ProxySession {
     }
 
     /// Returns the next message for the upstream; pending while there is none.
-    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Outgoing> {
+    pub(super) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Outgoing> {
         match self.next() {
             Some(message) => Poll::Ready(message),
             None => {
@@ -284,7 +284,7 @@ impl ProxySession {
     }
 
     /// Returns the next message for the upstream, if one waits.
-    pub fn next(&self) -> Option<Outgoing> {
+    pub(super) fn next(&self) -> Option<Outgoing> {
         let mut state = self.state.borrow_mut();
         let (message, made_room) = state.queue.pop()?;
         if made_room {
@@ -297,7 +297,7 @@ impl ProxySession {
 
     /// Ready while there is room for what the upstream sends: in the client's outbox, or, while it
     /// is away, in the history.
-    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         if state.is_over {
             return Poll::Ready(());
@@ -318,7 +318,7 @@ impl ProxySession {
     ///
     /// # Errors
     /// The budget that the message exceeds; the session is over then.
-    pub fn receive(&self, message: &Incoming) -> Result<(), Exceeded> {
+    pub(super) fn receive(&self, message: &Incoming) -> Result<(), Exceeded> {
         let (frame, length) = match message {
             Incoming::Text(text) => (frame::text(|out| out.extend_from_slice(text.as_bytes())), text.len()),
             Incoming::Binary(bytes) => (frame::binary(bytes), bytes.len()),
@@ -342,13 +342,13 @@ impl ProxySession {
     }
 
     /// The upstream is gone.
-    pub fn end(&self, ending: Ending) {
+    pub(super) fn end(&self, ending: Ending) {
         self.state.borrow_mut().ending = Some(ending);
     }
 
     /// Ready once the client was given everything and was closed with the [`Ending`]. Waits for a
     /// client that is away.
-    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_end(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.borrow_mut();
         if let (Some(client), Some(ending)) = (&state.client, &state.ending)
             && client.outbox.cause().is_none()
@@ -365,7 +365,7 @@ impl ProxySession {
     }
 
     /// Bytes and messages so far, both directions together.
-    pub fn spent(&self) -> (u64, u64) {
+    pub(super) fn spent(&self) -> (u64, u64) {
         let state = self.state.borrow();
         (state.spending.bytes, state.spending.messages)
     }

@@ -47,7 +47,7 @@ const FINISHED: u16 = 1000;
 
 /// One session. It ends when its upstream is gone and its client was closed, or when no client can
 /// come back to it.
-pub struct SessionActor {
+pub(super) struct SessionActor {
     number: u64,
     local: Rc<LocalProxy>,
     session: Rc<ProxySession>,
@@ -76,7 +76,7 @@ enum UpstreamPhase {
 
 impl SessionActor {
     /// Starts dialling. `number` is the session's number in its local proxy.
-    pub fn start(
+    pub(super) fn start(
         number: u64,
         local: Rc<LocalProxy>,
         session: Rc<ProxySession>,

@@ -28,7 +28,7 @@ const QUEUE_BYTES: usize = 200;
 const OUTBOX_BYTES: usize = 200;
 
 /// A proxy that passes everything on, resumes, and has practically no limit.
-pub fn config() -> ProxyConfig {
+pub(super) fn config() -> ProxyConfig {
     ProxyConfig {
         id: "test".to_owned(),
         off: None,

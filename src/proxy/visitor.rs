@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A proxy that a socket asks for.
-pub struct ProxyTarget {
+pub(crate) struct ProxyTarget {
     pub id: ProxyId,
     /// `None` if there is no such proxy.
     pub proxy: Option<Rc<LocalProxy>>,

@@ -36,14 +36,14 @@ const MAX_ADDRESSES: usize = 100_000;
 
 /// The phase of the server, shown by `/ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServerPhase {
+pub(crate) enum ServerPhase {
     Starting,
     Ready,
     Draining,
 }
 
 /// The only actor with a view of the whole server.
-pub struct Registry {
+pub(crate) struct Registry {
     config: Arc<Config>,
     logger: Logger,
     metrics: Arc<Metrics>,
@@ -58,7 +58,7 @@ pub struct Registry {
 
 impl Registry {
     /// `phase` is what `/ready` shows.
-    pub fn new(
+    pub(crate) fn new(
         config: Arc<Config>,
         logger: Logger,
         metrics: Arc<Metrics>,

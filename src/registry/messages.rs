@@ -22,7 +22,7 @@ use crate::protocol::{GameId, Refusal};
 /// waits.
 #[derive(Message)]
 #[rtype(result = "Result<Permit, Refusal>")]
-pub struct Admit {
+pub(crate) struct Admit {
     pub address: IpAddr,
     /// A page of a foreign origin sent it. It counts as an attempt, but not among the address's
     /// own.
@@ -39,19 +39,19 @@ pub struct Admit {
 /// once.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct AttachShards(pub Vec<Addr<Shard>>);
+pub(crate) struct AttachShards(pub Vec<Addr<Shard>>);
 
 /// Sent by `app` on SIGTERM or SIGINT. Returns when every connection is gone (D4). A lifecycle
 /// message: sent once.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub(crate) struct Drain;
 
 /// Sent by the registry to each shard when draining begins, and again while connections arrive that
 /// were admitted earlier. Returns when the shard's last socket is shut. A lifecycle message.
 #[derive(Message, Clone)]
 #[rtype(result = "()")]
-pub struct DrainShard {
+pub(crate) struct DrainShard {
     /// The number of clients sent away so far, on all shards. The i-th client is asked to reconnect
     /// after `spread * i / slots`.
     pub taken: Arc<AtomicU32>,
@@ -60,14 +60,14 @@ pub struct DrainShard {
 }
 
 /// The work of a [`RunOnShard`] message. Work that has to wait must spawn a task.
-pub type Adoption = Box<dyn FnOnce(&Rc<Local>) + Send>;
+pub(crate) type Adoption = Box<dyn FnOnce(&Rc<Local>) + Send>;
 
 /// Sent by `http` with an admitted socket: runs on the shard's thread, where the socket stays from
 /// then on. Operators' requests to a room take this way too. While the mailbox is full, the sender
 /// waits.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct RunOnShard(pub Adoption);
+pub(crate) struct RunOnShard(pub Adoption);
 
 // ---- queries
 
@@ -75,14 +75,14 @@ pub struct RunOnShard(pub Adoption);
 /// `after`, by name. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "RoomPage")]
-pub struct ListRooms {
+pub(crate) struct ListRooms {
     pub after: Option<GameId>,
     pub limit: usize,
 }
 
 /// A page of the open rooms.
 #[derive(Debug, Default, PartialEq, Eq, MessageResponse)]
-pub struct RoomPage {
+pub(crate) struct RoomPage {
     /// Each game with the index of its shard.
     pub rooms: Vec<(GameId, usize)>,
     /// More rooms follow the last of these.
@@ -95,6 +95,6 @@ pub struct RoomPage {
 /// good.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct PermitReleased {
+pub(crate) struct PermitReleased {
     pub address: IpAddr,
 }

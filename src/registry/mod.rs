@@ -2,13 +2,13 @@
 //! rooms.
 
 mod actor;
-pub mod messages;
+pub(crate) mod messages;
 mod permit;
-pub mod requests;
-pub mod shard;
+pub(crate) mod requests;
+pub(crate) mod shard;
 mod target;
 
-pub use actor::{Registry, ServerPhase};
-pub use permit::Permit;
-pub use shard::{Hubs, Local, Shard, ShardPlan};
-pub use target::Destination;
+pub(crate) use actor::{Registry, ServerPhase};
+pub(crate) use permit::Permit;
+pub(crate) use shard::{Hubs, Local, Shard, ShardPlan};
+pub(crate) use target::Destination;

@@ -8,7 +8,7 @@ use super::messages::PermitReleased;
 use crate::protocol::Refusal;
 
 /// One connection's permit under `MAX_CONNECTIONS_PER_IP` and `MAX_WS_CONNECTIONS` (A5).
-pub struct Permit {
+pub(crate) struct Permit {
     address: IpAddr,
     registry: Recipient<PermitReleased>,
     /// Boxed, as every connection holds a permit and hardly any exceeds a limit.
@@ -21,7 +21,7 @@ impl Permit {
     }
 
     /// See [`Refusal::name_proxy`].
-    pub fn name_proxy(&mut self, header: Option<&'static str>) {
+    pub(crate) fn name_proxy(&mut self, header: Option<&'static str>) {
         if let Some(over) = &mut self.over {
             over.name_proxy(header);
         }
@@ -29,7 +29,7 @@ impl Permit {
 
     /// A5a: takes the limit that this permit exceeds. Its holder must replace another connection,
     /// or close.
-    pub fn take_over_limit(&mut self) -> Option<Box<Refusal>> {
+    pub(crate) fn take_over_limit(&mut self) -> Option<Box<Refusal>> {
         self.over.take()
     }
 }

@@ -15,19 +15,19 @@ use super::{
 use crate::protocol::GameId;
 
 /// Returns the shard that owns a game: the same one for the life of the process.
-pub fn owner<'a>(shards: &'a [Addr<Shard>], game: &GameId) -> &'a Addr<Shard> {
+pub(crate) fn owner<'a>(shards: &'a [Addr<Shard>], game: &GameId) -> &'a Addr<Shard> {
     &shards[shard_index(game.as_str(), shards.len())]
 }
 
 /// Returns the index of the shard that owns this name or secret, of `shards` shards: the same one
 /// for the life of the process.
-pub fn shard_index(name: &str, shards: usize) -> usize {
+pub(crate) fn shard_index(name: &str, shards: usize) -> usize {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
     (hash % shards as u64) as usize
 }
 
 /// Runs `work` on a shard's thread. Returns `None` if the shard is gone or the work failed.
-pub async fn on_shard<R: Send + 'static, F: Future<Output = R> + 'static>(
+pub(crate) async fn on_shard<R: Send + 'static, F: Future<Output = R> + 'static>(
     shard: &Addr<Shard>,
     work: impl FnOnce(Rc<Local>) -> F + Send + 'static,
 ) -> Option<R> {

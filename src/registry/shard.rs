@@ -35,7 +35,7 @@ const MAILBOX_CAPACITY: usize = 1024;
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state that everything on a shard's thread shares. Never leaves the thread.
-pub struct Local {
+pub(crate) struct Local {
     pub logger: Logger,
     pub metrics: Arc<Metrics>,
     pub flusher: Rc<Flusher>,
@@ -54,31 +54,31 @@ impl Local {
     ///
     /// # Errors
     /// The text for a client of a hub that does not exist or is off.
-    pub fn hub(&self, hub: &HubId) -> Result<Rc<LocalHub>, String> {
+    pub(crate) fn hub(&self, hub: &HubId) -> Result<Rc<LocalHub>, String> {
         self.hubs.get(hub).cloned().unwrap_or_else(|| Err("there is no such hub".to_owned()))
     }
 
     /// Returns this shard's part of a proxy, if there is such a proxy.
-    pub fn proxy(&self, proxy: &ProxyId) -> Option<Rc<proxy::LocalProxy>> {
+    pub(crate) fn proxy(&self, proxy: &ProxyId) -> Option<Rc<proxy::LocalProxy>> {
         self.proxies.get(proxy).cloned()
     }
 
     /// Returns a number for a new connection, larger than all earlier ones of this shard.
-    pub fn next_connection(&self) -> u64 {
+    pub(crate) fn next_connection(&self) -> u64 {
         let connection = self.next_connection.get() + 1;
         self.next_connection.set(connection);
         connection
     }
 
     /// Registers a connection for the drain.
-    pub fn attach(&self, connection: u64, outbox: &Rc<Outbox>) {
+    pub(crate) fn attach(&self, connection: u64, outbox: &Rc<Outbox>) {
         self.outboxes.borrow_mut().insert(connection, Rc::downgrade(outbox));
         if let Some(drain) = &*self.draining.borrow() {
             send_away(outbox, drain);
         }
     }
 
-    pub fn detach(&self, connection: u64) {
+    pub(crate) fn detach(&self, connection: u64) {
         self.outboxes.borrow_mut().remove(&connection);
     }
 
@@ -104,11 +104,11 @@ fn send_away(outbox: &Rc<Outbox>, drain: &DrainShard) {
 }
 
 /// All hubs. A hub that is off has the reason instead.
-pub type Hubs = Arc<BTreeMap<HubId, Result<HubHandle, String>>>;
+pub(crate) type Hubs = Arc<BTreeMap<HubId, Result<HubHandle, String>>>;
 
 /// What every shard is made from.
 #[derive(Clone)]
-pub struct ShardPlan {
+pub(crate) struct ShardPlan {
     pub config: Arc<Config>,
     pub logics: Arc<Logics>,
     pub metrics: Arc<Metrics>,
@@ -123,13 +123,13 @@ pub struct ShardPlan {
 }
 
 /// The actor in front of [`Local`].
-pub struct Shard {
+pub(crate) struct Shard {
     local: Rc<Local>,
 }
 
 impl Shard {
     /// Starts a shard on the current thread.
-    pub fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
+    pub(crate) fn start(index: usize, plan: ShardPlan) -> actix::Addr<Self> {
         let ShardPlan { config, logics, metrics, logger, registry, journal, ledger, started, hubs, proxies, rooms } =
             plan;
         Self::create(|context| {

@@ -13,7 +13,7 @@ use crate::{
 
 /// What a handshake asks for, before it is on its shard.
 #[derive(Debug, Clone)]
-pub enum Destination {
+pub(crate) enum Destination {
     Seat {
         game: GameId,
         player: PlayerId,
@@ -31,7 +31,7 @@ pub enum Destination {
 impl Destination {
     /// Returns the target on this shard. If there is no such hub or proxy, the target refuses the
     /// client when it enters, after its token was checked.
-    pub fn on(self, local: &Local) -> Rc<dyn Target> {
+    pub(crate) fn on(self, local: &Local) -> Rc<dyn Target> {
         match self {
             Self::Seat { game, player } => Rc::new(SeatTarget { game, player, rooms: local.rooms.clone() }),
             Self::ServerHub(id) => Rc::new(HubTarget { hub: local.hub(&id), id, is_for_operators: true }),

@@ -48,7 +48,7 @@ thread_local! {
 }
 
 /// What a room needs besides its name and its rules. The same for all rooms of a shard.
-pub struct RoomSetting {
+pub(crate) struct RoomSetting {
     pub config: Arc<Config>,
     pub metrics: Arc<Metrics>,
     pub logger: Logger,
@@ -61,7 +61,7 @@ pub struct RoomSetting {
 }
 
 /// Where a room's log lives.
-pub struct RoomHome {
+pub(crate) struct RoomHome {
     pub appender: Rc<Appender<Deferred>>,
     /// `DURABILITY=sync` (D1).
     pub flush: bool,
@@ -73,7 +73,7 @@ pub struct RoomHome {
 ///
 /// Invariant: effects are shown in the order the state decided them, and no event before it is
 /// stored (S3).
-pub struct Room {
+pub(crate) struct Room {
     /// Distinguishes this room from earlier and later rooms of the same name.
     number: u64,
     state: RoomState,
@@ -93,7 +93,7 @@ pub struct Room {
 impl Room {
     /// Opens a room from its log, or a new one. A room whose log is damaged keeps the state as far
     /// as it can be read, but starts a new epoch (R3).
-    pub fn open(
+    pub(crate) fn open(
         number: u64,
         game: GameId,
         logic: Box<dyn RoomLogic>,

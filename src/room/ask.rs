@@ -22,7 +22,7 @@ const ROOMS_AT_ONCE: usize = 256;
 
 /// A room with the fields that its shard adds.
 #[derive(Debug, Serialize)]
-pub struct RoomDescription<R> {
+pub(crate) struct RoomDescription<R> {
     #[serde(flatten)]
     pub room: R,
     pub logic: String,
@@ -31,7 +31,7 @@ pub struct RoomDescription<R> {
 
 /// Why an operator's request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OperateRefusal {
+pub(crate) enum OperateRefusal {
     NoSuchGame,
     NoSuchPlayer,
     Rejected(Rejection),
@@ -62,7 +62,7 @@ impl Rooms {
     ///
     /// # Errors
     /// [`OperateRefusal`].
-    pub async fn ask<R, F: Future<Output = Result<R, OperateError>>>(
+    pub(crate) async fn ask<R, F: Future<Output = Result<R, OperateError>>>(
         &self,
         game: &GameId,
         may_begin: bool,
@@ -92,7 +92,7 @@ impl Rooms {
     }
 
     /// Describes those of these rooms that are open, in this order.
-    pub async fn describe_open(&self, games: &[GameId]) -> Vec<RoomDescription<RoomSummary<usize>>> {
+    pub(crate) async fn describe_open(&self, games: &[GameId]) -> Vec<RoomDescription<RoomSummary<usize>>> {
         let mut described = Vec::with_capacity(games.len());
         for games in games.chunks(ROOMS_AT_ONCE) {
             let rooms = games.iter().filter_map(|game| self.open_room(game));
@@ -107,7 +107,7 @@ impl Rooms {
     }
 
     /// Adds the fields that the shard supplies.
-    pub fn describe<R>(&self, game: GameId, room: R) -> RoomDescription<R> {
+    pub(crate) fn describe<R>(&self, game: GameId, room: R) -> RoomDescription<R> {
         RoomDescription { room, logic: self.logics.name(&game).to_owned(), durability: self.durability(&game).name() }
     }
 }

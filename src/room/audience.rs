@@ -8,7 +8,7 @@ use crate::protocol::PlayerId;
 
 /// Who sees an event. Part of the log's format (see `record`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Audience {
+pub(crate) enum Audience {
     Everyone,
     /// The sender, if it is a player, and the members it named; never a spectator (S10). Made by
     /// [`Audience::only`]. Invariant: sorted, without duplicates.
@@ -16,7 +16,7 @@ pub enum Audience {
 }
 
 impl Audience {
-    pub fn only(mut players: Vec<PlayerId>) -> Self {
+    pub(crate) fn only(mut players: Vec<PlayerId>) -> Self {
         players.sort_unstable();
         players.dedup();
         Self::Only(players.into())
@@ -24,7 +24,7 @@ impl Audience {
 
     /// Restores the invariant for audiences of older logs, which may be unsorted and have
     /// duplicates.
-    pub fn normalised(self) -> Self {
+    pub(crate) fn normalised(self) -> Self {
         match self {
             Self::Everyone => Self::Everyone,
             Self::Only(players) => Self::only(players.to_vec()),
@@ -32,7 +32,7 @@ impl Audience {
     }
 
     /// Returns whether this player sees the event. `player` is `None` for a spectator.
-    pub fn admits(&self, player: Option<&PlayerId>) -> bool {
+    pub(crate) fn admits(&self, player: Option<&PlayerId>) -> bool {
         match self {
             Self::Everyone => true,
             Self::Only(players) => player.is_some_and(|player| players.binary_search(player).is_ok()),
@@ -40,7 +40,7 @@ impl Audience {
     }
 
     /// Returns its bytes in memory, which is also the upper bound of its bytes in a log.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         match self {
             Self::Everyone => 0,
             Self::Only(players) => players.iter().map(cost_of).sum(),
@@ -58,7 +58,7 @@ fn read_players<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rc<[Player
 
 /// Returns the bytes that one more copy of this name takes. Members share the text in memory, but
 /// each copy counts: a log repeats it.
-pub fn cost_of(player: &PlayerId) -> usize {
+pub(super) fn cost_of(player: &PlayerId) -> usize {
     size_of::<PlayerId>() + player.as_str().len()
 }
 

@@ -9,7 +9,7 @@ const MAX_BANS: usize = 10_000;
 
 /// One player's ban. Part of the log's format (see `record`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ban {
+pub(crate) struct Ban {
     pub player: PlayerId,
     /// Milliseconds since 1970; 0 lifts the ban.
     pub until_ms: u64,
@@ -17,11 +17,11 @@ pub struct Ban {
 
 /// Bans in the order of the players' names.
 #[derive(Debug, Default)]
-pub struct Bans(Vec<Ban>);
+pub(super) struct Bans(Vec<Ban>);
 
 impl Bans {
     /// Restores the bans of a log.
-    pub fn restore(bans: Vec<Ban>) -> Self {
+    pub(super) fn restore(bans: Vec<Ban>) -> Self {
         let mut restored = Self::default();
         bans.into_iter().for_each(|ban| restored.put(ban));
         restored
@@ -29,7 +29,7 @@ impl Bans {
 
     /// Starts or changes a ban. Returns `false` and changes nothing if the room has `MAX_BANS`
     /// bans that run.
-    pub fn set(&mut self, ban: Ban, now_ms: u64) -> bool {
+    pub(super) fn set(&mut self, ban: Ban, now_ms: u64) -> bool {
         if self.0.len() >= MAX_BANS {
             self.0.retain(|ban| ban.until_ms > now_ms);
         }
@@ -40,18 +40,18 @@ impl Bans {
         true
     }
 
-    pub fn has(&self, player: &PlayerId, now_ms: u64) -> bool {
+    pub(super) fn has(&self, player: &PlayerId, now_ms: u64) -> bool {
         self.place(player).is_ok_and(|place| self.0[place].until_ms > now_ms)
     }
 
     /// Returns when the last current ban ends, in milliseconds since 1970; `None` if no ban is
     /// current.
-    pub fn end_ms(&self, now_ms: u64) -> Option<u64> {
+    pub(super) fn end_ms(&self, now_ms: u64) -> Option<u64> {
         self.0.iter().map(|ban| ban.until_ms).max().filter(|end| *end > now_ms)
     }
 
     /// Returns the current bans.
-    pub fn current(&self, now_ms: u64) -> Vec<Ban> {
+    pub(super) fn current(&self, now_ms: u64) -> Vec<Ban> {
         self.0.iter().filter(|ban| ban.until_ms > now_ms).cloned().collect()
     }
 

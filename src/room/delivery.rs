@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The text for people that goes with a ban (S13).
-pub const BANNED: &str = "the back end keeps this player out of this game for a while";
+pub(crate) const BANNED: &str = "the back end keeps this player out of this game for a while";
 
 struct Member {
     connection: u64,
@@ -42,7 +42,7 @@ impl Member {
 }
 
 /// What operators see of a connection.
-pub struct MemberLink {
+pub(crate) struct MemberLink {
     pub queue_bytes: usize,
     pub queue_frames: usize,
     /// See [`Outbox::latency`].
@@ -52,7 +52,7 @@ pub struct MemberLink {
 }
 
 /// All connections of the room.
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// The newest `seq` that was shown.
     shown: u64,
     /// Sorted by connection. Most arrivals are appended, but a connection that waited for its token
@@ -66,7 +66,7 @@ pub struct Delivery {
 }
 
 /// The fields that every `welcome` of a room shares.
-pub struct WelcomeTerms {
+pub(crate) struct WelcomeTerms {
     pub game: GameId,
     pub epoch: Box<str>,
     pub config: Arc<Config>,
@@ -74,12 +74,12 @@ pub struct WelcomeTerms {
 
 impl Delivery {
     /// `shown` is the newest `seq` of the room's log.
-    pub fn new(shown: u64, holds: bool, welcome: WelcomeTerms) -> Self {
+    pub(crate) fn new(shown: u64, holds: bool, welcome: WelcomeTerms) -> Self {
         Self { shown, members: Vec::new(), held: false, holds, welcome }
     }
 
     /// Carries out one effect.
-    pub fn deliver(&mut self, effect: Effect) {
+    pub(crate) fn deliver(&mut self, effect: Effect) {
         match effect {
             Effect::Event(event) => self.event(&event),
             // The log already has the record, and no member sees it.
@@ -114,14 +114,14 @@ impl Delivery {
     }
 
     /// Sends a frame to one connection.
-    pub fn reply(&self, connection: u64, frame: Frame) {
+    pub(crate) fn reply(&self, connection: u64, frame: Frame) {
         if let Some(member) = self.member(connection) {
             member.outbox.queue(frame, Policy::Live, Instant::now());
         }
     }
 
     /// Ends every connection of the room.
-    pub fn close_all(&mut self, cause: Cause, message: &str) {
+    pub(crate) fn close_all(&mut self, cause: Cause, message: &str) {
         for member in self.members.drain(..) {
             let error = MemberText::error(cause.name(), message, None);
             member.outbox.close(cause, Some(error.into()));
@@ -129,29 +129,29 @@ impl Delivery {
     }
 
     /// Returns whether frames wait for [`Delivery::release`].
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.held
     }
 
     /// Marks the frames held since the last flush for writing, each member's in one write.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.held = false;
         for member in &self.members {
             member.outbox.write_held();
         }
     }
 
-    pub fn member_count(&self) -> usize {
+    pub(crate) fn member_count(&self) -> usize {
         self.members.len()
     }
 
     /// Returns the newest `seq` that was shown. What is newer may not be stored yet.
-    pub fn shown(&self) -> u64 {
+    pub(crate) fn shown(&self) -> u64 {
         self.shown
     }
 
     /// Returns what operators see of this connection, or `None` before its `welcome`.
-    pub fn link(&self, connection: u64) -> Option<MemberLink> {
+    pub(crate) fn link(&self, connection: u64) -> Option<MemberLink> {
         let member = self.member(connection)?;
         let (queue_bytes, queue_frames) = member.outbox.backlog();
         let connected = clock::since_start(Instant::now()).saturating_sub(member.entered());
@@ -184,7 +184,7 @@ impl Delivery {
     }
 
     /// Welcomes a connection, sends the events it missed, then everything live.
-    pub fn enter(&mut self, connection: u64, membership: Membership, outbox: Rc<Outbox>, draft: Draft) {
+    pub(crate) fn enter(&mut self, connection: u64, membership: Membership, outbox: Rc<Outbox>, draft: Draft) {
         let now = Instant::now();
         let terms = &self.welcome;
         let limits = &terms.config.connection;

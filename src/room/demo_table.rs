@@ -23,7 +23,7 @@ const STROKES: &str = "strokes";
 
 /// The state is that of tic-tac-toe plus `"strokes"` and
 /// `"chat":{"000000001":{"from":player,"text":"…"}}`. The keys of the chat give its order.
-pub struct DemoTable;
+pub(super) struct DemoTable;
 
 /// A player's message other than a move: a chat line, or taking or giving up a mark.
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ use crate::protocol::{DisplayName, GameId, PlayerId, RawJson, server::Status};
 
 /// A summary of one room. `P` is the number of players, or a map of them.
 #[derive(Debug, Clone, Serialize)]
-pub struct RoomSummary<P> {
+pub(crate) struct RoomSummary<P> {
     pub game: GameId,
     pub players: P,
     /// How many players are connected.
@@ -32,7 +32,7 @@ pub struct RoomSummary<P> {
 
 /// A whole room at one moment.
 #[derive(Debug, Clone, Serialize)]
-pub struct RoomDetail {
+pub(crate) struct RoomDetail {
     #[serde(flatten)]
     pub summary: RoomSummary<BTreeMap<PlayerId, PlayerReport>>,
     pub state: RawJson,
@@ -42,7 +42,7 @@ pub struct RoomDetail {
 
 /// A seat and, unless its player is away, its connection.
 #[derive(Debug, Clone, Serialize)]
-pub struct PlayerReport {
+pub(crate) struct PlayerReport {
     status: Status,
     /// The display name (S11).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub struct PlayerReport {
 }
 
 impl PlayerReport {
-    pub fn new(seat: &Seat, link: Option<MemberLink>) -> Self {
+    pub(crate) fn new(seat: &Seat, link: Option<MemberLink>) -> Self {
         Self {
             status: if seat.connection.is_some() { Status::Joined } else { Status::Away },
             name: seat.name.clone(),
@@ -72,7 +72,7 @@ impl PlayerReport {
 
 /// A page of events of a room's log.
 #[derive(Debug, Clone)]
-pub struct EventPage {
+pub(crate) struct EventPage {
     /// A JSON array of the events as members got them, each with `time` and, if private, `only`.
     pub events: String,
     /// As in [`RoomDetail`].
@@ -83,7 +83,7 @@ pub struct EventPage {
 impl EventPage {
     /// Returns at most `limit` events after `after`, up to `newest`: what is newer may not be
     /// stored yet.
-    pub fn of(history: &History, after: u64, limit: usize, newest: u64) -> Self {
+    pub(crate) fn of(history: &History, after: u64, limit: usize, newest: u64) -> Self {
         let mut events = String::from("[");
         let listed = history.after(after).take_while(|event| event.seq <= newest).take(limit);
         for (index, event) in listed.enumerate() {

@@ -10,7 +10,7 @@ use std::{cell::OnceCell, collections::BTreeMap, rc::Rc};
 
 use serde_json::{Value, value::RawValue};
 
-pub use self::patch::Patch;
+pub(super) use self::patch::Patch;
 use self::{patch::Changes, tree::Object};
 
 /// The length of `{}`.
@@ -18,7 +18,7 @@ const EMPTY_BYTES: usize = 2;
 
 /// A document without bound or `seq`: parsing, merging, writing.
 #[derive(Debug)]
-pub struct Tree {
+pub(super) struct Tree {
     root: Object,
     /// The text of a document that is not an object, as a logic or a log may have one. The first
     /// patch replaces it with an object.
@@ -28,7 +28,7 @@ pub struct Tree {
 }
 
 /// The document and when it last changed.
-pub struct Document {
+pub(super) struct Document {
     /// `None`: `{}`, as in the many rooms that never get a patch.
     tree: Option<Box<Tree>>,
     /// The text, from the first time that it is asked for until the next patch.
@@ -44,7 +44,7 @@ pub struct Document {
 
 /// The patch would grow the document past its bound. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLarge;
+pub(super) struct TooLarge;
 
 impl Default for Tree {
     fn default() -> Self {
@@ -60,7 +60,7 @@ impl Tree {
     }
 
     /// Returns `None` if the text is not JSON.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let text = serde_json::from_str::<&RawValue>(text).ok()?.get();
         let Some(changes) = Changes::of_document(text) else {
             return Some(Self { root: Object::default(), other: Some(text.into()), bytes: text.len() });
@@ -84,11 +84,11 @@ impl Tree {
     }
 
     /// Merges without a bound.
-    pub fn merge(&mut self, patch: &Patch) {
+    pub(super) fn merge(&mut self, patch: &Patch) {
         self.apply(patch.changes());
     }
 
-    pub fn to_raw(&self) -> Box<RawValue> {
+    pub(super) fn to_raw(&self) -> Box<RawValue> {
         let text = RawValue::from_string(self.text());
         debug_assert!(text.is_ok());
         text.unwrap_or_default()
@@ -108,14 +108,14 @@ impl Tree {
 }
 
 impl Document {
-    pub fn new(value: &Value, max_bytes: usize) -> Self {
+    pub(super) fn new(value: &Value, max_bytes: usize) -> Self {
         let tree = Tree::parse(&value.to_string()).unwrap_or_default();
         Self::restore(tree, 0, max_bytes)
     }
 
     /// Restores the document of a room that reopens. It may exceed the bound if the setting was
     /// lowered.
-    pub fn restore(tree: Tree, changed_at: u64, max_bytes: usize) -> Self {
+    pub(super) fn restore(tree: Tree, changed_at: u64, max_bytes: usize) -> Self {
         let tree = (!tree.is_empty()).then(|| Box::new(tree));
         Self { tree, text: OnceCell::new(), view: OnceCell::new(), unread_field: None, changed_at, max_bytes }
     }
@@ -123,12 +123,12 @@ impl Document {
     /// Leaves a top-level field out of the view ([`RoomLogic::unread_field`]).
     ///
     /// [`RoomLogic::unread_field`]: super::logic::RoomLogic::unread_field
-    pub fn with_unread_field(self, unread_field: Option<&'static str>) -> Self {
+    pub(super) fn with_unread_field(self, unread_field: Option<&'static str>) -> Self {
         Self { view: OnceCell::new(), unread_field, ..self }
     }
 
     /// Returns the text. It is written once between two patches.
-    pub fn text(&self) -> &Rc<RawValue> {
+    pub(super) fn text(&self) -> &Rc<RawValue> {
         self.text.get_or_init(|| match &self.tree {
             None => EMPTY.with(Rc::clone),
             Some(tree) => tree.to_raw().into(),
@@ -137,21 +137,21 @@ impl Document {
 
     /// Returns the document, without its unread field, as a `Value` for a logic. The first call
     /// makes it, which costs a map for each object.
-    pub fn view(&self) -> &Value {
+    pub(super) fn view(&self) -> &Value {
         self.view.get_or_init(|| view_of(self.text().get(), self.unread_field).unwrap_or_default())
     }
 
     /// Returns the length of the text.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.tree.as_ref().map_or(EMPTY_BYTES, |tree| tree.bytes)
     }
 
-    pub fn changed_at(&self) -> u64 {
+    pub(super) fn changed_at(&self) -> u64 {
         self.changed_at
     }
 
     /// Returns whether these patches, applied in order, keep the document within its bound.
-    pub fn has_room_for<'a>(&self, patches: impl Iterator<Item = &'a Patch>) -> bool {
+    pub(super) fn has_room_for<'a>(&self, patches: impl Iterator<Item = &'a Patch>) -> bool {
         let mut changes = Changes::default();
         patches.for_each(|patch| changes.then(patch.changes()));
         self.is_within_bound(&changes)
@@ -167,7 +167,7 @@ impl Document {
     }
 
     /// Returns whether the document stays within its bound if it grows by `bytes`.
-    pub fn has_room(&self, bytes: usize) -> bool {
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.bytes().saturating_add(bytes) <= self.max_bytes
     }
 
@@ -175,7 +175,7 @@ impl Document {
     ///
     /// # Errors
     /// [`TooLarge`]; the document is as before.
-    pub fn merge(&mut self, patch: &Patch, seq: u64) -> Result<(), TooLarge> {
+    pub(super) fn merge(&mut self, patch: &Patch, seq: u64) -> Result<(), TooLarge> {
         if !self.is_within_bound(patch.changes()) {
             return Err(TooLarge);
         }
@@ -194,7 +194,7 @@ impl Document {
 
 impl Patch {
     /// Merges into the `Value` of a logic. Does nothing if the patch's text is not a valid `Value`.
-    pub fn merge_into(&self, target: &mut Value) {
+    pub(super) fn merge_into(&self, target: &mut Value) {
         if let Ok(patch) = self.text().decode() {
             merge(target, patch);
         }

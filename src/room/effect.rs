@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A `welcome` without the terms that all welcomes of a room share, and the texts that follow it.
-pub struct Draft {
+pub(crate) struct Draft {
     pub player: PlayerId,
     pub role: Role,
     pub session: String,
@@ -34,7 +34,7 @@ pub struct Draft {
 }
 
 /// The moment of a change, and the effects that it has decided, in order.
-pub struct Effects {
+pub(super) struct Effects {
     pub now: Now,
     /// The position of the next record in the room's log.
     position: u64,
@@ -43,34 +43,34 @@ pub struct Effects {
 
 impl Effects {
     /// `position` is that of the log's next record.
-    pub fn at(now: Now, position: u64) -> Self {
+    pub(super) fn at(now: Now, position: u64) -> Self {
         Self::reusing(Vec::new(), now, position)
     }
 
     /// As [`Effects::at`], with the memory of this empty list.
-    pub fn reusing(list: Vec<Effect>, now: Now, position: u64) -> Self {
+    pub(super) fn reusing(list: Vec<Effect>, now: Now, position: u64) -> Self {
         debug_assert!(list.is_empty());
         Self { now, position, list }
     }
 
-    pub fn push(&mut self, effect: Effect) {
+    pub(super) fn push(&mut self, effect: Effect) {
         self.list.push(effect);
     }
 
     /// Logs a record that members never see.
-    pub fn keep(&mut self, record: RoomRecord<'static>) {
+    pub(super) fn keep(&mut self, record: RoomRecord<'static>) {
         self.position += 1;
         self.push(Effect::Keep(record));
     }
 
     /// Logs the event and shows it. Sets its position in the log.
-    pub fn event(&mut self, event: &mut Event) {
+    pub(super) fn event(&mut self, event: &mut Event) {
         event.position = self.position;
         self.position += 1;
         self.push(Effect::Event(event.clone()));
     }
 
-    pub fn into_list(self) -> Vec<Effect> {
+    pub(super) fn into_list(self) -> Vec<Effect> {
         self.list
     }
 }
@@ -78,12 +78,12 @@ impl Effects {
 impl Effect {
     /// Returns whether the effect needs neither storage nor its place behind stored effects. While
     /// the store fails, such an effect is shown ahead of those that wait (D5).
-    pub fn is_fleeting(&self) -> bool {
+    pub(crate) fn is_fleeting(&self) -> bool {
         matches!(self, Self::Broadcast { .. } | Self::Volatile { .. } | Self::Reply { .. })
     }
 }
 
-pub enum Effect {
+pub(crate) enum Effect {
     /// Logs the event, then shows it to its audience.
     Event(Event),
     /// Logs the record. Members never see it.

@@ -13,10 +13,10 @@ use crate::protocol::{Verdict, api::KickRequest};
 
 /// Refers to a room that was open when the handle was made. The room may have ended since.
 #[derive(Clone)]
-pub struct RoomHandle(Addr<Room>);
+pub(crate) struct RoomHandle(Addr<Room>);
 
 /// Why a room does not take a command.
-pub enum Busy<M> {
+pub(crate) enum Busy<M> {
     /// Its mailbox is full; try again with [`RoomHandle::pass_when_free`].
     Full(M),
     /// The room is over.
@@ -29,7 +29,7 @@ impl RoomHandle {
     }
 
     /// Returns whether the room still takes messages.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.0.connected()
     }
 
@@ -37,7 +37,7 @@ impl RoomHandle {
     ///
     /// # Errors
     /// [`JoinError`].
-    pub async fn join(&self, join: Join) -> Result<Verdict, JoinError> {
+    pub(crate) async fn join(&self, join: Join) -> Result<Verdict, JoinError> {
         self.0.send(join).await.unwrap_or(Err(JoinError::RoomGone))
     }
 
@@ -45,7 +45,7 @@ impl RoomHandle {
     ///
     /// # Errors
     /// `Busy`.
-    pub fn pass<M: Message<Result = ()> + Send + 'static>(&self, command: M) -> Result<(), Busy<M>>
+    pub(crate) fn pass<M: Message<Result = ()> + Send + 'static>(&self, command: M) -> Result<(), Busy<M>>
     where
         Room: Handler<M>,
     {
@@ -56,7 +56,7 @@ impl RoomHandle {
     }
 
     /// Resolves when the mailbox has taken the command, or when the room is over.
-    pub async fn pass_when_free<M: Message<Result = ()> + Send + 'static>(&self, command: M)
+    pub(crate) async fn pass_when_free<M: Message<Result = ()> + Send + 'static>(&self, command: M)
     where
         Room: Handler<M>,
     {
@@ -64,7 +64,7 @@ impl RoomHandle {
     }
 
     /// See [`Describe`]. Resolves to `None` when the room is over.
-    pub fn describe(&self) -> impl Future<Output = Option<RoomSummary<usize>>> + use<> {
+    pub(crate) fn describe(&self) -> impl Future<Output = Option<RoomSummary<usize>>> + use<> {
         // Sent at once, not at the first poll, so that a shard can ask many rooms concurrently.
         let asked = self.0.send(Describe);
         async move { asked.await.ok() }
@@ -72,25 +72,25 @@ impl RoomHandle {
 
     /// # Errors
     /// [`OperateError`].
-    pub async fn show(&self) -> Result<RoomDetail, OperateError> {
+    pub(crate) async fn show(&self) -> Result<RoomDetail, OperateError> {
         self.0.send(Show).await.unwrap_or(Err(OperateError::RoomGone))
     }
 
     /// # Errors
     /// [`OperateError::RoomGone`].
-    pub async fn events(&self, after: u64, limit: usize) -> Result<EventPage, OperateError> {
+    pub(crate) async fn events(&self, after: u64, limit: usize) -> Result<EventPage, OperateError> {
         self.0.send(ListEvents { after, limit }).await.map_err(|_| OperateError::RoomGone)
     }
 
     /// # Errors
     /// [`OperateError`].
-    pub async fn append(&self, append: Append) -> Result<u64, OperateError> {
+    pub(crate) async fn append(&self, append: Append) -> Result<u64, OperateError> {
         self.0.send(append).await.unwrap_or(Err(OperateError::RoomGone))
     }
 
     /// # Errors
     /// [`OperateError`].
-    pub async fn kick(&self, kick: KickRequest) -> Result<Option<u64>, OperateError> {
+    pub(crate) async fn kick(&self, kick: KickRequest) -> Result<Option<u64>, OperateError> {
         self.0.send(kick).await.unwrap_or(Err(OperateError::RoomGone))
     }
 
@@ -98,17 +98,17 @@ impl RoomHandle {
     ///
     /// # Errors
     /// [`OperateError`].
-    pub async fn close(&self) -> Result<(), OperateError> {
+    pub(crate) async fn close(&self) -> Result<(), OperateError> {
         self.0.send(CloseRoom).await.unwrap_or(Err(OperateError::RoomGone))
     }
 
     /// The client gives up its seat for good. The room closes the connection.
-    pub fn leave(&self, connection: u64, entry: Membership) {
+    pub(crate) fn leave(&self, connection: u64, entry: Membership) {
         self.lifecycle(Leave { connection, entry });
     }
 
     /// The connection is over. The room keeps the seat.
-    pub fn detach(&self, connection: u64, entry: Membership) {
+    pub(crate) fn detach(&self, connection: u64, entry: Membership) {
         self.lifecycle(Detach { connection, entry });
     }
 

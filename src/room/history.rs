@@ -18,7 +18,7 @@ const TEXT_OVERHEAD: usize = 2 * size_of::<usize>();
 
 /// One event of a room's log.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub(crate) struct Event {
     pub seq: u64,
     /// The position of its record in the room's log.
     pub position: u64,
@@ -38,14 +38,14 @@ pub struct Event {
 
 impl Event {
     /// Returns the bytes that the event takes in a history, including what its text does not hold.
-    pub fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |(from, _)| cost_of(from));
         let name = self.name.as_ref().map_or(0, DisplayName::cost);
         size_of::<Self>() + TEXT_OVERHEAD + self.text.bytes() + self.audience.cost() + request + name
     }
 
     /// Returns the text for connections that want names, if it differs.
-    pub fn named_text(&self) -> Option<MemberText> {
+    pub(crate) fn named_text(&self) -> Option<MemberText> {
         let name = self.name.as_ref()?;
         Some(MemberText::write(|out| write_named(out, self.text.json(), name)))
     }
@@ -53,14 +53,14 @@ impl Event {
 
 /// The three bounds. When one is exceeded, the oldest event is dropped.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     pub max_events: usize,
     pub max_bytes: usize,
     pub max_age: Duration,
 }
 
 /// Consecutive events, oldest first. Invariant: their `seq`s have no gap.
-pub struct History {
+pub(crate) struct History {
     events: VecDeque<Event>,
     bytes: usize,
     /// The newest `seq` that was dropped; 0 when none was.
@@ -74,7 +74,7 @@ pub struct History {
 
 /// What a client has missed since the last event it has seen.
 #[derive(Debug, PartialEq, Eq)]
-pub enum MissedEvents {
+pub(crate) enum MissedEvents {
     /// The history has every missed event, possibly none.
     All,
     /// The events between these `seq`s, both included, are gone.
@@ -84,12 +84,12 @@ pub enum MissedEvents {
 }
 
 impl History {
-    pub fn new(bounds: Bounds) -> Self {
+    pub(crate) fn new(bounds: Bounds) -> Self {
         Self { events: VecDeque::new(), bytes: 0, dropped: 0, dropped_until: 0, bounds, account: None }
     }
 
     /// Makes the history of a room that reopens, from the events of its log up to `newest`.
-    pub fn restore(bounds: Bounds, events: Vec<Event>, newest: u64, now: Instant) -> Self {
+    pub(crate) fn restore(bounds: Bounds, events: Vec<Event>, newest: u64, now: Instant) -> Self {
         let mut history = Self::new(bounds);
         history.dropped = events.first().map_or(newest, |event| event.seq - 1);
         history.bytes = events.iter().map(Event::cost).sum();
@@ -99,11 +99,11 @@ impl History {
     }
 
     /// Returns the first log position that the room still needs.
-    pub fn keep_from(&self) -> u64 {
+    pub(crate) fn keep_from(&self) -> u64 {
         self.events.front().map_or(self.dropped_until, |event| event.position)
     }
 
-    pub fn push(&mut self, event: Event) {
+    pub(crate) fn push(&mut self, event: Event) {
         debug_assert_eq!(event.seq, self.newest() + 1);
         self.bytes += event.cost();
         let now = event.made;
@@ -117,20 +117,20 @@ impl History {
     }
 
     /// Drops the events that exceed a bound.
-    pub fn trim(&mut self, now: Instant) {
+    pub(crate) fn trim(&mut self, now: Instant) {
         self.drop_outdated(now);
         self.update_account(None);
     }
 
     /// Counts this history towards the bytes of all histories from now on.
-    pub fn attach(&mut self, account: Account) {
+    pub(crate) fn attach(&mut self, account: Account) {
         self.account = Some(account);
         self.update_account(self.events.back().map(|event| event.made));
     }
 
     /// Drops the oldest events until `bytes` bytes are freed, because all histories together exceed
     /// their bound (S14).
-    pub fn cut(&mut self, bytes: usize) {
+    pub(crate) fn cut(&mut self, bytes: usize) {
         let target = self.bytes.saturating_sub(bytes);
         while self.bytes > target && self.drop_oldest() {}
         self.events.shrink_to_fit();
@@ -175,27 +175,27 @@ impl History {
     }
 
     /// Returns the number of kept events.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.events.len()
     }
 
     /// Returns the bytes that the kept events take.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Returns the oldest kept `seq`, or the next `seq` if no event is kept.
-    pub fn first_seq(&self) -> u64 {
+    pub(crate) fn first_seq(&self) -> u64 {
         self.dropped + 1
     }
 
     /// Returns the `seq` of the newest event ever pushed; 0 before the first.
-    pub fn newest(&self) -> u64 {
+    pub(crate) fn newest(&self) -> u64 {
         self.events.back().map_or(self.dropped, |event| event.seq)
     }
 
     /// Returns what a client has missed whose last seen event is `seen`.
-    pub fn missed(&self, seen: u64) -> MissedEvents {
+    pub(crate) fn missed(&self, seen: u64) -> MissedEvents {
         if seen > self.newest() {
             MissedEvents::Ahead
         } else if seen < self.dropped {
@@ -206,14 +206,14 @@ impl History {
     }
 
     /// Returns the events after `seen`, oldest first.
-    pub fn after(&self, seen: u64) -> impl Iterator<Item = &Event> {
+    pub(crate) fn after(&self, seen: u64) -> impl Iterator<Item = &Event> {
         let skip = seen.saturating_sub(self.dropped).min(self.events.len() as u64);
         self.events.range(skip as usize..)
     }
 
     /// Returns the `seq` of the request with this `id`, if the history still has it. Searches the
     /// newest first, as repeats are recent.
-    pub fn seq_of(&self, player: &PlayerId, id: u64) -> Option<u64> {
+    pub(crate) fn seq_of(&self, player: &PlayerId, id: u64) -> Option<u64> {
         self.events
             .iter()
             .rev()

@@ -12,7 +12,7 @@ use crate::{
 
 /// A room as its log describes it.
 #[derive(Debug, Serialize)]
-pub struct RoomReport {
+pub(crate) struct RoomReport {
     pub game: GameId,
     /// The log is whole, so that clients can resume.
     pub is_intact: bool,
@@ -29,7 +29,7 @@ pub struct RoomReport {
 
 /// A seat, without its secret hash.
 #[derive(Debug, Serialize)]
-pub struct SeatReport {
+pub(crate) struct SeatReport {
     pub player: PlayerId,
     /// The display name (S11).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ struct EventLine<'a> {
 
 impl RoomReport {
     /// Returns `None` if not even the snapshot can be read.
-    pub fn new(game: GameId, log: &Log, now: Now) -> Option<Self> {
+    pub(crate) fn new(game: GameId, log: &Log, now: Now) -> Option<Self> {
         let mut recovered = Recovered::from_log(log, now)?;
         let names = &mut recovered.names;
         let players = recovered.seats.into_values().map(|seat| {
@@ -79,7 +79,7 @@ impl RoomReport {
 
 /// Returns the events of a log, oldest first, each as one JSON object. Skips records that cannot be
 /// read; `verify` reports them.
-pub fn event_lines(game: &GameId, log: &Log) -> impl Iterator<Item = String> {
+pub(crate) fn event_lines(game: &GameId, log: &Log) -> impl Iterator<Item = String> {
     log.records.iter().filter_map(move |bytes| {
         let Some(RoomRecord::Event(event) | RoomRecord::Named { event, .. }) = RoomRecord::read(bytes) else {
             return None;

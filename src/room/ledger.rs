@@ -22,11 +22,11 @@ const MAX_STEP: usize = 64 * 1024;
 const LOOKS: usize = 1024;
 
 /// Asks a room to drop this many bytes of its history, oldest events first.
-pub type Cut = Box<dyn Fn(usize) + Send + Sync>;
+pub(super) type Cut = Box<dyn Fn(usize) + Send + Sync>;
 
 /// The total of the process. Its one lock is taken by a room when it ends, and for its first event
 /// after its history was empty or cut; by a shard when the bound is exceeded.
-pub struct Ledger {
+pub(crate) struct Ledger {
     bound: usize,
     total: AtomicI64,
     /// The bytes that all rooms together were asked to drop and have not dropped yet.
@@ -55,20 +55,20 @@ struct LedgerEntry {
 }
 
 /// A shard's part of the ledger: the bytes its rooms gained or lost since it last added them.
-pub struct Till {
+pub(crate) struct Till {
     ledger: Arc<Ledger>,
     pending: Cell<i64>,
 }
 
 /// One history's part of the ledger, for as long as the history lives.
-pub struct Account {
+pub(crate) struct Account {
     till: Rc<Till>,
     entry: Arc<LedgerEntry>,
 }
 
 impl Ledger {
     /// `bound` is `HISTORY_TOTAL_BYTES`.
-    pub fn new(bound: usize, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(bound: usize, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             bound,
             total: AtomicI64::new(0),
@@ -151,11 +151,11 @@ fn place(quiet: &mut Quiet, entry: &Arc<LedgerEntry>) {
 }
 
 impl Till {
-    pub fn new(ledger: Arc<Ledger>) -> Rc<Self> {
+    pub(crate) fn new(ledger: Arc<Ledger>) -> Rc<Self> {
         Rc::new(Self { ledger, pending: Cell::new(0) })
     }
 
-    pub fn open(self: &Rc<Self>, cut: Cut) -> Account {
+    pub(crate) fn open(self: &Rc<Self>, cut: Cut) -> Account {
         let entry = Arc::new(LedgerEntry {
             number: self.ledger.next.fetch_add(1, Relaxed),
             bytes: AtomicUsize::new(0),
@@ -182,7 +182,7 @@ impl Till {
 
 impl Account {
     /// Sets the bytes that the history takes now.
-    pub fn set(&self, bytes: usize) {
+    pub(crate) fn set(&self, bytes: usize) {
         // No race: only the account's own thread writes this number.
         let before = self.entry.bytes.load(Relaxed);
         self.entry.bytes.store(bytes, SeqCst);
@@ -193,12 +193,12 @@ impl Account {
     }
 
     /// Records when the newest event was made.
-    pub fn touch(&self, made: Instant) {
+    pub(crate) fn touch(&self, made: Instant) {
         self.entry.touched_ms.store(clock::since_start(made).as_millis() as u64, Relaxed);
     }
 
     /// Records that the room has dropped `bytes` bytes it was asked to drop.
-    pub fn settle(&self, bytes: usize) {
+    pub(crate) fn settle(&self, bytes: usize) {
         self.till.ledger.settle(&self.entry, bytes);
     }
 }

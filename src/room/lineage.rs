@@ -8,7 +8,7 @@ const MAX_LIVES: usize = 128;
 
 /// The time between two openings of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Life {
+pub(crate) struct Life {
     /// Random, so that two copies of one log that continue separately are distinguishable.
     pub id: u64,
     /// The room's `seq` when this life began.
@@ -22,29 +22,29 @@ pub struct Life {
 /// agree up to the start of the next life in the lineage. Anything the client saw beyond that
 /// belongs to a life outside the lineage, or was lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lineage(Vec<Life>);
+pub(super) struct Lineage(Vec<Life>);
 
 impl Lineage {
     /// The lineage of a new room.
-    pub fn new(id: u64) -> Self {
+    pub(super) fn new(id: u64) -> Self {
         Self(vec![Life { id, start: 0 }])
     }
 
     /// Restores the lives of a snapshot. Returns `None` if it has none.
-    pub fn restore(lives: &[Life]) -> Option<Self> {
+    pub(super) fn restore(lives: &[Life]) -> Option<Self> {
         (!lives.is_empty()).then(|| Self(lives.to_vec()))
     }
 
-    pub fn lives(&self) -> &[Life] {
+    pub(super) fn lives(&self) -> &[Life] {
         &self.0
     }
 
-    pub fn current(&self) -> Life {
+    pub(super) fn current(&self) -> Life {
         self.0.last().copied().unwrap_or(Life { id: 0, start: 0 })
     }
 
     /// Starts a life: the room is opened again.
-    pub fn begin(&mut self, life: Life) {
+    pub(super) fn begin(&mut self, life: Life) {
         self.0.push(life);
         let old = self.0.len().saturating_sub(MAX_LIVES);
         self.0.drain(..old);
@@ -53,7 +53,7 @@ impl Lineage {
     /// Returns the last `seq` at which the log of a client that was last welcomed in `life` still
     /// agrees with this room's log; `reached` is the room's `seq`. `None` if `life` is unknown
     /// here.
-    pub fn shared_until(&self, life: u64, reached: u64) -> Option<u64> {
+    pub(super) fn shared_until(&self, life: u64, reached: u64) -> Option<u64> {
         let position = self.0.iter().rposition(|known| known.id == life)?;
         Some(self.0.get(position + 1).map_or(reached, |next| next.start))
     }

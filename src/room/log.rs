@@ -15,36 +15,36 @@ use crate::{
 };
 
 /// Writes one room's log through its shard's appender.
-pub struct RoomLog(LogWriter<Deferred>);
+pub(super) struct RoomLog(LogWriter<Deferred>);
 
 impl RoomLog {
     /// Continues a log that ends at `position`.
-    pub fn new(game: GameId, home: Rc<Appender<Deferred>>, flush: bool, position: u64) -> Self {
+    pub(super) fn new(game: GameId, home: Rc<Appender<Deferred>>, flush: bool, position: u64) -> Self {
         Self(LogWriter::new(game, home, flush, position))
     }
 
     #[cfg(test)]
-    pub fn with_snapshots_after(self, min_bytes: usize) -> Self {
+    pub(super) fn with_snapshots_after(self, min_bytes: usize) -> Self {
         Self(self.0.with_snapshots_after(min_bytes))
     }
 
-    pub fn appender(&self) -> &Rc<Appender<Deferred>> {
+    pub(super) fn appender(&self) -> &Rc<Appender<Deferred>> {
         self.0.appender()
     }
 
     /// Starts a log with an image of the room. `replace` deletes the log that exists under its
     /// name.
-    pub fn begin(&mut self, image: &RoomImage<'_>, replace: bool) -> Appended {
+    pub(super) fn begin(&mut self, image: &RoomImage<'_>, replace: bool) -> Appended {
         self.0.begin(image.to_bytes(), replace)
     }
 
     /// The position of the next record.
-    pub fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.0.position()
     }
 
     /// Writes the records of these effects. Returns `None` if there are none.
-    pub fn write(&mut self, effects: &[Effect], snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
+    pub(super) fn write(&mut self, effects: &[Effect], snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
         let mut records = Records::default();
         for effect in effects {
             match effect {
@@ -60,7 +60,7 @@ impl RoomLog {
     }
 
     /// Deletes the log of a room that is over (R6).
-    pub fn remove(&mut self) -> Appended {
+    pub(super) fn remove(&mut self) -> Appended {
         self.0.remove()
     }
 }

@@ -7,11 +7,11 @@ use super::{demo_table::DemoTable, logic::RoomLogic, relay::Relay, tic_tac_toe::
 use crate::protocol::GameId;
 
 /// Makes the logic of a new or restarted room.
-pub type LogicFactory = Arc<dyn Fn(&GameId) -> Box<dyn RoomLogic> + Send + Sync>;
+pub(super) type LogicFactory = Arc<dyn Fn(&GameId) -> Box<dyn RoomLogic> + Send + Sync>;
 
 /// Selects a game's logic by the longest matching prefix of its name; `relay` if none matches.
 #[derive(Clone)]
-pub struct Logics {
+pub(crate) struct Logics {
     factories: BTreeMap<String, LogicFactory>,
     prefixes: Vec<Route>,
     default: LogicFactory,
@@ -26,11 +26,11 @@ struct Route {
 
 impl Logics {
     /// The name of the default logic.
-    pub const RELAY: &'static str = "relay";
+    pub(crate) const RELAY: &'static str = "relay";
 
     /// # Panics
     /// Never: this function adds `relay`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let relay: LogicFactory = Arc::new(|_| Box::new(Relay));
         let tic_tac_toe: LogicFactory = Arc::new(|_| Box::new(TicTacToe));
         let table: LogicFactory = Arc::new(|_| Box::new(DemoTable));
@@ -43,7 +43,7 @@ impl Logics {
     }
 
     /// Adds a logic under a name that `GAME_LOGICS` can use.
-    pub fn register(&mut self, name: &str, factory: LogicFactory) {
+    pub(crate) fn register(&mut self, name: &str, factory: LogicFactory) {
         self.factories.insert(name.into(), factory);
     }
 
@@ -51,7 +51,7 @@ impl Logics {
     ///
     /// # Errors
     /// There is no such logic. The message lists the existing ones.
-    pub fn route(&mut self, prefix: &str, name: &str) -> Result<(), String> {
+    pub(crate) fn route(&mut self, prefix: &str, name: &str) -> Result<(), String> {
         let Some(factory) = self.factories.get(name) else {
             let known: Vec<&str> = self.factories.keys().map(String::as_str).collect();
             return Err(format!("there is no room logic {name:?}; there are {}", known.join(", ")));
@@ -62,12 +62,12 @@ impl Logics {
     }
 
     /// Makes a new logic for this game.
-    pub fn create(&self, game: &GameId) -> Box<dyn RoomLogic> {
+    pub(crate) fn create(&self, game: &GameId) -> Box<dyn RoomLogic> {
         self.route_of(game).map_or(&self.default, |route| &route.factory)(game)
     }
 
     /// Returns the name of this game's logic.
-    pub fn name(&self, game: &GameId) -> &str {
+    pub(crate) fn name(&self, game: &GameId) -> &str {
         self.route_of(game).map_or(Self::RELAY, |route| &route.logic)
     }
 

@@ -19,14 +19,14 @@ use crate::{
 
 /// The membership under which a connection is in the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Membership {
+pub(crate) enum Membership {
     Player(PlayerId),
     /// Sees events addressed to everyone and holds no seat (S10).
     Spectator,
 }
 
 impl Membership {
-    pub fn player(&self) -> Option<&PlayerId> {
+    pub(crate) fn player(&self) -> Option<&PlayerId> {
         match self {
             Self::Player(player) => Some(player),
             Self::Spectator => None,
@@ -38,7 +38,7 @@ impl Membership {
 /// join failed. While the mailbox is full, the connection waits and reads nothing.
 #[derive(Message)]
 #[rtype(result = "Result<Verdict, JoinError>")]
-pub struct Join {
+pub(crate) struct Join {
     pub request: JoinRequest,
     /// Never leaves the shard's thread. Messages must be `Send`; the wrapper panics if that is
     /// violated.
@@ -46,7 +46,7 @@ pub struct Join {
 }
 
 /// A connection that asks to join.
-pub struct JoinRequest {
+pub(crate) struct JoinRequest {
     /// Unique on this shard.
     pub connection: u64,
     pub player: PlayerId,
@@ -68,7 +68,7 @@ pub struct JoinRequest {
 
 /// Why a join failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JoinError {
+pub(crate) enum JoinError {
     Refused(Cause),
     /// The room ended before it replied. Look the room up again and join the new one.
     RoomGone,
@@ -78,7 +78,7 @@ pub enum JoinError {
 /// back-pressure reaches its client.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Act {
+pub(crate) struct Act {
     pub connection: u64,
     pub player: PlayerId,
     pub request: RoomRequest,
@@ -87,7 +87,7 @@ pub struct Act {
 /// Changes a player's display name (S11). Takes the same way as [`Act`].
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Rename {
+pub(crate) struct Rename {
     pub connection: u64,
     pub player: PlayerId,
     pub name: DisplayName,
@@ -97,7 +97,7 @@ pub struct Rename {
 /// that it follows the replies to earlier frames.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Answer {
+pub(crate) struct Answer {
     pub connection: u64,
     pub frame: SendWrapper<Frame>,
 }
@@ -106,7 +106,7 @@ pub struct Answer {
 /// everything it still gets. A lifecycle message: never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Leave {
+pub(crate) struct Leave {
     pub connection: u64,
     pub entry: Membership,
 }
@@ -114,7 +114,7 @@ pub struct Leave {
 /// Sent by a connection that ended for any other reason. A lifecycle message: never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Detach {
+pub(crate) struct Detach {
     pub connection: u64,
     pub entry: Membership,
 }
@@ -123,7 +123,7 @@ pub struct Detach {
 /// key. Returns the `seq` once it is stored. While the mailbox is full, the request waits.
 #[derive(Message, Clone)]
 #[rtype(result = "Result<u64, OperateError>")]
-pub struct Append {
+pub(crate) struct Append {
     pub event: EventRequest,
     pub key: Option<IdempotencyKey>,
 }
@@ -139,11 +139,11 @@ impl Message for KickRequest {
 /// stored and every connection is closed with 4004. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "Result<(), OperateError>")]
-pub struct CloseRoom;
+pub(crate) struct CloseRoom;
 
 /// Why a room refuses a request of the HTTP API. Nothing was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OperateError {
+pub(crate) enum OperateError {
     /// D5: the store fails at present.
     Unavailable,
     NoSuchPlayer,
@@ -157,18 +157,18 @@ pub enum OperateError {
 /// Sent for an operator's list of rooms. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "RoomSummary<usize>")]
-pub struct Describe;
+pub(crate) struct Describe;
 
 /// Sent for an operator's view of one room. While the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "Result<RoomDetail, OperateError>")]
-pub struct Show;
+pub(crate) struct Show;
 
 /// Sent for an operator who reads a room's log: returns at most `limit` events after `after`. While
 /// the mailbox is full, the request waits.
 #[derive(Message)]
 #[rtype(result = "EventPage")]
-pub struct ListEvents {
+pub(crate) struct ListEvents {
     pub after: u64,
     pub limit: usize,
 }
@@ -177,7 +177,7 @@ pub struct ListEvents {
 /// message: never refused. Few are in flight per room, as the ledger counts what it has requested.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct CutHistory {
+pub(crate) struct CutHistory {
     pub bytes: usize,
 }
 
@@ -187,13 +187,13 @@ pub struct CutHistory {
 /// lifecycle message: never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Outdated;
+pub(crate) struct Outdated;
 
 /// Sent to the shard by a room that ends. The next join opens another room. A lifecycle message:
 /// never refused.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct RoomEnded {
+pub(crate) struct RoomEnded {
     pub game: GameId,
     /// Distinguishes this room from a later one of the same name.
     pub number: u64,
@@ -204,7 +204,7 @@ pub struct RoomEnded {
 /// Sent by a shard that opened a room. A lifecycle message.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct RoomOpened {
+pub(crate) struct RoomOpened {
     pub game: GameId,
     pub shard: usize,
 }
@@ -212,6 +212,6 @@ pub struct RoomOpened {
 /// Sent by a shard whose room is over. A lifecycle message.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct RoomClosed {
+pub(crate) struct RoomClosed {
     pub game: GameId,
 }

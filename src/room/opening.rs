@@ -29,20 +29,20 @@ pub(super) struct OpenRoom {
 }
 
 impl Slot {
-    pub fn new(number: u64) -> Self {
+    pub(super) fn new(number: u64) -> Self {
         Self { number, room: OnceCell::new() }
     }
 
     /// Returns whether the room is open or being opened. A room that has just ended may still be
     /// listed while its `RoomEnded` is in flight.
-    pub fn is_alive(&self) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         self.room.get().is_none_or(|room| room.handle.is_open())
     }
 }
 
 /// Who asks for a room.
 #[derive(Debug, Clone, Copy)]
-pub enum Opener<'a> {
+pub(crate) enum Opener<'a> {
     Visitor {
         /// `None`: a spectator, who has no seat.
         player: Option<&'a PlayerId>,
@@ -54,7 +54,7 @@ pub enum Opener<'a> {
 
 /// Why no room can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoRoom {
+pub(crate) enum NoRoom {
     /// [`Cause::Overloaded`] while the game's rooms fail faster than they may be replaced;
     /// [`Cause::Unavailable`] while the store cannot be read (D5).
     Busy(Cause),
@@ -96,7 +96,7 @@ impl Rooms {
     ///
     /// # Errors
     /// [`NoRoom`].
-    pub async fn find(&self, game: &GameId, opener: Opener<'_>) -> Result<RoomHandle, NoRoom> {
+    pub(crate) async fn find(&self, game: &GameId, opener: Opener<'_>) -> Result<RoomHandle, NoRoom> {
         let waiting = Waiting { rooms: self, game, slot: self.slot(game) };
         // Concurrent requests wait for one opening. If a bound refuses the first of them, the next
         // one tries.

@@ -26,10 +26,10 @@ const MAX_DELIVERIES: usize = 100_000;
 const BUDGET: Duration = Duration::from_millis(1);
 
 /// What waits for the store, and the outlet that shows it.
-pub type Deferred = (Rc<Outlet>, OutletItem);
+pub(crate) type Deferred = (Rc<Outlet>, OutletItem);
 
 /// What an outlet carries out, in order.
-pub enum OutletItem {
+pub(crate) enum OutletItem {
     Effect(Effect),
     /// Sends a connection's own reply to a frame.
     Answer {
@@ -62,7 +62,7 @@ struct Arrival {
 
 /// The half of a room that faces its members. It lives on after the room until its last effect is
 /// settled.
-pub struct Outlet {
+pub(crate) struct Outlet {
     delivery: RefCell<Delivery>,
     /// Effects that wait for the store.
     waiting: Cell<usize>,
@@ -80,7 +80,7 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    pub fn new(delivery: Delivery, flush_interval: Option<Duration>) -> Rc<Self> {
+    pub(crate) fn new(delivery: Delivery, flush_interval: Option<Duration>) -> Rc<Self> {
         Rc::new(Self {
             delivery: RefCell::new(delivery),
             waiting: Cell::new(0),
@@ -95,20 +95,20 @@ impl Outlet {
     }
 
     /// Sets the recipient of [`Outdated`], sent when the log no longer belongs to this room.
-    pub fn attach(&self, room: &Recipient<Outdated>) {
+    pub(crate) fn attach(&self, room: &Recipient<Outdated>) {
         self.room.replace(Some(room.downgrade()));
     }
 
     /// Keeps the outbox of a connection until its `welcome`. The result resolves then, or fails
     /// when the room is over.
-    pub fn reserve(&self, connection: u64, outbox: Rc<Outbox>) -> oneshot::Receiver<Verdict> {
+    pub(crate) fn reserve(&self, connection: u64, outbox: Rc<Outbox>) -> oneshot::Receiver<Verdict> {
         let (welcomed, verdict) = oneshot::channel();
         self.arrivals.borrow_mut().push(Arrival { connection, outbox, welcomed });
         verdict
     }
 
     /// Forgets a connection whose join was refused.
-    pub fn forget(&self, connection: u64) {
+    pub(crate) fn forget(&self, connection: u64) {
         drop(self.take_arrival(connection));
     }
 
@@ -124,7 +124,7 @@ impl Outlet {
 
     /// Shows the items once `appended`, the batch with their records, is stored, and always
     /// behind all earlier items. While the store fails, fleeting items do not wait (D5).
-    pub fn pass(
+    pub(crate) fn pass(
         self: &Rc<Self>,
         appended: Option<Appended>,
         items: impl Iterator<Item = OutletItem>,
@@ -149,25 +149,25 @@ impl Outlet {
     }
 
     /// Returns whether an effect waits for the store.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.get() > 0
     }
 
     /// Returns whether the bound on waiting effects or on their deliveries is reached.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         let waiting = self.waiting.get();
         waiting >= MAX_WAITING || waiting.saturating_mul(self.delivery.borrow().member_count()) >= MAX_DELIVERIES
     }
 
     /// Resolves when the outlet is no longer full.
-    pub async fn space(&self) {
+    pub(crate) async fn space(&self) {
         while self.is_full() {
             self.space.notified().await;
         }
     }
 
     /// Shows one deferred item. The shard calls this for every deferred item, in order.
-    pub fn settle(self: &Rc<Self>, outcome: Outcome, item: OutletItem) {
+    pub(crate) fn settle(self: &Rc<Self>, outcome: Outcome, item: OutletItem) {
         let was_full = self.is_full();
         self.waiting.set(self.waiting.get() - 1);
         if was_full && !self.is_full() {
@@ -225,20 +225,20 @@ impl Outlet {
 
     /// Ends every connection of the room. Connections that wait for their `welcome` join the next
     /// room.
-    pub fn close(&self, cause: Cause, message: &str) {
+    pub(crate) fn close(&self, cause: Cause, message: &str) {
         if !self.is_closed.replace(true) {
             self.delivery.borrow_mut().close_all(cause, message);
             self.arrivals.borrow_mut().clear();
         }
     }
 
-    pub fn delivery(&self) -> std::cell::RefMut<'_, Delivery> {
+    pub(crate) fn delivery(&self) -> std::cell::RefMut<'_, Delivery> {
         self.delivery.borrow_mut()
     }
 }
 
 /// Shows effects as the store settles them, for the life of the shard.
-pub async fn show_settled(home: Rc<Appender<Deferred>>) {
+pub(crate) async fn show_settled(home: Rc<Appender<Deferred>>) {
     loop {
         home.settled().await;
         let mut began = Instant::now();

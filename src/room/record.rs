@@ -16,7 +16,7 @@ use crate::{
 
 /// One record of a room's log.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum RoomRecord<'a> {
+pub(crate) enum RoomRecord<'a> {
     #[serde(borrow)]
     Event(EventRecord<'a>),
     /// The seat after a change.
@@ -45,14 +45,14 @@ pub enum RoomRecord<'a> {
 
 /// A player's display name, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeatName {
+pub(crate) struct SeatName {
     pub player: PlayerId,
     pub name: DisplayName,
 }
 
 /// An event, with the JSON text that its members get.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct EventRecord<'a> {
+pub(crate) struct EventRecord<'a> {
     pub seq: u64,
     /// Milliseconds since 1970.
     pub made_ms: u64,
@@ -66,7 +66,7 @@ pub struct EventRecord<'a> {
 
 /// A session, as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeatRecord {
+pub(crate) struct SeatRecord {
     pub player: PlayerId,
     pub secret: SecretHash,
     pub last_id: u64,
@@ -78,7 +78,7 @@ pub struct SeatRecord {
 
 /// A room at a position of its log: the result of all records before it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomImage<'a> {
+pub(super) struct RoomImage<'a> {
     pub epoch: Cow<'a, str>,
     pub seq: u64,
     pub lives: Cow<'a, [Life]>,
@@ -103,19 +103,19 @@ pub struct RoomImage<'a> {
 
 /// The fields added in version 2, behind all earlier ones.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct More {
+pub(super) struct More {
     pub bans: Vec<Ban>,
     /// See [`RoomRecord::CrowdOver`]; 0 if there was none.
     pub crowd_over: u64,
 }
 
 impl RoomRecord<'_> {
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         encode(self, out);
     }
 
     /// Returns `None` if the bytes are not a record.
-    pub fn read(bytes: &[u8]) -> Option<RoomRecord<'_>> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<RoomRecord<'_>> {
         postcard::from_bytes(bytes).ok()
     }
 }
@@ -125,7 +125,7 @@ impl RoomRecord<'_> {
 const IMAGE_VERSION: u8 = 4;
 
 impl RoomImage<'_> {
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![IMAGE_VERSION];
         encode(self, &mut bytes);
         encode(&self.more, &mut bytes);
@@ -135,13 +135,13 @@ impl RoomImage<'_> {
     }
 
     /// Returns the keys with the body hashes that were recorded.
-    pub fn known_keys(&self) -> Vec<KnownKey> {
+    pub(super) fn known_keys(&self) -> Vec<KnownKey> {
         let bodies = self.bodies.iter().copied().chain(std::iter::repeat(None));
         self.keys.iter().copied().zip(bodies).collect()
     }
 
     /// Returns `None` if the bytes are not an image.
-    pub fn read(bytes: &[u8]) -> Option<RoomImage<'_>> {
+    pub(super) fn read(bytes: &[u8]) -> Option<RoomImage<'_>> {
         let (version, fields) = bytes.split_first()?;
         let (mut image, rest) = postcard::take_from_bytes::<RoomImage<'_>>(fields).ok()?;
         match version {

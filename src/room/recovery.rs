@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A room as its log describes it.
-pub struct Recovered {
+pub(super) struct Recovered {
     pub epoch: String,
     pub seq: u64,
     pub lineage: Lineage,
@@ -54,12 +54,12 @@ struct PatchText<'a> {
 }
 
 /// Returns whether this player has a seat in the room of this log.
-pub fn has_seat(log: &Log, player: &PlayerId) -> bool {
+pub(crate) fn has_seat(log: &Log, player: &PlayerId) -> bool {
     Recovered::from_log(log, Now::read()).is_some_and(|recovered| recovered.seats.contains_key(player))
 }
 
 /// Returns whether the room of this log has a current ban.
-pub fn has_ban(log: &Log) -> bool {
+pub(crate) fn has_ban(log: &Log) -> bool {
     let now = Now::read();
     let recovered = Recovered::from_log(log, now);
     recovered.is_some_and(|recovered| Bans::restore(recovered.more.bans).end_ms(now.unix_ms).is_some())
@@ -68,7 +68,7 @@ pub fn has_ban(log: &Log) -> bool {
 impl Recovered {
     /// Recovers a room. Returns `None` if the snapshot cannot be read, so that nothing can be
     /// saved.
-    pub fn from_log(log: &Log, now: Now) -> Option<Self> {
+    pub(super) fn from_log(log: &Log, now: Now) -> Option<Self> {
         let image = RoomImage::read(&log.snapshot)?;
         let keys = image.known_keys();
         let RoomImage { epoch, seq, lives, document, changed_at, seats, begun_ms, more, names, .. } = image;

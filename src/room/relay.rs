@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Allows every request and emits nothing.
-pub struct Relay;
+pub(super) struct Relay;
 
 impl RoomLogic for Relay {
     fn message(&mut self, _turn: &mut Turn<'_>, _request: &Request) -> Result<(), Rejection> {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The rooms of one shard. Never leaves its thread.
-pub struct Rooms {
+pub(crate) struct Rooms {
     /// The index of the shard.
     pub(super) shard: usize,
     pub(super) setting: Rc<RoomSetting>,
@@ -44,13 +44,13 @@ pub struct Rooms {
 
 /// The recipients of a shard's reports about its rooms.
 #[derive(Clone)]
-pub struct RoomEvents {
+pub(crate) struct RoomEvents {
     pub opened: Recipient<RoomOpened>,
     pub closed: Recipient<RoomClosed>,
 }
 
 /// Where the logs of a shard's rooms are.
-pub struct RoomLogs {
+pub(crate) struct RoomLogs {
     /// Logs of rooms that end with the process.
     pub memory: Rc<Appender<Deferred>>,
     /// Logs of rooms that survive the process; `None` if no room is configured to.
@@ -58,7 +58,7 @@ pub struct RoomLogs {
 }
 
 impl Rooms {
-    pub fn new(
+    pub(crate) fn new(
         shard: usize,
         setting: RoomSetting,
         logics: Arc<Logics>,
@@ -82,14 +82,14 @@ impl Rooms {
     }
 
     /// Returns the room of this game, if it is open.
-    pub fn open_room(&self, game: &GameId) -> Option<RoomHandle> {
+    pub(crate) fn open_room(&self, game: &GameId) -> Option<RoomHandle> {
         let slots = self.slots.borrow();
         let room = slots.get(game).and_then(|slot| slot.room.get())?;
         room.handle.is_open().then(|| room.handle.clone())
     }
 
     /// Returns whether the room is open or being opened.
-    pub fn is_listed(&self, game: &GameId) -> bool {
+    pub(crate) fn is_listed(&self, game: &GameId) -> bool {
         self.slots.borrow().get(game).is_some_and(|slot| slot.is_alive())
     }
 
@@ -120,7 +120,7 @@ impl Rooms {
     }
 
     /// A room is over. One that failed spends its game's budget for restarts.
-    pub fn ended(&self, ended: RoomEnded) {
+    pub(crate) fn ended(&self, ended: RoomEnded) {
         let RoomEnded { game, number, failed } = ended;
         if failed {
             self.setting.metrics.room_restarts_total.inc();

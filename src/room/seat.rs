@@ -23,7 +23,7 @@ use crate::{
 const MAX_JOIN_ATTEMPTS: usize = 3;
 
 /// A seat, or a spectator's view, that a socket asks for.
-pub struct SeatTarget {
+pub(crate) struct SeatTarget {
     pub game: GameId,
     pub player: PlayerId,
     pub rooms: Rc<Rooms>,

@@ -19,20 +19,20 @@ use crate::{
 
 /// A session secret as the server keeps it: hashed, and compared in constant time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SecretHash([u8; 32]);
+pub(crate) struct SecretHash([u8; 32]);
 
 impl SecretHash {
-    pub fn of(secret: &str) -> Self {
+    pub(crate) fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 
-    pub fn matches(&self, secret: &str) -> bool {
+    pub(crate) fn matches(&self, secret: &str) -> bool {
         bool::from(self.0.ct_eq(&Self::of(secret).0))
     }
 }
 
 /// A player's seat in the room. It outlives connections.
-pub struct Seat {
+pub(crate) struct Seat {
     /// The display name (S11).
     pub name: Option<DisplayName>,
     pub secret: SecretHash,
@@ -52,7 +52,7 @@ struct Departure {
 }
 
 /// All seats of a room. Invariant: a seat without a connection has exactly one departure.
-pub struct Seats {
+pub(super) struct Seats {
     /// Sorted by name. Most rooms have few seats: a map would cost more memory and time.
     seats: Vec<(PlayerId, Seat)>,
     /// Players that are away, by deadline. The grace is the same for all, so new departures go to
@@ -63,12 +63,12 @@ pub struct Seats {
 
 impl Seats {
     /// `grace` is `RECONNECT_GRACE` (R4).
-    pub fn new(grace: Duration) -> Self {
+    pub(super) fn new(grace: Duration) -> Self {
         Self { seats: Vec::new(), departures: VecDeque::new(), grace }
     }
 
     /// Adds a seat of a room that reopens. Its player is away; `left` is the rest of its grace.
-    pub fn restore(&mut self, record: SeatRecord, name: Option<DisplayName>, left: Duration, now: Instant) {
+    pub(super) fn restore(&mut self, record: SeatRecord, name: Option<DisplayName>, left: Duration, now: Instant) {
         let SeatRecord { player, secret, last_id, life, .. } = record;
         let deadline = now + left.min(self.grace);
         let place = self.departures.partition_point(|departure| departure.deadline <= deadline);
@@ -77,21 +77,21 @@ impl Seats {
     }
 
     /// Returns all seats as the log keeps them, in the order of their players' names.
-    pub fn records(&self, now: Now) -> Vec<SeatRecord> {
+    pub(super) fn records(&self, now: Now) -> Vec<SeatRecord> {
         let away: BTreeMap<_, _> = self.departures.iter().map(|gone| (&gone.player, gone.deadline)).collect();
         let until = |player| away.get(player).map(|deadline| until_ms(*deadline, now));
         self.seats.iter().map(|(player, seat)| record(player, seat, until(player))).collect()
     }
 
     /// Returns the display names as the log keeps them, of the seats that have one.
-    pub fn names(&self) -> Vec<SeatName> {
+    pub(super) fn names(&self) -> Vec<SeatName> {
         let name =
             |(player, seat): &(PlayerId, Seat)| Some(SeatName { player: player.clone(), name: seat.name.clone()? });
         self.seats.iter().filter_map(name).collect()
     }
 
     /// Returns one seat as the log keeps it.
-    pub fn record(&self, player: &PlayerId, now: Now) -> Option<SeatRecord> {
+    pub(super) fn record(&self, player: &PlayerId, now: Now) -> Option<SeatRecord> {
         let seat = &self.seats[self.place(player).ok()?].1;
         // Searches from the newest departure, which is usually the one asked for.
         let gone = || self.departures.iter().rev().find(|gone| gone.player == *player);
@@ -99,25 +99,25 @@ impl Seats {
         Some(record(player, seat, away.map(|gone| until_ms(gone.deadline, now))))
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.seats.len()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.seats.is_empty()
     }
 
-    pub fn get_mut(&mut self, player: &PlayerId) -> Option<&mut Seat> {
+    pub(super) fn get_mut(&mut self, player: &PlayerId) -> Option<&mut Seat> {
         self.place(player).ok().map(|place| &mut self.seats[place].1)
     }
 
     /// Returns the seat if this connection holds it. A connection that was replaced does not.
-    pub fn held_by(&mut self, player: &PlayerId, connection: u64) -> Option<&mut Seat> {
+    pub(super) fn held_by(&mut self, player: &PlayerId, connection: u64) -> Option<&mut Seat> {
         self.get_mut(player).filter(|seat| seat.connection == Some(connection))
     }
 
     /// Adds a seat. Does nothing if the player has one.
-    pub fn insert(&mut self, player: PlayerId, seat: Seat) {
+    pub(super) fn insert(&mut self, player: PlayerId, seat: Seat) {
         if let Err(place) = self.place(&player) {
             if self.seats.capacity() == 0 {
                 self.seats.reserve_exact(2);
@@ -131,14 +131,14 @@ impl Seats {
     }
 
     /// Removes the seat.
-    pub fn remove(&mut self, player: &PlayerId) -> Option<Seat> {
+    pub(super) fn remove(&mut self, player: &PlayerId) -> Option<Seat> {
         self.forget_departure(player);
         self.place(player).ok().map(|place| self.seats.remove(place).1)
     }
 
     /// Gives the seat to `connection`: its player is back, or a newer connection replaces the
     /// present one.
-    pub fn occupy(&mut self, player: &PlayerId, connection: u64, address: IpAddr) {
+    pub(super) fn occupy(&mut self, player: &PlayerId, connection: u64, address: IpAddr) {
         self.forget_departure(player);
         if let Some(seat) = self.get_mut(player) {
             (seat.connection, seat.address) = (Some(connection), Some(address));
@@ -146,28 +146,28 @@ impl Seats {
     }
 
     /// Returns the seats in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = (&PlayerId, &Seat)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&PlayerId, &Seat)> {
         self.seats.iter().map(|(player, seat)| (player, seat))
     }
 
-    pub fn players(&self) -> impl Iterator<Item = &PlayerId> {
+    pub(super) fn players(&self) -> impl Iterator<Item = &PlayerId> {
         self.seats.iter().map(|(player, _)| player)
     }
 
     /// Returns the names that have a seat (S1a), as clones of the seats' own keys, which share
     /// their text.
-    pub fn members(&self, names: Vec<PlayerId>) -> Vec<PlayerId> {
+    pub(super) fn members(&self, names: Vec<PlayerId>) -> Vec<PlayerId> {
         names.iter().filter_map(|name| Some(self.seats[self.place(name).ok()?].0.clone())).collect()
     }
 
-    pub fn statuses(&self) -> impl Iterator<Item = (&PlayerId, Status, Option<&DisplayName>)> {
+    pub(super) fn statuses(&self) -> impl Iterator<Item = (&PlayerId, Status, Option<&DisplayName>)> {
         let status = |seat: &Seat| if seat.connection.is_some() { Status::Joined } else { Status::Away };
         self.seats.iter().map(move |(player, seat)| (player, status(seat), seat.name.as_ref()))
     }
 
     /// Keeps the seat of a lost connection for the grace. Returns `false` if the connection does
     /// not hold the seat.
-    pub fn depart(&mut self, player: &PlayerId, connection: u64, now: Instant) -> bool {
+    pub(super) fn depart(&mut self, player: &PlayerId, connection: u64, now: Instant) -> bool {
         let grace = self.grace;
         let Some(seat) = self.held_by(player, connection) else { return false };
         seat.connection = None;
@@ -176,21 +176,21 @@ impl Seats {
     }
 
     /// Removes one player whose grace is over. Call until it returns `None`.
-    pub fn expire(&mut self, now: Instant) -> Option<(PlayerId, Option<Seat>)> {
+    pub(super) fn expire(&mut self, now: Instant) -> Option<(PlayerId, Option<Seat>)> {
         let due = self.departures.pop_front_if(|departure| departure.deadline <= now)?;
         let seat = self.place(&due.player).ok().map(|place| self.seats.remove(place).1);
         Some((due.player, seat))
     }
 
     /// Ends no grace before `until`.
-    pub fn postpone(&mut self, until: Instant) {
+    pub(super) fn postpone(&mut self, until: Instant) {
         for departure in self.departures.iter_mut().take_while(|departure| departure.deadline < until) {
             departure.deadline = until;
         }
     }
 
     /// Returns when the next grace runs out.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.departures.front().map(|departure| departure.deadline)
     }
 

@@ -9,7 +9,7 @@ mod reopen;
 mod resume;
 mod rules;
 mod tell;
-pub mod testing;
+pub(crate) mod testing;
 
 use std::{
     sync::Arc,
@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// The state of one room.
-pub struct RoomState {
+pub(super) struct RoomState {
     game: GameId,
     /// Identifies this life of the room (R3). Every session secret begins with it.
     epoch: Box<str>,
@@ -87,7 +87,7 @@ pub struct RoomState {
 
 impl RoomState {
     /// Makes a new, empty room. `seed` feeds the logic's randomness.
-    pub fn new(
+    pub(super) fn new(
         game: GameId,
         epoch: String,
         logic: Box<dyn RoomLogic>,
@@ -129,7 +129,7 @@ impl RoomState {
 
     /// A player gives up its seat, or a spectator leaves (3.1). The last event a player sees is its
     /// own `left`.
-    pub fn leave(&mut self, connection: u64, entry: &Membership, effects: &mut Effects) {
+    pub(super) fn leave(&mut self, connection: u64, entry: &Membership, effects: &mut Effects) {
         let now = effects.now;
         match entry {
             Membership::Spectator => self.spectator_gone(now),
@@ -144,7 +144,7 @@ impl RoomState {
     }
 
     /// A connection is gone. A player's seat is kept for the grace (R4).
-    pub fn detach(&mut self, connection: u64, entry: &Membership, effects: &mut Effects) {
+    pub(super) fn detach(&mut self, connection: u64, entry: &Membership, effects: &mut Effects) {
         let now = effects.now;
         match entry {
             Membership::Spectator => self.spectator_gone(now),
@@ -160,7 +160,7 @@ impl RoomState {
     }
 
     /// Carries out what is due. Call at, or any time after, [`RoomState::next_deadline`].
-    pub fn tick(&mut self, effects: &mut Effects) {
+    pub(super) fn tick(&mut self, effects: &mut Effects) {
         let now = effects.now;
         while let Some((player, seat)) = self.seats.expire(now.instant) {
             self.left(&player, seat.and_then(|seat| seat.name), LeftReason::Timeout, effects);
@@ -175,27 +175,27 @@ impl RoomState {
     }
 
     /// Counts the history towards the bytes of all histories (S14).
-    pub fn attach(&mut self, account: Account) {
+    pub(super) fn attach(&mut self, account: Account) {
         self.history.attach(account);
     }
 
     /// S14: drops at least `bytes` of the oldest events.
-    pub fn cut_history(&mut self, bytes: usize) {
+    pub(super) fn cut_history(&mut self, bytes: usize) {
         self.history.cut(bytes);
     }
 
     /// R7: no grace ends before `until`.
-    pub fn postpone_graces(&mut self, until: Instant) {
+    pub(super) fn postpone_graces(&mut self, until: Instant) {
         self.seats.postpone(until);
     }
 
     /// Returns when [`RoomState::tick`] is due next.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         [self.seats.next_deadline(), self.count_due, self.next_tick, self.disposal()].into_iter().flatten().min()
     }
 
     /// R6: returns whether the room has been empty for `ROOM_LINGER` and has no current ban.
-    pub fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_over(&self, now: Instant) -> bool {
         self.disposal().is_some_and(|due| due <= now)
     }
 

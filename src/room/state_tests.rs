@@ -109,7 +109,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 /// The settings of a room: how many events it keeps, up to how many seats it names players, whether
 /// it has a flush interval, whether its logic emits anything.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub(super) struct Terms {
     pub history_events: usize,
     pub presence_limit: usize,
     pub holds: bool,

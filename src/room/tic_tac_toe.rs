@@ -15,7 +15,7 @@ const LINES: [[usize; 3]; 8] = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [0, 3, 6], [1, 
 
 /// Stateless. The document has `"board":[null|"X"|"O";9]`, `"marks":{"X":player,"O":player}`,
 /// `"turn":"X"|"O"` and `"winner":null|"X"|"O"|"draw"`.
-pub struct TicTacToe;
+pub(super) struct TicTacToe;
 
 /// A player's message: `{"move":0..8}`, or `{"restart":true}` when the game is over.
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use crate::protocol::GameId;
 
 /// The result of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Stored as durably as `DURABILITY` promises.
     Stored,
     /// The batch did not fit its log: another writer was there, or the log is gone.
@@ -22,17 +22,17 @@ pub enum Outcome {
 
 /// Identifies a submitted batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 /// What `append` returns at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Appended {
+pub(crate) enum Appended {
     Settled(Outcome),
     Pending(Ticket),
 }
 
 /// One shard's access to one store.
-pub struct Appender<T> {
+pub(crate) struct Appender<T> {
     home: LogHome,
     /// Deferred values with the tickets they wait for, in the order of their arrival.
     waiting: RefCell<VecDeque<(Ticket, T)>>,
@@ -48,11 +48,11 @@ enum LogHome {
 }
 
 impl<T> Appender<T> {
-    pub fn memory(store: Arc<Mutex<MemoryStore>>) -> Rc<Self> {
+    pub(crate) fn memory(store: Arc<Mutex<MemoryStore>>) -> Rc<Self> {
         Self::new(LogHome::Memory(store))
     }
 
-    pub fn journal(journal: Journal) -> Rc<Self> {
+    pub(crate) fn journal(journal: Journal) -> Rc<Self> {
         Self::new(LogHome::Journal { journal, waker: Arc::default() })
     }
 
@@ -61,7 +61,7 @@ impl<T> Appender<T> {
     }
 
     /// Writes a batch. `flush` asks a store on a disk to flush it (D1).
-    pub fn append(&self, batch: Batch, flush: bool) -> Appended {
+    pub(crate) fn append(&self, batch: Batch, flush: bool) -> Appended {
         match &self.home {
             LogHome::Memory(store) => {
                 let rejected = locked(store).append(&[batch], false);
@@ -74,12 +74,12 @@ impl<T> Appender<T> {
 
     /// Keeps `what` until the batch is settled. [`Appender::next`] returns deferred values in this
     /// order.
-    pub fn defer(&self, ticket: Ticket, what: T) {
+    pub(crate) fn defer(&self, ticket: Ticket, what: T) {
         self.waiting.borrow_mut().push_back((ticket, what));
     }
 
     /// Resolves when batches may have been settled; never for memory, where `append` settles them.
-    pub async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         match &self.home {
             LogHome::Memory(_) => std::future::pending().await,
             LogHome::Journal { waker, .. } => waker.settled.notified().await,
@@ -87,7 +87,7 @@ impl<T> Appender<T> {
     }
 
     /// Returns the first deferred value if its batch is settled.
-    pub fn next(&self) -> Option<(Outcome, T)> {
+    pub(crate) fn next(&self) -> Option<(Outcome, T)> {
         let LogHome::Journal { journal, .. } = &self.home else { return None };
         let mut waiting = self.waiting.borrow_mut();
         let (ticket, what) = waiting.pop_front_if(|(ticket, _)| journal.is_settled(ticket.0))?;
@@ -96,12 +96,12 @@ impl<T> Appender<T> {
     }
 
     /// See [`Journal::is_failing`].
-    pub fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         matches!(&self.home, LogHome::Journal { journal, .. } if journal.is_failing())
     }
 
     /// Returns the journal if its queue is over its bound: wait for [`Journal::space`].
-    pub fn congested(&self) -> Option<Journal> {
+    pub(crate) fn congested(&self) -> Option<Journal> {
         match &self.home {
             LogHome::Journal { journal, .. } if journal.is_full() && !journal.is_failing() => Some(journal.clone()),
             _ => None,
@@ -112,7 +112,7 @@ impl<T> Appender<T> {
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment.
-    pub async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
+    pub(crate) async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
         match &self.home {
             LogHome::Memory(store) => locked(store).read(&game, 0),
             LogHome::Journal { journal, .. } => journal.read(game).await,

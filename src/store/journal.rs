@@ -27,7 +27,7 @@ const MAX_RETRY: Duration = Duration::from_secs(1);
 const MAX_REJECTED: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
-pub struct JournalSetting {
+pub(crate) struct JournalSetting {
     /// The least time between the starts of two groups: under load groups become larger, not more.
     pub interval: Duration,
     /// Bound of the queue; over it, rooms wait (see [`Journal::space`]).
@@ -36,7 +36,7 @@ pub struct JournalSetting {
 
 /// Access to a store for all threads.
 #[derive(Clone)]
-pub struct Journal(Arc<JournalShared>);
+pub(crate) struct Journal(Arc<JournalShared>);
 
 pub(super) struct JournalShared {
     queue: Mutex<BatchQueue>,
@@ -85,7 +85,7 @@ impl Journal {
     ///
     /// # Errors
     /// Fails if the system cannot start a thread.
-    pub fn start(
+    pub(crate) fn start(
         store: Box<dyn Store>,
         setting: JournalSetting,
         logger: Logger,
@@ -110,18 +110,18 @@ impl Journal {
     }
 
     /// Returns true while the store fails to write; rooms then accept nothing (D5).
-    pub fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.0.failing.load(Ordering::Acquire)
     }
 
     /// Returns true if the queue is over its bound.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.0.bytes.load(Ordering::Relaxed) > self.0.setting.max_queue_bytes
     }
 
     /// Resolves when the queue is within its bound, or when the store fails: rooms then refuse
     /// requests instead of waiting (D5).
-    pub async fn space(&self) {
+    pub(crate) async fn space(&self) {
         loop {
             let space = self.0.space.notified();
             if !self.is_full() || self.is_failing() {
@@ -135,7 +135,7 @@ impl Journal {
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment.
-    pub async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
+    pub(crate) async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
         self.ask(move |store| store.read(&game, 0)).await
     }
 
@@ -143,7 +143,7 @@ impl Journal {
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment.
-    pub async fn games(&self, after: Option<GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
+    pub(crate) async fn games(&self, after: Option<GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
         self.ask(move |store| store.games(after.as_ref(), limit)).await
     }
 
@@ -151,7 +151,7 @@ impl Journal {
     ///
     /// # Errors
     /// Fails if the store cannot write at the moment.
-    pub async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
+    pub(crate) async fn sweep(&self, limit: usize) -> Result<usize, StoreError> {
         self.ask(move |store| store.sweep(limit)).await
     }
 
@@ -201,7 +201,7 @@ impl Journal {
 
     /// Writes what is queued, then ends the thread and closes the store. Blocks; call it when no
     /// room writes any more.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut queue = lock(&self.0.queue);
         queue.closing = true;
         self.0.work.notify_one();

@@ -9,14 +9,14 @@ use sha2::{Digest as _, Sha256};
 /// How long a repeated key gets the same `seq`.
 const KEY_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Keys that one log remembers. Past it, the oldest is dropped before its day is over.
-pub const MAX_KEYS: usize = 10_000;
+pub(super) const MAX_KEYS: usize = 10_000;
 
 /// A key as the server stores it: 16 bytes, however long the key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyHash([u8; 16]);
+pub(crate) struct KeyHash([u8; 16]);
 
 impl KeyHash {
-    pub fn of(key: &str) -> Self {
+    pub(crate) fn of(key: &str) -> Self {
         Self(hash(key.as_bytes()))
     }
 }
@@ -29,33 +29,33 @@ fn hash(bytes: &[u8]) -> [u8; 16] {
 
 /// The hash of a request's body, of its bytes as sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BodyHash([u8; 16]);
+pub(crate) struct BodyHash([u8; 16]);
 
 impl BodyHash {
-    pub fn of(body: &[u8]) -> Self {
+    pub(crate) fn of(body: &[u8]) -> Self {
         Self(hash(body))
     }
 }
 
 /// The key and the body of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdempotencyKey {
+pub(crate) struct IdempotencyKey {
     pub key: KeyHash,
     pub body: BodyHash,
 }
 
 /// The key was used before with another body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyMismatch;
+pub(crate) struct KeyMismatch;
 
 impl KeyMismatch {
-    pub const CODE: &str = "idempotency_mismatch";
-    pub const MESSAGE: &str = "this Idempotency-Key was used with another body; nothing was applied";
+    pub(crate) const CODE: &str = "idempotency_mismatch";
+    pub(crate) const MESSAGE: &str = "this Idempotency-Key was used with another body; nothing was applied";
 }
 
 /// The event that a key was applied as. Logs contain this: its fields never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppliedKey {
+pub(crate) struct AppliedKey {
     pub key: KeyHash,
     pub seq: u64,
     /// Unix milliseconds.
@@ -64,14 +64,14 @@ pub struct AppliedKey {
 
 /// A key with the body it came with. `None`: an older version of the server stored it without one,
 /// and any body matches.
-pub type KnownKey = (AppliedKey, Option<BodyHash>);
+pub(crate) type KnownKey = (AppliedKey, Option<BodyHash>);
 
 /// The newest keys of a log, oldest first; at most [`MAX_KEYS`].
 #[derive(Debug, Default)]
-pub struct IdempotencyKeys(VecDeque<KnownKey>);
+pub(crate) struct IdempotencyKeys(VecDeque<KnownKey>);
 
 impl IdempotencyKeys {
-    pub fn restore(known: Vec<KnownKey>) -> Self {
+    pub(crate) fn restore(known: Vec<KnownKey>) -> Self {
         Self(known.into())
     }
 
@@ -80,7 +80,7 @@ impl IdempotencyKeys {
     ///
     /// # Errors
     /// Fails if the key came with another body.
-    pub fn seq_of(&self, key: &IdempotencyKey, now_ms: u64) -> Result<Option<u64>, KeyMismatch> {
+    pub(crate) fn seq_of(&self, key: &IdempotencyKey, now_ms: u64) -> Result<Option<u64>, KeyMismatch> {
         match self.0.iter().rev().find(|(known, _)| known.key == key.key) {
             Some((known, _)) if !is_current(known, now_ms) => Ok(None),
             Some((_, Some(body))) if *body != key.body => Err(KeyMismatch),
@@ -88,7 +88,7 @@ impl IdempotencyKeys {
         }
     }
 
-    pub fn note(&mut self, (applied, body): KnownKey) {
+    pub(crate) fn note(&mut self, (applied, body): KnownKey) {
         while self.0.len() >= MAX_KEYS || self.0.front().is_some_and(|(old, _)| !is_current(old, applied.made_ms)) {
             self.0.pop_front();
         }
@@ -96,7 +96,7 @@ impl IdempotencyKeys {
     }
 
     /// Returns the keys younger than a day, oldest first.
-    pub fn current(&self, now_ms: u64) -> Vec<KnownKey> {
+    pub(crate) fn current(&self, now_ms: u64) -> Vec<KnownKey> {
         self.0.iter().filter(|(known, _)| is_current(known, now_ms)).copied().collect()
     }
 }

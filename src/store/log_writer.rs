@@ -10,7 +10,7 @@ use crate::protocol::GameId;
 const SNAPSHOT_BYTES: usize = 64 * 1024;
 
 /// Writes one log. `T` is the appender's deferred value (see [`Appender`]).
-pub struct LogWriter<T> {
+pub(crate) struct LogWriter<T> {
     game: GameId,
     home: Rc<Appender<T>>,
     /// `DURABILITY=sync` (D1).
@@ -25,38 +25,38 @@ pub struct LogWriter<T> {
 
 impl<T> LogWriter<T> {
     /// Continues a log that ends at `position`.
-    pub fn new(game: GameId, home: Rc<Appender<T>>, flush: bool, position: u64) -> Self {
+    pub(crate) fn new(game: GameId, home: Rc<Appender<T>>, flush: bool, position: u64) -> Self {
         let min_bytes = SNAPSHOT_BYTES;
         Self { game, home, flush, position, bytes_since_snapshot: 0, snapshot_bytes: 0, min_bytes }
     }
 
     #[cfg(test)]
-    pub fn with_snapshots_after(self, min_bytes: usize) -> Self {
+    pub(crate) fn with_snapshots_after(self, min_bytes: usize) -> Self {
         Self { min_bytes, ..self }
     }
 
-    pub fn game(&self) -> &GameId {
+    pub(crate) fn game(&self) -> &GameId {
         &self.game
     }
 
-    pub fn appender(&self) -> &Rc<Appender<T>> {
+    pub(crate) fn appender(&self) -> &Rc<Appender<T>> {
         &self.home
     }
 
     /// The position of the next record.
-    pub fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// Begins a log. With `replace`, an existing log of this name is replaced.
-    pub fn begin(&mut self, snapshot: Vec<u8>, replace: bool) -> Appended {
+    pub(crate) fn begin(&mut self, snapshot: Vec<u8>, replace: bool) -> Appended {
         self.position = 0;
         (self.bytes_since_snapshot, self.snapshot_bytes) = (0, snapshot.len());
         self.append(Change::Begin { snapshot, records: Records::default(), replace })
     }
 
     /// Writes records, and a snapshot if one is due. Returns `None` if there are no records.
-    pub fn write(&mut self, records: Records, snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
+    pub(crate) fn write(&mut self, records: Records, snapshot: impl FnOnce() -> Snapshot) -> Option<Appended> {
         if records.is_empty() {
             return None;
         }
@@ -73,7 +73,7 @@ impl<T> LogWriter<T> {
     }
 
     /// Removes the log (R6).
-    pub fn remove(&mut self) -> Appended {
+    pub(crate) fn remove(&mut self) -> Appended {
         self.append(Change::Remove { position: self.position })
     }
 

@@ -12,7 +12,7 @@ mod journal;
 mod keys;
 mod log_writer;
 mod memory;
-pub mod private;
+pub(crate) mod private;
 mod records;
 
 #[cfg(test)]
@@ -24,15 +24,16 @@ mod journal_tests;
 
 use std::{fmt, time::Duration};
 
-pub use self::{
+#[doc(hidden)]
+pub use self::embedded::{EmbeddedStore, OpenError, Opened};
+pub(crate) use self::{
     appender::{Appended, Appender, Outcome, Ticket},
-    embedded::{EmbeddedStore, OpenError, Opened},
     journal::{Journal, JournalSetting},
-    keys::{AppliedKey, BodyHash, IdempotencyKey, IdempotencyKeys, KeyHash, KeyMismatch, KnownKey, MAX_KEYS},
+    keys::{AppliedKey, BodyHash, IdempotencyKey, IdempotencyKeys, KeyHash, KeyMismatch, KnownKey},
     log_writer::LogWriter,
-    memory::MemoryStore,
-    records::{Records, encode},
+    records::encode,
 };
+pub use self::{memory::MemoryStore, records::Records};
 use crate::protocol::GameId;
 
 /// Where logs are stored. Calls block; the journal makes them on a thread of its own.

@@ -16,7 +16,7 @@ const OWN_NAMES: [&str; 2] = ["innkeeper.", "operator.key"];
 ///
 /// # Errors
 /// Fails if the directory cannot be created.
-pub fn create_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
     if !dir.is_dir() {
         if let Some(above) = dir.parent().filter(|above| !above.as_os_str().is_empty()) {
             fs::create_dir_all(above)?;
@@ -35,12 +35,12 @@ pub fn create_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Returns true if other users may create files in the directory, and so replace those in it.
-pub fn is_writable_by_others(dir: &Path) -> bool {
+pub(crate) fn is_writable_by_others(dir: &Path) -> bool {
     mode(dir).is_some_and(|mode| mode & 0o022 != 0)
 }
 
 /// Options that create a file for this user alone.
-pub fn options() -> OpenOptions {
+pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -51,7 +51,7 @@ pub fn options() -> OpenOptions {
 ///
 /// # Errors
 /// Fails if the mode cannot be changed, for example because another user owns the file.
-pub fn close_file(path: &Path) -> io::Result<()> {
+pub(crate) fn close_file(path: &Path) -> io::Result<()> {
     match close_to_others(path, 0o600) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,

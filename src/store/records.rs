@@ -75,7 +75,7 @@ impl Records {
 }
 
 /// Appends a value in postcard's stable encoding, the format of all records and images.
-pub fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
+pub(crate) fn encode(value: &impl Serialize, out: &mut Vec<u8>) {
     // Writing to a Vec cannot fail, and all stored sequences have a known length.
     let written = postcard::to_extend(value, std::mem::take(out));
     debug_assert!(written.is_ok());

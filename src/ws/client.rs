@@ -14,7 +14,7 @@ use std::{
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use self::codec::Header;
-pub use self::{
+pub(crate) use self::{
     codec::{ClientFrame, put_frame},
     handshake::{ClientRequest, HandshakeError},
 };
@@ -33,7 +33,7 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-pub struct ClientSocket {
+pub(crate) struct ClientSocket {
     stream: ByteStream,
     /// The first part of a frame whose rest has not arrived.
     rest: Vec<u8>,
@@ -51,22 +51,22 @@ impl ClientSocket {
     }
 
     /// The bytes that wait for the socket.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.out.len() - self.written
     }
 
     /// Queues a text frame; [`Self::poll_flush`] writes it.
-    pub fn put_text(&mut self, payload: &[u8]) {
+    pub(crate) fn put_text(&mut self, payload: &[u8]) {
         put_frame(&mut self.out, TEXT, payload);
     }
 
     /// Queues a close frame with code 1000.
-    pub fn put_close(&mut self) {
+    pub(crate) fn put_close(&mut self) {
         put_frame(&mut self.out, CLOSE, &1000_u16.to_be_bytes());
     }
 
     /// Writes what is queued; ready when nothing is.
-    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.out.len() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, &self.out[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -93,7 +93,7 @@ impl ClientSocket {
     /// # Errors
     /// The connection ended without a close frame (`UnexpectedEof`), or broke the protocol
     /// (`InvalidData`).
-    pub fn poll_read(
+    pub(crate) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         max: usize,
@@ -124,7 +124,7 @@ impl ClientSocket {
     ///
     /// # Errors
     /// `InvalidData`.
-    pub fn take_first(&mut self, mut each: impl FnMut(ClientFrame<'_>)) -> io::Result<()> {
+    pub(crate) fn take_first(&mut self, mut each: impl FnMut(ClientFrame<'_>)) -> io::Result<()> {
         let first = std::mem::take(&mut self.rest);
         self.take(&first, &mut each)
     }

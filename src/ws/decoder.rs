@@ -17,7 +17,7 @@ use crate::protocol::Cause;
 
 /// Why the decoder refuses bytes. The connection ends, because the framing is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     /// A data message over the limit, by the lengths in its headers (S4).
     TooBig,
     /// A text message or a close reason that is not UTF-8 (RFC 6455 section 8.1).
@@ -27,7 +27,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    pub fn cause(&self) -> Cause {
+    pub(crate) fn cause(&self) -> Cause {
         match self {
             Self::TooBig => Cause::MessageTooBig,
             Self::InvalidUtf8 => Cause::InvalidUtf8,
@@ -51,7 +51,7 @@ impl std::error::Error for DecodeError {}
 /// One connection's decoder: two words, and no heap memory between frames, because most connections
 /// are idle.
 #[derive(Debug)]
-pub struct Decoder {
+pub(crate) struct Decoder {
     max_message_bytes: usize,
     /// Invariant: `Some` only inside a header, a payload or a fragmented message.
     pending: Option<Box<Pending>>,
@@ -75,12 +75,12 @@ struct Pending {
 impl Decoder {
     /// `max_message_bytes` bounds a data message, the sum of its fragments; control frames are
     /// bounded at 125 bytes.
-    pub fn new(max_message_bytes: usize) -> Self {
+    pub(crate) fn new(max_message_bytes: usize) -> Self {
         Self { max_message_bytes, pending: None }
     }
 
     /// Changes the bound for messages whose header has not been read yet.
-    pub fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
+    pub(crate) fn set_max_message_bytes(&mut self, max_message_bytes: usize) {
         self.max_message_bytes = max_message_bytes;
     }
 
@@ -94,7 +94,7 @@ impl Decoder {
     /// # Errors
     /// Fails at the first breach; frames before it have been delivered. Frees the buffers; the
     /// decoder must not be fed again.
-    pub fn feed(
+    pub(crate) fn feed(
         &mut self,
         input: &mut [u8],
         out: &mut impl FnMut(Message, usize) -> ControlFlow<()>,

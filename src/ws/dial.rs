@@ -43,7 +43,7 @@ use tokio_tungstenite::{
 use url::Host;
 
 use self::transport::Transport;
-pub use self::{
+pub(crate) use self::{
     error::{DialError, DialFailure, LinkError},
     link::{Incoming, LinkReader, LinkWriter, Outgoing},
     transport::ByteStream,
@@ -61,7 +61,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Opens WebSocket connections to upstreams. Cheap to clone; clones share the trusted certificates.
 #[derive(Clone)]
-pub struct Dialer {
+pub(crate) struct Dialer {
     tls: TlsConnector,
 }
 
@@ -70,7 +70,7 @@ impl Dialer {
     ///
     /// # Errors
     /// Fails if the file cannot be read or contains no certificate; the text names the file.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, String> {
+    pub(crate) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(path) = ca_file {
             let own = own_certificates(path).map_err(|why| format!("{}: {why}", path.display()))?;
@@ -95,7 +95,7 @@ impl Dialer {
     ///
     /// # Errors
     /// Returns a [`DialError`], which shows neither the URL nor a header.
-    pub async fn dial(
+    pub(crate) async fn dial(
         &self,
         endpoint: &EndpointConfig,
         path_and_query: Option<&str>,
@@ -162,7 +162,7 @@ impl Dialer {
 
 /// What a connection is at this end.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NearEnd {
+pub(crate) struct NearEnd {
     /// The local address; `None`: any.
     pub from: Option<IpAddr>,
     /// What the kernel takes before it is read, about; `None`: its own choice. Set before the
@@ -176,7 +176,7 @@ impl Dialer {
     ///
     /// # Errors
     /// Returns a [`DialError`].
-    pub async fn stream(
+    pub(crate) async fn stream(
         &self,
         (host, port): (&str, u16),
         is_secure: bool,
@@ -211,7 +211,7 @@ fn may_be_plain(address: IpAddr, allow_insecure: bool) -> bool {
 }
 
 /// Parses `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date.
-pub fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after_of(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     match text.parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

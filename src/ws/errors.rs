@@ -7,7 +7,7 @@ use super::frame::{Frame, text};
 use crate::protocol::ServerFrame;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Errors {
+pub(crate) enum Errors {
     /// For rooms and hubs.
     #[default]
     Plain,
@@ -20,7 +20,7 @@ pub enum Errors {
 impl Errors {
     /// `code` is stable, `message` is for people, `id` is that of the failed request. Returns
     /// `None` for `Silent`.
-    pub fn frame(self, code: &str, message: &str, id: Option<u64>) -> Option<Frame> {
+    pub(crate) fn frame(self, code: &str, message: &str, id: Option<u64>) -> Option<Frame> {
         match self {
             Self::Plain => Some(error_frame(code, message, id)),
             Self::Nested => Some(text(|out| ServerFrame::proxy_error(code, message, id, None).write(out))),
@@ -29,7 +29,7 @@ impl Errors {
     }
 
     /// As `frame`, with the time after which the client may try again. Only `Nested` carries it.
-    pub fn frame_for_later(self, code: &str, message: &str, retry_after: Duration) -> Option<Frame> {
+    pub(crate) fn frame_for_later(self, code: &str, message: &str, retry_after: Duration) -> Option<Frame> {
         let ms = retry_after.as_millis() as u64;
         match self {
             Self::Nested => Some(text(|out| ServerFrame::proxy_error(code, message, None, Some(ms)).write(out))),
@@ -39,6 +39,6 @@ impl Errors {
 }
 
 /// An `error` frame of a room or a hub.
-pub fn error_frame(code: &str, message: &str, id: Option<u64>) -> Frame {
+pub(crate) fn error_frame(code: &str, message: &str, id: Option<u64>) -> Frame {
     text(|out| ServerFrame::Error { code, message, id, topic: None }.write(out))
 }

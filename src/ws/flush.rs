@@ -19,7 +19,7 @@ const MAX_SPARE_SLOTS: usize = 64;
 ///
 /// The first outbox of a turn wakes the flusher's task, which therefore runs after every task that
 /// was ready before it: all frames that those tasks push to one socket leave in one vectored write.
-pub struct Flusher {
+pub(crate) struct Flusher {
     dirty: RefCell<Vec<Rc<Outbox>>>,
     waker: RefCell<Option<Waker>>,
     /// Emptied queues with their memory, so that an idle outbox holds none and a busy one allocates
@@ -29,11 +29,11 @@ pub struct Flusher {
 }
 
 impl Flusher {
-    pub fn new(stats: ShardMetrics) -> Rc<Self> {
+    pub(crate) fn new(stats: ShardMetrics) -> Rc<Self> {
         Rc::new(Self { dirty: RefCell::default(), waker: RefCell::new(None), spare: RefCell::default(), stats })
     }
 
-    pub fn stats(&self) -> &ShardMetrics {
+    pub(crate) fn stats(&self) -> &ShardMetrics {
         &self.stats
     }
 
@@ -61,7 +61,7 @@ impl Flusher {
     }
 
     /// Flushes after each turn; never resolves.
-    pub async fn run(self: Rc<Self>) {
+    pub(crate) async fn run(self: Rc<Self>) {
         let mut spare = Vec::new();
         poll_fn(|context| {
             let mut waker = self.waker.borrow_mut();

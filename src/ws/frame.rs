@@ -5,10 +5,10 @@ use std::{cell::RefCell, rc::Rc};
 
 /// An encoded frame. It never leaves its shard, so a thousand outboxes share one allocation without
 /// atomic operations.
-pub type Frame = Rc<[u8]>;
+pub(crate) type Frame = Rc<[u8]>;
 
 /// The longest payload of a control frame (RFC 6455 section 5.5).
-pub const MAX_CONTROL_BYTES: usize = 125;
+pub(crate) const MAX_CONTROL_BYTES: usize = 125;
 
 /// The memory that a queued frame takes besides its bytes: the allocator's word, the two counts of
 /// the `Rc`, and three words in the queue.
@@ -16,7 +16,7 @@ const OVERHEAD: usize = 6 * size_of::<usize>();
 
 /// What a queued frame or message of `bytes` counts towards a bound. Without the overhead, frames
 /// of a few bytes would take many times the bound.
-pub const fn cost(bytes: usize) -> usize {
+pub(crate) const fn cost(bytes: usize) -> usize {
     bytes + OVERHEAD
 }
 
@@ -29,17 +29,17 @@ const PONG: u8 = 0x8a;
 
 /// Makes a text frame. `write` appends the payload to a scratch buffer; it must be UTF-8, which is
 /// not checked here.
-pub fn text(write: impl FnOnce(&mut Vec<u8>)) -> Frame {
+pub(crate) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Frame {
     build(TEXT, write)
 }
 
 /// Makes a binary frame.
-pub fn binary(payload: &[u8]) -> Frame {
+pub(crate) fn binary(payload: &[u8]) -> Frame {
     frame(BINARY, &[payload])
 }
 
 /// Returns the payload of a frame that was made here.
-pub fn payload(frame: &Frame) -> &[u8] {
+pub(crate) fn payload(frame: &Frame) -> &[u8] {
     let length = match frame.get(1) {
         Some(126) => 4,
         Some(127) => 10,
@@ -49,19 +49,19 @@ pub fn payload(frame: &Frame) -> &[u8] {
 }
 
 /// Makes a ping frame; a payload over 125 bytes is cut.
-pub fn ping(payload: &[u8]) -> Frame {
+pub(crate) fn ping(payload: &[u8]) -> Frame {
     frame(PING, &[control(payload)])
 }
 
 /// Makes a pong frame; a payload over 125 bytes is cut.
-pub fn pong(payload: &[u8]) -> Frame {
+pub(crate) fn pong(payload: &[u8]) -> Frame {
     frame(PONG, &[control(payload)])
 }
 
 /// Makes a close frame. The reason is cut at a character boundary so that code and reason fit 125
 /// bytes. For codes that must not be sent (1005, 1006, 1015: RFC 6455 section 7.4.1) the payload is
 /// empty.
-pub fn close(code: u16, reason: &str) -> Frame {
+pub(crate) fn close(code: u16, reason: &str) -> Frame {
     if matches!(code, 1005 | 1006 | 1015) {
         return frame(CLOSE, &[]);
     }

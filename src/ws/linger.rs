@@ -66,7 +66,7 @@ pub(super) fn linger(half: OwnedReadHalf, outbox: Rc<Outbox>, flusher: Rc<Flushe
 
 /// Resolves when no socket of this shard lingers any more, at the latest after [`QUIET_TIMEOUT`],
 /// by when every peer that reads has the last frames.
-pub async fn all_gone() {
+pub(crate) async fn all_gone() {
     let lingering = LINGERING.with(Rc::clone);
     let gone = async {
         while lingering.count.get() > 0 {

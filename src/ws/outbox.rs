@@ -15,7 +15,7 @@ use std::{
 };
 
 pub(super) use self::queue::Frames;
-pub use self::{
+pub(crate) use self::{
     flow::Pause,
     policy::{Policy, Timing, ValueKey},
 };
@@ -33,7 +33,7 @@ use crate::protocol::Cause;
 /// The queue between a room, hub or proxy and one socket. Lives on one shard; shared as `Rc`.
 ///
 /// Invariant: after `close` only the closing frames are added, and `cause` never changes again.
-pub struct Outbox {
+pub(crate) struct Outbox {
     queue: RefCell<FrameQueue>,
     sink: Box<dyn ByteSink>,
     flusher: Rc<Flusher>,
@@ -55,7 +55,7 @@ pub struct Outbox {
 const UNKNOWN: u32 = u32::MAX;
 
 /// Takes bytes without waiting: a socket, or a test's valve.
-pub trait ByteSink {
+pub(crate) trait ByteSink {
     /// # Errors
     /// Returns `WouldBlock` if it can take nothing now; any other error ends the connection.
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
@@ -63,7 +63,7 @@ pub trait ByteSink {
 
 /// The result of one flush.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flushed {
+pub(crate) struct Flushed {
     pub frames: usize,
     pub bytes: usize,
     /// How long the oldest frame waited from its creation to its write, if the flush emptied the
@@ -72,7 +72,7 @@ pub struct Flushed {
 }
 
 impl Outbox {
-    pub fn new(sink: Box<dyn ByteSink>, flusher: Rc<Flusher>, max_bytes: usize) -> Rc<Self> {
+    pub(crate) fn new(sink: Box<dyn ByteSink>, flusher: Rc<Flusher>, max_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             queue: RefCell::default(),
             sink,
@@ -89,7 +89,7 @@ impl Outbox {
 
     /// Queues a frame, unless the connection is over. The flusher writes it at the end of this
     /// event-loop turn, unless `timing` holds it back.
-    pub fn queue(self: &Rc<Self>, frame: Frame, policy: Policy<'_>, timing: impl Into<Timing>) {
+    pub(crate) fn queue(self: &Rc<Self>, frame: Frame, policy: Policy<'_>, timing: impl Into<Timing>) {
         let Timing { made, is_held } = timing.into();
         if self.cause.get().is_some() {
             return;
@@ -174,18 +174,18 @@ impl Outbox {
     }
 
     /// Drops the conflated value of this key.
-    pub fn forget(&self, key: &ValueKey) {
+    pub(crate) fn forget(&self, key: &ValueKey) {
         let (bytes, frames) = self.queue.borrow_mut().forget(key);
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
     }
 
     /// Returns true if held frames wait for [`Outbox::write_held`], and the socket would take them.
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         !self.dirty.get() && !self.is_blocked() && !self.is_empty()
     }
 
     /// Has the flusher write the held frames at the end of this event-loop turn.
-    pub fn write_held(self: &Rc<Self>) {
+    pub(crate) fn write_held(self: &Rc<Self>) {
         if !self.is_empty() {
             self.mark_dirty();
         }
@@ -199,22 +199,22 @@ impl Outbox {
 
     /// Ends the connection: queues `last`, if any, and a close frame for `cause`, and accepts no
     /// frame after that. The first cause wins; returns true if this was the first.
-    pub fn close(self: &Rc<Self>, cause: Cause, last: Option<Frame>) -> bool {
+    pub(crate) fn close(self: &Rc<Self>, cause: Cause, last: Option<Frame>) -> bool {
         self.close_with(cause, cause.name(), last)
     }
 
     /// As `close`, with an `error` frame before it whose code is the cause's name (A8). `message`
     /// is for people.
-    pub fn refuse(self: &Rc<Self>, cause: Cause, message: &str) -> bool {
+    pub(crate) fn refuse(self: &Rc<Self>, cause: Cause, message: &str) -> bool {
         self.refuse_with(cause, cause.name(), message)
     }
 
     /// As `refuse`, with another error code.
-    pub fn refuse_with(self: &Rc<Self>, cause: Cause, code: &str, message: &str) -> bool {
+    pub(crate) fn refuse_with(self: &Rc<Self>, cause: Cause, code: &str, message: &str) -> bool {
         self.close(cause, self.errors().frame(code, message, None))
     }
 
-    pub fn errors(&self) -> Errors {
+    pub(crate) fn errors(&self) -> Errors {
         self.errors.get()
     }
 
@@ -223,12 +223,12 @@ impl Outbox {
     }
 
     /// `OUTBOX_BYTES`.
-    pub fn max_bytes(&self) -> usize {
+    pub(crate) fn max_bytes(&self) -> usize {
         self.max_bytes
     }
 
     /// As `close`, with another close reason, for example that of a proxy's upstream.
-    pub fn close_with(self: &Rc<Self>, cause: Cause, reason: &str, last: Option<Frame>) -> bool {
+    pub(crate) fn close_with(self: &Rc<Self>, cause: Cause, reason: &str, last: Option<Frame>) -> bool {
         if self.cause.get().is_some() {
             return false;
         }
@@ -248,36 +248,36 @@ impl Outbox {
     }
 
     /// Why the connection ended; `None` while it is open.
-    pub fn cause(&self) -> Option<Cause> {
+    pub(crate) fn cause(&self) -> Option<Cause> {
         self.cause.get()
     }
 
     /// Returns true if the socket stopped taking bytes. The reader then waits for writability and
     /// flushes.
-    pub fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         self.queue.borrow().is_blocked()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queue.borrow().is_empty()
     }
 
     /// Bytes that are not written yet, and the number of their frames.
-    pub fn backlog(&self) -> (usize, usize) {
+    pub(crate) fn backlog(&self) -> (usize, usize) {
         self.queue.borrow().backlog()
     }
 
     /// Time from the last ping to its pong, at most 71 minutes; `None` before the first pong.
-    pub fn latency(&self) -> Option<Duration> {
+    pub(crate) fn latency(&self) -> Option<Duration> {
         Some(self.latency.get()).filter(|micros| *micros != UNKNOWN).map(|micros| Duration::from_micros(micros.into()))
     }
 
-    pub fn note_latency(&self, latency: Duration) {
+    pub(crate) fn note_latency(&self, latency: Duration) {
         self.latency.set(u32::try_from(latency.as_micros()).unwrap_or(UNKNOWN).min(UNKNOWN - 1));
     }
 
     /// Sets the connection's task, which is woken on close and when the socket blocks.
-    pub fn set_reader(&self, waker: &Waker) {
+    pub(crate) fn set_reader(&self, waker: &Waker) {
         let mut reader = self.reader.borrow_mut();
         match &*reader {
             Some(known) if known.will_wake(waker) => {}
@@ -287,7 +287,7 @@ impl Outbox {
 
     /// Writes what the sink takes now. The flusher calls this, and the reader when the socket is
     /// writable again. A failing sink ends the connection with [`Cause::ConnectionLost`].
-    pub fn flush(&self) -> Flushed {
+    pub(crate) fn flush(&self) -> Flushed {
         self.dirty.set(false);
         let mut flushed = Flushed::default();
         let mut failed = false;

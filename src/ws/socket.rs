@@ -34,7 +34,7 @@ use super::{
 };
 
 /// How often a socket that is not read is probed. After two probes a vanished peer is detected.
-pub const PROBE_INTERVAL: Duration = Duration::from_millis(400);
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_millis(400);
 /// Size of the shard's read buffer. All its sockets share it, so an idle connection holds none.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -44,7 +44,7 @@ thread_local! {
 
 /// Why the stream of messages ended with an error.
 #[derive(Debug)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The bytes break RFC 6455 or exceed a bound; the peer gets a close code.
     Decode(DecodeError),
     /// The socket ended or failed.
@@ -53,7 +53,7 @@ pub enum ReadError {
 
 /// One decoded frame of the peer.
 #[derive(Debug)]
-pub struct Arrived {
+pub(crate) struct Arrived {
     /// `Nop` for a fragment that does not end its message.
     pub message: Message,
     /// Payload bytes of this frame alone, as sent (S5a).
@@ -62,7 +62,7 @@ pub struct Arrived {
 
 /// Counters and a limit that a connection shares with its socket.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub(crate) struct Traffic {
     /// Bytes so far; for the last log line.
     pub bytes_in: Cell<u64>,
     pub bytes_out: Cell<u64>,
@@ -71,7 +71,7 @@ pub struct Traffic {
 }
 
 /// The write half, as the outbox's sink.
-pub struct SocketWriter {
+pub(crate) struct SocketWriter {
     half: OwnedWriteHalf,
     traffic: Rc<Traffic>,
 }
@@ -93,7 +93,7 @@ impl ByteSink for SocketWriter {
 /// Also continues writing when a blocked socket takes bytes again: both directions wake one task.
 ///
 /// Dropping it lets the socket linger, so that the closing frames reach the peer.
-pub struct SocketReader {
+pub(crate) struct SocketReader {
     /// `None` only during `drop`.
     half: Option<OwnedReadHalf>,
     decoder: Decoder,
@@ -108,7 +108,7 @@ pub struct SocketReader {
     probe: Option<Pin<Box<Sleep>>>,
 }
 
-pub struct Socket {
+pub(crate) struct Socket {
     pub reader: SocketReader,
     pub outbox: Rc<Outbox>,
     pub traffic: Rc<Traffic>,
@@ -116,7 +116,7 @@ pub struct Socket {
 
 /// Bounds of one socket.
 #[derive(Debug, Clone, Copy)]
-pub struct SocketLimits {
+pub(crate) struct SocketLimits {
     /// S4.
     pub max_message_bytes: usize,
     /// S6.
@@ -130,7 +130,12 @@ impl Socket {
     ///
     /// # Errors
     /// Fails if the event loop cannot take the socket.
-    pub fn open(stream: StdTcpStream, early: &[u8], flusher: Rc<Flusher>, limits: SocketLimits) -> io::Result<Self> {
+    pub(crate) fn open(
+        stream: StdTcpStream,
+        early: &[u8],
+        flusher: Rc<Flusher>,
+        limits: SocketLimits,
+    ) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let stream = TcpStream::from_std(stream)?;
         // Where accepted sockets do not inherit the listener's options, this sets it.

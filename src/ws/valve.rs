@@ -10,14 +10,14 @@ use super::outbox::ByteSink;
 
 /// Accepts `room` bytes, then no more.
 #[derive(Default)]
-pub struct Valve {
+pub(crate) struct Valve {
     pub room: Cell<usize>,
     pub taken: RefCell<Vec<u8>>,
 }
 
 impl Valve {
     /// A valve that accepts everything.
-    pub fn open() -> Rc<Self> {
+    pub(crate) fn open() -> Rc<Self> {
         Rc::new(Self { room: Cell::new(usize::MAX), ..Self::default() })
     }
 }

@@ -1,6 +1,8 @@
 //! Owns the chaos test: real clients and the real binary, a network that cuts, and `kill -9` every
 //! few seconds. CHAOS_MESSAGES and CHAOS_SECONDS make it longer, TEST_SEED repeats its decisions.
 
+#![allow(unreachable_pub)] // A program has no API: `pub` is what another module of it may use.
+
 mod client;
 mod line;
 mod oracle;

@@ -1,6 +1,8 @@
 //! Owns the tests of the contract (docs/protocol.md) against the real server: one binary, one
 //! module a topic.
 
+#![allow(unreachable_pub)] // A program has no API: `pub` is what another module of it may use.
+
 mod admission;
 mod api;
 mod auth;

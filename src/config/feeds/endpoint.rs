@@ -106,7 +106,7 @@ fn host_of(url: &str, allow_insecure: bool) -> Result<String, &'static str> {
 /// Returns true if the internet does not route to the address: RFC 1918, link-local (RFC 3927, RFC
 /// 4291), shared (RFC 6598), unique local (RFC 4193), and those for documentation (RFC 5737, RFC
 /// 3849), which some private networks use.
-pub fn is_private(address: IpAddr) -> bool {
+pub(crate) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let is_shared = address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;

@@ -29,7 +29,7 @@ pub(super) struct At {
 }
 
 impl At {
-    pub fn below(&self, key: &str, line: Option<usize>) -> Self {
+    pub(super) fn below(&self, key: &str, line: Option<usize>) -> Self {
         Self { path: format!("{}.{key}", self.path), line }
     }
 }
@@ -46,7 +46,7 @@ pub(super) struct DescriptionScope<'a> {
 
 impl DescriptionScope<'_> {
     /// `wrong` is what follows the key: `is …`, `has …`.
-    pub fn report(&mut self, at: &At, wrong: &str) {
+    pub(super) fn report(&mut self, at: &At, wrong: &str) {
         match at.line {
             Some(line) => self.problems.add_once("config.yaml", &format!("line {line}: {} {wrong}", at.path)),
             None => self.problems.add_once(&at.path, wrong),
@@ -54,7 +54,7 @@ impl DescriptionScope<'_> {
     }
 
     /// Returns `None` if a variable is missing or there is a problem, which is reported.
-    pub fn expand(&mut self, at: &At, text: &str, place: TextContext) -> Option<String> {
+    pub(super) fn expand(&mut self, at: &At, text: &str, place: TextContext) -> Option<String> {
         let expanded = match expand(text, place, self.source) {
             Ok(expanded) => expanded,
             Err(wrong) => {
@@ -87,7 +87,7 @@ pub(super) struct FieldReader {
 }
 
 impl FieldReader {
-    pub fn new(at: At, entries: Vec<MapEntry>, scope: &mut DescriptionScope<'_>) -> Self {
+    pub(super) fn new(at: At, entries: Vec<MapEntry>, scope: &mut DescriptionScope<'_>) -> Self {
         let mut kept: Vec<MapEntry> = Vec::with_capacity(entries.len());
         for entry in entries {
             if kept.iter().any(|known| known.key == entry.key) {
@@ -100,7 +100,7 @@ impl FieldReader {
     }
 
     /// Returns the node and its place, unless it is unset.
-    pub fn take(&mut self, key: &Setting) -> Option<(At, YamlNode)> {
+    pub(super) fn take(&mut self, key: &Setting) -> Option<(At, YamlNode)> {
         self.asked.push(key.name);
         let place = self.entries.iter().position(|entry| entry.key == key.name)?;
         let MapEntry { line, node, .. } = self.entries.swap_remove(place);
@@ -110,13 +110,13 @@ impl FieldReader {
         }
     }
 
-    pub fn is_set(&self, key: &Setting) -> bool {
+    pub(super) fn is_set(&self, key: &Setting) -> bool {
         let entry = self.entries.iter().find(|entry| entry.key == key.name);
         entry.is_some_and(|entry| !matches!(&entry.node, YamlNode::Text(text) if text.trim().is_empty()))
     }
 
     /// Returns the place of the key, or of the map if the key is unset.
-    pub fn place(&self, key: &Setting) -> At {
+    pub(super) fn place(&self, key: &Setting) -> At {
         let entry = self.entries.iter().find(|entry| entry.key == key.name);
         entry.map_or_else(|| self.at.clone(), |entry| self.at.below(key.name, entry.line))
     }
@@ -137,17 +137,17 @@ impl FieldReader {
 
     /// The value, or the default if it is unset or invalid. A key without a default gives that of
     /// its type.
-    pub fn get<T: FromSetting + Default>(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> T {
+    pub(super) fn get<T: FromSetting + Default>(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> T {
         self.optional(key, scope).unwrap_or_default()
     }
 
     /// The same, or `None` for a key without a default.
-    pub fn optional<T: FromSetting>(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<T> {
+    pub(super) fn optional<T: FromSetting>(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<T> {
         self.value(key, scope).and_then(T::from_value)
     }
 
     /// One text, with its place. White space around it is kept: it may belong to a frame.
-    pub fn text(
+    pub(super) fn text(
         &mut self,
         key: &Setting,
         place: TextContext,
@@ -160,7 +160,7 @@ impl FieldReader {
     }
 
     /// A list of texts; a single one is a list of one. `None` when it is unset or wrong as a whole.
-    pub fn texts(
+    pub(super) fn texts(
         &mut self,
         key: &Setting,
         place: TextContext,
@@ -172,7 +172,7 @@ impl FieldReader {
     }
 
     /// Key, place and node of each entry of a map.
-    pub fn entries(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<(At, MapEntry)> {
+    pub(super) fn entries(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<(At, MapEntry)> {
         let Some((at, node)) = self.take(key) else { return Vec::new() };
         let YamlNode::Map(entries) = node else {
             scope.report(&at, &not_a(key));
@@ -192,7 +192,7 @@ impl FieldReader {
     }
 
     /// Key and text of each entry of a map, with its place.
-    pub fn pairs(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<(At, String, String)> {
+    pub(super) fn pairs(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Vec<(At, String, String)> {
         let entries = self.entries(key, scope).into_iter();
         let pair = |(at, entry): (At, MapEntry)| {
             let text = scalar(&at, key, entry.node, scope)?;
@@ -203,13 +203,13 @@ impl FieldReader {
     }
 
     /// The map below a key.
-    pub fn map(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<FieldReader> {
+    pub(super) fn map(&mut self, key: &Setting, scope: &mut DescriptionScope<'_>) -> Option<FieldReader> {
         let (at, node) = self.take(key)?;
         map_of(at, node, key, scope)
     }
 
     /// Reports every key that was never requested.
-    pub fn finish(self, scope: &mut DescriptionScope<'_>) {
+    pub(super) fn finish(self, scope: &mut DescriptionScope<'_>) {
         let Self { at, entries, asked } = self;
         for MapEntry { key, line, .. } in entries {
             let near = suggestion(&key, asked.iter().copied());

@@ -77,7 +77,7 @@ pub(super) fn hub(
 
 /// Returns how many topics one client may have in a hub, or make in a bus: a tenth of all, or
 /// `MIN_SHARE` if that is more.
-pub fn share(max_topics: usize) -> usize {
+pub(crate) fn share(max_topics: usize) -> usize {
     (max_topics / 10).max(MIN_SHARE)
 }
 

@@ -9,7 +9,7 @@ const FRAME: SettingKind = SettingKind::Text("the text of a frame");
 const POINTER: SettingKind = SettingKind::Text("a pointer such as /sym or ^/channel");
 const MATCHERS: SettingKind = SettingKind::Text("a matcher or a list of them");
 
-settings! { KEYS, GROUPS:
+settings! { #[cfg(test)] pub(crate) KEYS, GROUPS:
     HUB "Every hub" {
         PROVIDER "provider" = "", SettingKind::Text("a shipped description's name, bus or custom"),
             "What to start from; the other keys replace those of the description one by one. Unset: what HUBS says of this name, else custom with a url and bus without";

@@ -7,7 +7,7 @@ mod expand;
 mod feed;
 mod fields;
 mod hub;
-pub mod keys;
+pub(crate) mod keys;
 mod matcher;
 mod proxy;
 pub(super) mod read;
@@ -20,7 +20,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 pub(super) use self::fields::suggestion;
 pub(super) use self::shipped::VARIABLE_SECTIONS;
 pub use self::shipped::VARIABLES;
-pub use self::{endpoint::is_private, hub::share};
+pub(crate) use self::{endpoint::is_private, hub::share};
 use super::Secret;
 
 /// The provider of a hub that starts from no shipped description.

@@ -27,7 +27,7 @@ pub(super) const PROXIES: &[Shipped] = shipped!["openai"];
 const ANY: SettingKind = SettingKind::Text("");
 const KEY: SettingKind = SettingKind::Secret("");
 
-settings! { VARIABLES, VARIABLE_SECTIONS:
+settings! { pub VARIABLES, VARIABLE_SECTIONS:
     SHIPPED "Feeds and proxies" {
         MASSIVE_API_KEY = "", KEY,
             "Key of Massive (formerly Polygon.io); unset: the hubs options and indices are off";

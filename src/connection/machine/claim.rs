@@ -12,17 +12,17 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 impl Machine {
     /// A5a: returns whether this connection may stay only if it replaces another one of its
     /// address.
-    pub fn must_replace(&self) -> bool {
+    pub(crate) fn must_replace(&self) -> bool {
         self.over_limit.is_some()
     }
 
     /// Records that the connection has replaced another one.
-    pub fn has_replaced(&mut self) {
+    pub(crate) fn has_replaced(&mut self) {
         self.over_limit = None;
     }
 
     /// Closes a connection that is over a limit and has replaced no other one.
-    pub fn refuse_over_limit(&self) -> Step {
+    pub(crate) fn refuse_over_limit(&self) -> Step {
         let message = self.over_limit.as_deref().map_or_else(String::new, Refusal::message);
         self.close(Cause::ConnectionLimit, &message)
     }

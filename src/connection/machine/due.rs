@@ -12,7 +12,7 @@ use crate::{
 
 impl Machine {
     /// Handles the first deadline that is due. Call until it returns `Step::Nothing`.
-    pub fn tick(&mut self, now: Now) -> Step {
+    pub(crate) fn tick(&mut self, now: Now) -> Step {
         if let ConnectionPhase::Waiting(waiting) = &self.phase
             && waiting.deadline <= now.instant
         {
@@ -54,7 +54,7 @@ impl Machine {
     }
 
     /// Returns when [`Machine::tick`] is due next.
-    pub fn next_deadline(&self, now: Now) -> Instant {
+    pub(crate) fn next_deadline(&self, now: Now) -> Instant {
         let mut due = self.heartbeat.next_deadline(self.rhythm());
         if let ConnectionPhase::Waiting(waiting) = &self.phase {
             due = due.min(waiting.hint_at.unwrap_or(waiting.deadline)).min(waiting.deadline);

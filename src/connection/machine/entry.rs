@@ -61,7 +61,7 @@ impl Machine {
     }
 
     /// Verifies the waiting token again: the issuers' keys have changed, or the wait is over.
-    pub fn judge(&mut self, now: Now) -> Step {
+    pub(crate) fn judge(&mut self, now: Now) -> Step {
         // The client was not read meanwhile, so its silence does not count.
         self.heartbeat.alive();
         match self.judged.take() {

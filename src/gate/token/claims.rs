@@ -31,14 +31,14 @@ pub(super) enum OneOrMany {
 }
 
 impl OneOrMany {
-    pub fn any(&self, accepts: impl Fn(&str) -> bool) -> bool {
+    pub(super) fn any(&self, accepts: impl Fn(&str) -> bool) -> bool {
         match self {
             Self::One(value) => accepts(value),
             Self::Many(values) => values.iter().any(|value| accepts(value)),
         }
     }
 
-    pub fn admits(&self, name: &str) -> bool {
+    pub(super) fn admits(&self, name: &str) -> bool {
         self.any(|admitted| admitted == "*" || admitted == name)
     }
 }
@@ -54,13 +54,13 @@ pub(super) struct Roles {
 }
 
 impl Roles {
-    pub fn new(claim: &str, mapped: &[(String, String)], known: HashSet<String>) -> Self {
+    pub(super) fn new(claim: &str, mapped: &[(String, String)], known: HashSet<String>) -> Self {
         Self { claim: claim.to_owned(), mapped: mapped.iter().cloned().collect(), known }
     }
 
     /// Returns the role of these claims. An unmapped `admin` counts only if the server's own secret
     /// signed it.
-    pub fn of(&self, claims: &Claims, is_own: bool) -> Result<&str, TokenError> {
+    pub(super) fn of(&self, claims: &Claims, is_own: bool) -> Result<&str, TokenError> {
         let role = match at(&claims.others, &self.claim) {
             None | Some(Value::Null) => return Ok("player"),
             Some(Value::String(role)) => role,

@@ -20,7 +20,7 @@ const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07
 /// RSA is only used to verify: RUSTSEC-2023-0071 is about the timing of operations with private
 /// keys, which the server does not have.
 #[derive(Clone)]
-pub struct VerificationKey {
+pub(crate) struct VerificationKey {
     kid: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
@@ -36,7 +36,7 @@ struct KnownKeys {
 }
 
 /// The keys that tokens are verified with: those of the settings, and those that are fetched.
-pub struct VerificationKeys {
+pub(crate) struct VerificationKeys {
     fixed: Vec<VerificationKey>,
     fetched: watch::Sender<Arc<KnownKeys>>,
     wanted: Notify,
@@ -47,47 +47,47 @@ impl VerificationKeys {
     ///
     /// # Errors
     /// Describes what is wrong with a text.
-    pub fn new(pems: &[String], issuers: usize) -> Result<Self, String> {
+    pub(crate) fn new(pems: &[String], issuers: usize) -> Result<Self, String> {
         let fixed = pems.iter().map(|pem| VerificationKey::from_pem(pem)).collect::<Result<_, _>>()?;
         let known = KnownKeys { issuers: vec![None; issuers], round: 0 };
         Ok(Self { fixed, fetched: watch::Sender::new(Arc::new(known)), wanted: Notify::new() })
     }
 
     /// Returns whether the settings have a public key or a URL of keys.
-    pub fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         !self.fixed.is_empty() || !self.known().issuers.is_empty()
     }
 
     /// Returns whether the settings have a public key.
-    pub fn has_fixed(&self) -> bool {
+    pub(crate) fn has_fixed(&self) -> bool {
         !self.fixed.is_empty()
     }
 
     /// Returns whether the keys of every URL were fetched at least once.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.known().issuers.iter().all(Option::is_some)
     }
 
     /// Returns the number of rounds of fetches so far, failed ones included. After each, a waiting
     /// verdict can be tried again.
-    pub fn round(&self) -> u64 {
+    pub(crate) fn round(&self) -> u64 {
         self.known().round
     }
 
     /// Waits for another round than this one.
-    pub async fn after(&self, round: u64) {
+    pub(crate) async fn after(&self, round: u64) {
         // Cannot fail: `self` holds the sender.
         let _ = self.fetched.subscribe().wait_for(|known| known.round != round).await;
     }
 
     /// Waits until a token arrives whose key is unknown.
-    pub async fn wanted(&self) {
+    pub(crate) async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
     /// Stores the result of a round, one entry for each URL. `None`: the fetch failed, and the
     /// earlier keys stay.
-    pub fn store(&self, fetched: Vec<Option<Vec<VerificationKey>>>) {
+    pub(crate) fn store(&self, fetched: Vec<Option<Vec<VerificationKey>>>) {
         self.fetched.send_modify(|known| {
             let known = Arc::make_mut(known);
             for (old, new) in known.issuers.iter_mut().zip(fetched) {
@@ -141,7 +141,7 @@ pub(super) fn validation(algorithm: Algorithm) -> Validation {
 impl VerificationKey {
     /// Returns the keys of a JWK set (RFC 7517) that can verify a token here. Skips others, such as
     /// symmetric ones.
-    pub fn from_jwks(text: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn from_jwks(text: &str) -> Result<Vec<Self>, String> {
         let set: Value = serde_json::from_str(text).map_err(|_| "it is no JSON".to_owned())?;
         let keys = set["keys"].as_array().ok_or("it has no list \"keys\"")?;
         let usable: Vec<_> = keys.iter().filter_map(Self::from_jwk).collect();

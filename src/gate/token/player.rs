@@ -15,7 +15,7 @@ const HASH_CHARS: usize = 40;
 
 /// Returns the id of the player whom this value names. The empty value gives the empty id, which
 /// names nobody.
-pub fn player_id(value: &str) -> String {
+pub(crate) fn player_id(value: &str) -> String {
     if PlayerId::parse(value).is_ok() && !has_escape(value) && !is_hashed(value) {
         return value.to_owned();
     }

@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An error response with the body of A8 (E1).
 #[derive(Debug)]
-pub struct ApiError {
+pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -48,34 +48,34 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
         Self { status, code, message: message.into(), retry_after }
     }
 
-    pub fn field(message: &str) -> Self {
+    pub(super) fn field(message: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, error_code::INVALID_FIELD, message)
     }
 
-    pub fn too_large(code: &'static str, message: &str) -> Self {
+    pub(super) fn too_large(code: &'static str, message: &str) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, message)
     }
 
     /// For data that is longer than the longest message to a client.
-    pub fn message_too_big() -> Self {
+    pub(super) fn message_too_big() -> Self {
         Self::too_large("message_too_big", "data is longer than MAX_MESSAGE_BYTES")
     }
 
-    pub fn unavailable() -> Self {
+    pub(super) fn unavailable() -> Self {
         let message = "the server cannot do that at the moment; ask again with the same Idempotency-Key";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error_code::UNAVAILABLE, message)
     }
 
-    pub fn mismatch() -> Self {
+    pub(super) fn mismatch() -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, KeyMismatch::CODE, KeyMismatch::MESSAGE)
     }
 
-    pub fn response(&self) -> HttpResponse {
+    pub(super) fn response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
@@ -155,20 +155,20 @@ impl From<OperateRefusal> for ApiError {
 }
 
 /// Checks E1 for a call about no single game or hub, and refuses calls while the server stops (A6).
-pub async fn guard(site: &Site, request: &HttpRequest) -> Result<(), ApiError> {
+pub(super) async fn guard(site: &Site, request: &HttpRequest) -> Result<(), ApiError> {
     let scope = operator(site, request).await?;
     if scope.is_everything() { Ok(()) } else { Err(out_of_scope()) }
 }
 
 /// Checks E1 for the game in the path, and returns the game (P1, A11e).
-pub async fn guard_game(site: &Site, request: &HttpRequest) -> Result<GameId, ApiError> {
+pub(super) async fn guard_game(site: &Site, request: &HttpRequest) -> Result<GameId, ApiError> {
     let scope = operator(site, request).await?;
     let game = id(request, GameId::parse)?;
     if scope.admits_game(game.as_str()) { Ok(game) } else { Err(out_of_scope()) }
 }
 
 /// Checks E1 for the hub in the path, and returns the hub (P1, A11e).
-pub async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, ApiError> {
+pub(super) async fn guard_hub(site: &Site, request: &HttpRequest) -> Result<HubId, ApiError> {
     let scope = operator(site, request).await?;
     let hub = id(request, HubId::parse)?;
     if scope.admits_hub(hub.as_str()) { Ok(hub) } else { Err(out_of_scope()) }
@@ -196,12 +196,12 @@ fn id<I>(request: &HttpRequest, parse: impl FnOnce(&str) -> Result<I, InvalidId>
     parse(name).map_err(|InvalidId| ApiError::new(StatusCode::BAD_REQUEST, "bad_path", InvalidId.to_string()))
 }
 
-pub fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
+pub(super) fn query_text(request: &HttpRequest, name: &str) -> Option<String> {
     request.uri().query().and_then(|query| query_value(query, name))
 }
 
 /// A number of the query within these bounds; `None` if it is missing or empty.
-pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<Option<u64>, ApiError> {
+pub(super) fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<Option<u64>, ApiError> {
     let Some(text) = query_text(request, name).filter(|text| !text.is_empty()) else { return Ok(None) };
     match integer_in_query(&text).filter(|number| (min..=max).contains(number)) {
         Some(number) => Ok(Some(number)),
@@ -211,7 +211,7 @@ pub fn number(request: &HttpRequest, name: &str, min: u64, max: u64) -> Result<O
 }
 
 /// Reads the body. Call this after authorisation, so that nothing is read of other callers.
-pub async fn body(
+pub(super) async fn body(
     site: &Site,
     request: &HttpRequest,
     payload: web::Payload,
@@ -232,7 +232,7 @@ pub async fn body(
 }
 
 /// Runs `work` on the shard that owns this game.
-pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, OperateRefusal>> + 'static>(
+pub(super) async fn ask<R: Send + 'static, F: Future<Output = Result<R, OperateRefusal>> + 'static>(
     site: &Site,
     game: GameId,
     work: impl FnOnce(Rc<Local>, GameId) -> F + Send + 'static,
@@ -244,7 +244,7 @@ pub async fn ask<R: Send + 'static, F: Future<Output = Result<R, OperateRefusal>
 
 /// The request's `Idempotency-Key`, hashed with its scope in the log. An invalid header is an error
 /// and never counts as absent.
-pub fn idempotency_key(request: &HttpRequest, scope: &str) -> Result<Option<KeyHash>, ApiError> {
+pub(super) fn idempotency_key(request: &HttpRequest, scope: &str) -> Result<Option<KeyHash>, ApiError> {
     let mut values = request.headers().get_all("idempotency-key");
     let Some(key) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -255,15 +255,15 @@ pub fn idempotency_key(request: &HttpRequest, scope: &str) -> Result<Option<KeyH
     Ok(Some(if scope.is_empty() { KeyHash::of(key) } else { KeyHash::of(&format!("{scope}\n{key}")) }))
 }
 
-pub async fn within_patience<R>(work: impl Future<Output = Result<R, ApiError>>) -> Result<R, ApiError> {
+pub(super) async fn within_patience<R>(work: impl Future<Output = Result<R, ApiError>>) -> Result<R, ApiError> {
     timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(ApiError::unavailable()))
 }
 
-pub fn json(value: &impl Serialize) -> HttpResponse {
+pub(super) fn json(value: &impl Serialize) -> HttpResponse {
     fresh(StatusCode::OK, value)
 }
 
-pub fn json_text(text: String) -> HttpResponse {
+pub(super) fn json_text(text: String) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type(header::ContentType::json())

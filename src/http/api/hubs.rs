@@ -20,7 +20,7 @@ use crate::{
     room::{BodyHash, IdempotencyKey},
 };
 
-pub fn configure(config: &mut web::ServiceConfig) {
+pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
         .service(resource("/api/hubs", "GET, HEAD").route(read().to(list)))
         .service(resource("/api/hubs/{hub}", "GET, HEAD").route(read().to(show)))

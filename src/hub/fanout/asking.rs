@@ -16,7 +16,7 @@ use crate::{
 /// A shard's interest: what it wants and no longer wants since the interest before. The hub handles
 /// `unwanted` first.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct InterestChange {
+pub(crate) struct InterestChange {
     /// Counts from 1 in the life of this shard.
     pub number: u64,
     pub unwanted: Vec<Topic>,
@@ -27,7 +27,7 @@ pub struct InterestChange {
 
 /// Whose limit of topics a subscription would exceed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum TooMany {
+pub(crate) enum TooMany {
     /// The subscriber's own.
     Client,
     /// That of all subscribers of its address together.
@@ -36,7 +36,7 @@ pub enum TooMany {
 
 /// The state of reserved topics, to which a client is about to be subscribed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Availability {
+pub(crate) enum Availability {
     /// The hub has handled the interest in all of them: values from now on arrive here.
     Known,
     /// The hub has not handled the interest in some of them yet.
@@ -47,7 +47,7 @@ pub enum Availability {
 
 impl TopicRefusal {
     /// Returns the code and the reason for an `error`.
-    pub fn words(self) -> (&'static str, &'static str) {
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Full => (error_code::TOO_MANY_TOPICS, "the hub has as many topics as it may"),
             Self::Nameless => (error_code::UNKNOWN_TOPIC, "the feed has no topics of such a name"),
@@ -58,7 +58,7 @@ impl TopicRefusal {
 impl Fanout {
     /// Returns those of the topics, in their order, that the client has or may have; and whose
     /// limit excludes the others, if any are excluded.
-    pub fn fitting(&self, connection: u64, topics: Vec<Topic>) -> (Vec<Topic>, Option<TooMany>) {
+    pub(crate) fn fitting(&self, connection: u64, topics: Vec<Topic>) -> (Vec<Topic>, Option<TooMany>) {
         let Some(client) = self.clients.get(&connection) else { return (topics, None) };
         let asked = topics.len();
         let left = self.max_topics_per_client.saturating_sub(client.topics.len());
@@ -78,7 +78,7 @@ impl Fanout {
     ///
     /// # Errors
     /// [`TooMany`]: nothing has changed.
-    pub fn reserve(&mut self, connection: u64, topics: &[Topic]) -> Result<TopicReservation, TooMany> {
+    pub(crate) fn reserve(&mut self, connection: u64, topics: &[Topic]) -> Result<TopicReservation, TooMany> {
         let topics: BTreeSet<_> = topics.iter().collect();
         let client = self.clients.get(&connection);
         if let Some(client) = client {
@@ -101,7 +101,7 @@ impl Fanout {
         Ok(claim)
     }
 
-    pub fn cancel_reservation(&mut self, topics: &[Topic]) {
+    pub(crate) fn cancel_reservation(&mut self, topics: &[Topic]) {
         for topic in topics.iter().collect::<BTreeSet<_>>() {
             if let Some(listed) = self.topics.get_mut(topic) {
                 listed.reserved -= 1;
@@ -113,7 +113,7 @@ impl Fanout {
     }
 
     /// Call it for reserved topics only.
-    pub fn availability(&self, topics: &[Topic]) -> Availability {
+    pub(crate) fn availability(&self, topics: &[Topic]) -> Availability {
         let mut availability = Availability::Known;
         for topic in topics {
             let Some(listed) = self.topics.get(topic) else { return Availability::Unknown };
@@ -129,7 +129,7 @@ impl Fanout {
 
     /// Returns the interest that has not been sent yet, and counts it as sent. `None` if nothing
     /// has changed.
-    pub fn take_change(&mut self) -> Option<InterestChange> {
+    pub(crate) fn take_change(&mut self) -> Option<InterestChange> {
         let clients = self.clients.len();
         let number = self.sent + 1;
         let mut change = InterestChange { number, clients, ..InterestChange::default() };
@@ -159,7 +159,7 @@ impl Fanout {
 
     /// The hub has handled the interest of this number, and refused these of the topics wanted in
     /// it.
-    pub fn on_interest_handled(&mut self, number: u64, refused: Vec<(Topic, TopicRefusal)>, now: Instant) {
+    pub(crate) fn on_interest_handled(&mut self, number: u64, refused: Vec<(Topic, TopicRefusal)>, now: Instant) {
         self.handled = self.handled.max(number);
         for (topic, why) in refused {
             // A refusal of an older interest is out of date. Subscribers that the topic still has,

@@ -7,7 +7,7 @@ use crate::config::feeds::Backoff;
 
 /// Outlives the connections, and also times without a client: a client that comes and goes must not
 /// make the server hammer the upstream.
-pub struct Retry {
+pub(super) struct Retry {
     backoff: Backoff,
     random: fastrand::Rng,
     /// Connections that failed or were lost since the last stable one.
@@ -20,35 +20,35 @@ pub struct Retry {
 }
 
 impl Retry {
-    pub fn new(backoff: Backoff, random: fastrand::Rng) -> Self {
+    pub(super) fn new(backoff: Backoff, random: fastrand::Rng) -> Self {
         Self { backoff, random, attempt: 0, is_fatal: false, not_before: None, last_failure: None, live_since: None }
     }
 
-    pub fn attempt(&self) -> u32 {
+    pub(super) fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    pub fn is_fatal(&self) -> bool {
+    pub(super) fn is_fatal(&self) -> bool {
         self.is_fatal
     }
 
     /// The moment before which no connection may be tried, if it is in the future.
-    pub fn not_before(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn not_before(&self, now: Instant) -> Option<Instant> {
         self.not_before.filter(|moment| *moment > now)
     }
 
-    pub fn live(&mut self, now: Instant) {
+    pub(super) fn live(&mut self, now: Instant) {
         self.is_fatal = false;
         self.live_since = Some(now);
     }
 
     /// When the connection becomes stable; `None` if there is no attempt to reset.
-    pub fn stable_at(&self) -> Option<Instant> {
+    pub(super) fn stable_at(&self) -> Option<Instant> {
         self.live_since.filter(|_| self.attempt > 0).map(|since| since + self.backoff.stable_after)
     }
 
     /// Resets the count of attempts if the connection has been live for long enough.
-    pub fn notice_stable(&mut self, now: Instant) {
+    pub(super) fn notice_stable(&mut self, now: Instant) {
         if self.stable_at().is_some_and(|at| at <= now) {
             self.attempt = 0;
         }
@@ -56,7 +56,7 @@ impl Retry {
 
     /// A connection failed or was lost. Returns the pause until the next one, which is at least
     /// `pause`.
-    pub fn failed(&mut self, pause: Duration, now: Instant) -> Duration {
+    pub(super) fn failed(&mut self, pause: Duration, now: Instant) -> Duration {
         self.notice_stable(now);
         let Backoff { base, max, .. } = self.backoff;
         let most = base.saturating_mul(2u32.saturating_pow(self.attempt)).min(max);
@@ -69,20 +69,20 @@ impl Retry {
     }
 
     /// Like [`Retry::failed`], for a refusal that another attempt would not change.
-    pub fn refused(&mut self, pause: Duration, now: Instant) -> Duration {
+    pub(super) fn refused(&mut self, pause: Duration, now: Instant) -> Duration {
         let pause = self.failed(pause, now);
         self.is_fatal = true;
         pause
     }
 
     /// This side closes the connection, for no fault of the upstream.
-    pub fn ended(&mut self, now: Instant) {
+    pub(super) fn ended(&mut self, now: Instant) {
         self.notice_stable(now);
         self.live_since = None;
     }
 
     /// A client is here again. Resets the count if the last failure is long past.
-    pub fn begin(&mut self, now: Instant) {
+    pub(super) fn begin(&mut self, now: Instant) {
         let forget = |last: Instant| now >= last + self.backoff.stable_after && self.not_before(now).is_none();
         if self.last_failure.is_some_and(forget) {
             self.attempt = 0;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The rules for reading the frames of one feed.
-pub struct Codec {
+pub(super) struct Codec {
     items: Path,
     data: Path,
     parts: Vec<Path>,
@@ -20,20 +20,20 @@ pub struct Codec {
 }
 
 /// A frame. `items` is `None` if the whole frame is the only item.
-pub struct UpstreamFrame<'a> {
+pub(super) struct UpstreamFrame<'a> {
     whole: JsonNode<'a>,
     items: Option<Vec<JsonNode<'a>>>,
 }
 
 impl<'a> UpstreamFrame<'a> {
-    pub fn places(&self) -> impl Iterator<Item = ItemPointer<'a, '_>> {
+    pub(super) fn places(&self) -> impl Iterator<Item = ItemPointer<'a, '_>> {
         let items = self.items.as_deref().unwrap_or(std::slice::from_ref(&self.whole));
         items.iter().map(|item| ItemPointer { item, frame: &self.whole })
     }
 }
 
 impl Codec {
-    pub fn new(feed: &FeedConfig) -> Self {
+    pub(super) fn new(feed: &FeedConfig) -> Self {
         let Unwrap { items, data } = &feed.unwrap;
         let TopicRule { parts, separator, overrides, names } = &feed.topic;
         Self {
@@ -48,7 +48,7 @@ impl Codec {
 
     /// # Errors
     /// Why the frame cannot be read, for the log.
-    pub fn frame<'a>(&self, text: &'a str) -> Result<UpstreamFrame<'a>, &'static str> {
+    pub(super) fn frame<'a>(&self, text: &'a str) -> Result<UpstreamFrame<'a>, &'static str> {
         // Leaves one level free: subscribers get the data inside a frame of ours.
         if is_deeper(text, MAX_DEPTH - 1) {
             return Err("nests too deep");
@@ -68,7 +68,7 @@ impl Codec {
     }
 
     /// Overwrites `out` with the item's topic. Returns false if it has none.
-    pub fn topic(&self, place: ItemPointer<'_, '_>, out: &mut String) -> bool {
+    pub(super) fn topic(&self, place: ItemPointer<'_, '_>, out: &mut String) -> bool {
         self.write_topic(place, out).is_some()
     }
 
@@ -88,7 +88,7 @@ impl Codec {
     }
 
     /// Returns the part of the item that subscribers get.
-    pub fn data<'a>(&self, place: ItemPointer<'a, '_>) -> Option<&'a RawValue> {
+    pub(super) fn data<'a>(&self, place: ItemPointer<'a, '_>) -> Option<&'a RawValue> {
         self.data.read_in(place.item)
     }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// Invariant: `unanswered` is the time of the first heartbeat since the last answer.
-pub struct UpstreamHeartbeat {
+pub(super) struct UpstreamHeartbeat {
     interval: Duration,
     timeout: Duration,
     next: Instant,
@@ -12,27 +12,27 @@ pub struct UpstreamHeartbeat {
 }
 
 impl UpstreamHeartbeat {
-    pub fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
+    pub(super) fn new(interval: Duration, timeout: Duration, now: Instant) -> Self {
         // Never zero: a deadline that was met must lie in the past.
         let interval = interval.max(Duration::from_millis(1));
         Self { interval, timeout, next: now + interval, unanswered: None }
     }
 
-    pub fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.unanswered = None;
     }
 
-    pub fn is_unanswered(&self) -> bool {
+    pub(super) fn is_unanswered(&self) -> bool {
         self.unanswered.is_some()
     }
 
     /// Returns true if a heartbeat was not answered in time.
-    pub fn is_dead(&self, now: Instant) -> bool {
+    pub(super) fn is_dead(&self, now: Instant) -> bool {
         self.unanswered.is_some_and(|since| since + self.timeout <= now)
     }
 
     /// Returns true once per interval, when a heartbeat is due; a late timer does not cause two.
-    pub fn is_due(&mut self, now: Instant) -> bool {
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
         if now < self.next {
             return false;
         }
@@ -41,7 +41,7 @@ impl UpstreamHeartbeat {
         true
     }
 
-    pub fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         self.unanswered.map_or(self.next, |since| self.next.min(since + self.timeout))
     }
 }

@@ -42,7 +42,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
 /// closes right after the subscriptions does not last that long, so it sends no gap.
 const GAP_DELAY: Duration = Duration::from_secs(1);
 
-pub struct Uplink {
+pub(crate) struct Uplink {
     feed: Arc<FeedConfig>,
     rules: Arc<FrameRules>,
     censor: Censor,
@@ -108,7 +108,7 @@ enum Fall {
 }
 
 impl Uplink {
-    pub fn new(feed: Arc<FeedConfig>, random: fastrand::Rng, now: Now) -> Self {
+    pub(crate) fn new(feed: Arc<FeedConfig>, random: fastrand::Rng, now: Now) -> Self {
         let rules = FrameRules::new(&feed);
         Self {
             censor: Censor::new(&feed),
@@ -140,18 +140,18 @@ impl Uplink {
 
     /// Returns true if the upstream can be asked for the topic. If it cannot, [`Uplink::want`] does
     /// nothing.
-    pub fn can_ask(&self, topic: &Topic) -> bool {
+    pub(crate) fn can_ask(&self, topic: &Topic) -> bool {
         self.rules.can_ask(topic)
     }
 
-    pub fn want(&mut self, topic: &Topic, now: Now) {
+    pub(crate) fn want(&mut self, topic: &Topic, now: Now) {
         if self.can_ask(topic) && self.wanted.want(topic) {
             self.wanted_at = now.instant;
         }
     }
 
     /// Values of the topic are not put out any more, even if the upstream still sends them.
-    pub fn unwant(&mut self, topic: &Topic, now: Now) {
+    pub(crate) fn unwant(&mut self, topic: &Topic, now: Now) {
         if self.wanted.unwant(topic) {
             self.outage.unwanted(topic);
             self.wanted_at = now.instant;
@@ -160,7 +160,7 @@ impl Uplink {
 
     /// Sets whether a client is here. Without one the connection is closed at once and gaps are
     /// forgotten; pauses in force stay in force.
-    pub fn set_active(&mut self, is_active: bool, now: Now) {
+    pub(crate) fn set_active(&mut self, is_active: bool, now: Now) {
         match (&self.phase, is_active) {
             (UplinkPhase::Idle, true) => {
                 self.retry.begin(now.instant);
@@ -175,7 +175,7 @@ impl Uplink {
     }
 
     /// The server stops: closes the connection. No client may come after that.
-    pub fn stop(&mut self, now: Now) {
+    pub(crate) fn stop(&mut self, now: Now) {
         self.leave(CLOSE_GOING_AWAY, "the server stops", now);
     }
 
@@ -198,7 +198,7 @@ impl Uplink {
     }
 
     /// The connection to the endpoint is open.
-    pub fn opened(&mut self, now: Now) {
+    pub(crate) fn opened(&mut self, now: Now) {
         if !matches!(self.phase, UplinkPhase::Connecting) {
             return;
         }
@@ -211,7 +211,7 @@ impl Uplink {
     }
 
     /// The endpoint cannot be reached, or asks for a pause.
-    pub fn failed(&mut self, why: &str, retry_after: Option<Duration>, now: Now) {
+    pub(crate) fn failed(&mut self, why: &str, retry_after: Option<Duration>, now: Now) {
         if matches!(self.phase, UplinkPhase::Connecting) {
             self.note(Note::Failed { why: self.censor.said(why) });
             let fall = retry_after.map_or(Fall::Failure, |pause| Fall::Pause(pause.min(MAX_RETRY_AFTER)));
@@ -221,7 +221,7 @@ impl Uplink {
 
     /// The connection ended, and not by this side. `close_code` is the code of the upstream's close
     /// frame, if there was one.
-    pub fn lost(&mut self, close_code: Option<u16>, why: &str, now: Now) {
+    pub(crate) fn lost(&mut self, close_code: Option<u16>, why: &str, now: Now) {
         match self.phase {
             UplinkPhase::Idle | UplinkPhase::Down(_) => return,
             UplinkPhase::Connecting => return self.failed(why, None, now),
@@ -237,31 +237,31 @@ impl Uplink {
     }
 
     /// Returns everything to carry out, in order.
-    pub fn drain(&mut self) -> impl Iterator<Item = Output> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Output> {
         self.out.drain(..)
     }
 
-    pub fn status(&self) -> FeedStatus {
+    pub(crate) fn status(&self) -> FeedStatus {
         let attempt = if matches!(self.phase, UplinkPhase::Idle) { 0 } else { self.retry.attempt() };
         FeedStatus { state: self.state, since: self.since, attempt, fatal: self.retry.is_fatal() }
     }
 
     /// The number of topics that the upstream was asked for on this connection.
-    pub fn upstream_topics(&self) -> usize {
+    pub(crate) fn upstream_topics(&self) -> usize {
         self.wanted.asked()
     }
 
     /// When the upstream last sent a frame, on any connection.
-    pub fn last_message(&self) -> Option<Instant> {
+    pub(crate) fn last_message(&self) -> Option<Instant> {
         self.last_message
     }
 
     /// How many connections in a row were closed because no value came.
-    pub fn mute(&self) -> u32 {
+    pub(crate) fn mute(&self) -> u32 {
         self.silence.mute()
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.counts
     }
 

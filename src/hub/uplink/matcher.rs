@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// One JSON value of a frame. Its fields are found once, however often they are read.
-pub struct JsonNode<'a> {
+pub(super) struct JsonNode<'a> {
     raw: &'a RawValue,
     parts: OnceCell<Parts<'a>>,
 }
@@ -28,11 +28,11 @@ enum Parts<'a> {
 }
 
 impl<'a> JsonNode<'a> {
-    pub fn new(raw: &'a RawValue) -> Self {
+    pub(super) fn new(raw: &'a RawValue) -> Self {
         Self { raw, parts: OnceCell::new() }
     }
 
-    pub fn raw(&self) -> &'a RawValue {
+    pub(super) fn raw(&self) -> &'a RawValue {
         self.raw
     }
 
@@ -61,7 +61,7 @@ fn parts(raw: &RawValue) -> Parts<'_> {
 }
 
 /// A string, borrowed from the frame unless it has escapes.
-pub struct JsonText<'a>(Cow<'a, str>);
+pub(super) struct JsonText<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -111,7 +111,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ObjectFields<'a> {
 }
 
 /// Returns the text of a string, or another scalar as it is written. `None` for arrays and objects.
-pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub(super) fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
     match raw.get().as_bytes().first()? {
         b'{' | b'[' => None,
         b'"' => string(raw),
@@ -121,25 +121,25 @@ pub fn scalar(raw: &RawValue) -> Option<Cow<'_, str>> {
 
 /// An item and its frame; both are the same node if the frame is the item.
 #[derive(Clone, Copy)]
-pub struct ItemPointer<'a, 'n> {
+pub(super) struct ItemPointer<'a, 'n> {
     pub item: &'n JsonNode<'a>,
     pub frame: &'n JsonNode<'a>,
 }
 
 /// A pointer, parsed into its segments.
 #[derive(Debug, Clone)]
-pub struct Path {
+pub(super) struct Path {
     in_frame: bool,
     /// `None` if the text is no valid pointer; reading it finds nothing.
     segments: Option<Vec<String>>,
 }
 
 impl Path {
-    pub fn new(pointer: &Pointer) -> Self {
+    pub(super) fn new(pointer: &Pointer) -> Self {
         Self { in_frame: pointer.in_frame, ..Self::of(&pointer.path) }
     }
 
-    pub fn of(path: &str) -> Self {
+    pub(super) fn of(path: &str) -> Self {
         let unescape = |segment: &str| segment.replace("~1", "/").replace("~0", "~");
         let segments = match path.strip_prefix('/') {
             Some(rest) => Some(rest.split('/').map(unescape).collect()),
@@ -148,15 +148,15 @@ impl Path {
         Self { in_frame: false, segments }
     }
 
-    pub fn all(pointers: &[Pointer]) -> Vec<Self> {
+    pub(super) fn all(pointers: &[Pointer]) -> Vec<Self> {
         pointers.iter().map(Self::new).collect()
     }
 
-    pub fn read<'a>(&self, place: ItemPointer<'a, '_>) -> Option<&'a RawValue> {
+    pub(super) fn read<'a>(&self, place: ItemPointer<'a, '_>) -> Option<&'a RawValue> {
         self.read_in(if self.in_frame { place.frame } else { place.item })
     }
 
-    pub fn read_in<'a>(&self, node: &JsonNode<'a>) -> Option<&'a RawValue> {
+    pub(super) fn read_in<'a>(&self, node: &JsonNode<'a>) -> Option<&'a RawValue> {
         let Some((first, rest)) = self.segments.as_ref()?.split_first() else { return Some(node.raw) };
         rest.iter().try_fold(node.part(first)?, |raw, segment| JsonNode::new(raw).part(segment))
     }
@@ -164,10 +164,10 @@ impl Path {
 
 /// A [`Matcher`] with parsed pointers.
 #[derive(Debug, Clone)]
-pub struct Test(Vec<(Path, Expected)>);
+pub(super) struct Test(Vec<(Path, Expected)>);
 
 impl Test {
-    pub fn all(matchers: &[Matcher]) -> Vec<Self> {
+    pub(super) fn all(matchers: &[Matcher]) -> Vec<Self> {
         let test = |Matcher(parts): &Matcher| {
             Self(parts.iter().map(|(pointer, expected)| (Path::new(pointer), expected.clone())).collect())
         };
@@ -175,7 +175,7 @@ impl Test {
     }
 
     /// Returns true if one of these tests holds.
-    pub fn any(tests: &[Self], place: ItemPointer<'_, '_>) -> bool {
+    pub(super) fn any(tests: &[Self], place: ItemPointer<'_, '_>) -> bool {
         tests.iter().any(|test| test.holds(place))
     }
 

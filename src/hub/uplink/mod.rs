@@ -22,6 +22,6 @@ mod template;
 mod tests;
 mod wanted;
 
-pub use machine::Uplink;
-pub use note::Note;
-pub use output::{Counts, FeedStatus, Gap, Output, Rejected};
+pub(super) use machine::Uplink;
+pub(super) use note::Note;
+pub(super) use output::{Counts, FeedStatus, Gap, Output, Rejected};

@@ -22,7 +22,7 @@ const MIN_SECRET: usize = 6;
 const MIN_KEY: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
+pub(crate) enum Note {
     /// Dialling, after `attempt` connections that failed.
     Connecting { attempt: u32 },
     /// Subscriptions may be sent; `after` counts from the start of dialling.
@@ -64,7 +64,7 @@ pub enum Note {
 impl Note {
     /// Returns true if an operator should look: the upstream, the network or the description is at
     /// fault.
-    pub fn is_trouble(&self) -> bool {
+    pub(crate) fn is_trouble(&self) -> bool {
         match self {
             Self::Connecting { .. } | Self::Live { .. } | Self::Recovered | Self::Aged { .. } => false,
             Self::Retry { .. } | Self::Littered { .. } | Self::Closed { .. } => false,
@@ -120,12 +120,12 @@ impl fmt::Display for Note {
 
 /// Cuts the texts of an upstream, and removes the secrets that it was sent: some upstreams repeat a
 /// key that they refuse.
-pub struct Censor {
+pub(super) struct Censor {
     secrets: Vec<String>,
 }
 
 impl Censor {
-    pub fn new(feed: &FeedConfig) -> Self {
+    pub(super) fn new(feed: &FeedConfig) -> Self {
         let frames = feed.on_open.iter().chain(feed.auth.as_ref().map(|auth| &auth.send));
         let frames = frames.chain(feed.heartbeat.as_ref().and_then(|heartbeat| heartbeat.send.as_ref()));
         let mut secrets = Vec::new();
@@ -150,7 +150,7 @@ impl Censor {
     }
 
     /// Returns the text without secrets, cut to 200 characters.
-    pub fn said(&self, text: &str) -> String {
+    pub(super) fn said(&self, text: &str) -> String {
         let mut said = text.to_owned();
         for secret in &self.secrets {
             if said.contains(secret) {
@@ -180,7 +180,7 @@ fn query_values(url: &Secret) -> impl Iterator<Item = &str> {
 
 /// Lets a kind of note through at most once a minute, and counts the occurrences in between.
 #[derive(Debug, Default)]
-pub struct Throttle {
+pub(super) struct Throttle {
     last: Option<Instant>,
     held: u64,
 }
@@ -190,7 +190,7 @@ impl Throttle {
 
     /// Counts an occurrence. Returns how many there were since the last note, if another note is
     /// due.
-    pub fn count(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn count(&mut self, now: Instant) -> Option<u64> {
         self.held += 1;
         if self.last.is_some_and(|last| now < last + Self::INTERVAL) {
             return None;

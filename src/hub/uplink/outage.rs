@@ -8,7 +8,7 @@ use crate::protocol::Topic;
 
 /// All losses since the last value or the last gap: they make one gap, which begins with the first.
 #[derive(Default)]
-pub struct Outage {
+pub(super) struct Outage {
     /// Unix ms.
     from: u64,
     /// The topics that were wanted when a connection was lost, and ever since. Empty if there is no
@@ -18,7 +18,7 @@ pub struct Outage {
 
 impl Outage {
     /// A live connection was lost; `from` is when its last frame came (unix ms).
-    pub fn lost<'t>(&mut self, topics: impl Iterator<Item = &'t Topic>, from: u64) {
+    pub(super) fn lost<'t>(&mut self, topics: impl Iterator<Item = &'t Topic>, from: u64) {
         if self.topics.is_empty() {
             self.from = from;
         }
@@ -26,21 +26,21 @@ impl Outage {
     }
 
     /// The topic is not wanted any more: a later subscriber has missed nothing.
-    pub fn unwanted(&mut self, topic: &Topic) {
+    pub(super) fn unwanted(&mut self, topic: &Topic) {
         self.topics.remove(topic);
     }
 
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.topics.clear();
     }
 
     /// Returns true if there is a gap to send.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         !self.topics.is_empty()
     }
 
     /// Ends the outage, and returns the gap to send before any value.
-    pub fn end(&mut self, to: u64) -> Option<Gap> {
+    pub(super) fn end(&mut self, to: u64) -> Option<Gap> {
         if self.topics.is_empty() {
             return None;
         }

@@ -11,7 +11,7 @@ use crate::{
 
 /// One thing to do. The order matters.
 #[derive(Debug)]
-pub enum Output {
+pub(crate) enum Output {
     /// Dial the endpoint, and call `opened` or `failed`. Never comes while another connection is
     /// open or being dialled. After a `Disconnect` close the old socket first (within a bound of
     /// the hub's): some upstreams count it until then.
@@ -37,7 +37,7 @@ pub enum Output {
 
 /// A topic that the upstream rejected. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
+pub(crate) struct Rejected {
     pub topic: Topic,
     /// The upstream's text, cut and without secrets.
     pub said: Arc<str>,
@@ -45,7 +45,7 @@ pub struct Rejected {
 
 /// The state of a feed (H3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedStatus {
+pub(crate) struct FeedStatus {
     pub state: FeedState,
     /// Unix ms.
     pub since: u64,
@@ -58,7 +58,7 @@ pub struct FeedStatus {
 
 /// H4: values of these topics between these moments may have been missed.
 #[derive(Debug, Clone)]
-pub struct Gap {
+pub(crate) struct Gap {
     /// Never empty.
     pub topics: Arc<HashSet<Topic>>,
     /// Unix ms: when the last frame came before the connection was lost.
@@ -70,14 +70,14 @@ pub struct Gap {
 impl Gap {
     /// Returns the gap since a topic's last value: this gap, joined with the one that was `known`
     /// before.
-    pub fn widen(from: u64, to: u64, known: Option<(u64, u64)>) -> (u64, u64) {
+    pub(crate) fn widen(from: u64, to: u64, known: Option<(u64, u64)>) -> (u64, u64) {
         (known.map_or(from, |(before, _)| before.min(from)), to)
     }
 }
 
 /// Totals since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Values put out.
     pub values: u64,
     /// Items without topic or data that match no rule.

@@ -8,7 +8,7 @@ use std::{
 /// A sliding window: at most `frames` frames within any `window`. A token bucket of the same rate
 /// would let twice as many through in its first second, and some upstreams close for one frame too
 /// many.
-pub struct Pace {
+pub(super) struct Pace {
     frames: usize,
     window: Duration,
     /// When the newest frames were sent, at most `frames` of them.
@@ -20,7 +20,7 @@ impl Pace {
     const MAX_FRAMES: f64 = 1000.0;
     const MAX_WINDOW: Duration = Duration::from_secs(86_400);
 
-    pub fn new(per_second: f64) -> Self {
+    pub(super) fn new(per_second: f64) -> Self {
         // For NaN, `max` and `min` return the other operand; `clamp` does not.
         #[expect(clippy::manual_clamp)]
         let frames = per_second.ceil().max(1.0).min(Self::MAX_FRAMES);
@@ -30,16 +30,16 @@ impl Pace {
     }
 
     /// When the next frame may be sent; `None` if at once.
-    pub fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         let first = self.sent.front().filter(|_| self.sent.len() >= self.frames)?;
         Some(*first + self.window)
     }
 
-    pub fn is_due(&self, now: Instant) -> bool {
+    pub(super) fn is_due(&self, now: Instant) -> bool {
         self.next().is_none_or(|next| next <= now)
     }
 
-    pub fn sent(&mut self, now: Instant) {
+    pub(super) fn sent(&mut self, now: Instant) {
         while self.sent.len() >= self.frames {
             self.sent.pop_front();
         }

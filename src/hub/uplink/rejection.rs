@@ -7,7 +7,7 @@ use super::{
 use crate::{config::feeds, protocol::Topic};
 
 /// A [`feeds::Rejection`], prepared for use.
-pub struct RejectionRule {
+pub(super) struct RejectionRule {
     when: Vec<Test>,
     id: Option<Path>,
     topic: Option<Path>,
@@ -18,7 +18,7 @@ pub struct RejectionRule {
 }
 
 impl RejectionRule {
-    pub fn new(rejection: &feeds::Rejection, separator: &str) -> Self {
+    pub(super) fn new(rejection: &feeds::Rejection, separator: &str) -> Self {
         let feeds::Rejection { when, id, topic, name, unnamed, accepted } = rejection;
         let [id, topic, name] = [id, topic, name].map(|pointer| pointer.as_ref().map(Path::new));
         let [when, unnamed, accepted] = [when, unnamed, accepted].map(|matchers| Test::all(matchers));
@@ -26,23 +26,23 @@ impl RejectionRule {
     }
 
     /// Returns true if the item rejects a frame without naming which.
-    pub fn is_unnamed(&self, place: ItemPointer<'_, '_>) -> bool {
+    pub(super) fn is_unnamed(&self, place: ItemPointer<'_, '_>) -> bool {
         Test::any(&self.unnamed, place)
     }
 
     /// Returns true if the item accepts the oldest frame that has no answer.
-    pub fn is_accepted(&self, place: ItemPointer<'_, '_>) -> bool {
+    pub(super) fn is_accepted(&self, place: ItemPointer<'_, '_>) -> bool {
         Test::any(&self.accepted, place)
     }
 
     /// Returns true if the upstream answers each frame.
-    pub fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         !self.accepted.is_empty()
     }
 
     /// Returns a test whether the item rejects a topic that was asked for in the frame of this
     /// number. `None` if the item is no rejection.
-    pub fn read<'a>(&self, place: ItemPointer<'a, '_>) -> Option<impl Fn(&Topic, u64) -> bool + use<'_, 'a>> {
+    pub(super) fn read<'a>(&self, place: ItemPointer<'a, '_>) -> Option<impl Fn(&Topic, u64) -> bool + use<'_, 'a>> {
         // A pointer that finds nothing reads as empty text, which matches no topic.
         let text =
             |path: &Option<Path>| path.as_ref().map(|path| path.read(place).and_then(scalar).unwrap_or_default());

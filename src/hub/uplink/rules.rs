@@ -3,7 +3,7 @@
 use super::{codec::Codec, matcher::Test, rejection::RejectionRule, template::Template};
 use crate::{config::feeds::FeedConfig, protocol::Topic};
 
-pub struct FrameRules {
+pub(super) struct FrameRules {
     pub codec: Codec,
     pub ready: Vec<Test>,
     pub success: Vec<Test>,
@@ -19,7 +19,7 @@ pub struct FrameRules {
 }
 
 impl FrameRules {
-    pub fn new(feed: &FeedConfig) -> Self {
+    pub(super) fn new(feed: &FeedConfig) -> Self {
         let template = |template| Template::new(template, &feed.topic.separator);
         let auth = feed.auth.as_ref();
         Self {
@@ -40,13 +40,13 @@ impl FrameRules {
     /// Returns true if the upstream can be asked for this topic and for nothing else by it.
     /// Operators write `*` for any text, and so do the subscriptions of some upstreams: `T.*` would
     /// subscribe to every trade, under names that no client wants.
-    pub fn can_ask(&self, topic: &Topic) -> bool {
+    pub(super) fn can_ask(&self, topic: &Topic) -> bool {
         let templates = [&self.subscribe, &self.unsubscribe];
         !topic.as_str().contains('*') && templates.into_iter().flatten().all(|template| template.can_say(topic))
     }
 
     /// Returns true if a topic that is not wanted any more can be given up.
-    pub fn can_drop(&self) -> bool {
+    pub(super) fn can_drop(&self) -> bool {
         self.unsubscribe.is_some() || self.subscribe.is_none()
     }
 }

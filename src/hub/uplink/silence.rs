@@ -8,7 +8,7 @@ const MAX_PATIENCE: Duration = Duration::from_secs(3600);
 /// If new connections do not end a silence, the market is probably quiet, not the connection
 /// broken: patience doubles with each connection in a row that is closed for silence, from the
 /// second one on.
-pub struct Silence {
+pub(super) struct Silence {
     /// `None` if no silence is too long.
     after: Option<Duration>,
     since: Instant,
@@ -20,17 +20,17 @@ pub struct Silence {
 }
 
 impl Silence {
-    pub fn new(after: Option<Duration>, now: Instant) -> Self {
+    pub(super) fn new(after: Option<Duration>, now: Instant) -> Self {
         Self { after, since: now, in_vain: 0, mute: 0 }
     }
 
     /// Restarts the silence: it begins to count, or a frame came.
-    pub fn broken(&mut self, now: Instant) {
+    pub(super) fn broken(&mut self, now: Instant) {
         self.since = now;
     }
 
     /// A value came.
-    pub fn value(&mut self, now: Instant) {
+    pub(super) fn value(&mut self, now: Instant) {
         // Values that are far apart do not reduce the patience: the feed needs it.
         if self.after.is_some_and(|after| now.saturating_duration_since(self.since) < after / 2) {
             self.in_vain = self.in_vain.saturating_sub(1);
@@ -40,25 +40,25 @@ impl Silence {
     }
 
     /// The connection is closed for its silence.
-    pub fn left(&mut self) {
+    pub(super) fn left(&mut self) {
         self.in_vain += 1;
         self.mute += 1;
     }
 
     /// No client is here any more: the next one has not waited yet.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.mute = 0;
     }
 
     /// When the connection is to be closed.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let after = self.after?;
         let factor = 2_u32.saturating_pow(self.in_vain.saturating_sub(1));
         Some(self.since + after.saturating_mul(factor).min(MAX_PATIENCE.max(after)))
     }
 
     /// How many connections in a row were closed without a value.
-    pub fn mute(&self) -> u32 {
+    pub(super) fn mute(&self) -> u32 {
         self.mute
     }
 }

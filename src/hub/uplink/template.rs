@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A parsed template.
-pub struct Template {
+pub(super) struct Template {
     pieces: Vec<Piece>,
     separator: String,
 }
@@ -43,7 +43,7 @@ const PLACES: [(&str, Placeholder); 8] = [
 ];
 
 impl Template {
-    pub fn new(template: &feeds::Template, separator: &str) -> Self {
+    pub(super) fn new(template: &feeds::Template, separator: &str) -> Self {
         let (mut pieces, mut text, mut rest) = (Vec::new(), String::new(), template.0.as_str());
         while let Some(start) = rest.find('{') {
             text.push_str(&rest[..start]);
@@ -71,20 +71,20 @@ impl Template {
     }
 
     /// Returns true if each frame names one topic.
-    pub fn is_single(&self) -> bool {
+    pub(super) fn is_single(&self) -> bool {
         self.has(&[Placeholder::Topic, Placeholder::Name])
     }
 
     /// Returns what the topics of one frame must have in common: the channel if the template names
     /// it, else nothing.
-    pub fn group<'t>(&self, topic: &'t Topic) -> &'t str {
+    pub(super) fn group<'t>(&self, topic: &'t Topic) -> &'t str {
         if self.has(&[Placeholder::Channel]) { self.split(topic).0 } else { "" }
     }
 
     /// Returns true if a frame can name this topic without ambiguity. In a list with commas, a
     /// topic with a comma would be two: a client's odd topic would subscribe, and later
     /// unsubscribe, the topics of others. The same holds for spaces, which some upstreams trim.
-    pub fn can_say(&self, topic: &Topic) -> bool {
+    pub(super) fn can_say(&self, topic: &Topic) -> bool {
         let is_odd = |character: char| character == ',' || character.is_whitespace();
         !(self.has(&[Placeholder::Topics, Placeholder::Names]) && topic.as_str().contains(is_odd))
     }
@@ -95,7 +95,7 @@ impl Template {
 
     /// Makes the frame that names these topics, which belong to one group; there is exactly one if
     /// [`Template::is_single`].
-    pub fn frame(&self, topics: &[Topic], id: u64) -> Secret {
+    pub(super) fn frame(&self, topics: &[Topic], id: u64) -> Secret {
         let Some(first) = topics.first() else { return Secret::new("") };
         let wholes = || topics.iter().map(Topic::as_str);
         let names = || topics.iter().map(|topic| self.split(topic).1);
@@ -121,7 +121,7 @@ impl Template {
 
 /// Splits a topic at the first separator into channel and name. Without a separator the channel is
 /// empty.
-pub fn split<'t>(separator: &str, topic: &'t Topic) -> (&'t str, &'t str) {
+pub(super) fn split<'t>(separator: &str, topic: &'t Topic) -> (&'t str, &'t str) {
     let topic = topic.as_str();
     let parts = if separator.is_empty() { None } else { topic.split_once(separator) };
     parts.unwrap_or(("", topic))

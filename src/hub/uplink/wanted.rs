@@ -8,7 +8,7 @@ use crate::protocol::Topic;
 /// Invariants: a topic has an entry while it is wanted or asked for. It has a turn while what is
 /// wanted and what is asked for differ and a frame can change that, unless the upstream has
 /// rejected it. Each turn is in the queue of its kind of request.
-pub struct WantedTopics {
+pub(super) struct WantedTopics {
     topics: HashMap<Topic, TopicRequest>,
     /// One queue for each [`RequestKind`], in the order of the changes, so that none waits for ever
     /// behind newer ones.
@@ -42,19 +42,19 @@ impl TopicRequest {
 
 /// What a frame does with the topics in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestKind {
+pub(super) enum RequestKind {
     Ask,
     Drop,
 }
 
 impl WantedTopics {
-    pub fn new(can_drop: bool) -> Self {
+    pub(super) fn new(can_drop: bool) -> Self {
         Self { topics: HashMap::new(), queues: Default::default(), next_turn: 0, wanted: 0, asked: 0, can_drop }
     }
 
     /// Returns false if the topic was wanted already. A topic that the upstream rejected is asked
     /// for again.
-    pub fn want(&mut self, topic: &Topic) -> bool {
+    pub(super) fn want(&mut self, topic: &Topic) -> bool {
         match self.topics.get(topic).copied() {
             Some(entry) if entry.is_rejected() => {
                 let turn = Some(self.queue(RequestKind::Ask, topic));
@@ -66,7 +66,7 @@ impl WantedTopics {
     }
 
     /// Returns false if the topic was not wanted.
-    pub fn unwant(&mut self, topic: &Topic) -> bool {
+    pub(super) fn unwant(&mut self, topic: &Topic) -> bool {
         self.set_wanted(topic, false)
     }
 
@@ -109,13 +109,13 @@ impl WantedTopics {
     }
 
     /// Returns the topic of this name, if it is wanted.
-    pub fn get(&self, name: &str) -> Option<&Topic> {
+    pub(super) fn get(&self, name: &str) -> Option<&Topic> {
         self.topics.get_key_value(name).filter(|(_, entry)| entry.is_wanted).map(|(topic, _)| topic)
     }
 
     /// Like [`WantedTopics::get`], and notes that a value came. If the topic counted as rejected,
     /// it does not any more.
-    pub fn on_value(&mut self, name: &str) -> Option<Topic> {
+    pub(super) fn on_value(&mut self, name: &str) -> Option<Topic> {
         let topic = self.get(name)?.clone();
         if let Some(entry) = self.topics.get_mut(name) {
             entry.has_value = true;
@@ -129,27 +129,27 @@ impl WantedTopics {
     }
 
     /// The number of the newest frame that asked for a topic without a value yet.
-    pub fn newest_without_value(&self) -> Option<u64> {
+    pub(super) fn newest_without_value(&self) -> Option<u64> {
         self.topics.values().filter(|entry| !entry.has_value).filter_map(|entry| entry.asked).max()
     }
 
     /// Returns the wanted topics, without those that the upstream rejected.
-    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Topic> {
         self.topics.iter().filter(|(_, entry)| entry.is_wanted && !entry.is_rejected()).map(|(topic, _)| topic)
     }
 
     /// The number of topics that the upstream was asked for on this connection.
-    pub fn asked(&self) -> usize {
+    pub(super) fn asked(&self) -> usize {
         self.asked
     }
 
     /// How many more topics are asked for than wanted, if they cannot be taken back.
-    pub fn litter(&self) -> usize {
+    pub(super) fn litter(&self) -> usize {
         if self.can_drop { 0 } else { self.asked.saturating_sub(self.wanted) }
     }
 
     /// The kind of request that has waited longest.
-    pub fn next(&self) -> Option<RequestKind> {
+    pub(super) fn next(&self) -> Option<RequestKind> {
         let head = |change: RequestKind| self.queues[change as usize].first_key_value().map(|(turn, _)| *turn);
         match (head(RequestKind::Ask), head(RequestKind::Drop)) {
             (None, None) => None,
@@ -161,7 +161,13 @@ impl WantedTopics {
 
     /// Takes the topics that have waited longest, at most `max`, all in the group of the first.
     /// They count as requested in the frame of this number.
-    pub fn take(&mut self, change: RequestKind, max: usize, group: impl Fn(&Topic) -> &str, frame: u64) -> Vec<Topic> {
+    pub(super) fn take(
+        &mut self,
+        change: RequestKind,
+        max: usize,
+        group: impl Fn(&Topic) -> &str,
+        frame: u64,
+    ) -> Vec<Topic> {
         let queue = &mut self.queues[change as usize];
         let Some((_, first)) = queue.first_key_value() else { return Vec::new() };
         let common = group(first).to_owned();
@@ -187,7 +193,7 @@ impl WantedTopics {
 
     /// The upstream rejected a frame that asked for several topics: each is asked for again alone.
     /// Returns false if the frame asked for one topic, or for none that is still asked for.
-    pub fn ask_one_by_one(&mut self, frame: u64) -> bool {
+    pub(super) fn ask_one_by_one(&mut self, frame: u64) -> bool {
         let is_meant = |(_, entry): &(&Topic, &TopicRequest)| entry.asked == Some(frame);
         let mut meant: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
         if meant.len() < 2 {
@@ -213,7 +219,7 @@ impl WantedTopics {
     /// Marks as rejected the topics for which `is_meant` holds, given the number of the frame that
     /// asked for them, and returns them. They are asked for again on the next connection, or when a
     /// client begins to want them.
-    pub fn reject(&mut self, is_meant: impl Fn(&Topic, u64) -> bool) -> Vec<Topic> {
+    pub(super) fn reject(&mut self, is_meant: impl Fn(&Topic, u64) -> bool) -> Vec<Topic> {
         let is_meant =
             |(topic, entry): &(&Topic, &TopicRequest)| entry.asked.is_some_and(|frame| is_meant(topic, frame));
         let rejected: Vec<Topic> = self.topics.iter().filter(is_meant).map(|(topic, _)| topic.clone()).collect();
@@ -232,7 +238,7 @@ impl WantedTopics {
 
     /// The connection is gone: every wanted topic is asked for again on the next one, in the order
     /// of names.
-    pub fn forget_asked(&mut self) {
+    pub(super) fn forget_asked(&mut self) {
         self.topics.retain(|_, entry| entry.is_wanted);
         self.queues = Default::default();
         self.asked = 0;

@@ -11,7 +11,7 @@ use crate::protocol::{
 };
 
 /// The longest name of a volatile value (S8), in bytes.
-pub const MAX_VOLATILE_NAME_BYTES: usize = 64;
+pub(super) const MAX_VOLATILE_NAME_BYTES: usize = 64;
 
 /// A player's request.
 #[derive(Debug, Clone, PartialEq, Eq)]

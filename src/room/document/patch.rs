@@ -6,7 +6,7 @@ use crate::protocol::RawJson;
 
 /// A merge patch that is an object.
 #[derive(Debug, Clone)]
-pub struct Patch {
+pub(crate) struct Patch {
     text: RawJson,
     changes: Changes,
 }
@@ -37,13 +37,13 @@ pub(super) enum To {
 
 impl Patch {
     /// Returns `None` if the text is not an object.
-    pub fn parse(text: RawJson) -> Option<Self> {
+    pub(crate) fn parse(text: RawJson) -> Option<Self> {
         let changes = JsonReader { text: text.as_str(), at: 0, keeps_null: false }.only_object()?;
         Some(Self { text, changes })
     }
 
     /// Returns the patch as its sender wrote it.
-    pub fn text(&self) -> &RawJson {
+    pub(crate) fn text(&self) -> &RawJson {
         &self.text
     }
 
@@ -55,20 +55,20 @@ impl Patch {
 impl Changes {
     /// Returns the fields of a whole document, where `null` is an ordinary value. `None` if it is
     /// not an object.
-    pub fn of_document(text: &str) -> Option<Self> {
+    pub(super) fn of_document(text: &str) -> Option<Self> {
         JsonReader { text, at: 0, keeps_null: true }.only_object()
     }
 
-    pub fn list(&self) -> &[PatchEdit] {
+    pub(super) fn list(&self) -> &[PatchEdit] {
         &self.list
     }
 
-    pub fn is_fresh(&self) -> bool {
+    pub(super) fn is_fresh(&self) -> bool {
         self.is_fresh
     }
 
     /// Combines these changes with the ones that follow them.
-    pub fn then(&mut self, next: &Self) {
+    pub(super) fn then(&mut self, next: &Self) {
         self.list.extend(next.list.iter().cloned());
         // The sort is stable: of equal keys, the earlier change stays in front.
         self.list.sort_by(|a, b| a.key.cmp(&b.key));

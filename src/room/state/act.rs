@@ -18,7 +18,7 @@ use crate::{
 impl RoomState {
     /// Handles a player's request. A request from a connection that no longer holds the seat is
     /// dropped.
-    pub fn act(&mut self, act: Act, effects: &mut Effects) {
+    pub(crate) fn act(&mut self, act: Act, effects: &mut Effects) {
         let Act { connection, player, request } = act;
         let Some(last_id) = self.seats.held_by(&player, connection).map(|seat| seat.last_id) else { return };
         match request {
@@ -68,7 +68,7 @@ impl RoomState {
     }
 
     /// Handles a request while the store fails (D5): refuses what needs the log, and does the rest.
-    pub fn refuse(&mut self, act: Act, effects: &mut Effects) {
+    pub(crate) fn refuse(&mut self, act: Act, effects: &mut Effects) {
         match act.request {
             RoomRequest::Append { id, .. } => self.refuse_request(act.connection, id, effects),
             RoomRequest::Volatile { .. } | RoomRequest::Leave => self.act(act, effects),
@@ -76,7 +76,7 @@ impl RoomState {
     }
 
     /// Replies that a request of this connection cannot be stored at present (D5).
-    pub fn refuse_request(&self, connection: u64, id: Option<u64>, effects: &mut Effects) {
+    pub(crate) fn refuse_request(&self, connection: u64, id: Option<u64>, effects: &mut Effects) {
         let message = "the server cannot store anything at the moment; send it again later";
         effects.push(Effect::Reply { connection, text: MemberText::error(error_code::UNAVAILABLE, message, id) });
     }

@@ -27,7 +27,7 @@ impl RoomState {
     /// [`Cause::Banned`] (S13); [`Cause::AlreadyConnected`] if the seat is taken and the client
     /// proves no claim to it (S7); [`Cause::ConnectionLimit`] if the connection must replace one of
     /// its address and does not (A5a).
-    pub fn join(&mut self, join: JoinRequest, effects: &mut Effects) -> Result<(), Cause> {
+    pub(crate) fn join(&mut self, join: JoinRequest, effects: &mut Effects) -> Result<(), Cause> {
         let now = effects.now;
         let JoinRequest {
             connection,

@@ -22,7 +22,7 @@ impl RoomState {
     /// # Errors
     /// [`Rejection`] with `state_too_large`, `conflict` or `invalid_field`: nothing was applied,
     /// and the key is still unused. With `idempotency_mismatch`, the key belongs to another event.
-    pub fn append(
+    pub(crate) fn append(
         &mut self,
         event: EventRequest,
         key: Option<IdempotencyKey>,
@@ -57,7 +57,12 @@ impl RoomState {
     ///
     /// # Errors
     /// [`Rejection`] with `too_many_bans`: nothing was applied.
-    pub fn ban(&mut self, player: &PlayerId, seconds: u64, effects: &mut Effects) -> Result<Option<u64>, Rejection> {
+    pub(crate) fn ban(
+        &mut self,
+        player: &PlayerId,
+        seconds: u64,
+        effects: &mut Effects,
+    ) -> Result<Option<u64>, Rejection> {
         let now = effects.now;
         let until_ms = if seconds == 0 { 0 } else { now.unix_ms + seconds * 1000 };
         let ban = Ban { player: player.clone(), until_ms };
@@ -77,7 +82,7 @@ impl RoomState {
 
     /// Removes the player's seat, connected or away. Returns the `seq` of its `left`, or the newest
     /// `seq` in a crowd, where presence has none (S9). `None` if it has no seat.
-    pub fn kick(&mut self, player: &PlayerId, effects: &mut Effects) -> Option<u64> {
+    pub(crate) fn kick(&mut self, player: &PlayerId, effects: &mut Effects) -> Option<u64> {
         self.throw_out(player, Cause::Kicked, effects)
     }
 

@@ -61,7 +61,7 @@ impl RoomState {
     }
 
     /// Returns how many patches of the logic were refused since the last call.
-    pub fn take_refused_patches(&mut self) -> u32 {
+    pub(crate) fn take_refused_patches(&mut self) -> u32 {
         std::mem::take(&mut self.refused_patches)
     }
 }

@@ -86,7 +86,7 @@ impl RoomState {
     }
 
     /// Changes the display name of the player that holds this connection.
-    pub fn rename_by(&mut self, connection: u64, player: &PlayerId, name: DisplayName, effects: &mut Effects) {
+    pub(crate) fn rename_by(&mut self, connection: u64, player: &PlayerId, name: DisplayName, effects: &mut Effects) {
         if self.seats.held_by(player, connection).is_some() {
             self.rename(player, name, effects);
         }

@@ -24,7 +24,7 @@ use crate::{
 impl RoomState {
     /// Restores a log. The grace of players that were connected at the end of the log counts from
     /// `since`.
-    pub fn restore(&mut self, recovered: Recovered, since: Instant, now: Now) {
+    pub(crate) fn restore(&mut self, recovered: Recovered, since: Instant, now: Now) {
         let Recovered {
             epoch,
             seq,
@@ -82,7 +82,7 @@ impl RoomState {
 
     /// The first turn of every room. A restored room begins another life, and marks players that
     /// were connected as away.
-    pub fn reopen(&mut self, effects: &mut Effects) {
+    pub(crate) fn reopen(&mut self, effects: &mut Effects) {
         if std::mem::take(&mut self.is_restored) {
             let life = Life { id: fastrand::u64(..), start: self.seq };
             self.lineage.begin(life);
@@ -96,7 +96,7 @@ impl RoomState {
     }
 
     /// Returns the whole state for a snapshot.
-    pub fn image(&self, now: Now) -> RoomImage<'_> {
+    pub(crate) fn image(&self, now: Now) -> RoomImage<'_> {
         let (keys, bodies) = self.keys.current(now.unix_ms).into_iter().unzip();
         RoomImage {
             epoch: Cow::Borrowed(&self.epoch),

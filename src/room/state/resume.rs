@@ -34,11 +34,11 @@ pub(super) struct Judgement {
 }
 
 impl Resume {
-    pub fn is_own(self) -> bool {
+    pub(super) fn is_own(self) -> bool {
         matches!(self, Self::Own { .. })
     }
 
-    pub fn judge(self, history: &History) -> Judgement {
+    pub(super) fn judge(self, history: &History) -> Judgement {
         let (verdict, reason, lost) = match self {
             Self::New { reason } => (Verdict::New, reason, None),
             Self::Reset { reason } => (Verdict::Reset, Some(reason), None),

@@ -9,58 +9,58 @@ use crate::{
 };
 
 impl RoomState {
-    pub fn game(&self) -> &GameId {
+    pub(crate) fn game(&self) -> &GameId {
         &self.game
     }
 
-    pub fn epoch(&self) -> &str {
+    pub(crate) fn epoch(&self) -> &str {
         &self.epoch
     }
 
-    pub fn tick_interval(&self) -> Option<Duration> {
+    pub(crate) fn tick_interval(&self) -> Option<Duration> {
         self.tick_interval
     }
 
     /// Returns the number of seats, including those of away players.
-    pub fn seat_count(&self) -> usize {
+    pub(crate) fn seat_count(&self) -> usize {
         self.seats.len()
     }
 
-    pub fn seats(&self) -> impl Iterator<Item = (&PlayerId, &Seat)> {
+    pub(crate) fn seats(&self) -> impl Iterator<Item = (&PlayerId, &Seat)> {
         self.seats.iter()
     }
 
-    pub fn connected_count(&self) -> usize {
+    pub(crate) fn connected_count(&self) -> usize {
         self.seats.iter().filter(|(_, seat)| seat.connection.is_some()).count()
     }
 
-    pub fn spectator_count(&self) -> usize {
+    pub(crate) fn spectator_count(&self) -> usize {
         self.spectators
     }
 
     #[cfg(test)]
-    pub fn is_crowd(&self) -> bool {
+    pub(crate) fn is_crowd(&self) -> bool {
         self.is_crowd
     }
 
-    pub fn seq(&self) -> u64 {
+    pub(crate) fn seq(&self) -> u64 {
         self.seq
     }
 
-    pub fn history(&self) -> &History {
+    pub(crate) fn history(&self) -> &History {
         &self.history
     }
 
-    pub fn begun_ms(&self) -> u64 {
+    pub(crate) fn begun_ms(&self) -> u64 {
         self.begun_ms
     }
 
-    pub fn document_text(&self) -> RawJson {
+    pub(crate) fn document_text(&self) -> RawJson {
         (&**self.document.text()).into()
     }
 
     /// Returns the length of [`RoomState::document_text`] without making the text.
-    pub fn document_bytes(&self) -> usize {
+    pub(crate) fn document_bytes(&self) -> usize {
         self.document.bytes()
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// What a joining client claims about its session.
 #[derive(Debug, Clone, Copy)]
-pub enum Claim {
+pub(super) enum Claim {
     Nothing,
     Own,
     /// Its own session, with a `seq` this much more than one above the room's.
@@ -27,7 +27,7 @@ pub enum Claim {
 }
 
 impl World {
-    pub fn join(&mut self, who: usize, claim: Claim, authenticated: bool, keep: usize) {
+    pub(super) fn join(&mut self, who: usize, claim: Claim, authenticated: bool, keep: usize) {
         self.abandon(who, keep);
         let client = &mut self.clients[who];
         let reached = self.log.len() as u64;
@@ -129,7 +129,7 @@ impl World {
         self.clients[who].line = Some(Line { connection, entry: entry(who), outbox, wire, expected, closed: None });
     }
 
-    pub fn cut(&mut self, who: usize, keep: usize, noticed: bool) {
+    pub(super) fn cut(&mut self, who: usize, keep: usize, noticed: bool) {
         self.abandon(who, keep);
         if noticed {
             self.notice();
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    pub fn notice(&mut self) {
+    pub(super) fn notice(&mut self) {
         if let Some(Line { connection, entry, .. }) = self.unnoticed.pop() {
             self.detach(connection, &entry);
         }

@@ -24,7 +24,7 @@ fn next_frame(wire: &Valve) -> Option<(u8, Vec<u8>)> {
 }
 
 /// One socket, seen from both ends.
-pub struct Line {
+pub(super) struct Line {
     pub connection: u64,
     pub entry: Membership,
     pub outbox: Rc<Outbox>,
@@ -35,13 +35,13 @@ pub struct Line {
 }
 
 /// An event as logged.
-pub struct Logged {
+pub(super) struct Logged {
     pub text: Value,
     pub audience: Audience,
 }
 
 #[derive(Default)]
-pub struct Client {
+pub(super) struct Client {
     pub line: Option<Line>,
     pub session: Option<String>,
     /// The newest `seq` this client has seen.
@@ -61,12 +61,12 @@ pub struct Client {
 
 impl Client {
     /// A client that has seen nothing. At seq 0 every state is empty.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { document: json!({}), naive_document: json!({}), ..Self::default() }
     }
 
     /// Reads at most `keep` frames from the wire.
-    pub fn hear_some(&mut self, keep: usize, log: &[Logged]) {
+    pub(super) fn hear_some(&mut self, keep: usize, log: &[Logged]) {
         for _ in 0..keep {
             let Some((first, payload)) = self.line.as_ref().and_then(|line| next_frame(&line.wire)) else { return };
             if first == 0x88 {
@@ -140,7 +140,7 @@ impl Client {
 
     /// Checks, after everything was read, that no event is missing and that the copies of the state
     /// are right.
-    pub fn check_complete(&self, player: Option<&PlayerId>, log: &[Logged], document: &Value) {
+    pub(super) fn check_complete(&self, player: Option<&PlayerId>, log: &[Logged], document: &Value) {
         let owed = (1..).zip(log).filter(|(seq, event)| *seq > self.base && event.audience.admits(player));
         let owed: Vec<u64> = owed.map(|(seq, _)| seq).collect();
         assert_eq!(self.got, owed, "{player:?} has seen {}, is owed what follows {}", self.seen, self.base);
@@ -150,7 +150,7 @@ impl Client {
 }
 
 /// RFC 7396 section 2, written independently of the server's.
-pub fn merge_patch(target: &mut Value, patch: &Value) {
+pub(super) fn merge_patch(target: &mut Value, patch: &Value) {
     match patch.as_object() {
         None => *target = patch.clone(),
         Some(changes) => {

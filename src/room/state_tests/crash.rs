@@ -15,7 +15,7 @@ use crate::room::{recovery::Recovered, state::RoomState};
 impl World {
     /// R5, S3. Each client still gets `keep` of the frames in flight; the rest is lost with the
     /// process.
-    pub fn crash(&mut self, keep: usize) {
+    pub(super) fn crash(&mut self, keep: usize) {
         for who in 0..self.clients.len() {
             self.abandon(who, keep);
         }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Uses every means of a logic.
-pub struct Talkative;
+pub(super) struct Talkative;
 
 impl RoomLogic for Talkative {
     fn join(&mut self, turn: &mut Turn<'_>, player: &PlayerId) {

@@ -44,7 +44,7 @@ pub(super) const OUTBOX_BYTES: usize = 2000;
 pub(super) const SPECTATOR: usize = 3;
 
 #[derive(Debug, Clone, Copy)]
-pub enum Id {
+pub(super) enum Id {
     /// An `id` this much above the last one.
     Next(u64),
     /// An `id` this much below the last one, or equal to it.
@@ -63,7 +63,7 @@ pub(super) struct Seat {
     pub(super) in_this_life: bool,
 }
 
-pub struct World {
+pub(super) struct World {
     pub(super) state: RoomState,
     pub(super) delivery: Delivery,
     pub(super) store: Rc<Appender<Deferred>>,
@@ -124,7 +124,7 @@ pub(super) fn new_log(store: &Rc<Appender<Deferred>>, position: u64) -> RoomLog 
 }
 
 impl World {
-    pub fn new(terms: Terms) -> Self {
+    pub(super) fn new(terms: Terms) -> Self {
         let now = Now::read();
         let store = Appender::memory(Arc::default());
         let state = new_state(terms, now);
@@ -151,18 +151,18 @@ impl World {
         }
     }
 
-    pub fn verdicts(&self) -> &[&'static str] {
+    pub(super) fn verdicts(&self) -> &[&'static str] {
         &self.verdicts
     }
 
-    pub fn stall(&mut self, who: usize, bytes: usize) {
+    pub(super) fn stall(&mut self, who: usize, bytes: usize) {
         if let Some(line) = &self.clients[who].line {
             line.wire.room.set(bytes);
         }
     }
 
     /// The client reads everything. If it still is a member, nothing may be missing.
-    pub fn read(&mut self, who: usize) {
+    pub(super) fn read(&mut self, who: usize) {
         self.delivery.release();
         self.turn();
         let client = &mut self.clients[who];
@@ -197,7 +197,7 @@ impl World {
         }
     }
 
-    pub fn send(&mut self, who: usize, id: Id, to: Option<u8>, what: u8) {
+    pub(super) fn send(&mut self, who: usize, id: Id, to: Option<u8>, what: u8) {
         let Some(connection) = self.line(who) else { return };
         let (id, repeated) = self.id(who, id);
         let to = to.map(|mask| (0..3).filter(|other| mask & (1 << other) != 0).map(player).collect());
@@ -206,7 +206,7 @@ impl World {
         self.append(connection, who, id, EventRequest::Message { data, to }, repeated, refused);
     }
 
-    pub fn patch(&mut self, who: usize, id: Id, field: u8, value: u8, stale: bool) {
+    pub(super) fn patch(&mut self, who: usize, id: Id, field: u8, value: u8, stale: bool) {
         let Some(connection) = self.line(who) else { return };
         let (id, repeated) = self.id(who, id);
         let value = [json!(null), json!(self.log.len()), json!({ "x": who }), json!({ "x": null, "y": [1] })]
@@ -241,7 +241,7 @@ impl World {
         self.carry_out(effects);
     }
 
-    pub fn volatile(&mut self, who: usize, name: u8) {
+    pub(super) fn volatile(&mut self, who: usize, name: u8) {
         let Some(connection) = self.line(who) else { return };
         self.volatile += 1;
         let data = RawJson::from_serialize(&self.volatile);
@@ -249,7 +249,7 @@ impl World {
         self.run(|state, effects| state.act(Act { connection, player: player(who), request }, effects));
     }
 
-    pub fn leave(&mut self, who: usize) {
+    pub(super) fn leave(&mut self, who: usize) {
         let Some(connection) = self.line(who) else { return };
         self.seats.remove(&player(who)).filter(|_| who != SPECTATOR);
         let was_crowd = self.is_crowd();
@@ -273,7 +273,7 @@ impl World {
         self.state.is_crowd()
     }
 
-    pub fn wait(&mut self, ms: u64) {
+    pub(super) fn wait(&mut self, ms: u64) {
         self.now = self.now.later(Duration::from_millis(ms));
         let now = self.now.instant;
         self.seats.retain(|_, seat| seat.away_since.is_none_or(|since| since + GRACE > now));
@@ -342,7 +342,7 @@ impl World {
 
     /// After each step: removes connections that the room has closed, and checks that the room has
     /// the expected seats.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for who in 0..self.clients.len() {
             if self.clients[who].line.as_ref().is_some_and(|line| line.outbox.cause().is_some()) {
                 self.read(who);
@@ -354,7 +354,7 @@ impl World {
     }
 
     /// Every client resumes once more, reads to the end, and leaves.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         for who in 0..self.clients.len() {
             self.join(who, Claim::Own, true, 0);
             self.read(who);

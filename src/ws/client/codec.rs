@@ -7,7 +7,7 @@ use super::invalid;
 
 /// A frame of the server.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ClientFrame<'a> {
+pub(crate) enum ClientFrame<'a> {
     /// A whole message. Not checked to be UTF-8.
     Text(&'a [u8]),
     /// The code, or 1005 if there is none, and the reason.
@@ -63,7 +63,7 @@ impl Header {
 }
 
 /// Appends a masked frame; `first` is FIN and the opcode.
-pub fn put_frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+pub(crate) fn put_frame(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
     out.push(first);
     match payload.len() {
         short @ 0..126 => out.push(0x80 | short as u8),

@@ -20,7 +20,7 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_BODY_BYTES: usize = 4 * 1024;
 
 /// What is asked for.
-pub struct ClientRequest<'a> {
+pub(crate) struct ClientRequest<'a> {
     /// The value of the header `Host`.
     pub host: &'a str,
     /// Begins with `/`.
@@ -31,7 +31,7 @@ pub struct ClientRequest<'a> {
 
 /// Why there is no WebSocket. `Display` shows neither a header nor the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandshakeError {
+pub(crate) enum HandshakeError {
     Dial(DialError),
     /// Another status than 101, what `Retry-After` says, and what the body says of the reason.
     Refused {
@@ -59,7 +59,7 @@ impl ClientSocket {
     ///
     /// # Errors
     /// [`HandshakeError`].
-    pub async fn open(mut stream: ByteStream, request: &ClientRequest<'_>) -> Result<Self, HandshakeError> {
+    pub(crate) async fn open(mut stream: ByteStream, request: &ClientRequest<'_>) -> Result<Self, HandshakeError> {
         let broken = |error: std::io::Error| HandshakeError::Broken(error.to_string());
         let key = generate_key();
         let ClientRequest { host, path_and_query, token } = request;

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Error as Trouble;
 
 /// Why there is no connection. `Display` shows the host and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DialError {
+pub(crate) struct DialError {
     /// [`crate::config::feeds::EndpointConfig::host`].
     pub host: String,
     pub failure: DialFailure,
@@ -14,7 +14,7 @@ pub struct DialError {
 
 impl DialError {
     /// The HTTP status with which the peer refused the handshake.
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self.failure {
             DialFailure::Status(status, _) => Some(status),
             _ => None,
@@ -22,7 +22,7 @@ impl DialError {
     }
 
     /// How long the peer asks to wait before the next attempt; only with status 429 or 503.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self.failure {
             DialFailure::Status(429 | 503, retry_after) => retry_after,
             _ => None,
@@ -31,7 +31,7 @@ impl DialError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DialFailure {
+pub(crate) enum DialFailure {
     /// The URL or a header cannot be sent.
     BadEndpoint,
     /// `ws://` leads to another machine.
@@ -78,7 +78,7 @@ impl std::error::Error for DialError {}
 
 /// Why an open connection ended without a close frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LinkError {
+pub(crate) enum LinkError {
     /// The socket ended or failed.
     Lost,
     /// A message over the bound, by its declared length.
@@ -105,7 +105,7 @@ impl fmt::Display for LinkError {
 
 impl LinkError {
     /// The close code that the peer gets (RFC 6455 sections 7.1.7 and 7.4.1); `None` if it is gone.
-    pub fn close_code(&self) -> Option<u16> {
+    pub(crate) fn close_code(&self) -> Option<u16> {
         match self {
             Self::Lost => None,
             Self::TooBig => Some(1009),

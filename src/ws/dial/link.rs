@@ -45,7 +45,7 @@ const BAD_GATEWAY: u16 = 1014;
 
 /// A message of the peer. The library answers its pings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Incoming {
+pub(crate) enum Incoming {
     Text(ByteString),
     /// May share memory with neighbouring messages: copy it before keeping it for long.
     Binary(Bytes),
@@ -57,7 +57,7 @@ pub enum Incoming {
 
 /// A message to the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outgoing {
+pub(crate) enum Outgoing {
     Text(ByteString),
     Binary(Bytes),
     Ping,
@@ -118,7 +118,7 @@ pub(super) fn split(socket: UpstreamSocket) -> (LinkReader, LinkWriter) {
 }
 
 /// Reads messages. Dropping both halves ends the connection.
-pub struct LinkReader {
+pub(crate) struct LinkReader {
     socket: SharedSocket,
     watch: Rc<Watch>,
     is_over: bool,
@@ -133,7 +133,7 @@ pub struct LinkReader {
 impl LinkReader {
     /// Returns the next message; `None` after a close frame, or after an error once the connection
     /// is closed. Cancel safe: it may be dropped and called again without losing a message.
-    pub async fn next(&mut self) -> Option<Result<Incoming, LinkError>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<Incoming, LinkError>> {
         while !self.is_over {
             let message = match poll_fn(|context| self.socket.poll_next(context)).await {
                 Some(Ok(message)) => message,
@@ -205,7 +205,7 @@ impl LinkReader {
     }
 }
 
-pub struct LinkWriter {
+pub(crate) struct LinkWriter {
     socket: SharedSocket,
 }
 
@@ -214,7 +214,7 @@ impl LinkWriter {
     ///
     /// # Errors
     /// Fails if the connection is over; the reader returns the reason.
-    pub async fn send(&mut self, message: Outgoing) -> Result<(), LinkError> {
+    pub(crate) async fn send(&mut self, message: Outgoing) -> Result<(), LinkError> {
         self.feed(message).await?;
         self.flush().await
     }
@@ -223,7 +223,7 @@ impl LinkWriter {
     ///
     /// # Errors
     /// As `send`.
-    pub async fn feed(&mut self, message: Outgoing) -> Result<(), LinkError> {
+    pub(crate) async fn feed(&mut self, message: Outgoing) -> Result<(), LinkError> {
         self.socket.feed(encode(message)).await.map_err(LinkError::from)
     }
 
@@ -231,7 +231,7 @@ impl LinkWriter {
     ///
     /// # Errors
     /// As `send`.
-    pub async fn flush(&mut self) -> Result<(), LinkError> {
+    pub(crate) async fn flush(&mut self) -> Result<(), LinkError> {
         self.socket.flush().await.map_err(LinkError::from)
     }
 }

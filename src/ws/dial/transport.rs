@@ -16,13 +16,13 @@ use tokio_rustls::client::TlsStream;
 
 use super::watch::Watch;
 
-pub struct Transport {
+pub(super) struct Transport {
     bytes: ByteStream,
     watch: Rc<Watch>,
 }
 
 /// The bytes themselves, without a `Watch`.
-pub enum ByteStream {
+pub(crate) enum ByteStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -64,11 +64,11 @@ impl AsyncWrite for ByteStream {
 }
 
 impl Transport {
-    pub fn new(bytes: ByteStream) -> Self {
+    pub(super) fn new(bytes: ByteStream) -> Self {
         Self { bytes, watch: Rc::default() }
     }
 
-    pub fn watch(&self) -> &Rc<Watch> {
+    pub(super) fn watch(&self) -> &Rc<Watch> {
         &self.watch
     }
 }

@@ -11,7 +11,7 @@ const MAX_CLOSE_BYTES: usize = 125;
 
 /// Observes one connection. Shared by its transport and its link.
 #[derive(Default)]
-pub struct Watch {
+pub(super) struct Watch {
     written: Cell<u64>,
     place: RefCell<BytePosition>,
     close: RefCell<Option<Vec<u8>>>,
@@ -38,23 +38,23 @@ impl Default for BytePosition {
 impl Watch {
     /// Bytes written to the socket so far. Stops growing when the peer takes nothing and buffers
     /// are full.
-    pub fn written(&self) -> u64 {
+    pub(super) fn written(&self) -> u64 {
         self.written.get()
     }
 
-    pub fn wrote(&self, bytes: usize) {
+    pub(super) fn wrote(&self, bytes: usize) {
         self.written.set(self.written.get() + bytes as u64);
     }
 
     /// Code and reason of the peer's close frame, as sent; `None` before it, or if it has no code.
-    pub fn close(&self) -> Option<(u16, String)> {
+    pub(super) fn close(&self) -> Option<(u16, String)> {
         let close = self.close.borrow();
         let (code, reason) = close.as_ref()?.split_first_chunk::<2>()?;
         Some((u16::from_be_bytes(*code), std::str::from_utf8(reason).ok()?.to_owned()))
     }
 
     /// Observes the peer's next bytes. Skips each payload as a whole.
-    pub fn read(&self, mut bytes: &[u8]) {
+    pub(super) fn read(&self, mut bytes: &[u8]) {
         let mut place = self.place.borrow_mut();
         while let Some((&first, rest)) = bytes.split_first() {
             *place = match std::mem::replace(&mut *place, BytePosition::End) {

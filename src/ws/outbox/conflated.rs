@@ -21,27 +21,27 @@ pub(super) struct Conflated {
 }
 
 impl Conflated {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub fn cost(&self) -> usize {
+    pub(super) fn cost(&self) -> usize {
         self.cost
     }
 
     /// Cost of this key's value; 0 without one.
-    pub fn cost_of(&self, key: &ValueKey) -> usize {
+    pub(super) fn cost_of(&self, key: &ValueKey) -> usize {
         let value = self.places.get(key).and_then(|place| self.waiting.get(place));
         value.map_or(0, |(_, frame)| frame::cost(frame.len()))
     }
 
     /// Appends a frame behind all others. A frame with a key replaces the earlier value of that
     /// key.
-    pub fn push(&mut self, key: Option<ValueKey>, frame: Frame) {
+    pub(super) fn push(&mut self, key: Option<ValueKey>, frame: Frame) {
         if let Some(key) = &key {
             self.remove(key);
             self.places.insert(key.clone(), self.next);
@@ -52,7 +52,7 @@ impl Conflated {
         self.next += 1;
     }
 
-    pub fn remove(&mut self, key: &ValueKey) -> Option<Frame> {
+    pub(super) fn remove(&mut self, key: &ValueKey) -> Option<Frame> {
         let place = self.places.remove(key)?;
         let (_, frame) = self.waiting.remove(&place)?;
         self.discount(&frame);
@@ -60,7 +60,7 @@ impl Conflated {
     }
 
     /// Drops the least recently changed frame; returns `false` if there is none.
-    pub fn drop_first(&mut self) -> bool {
+    pub(super) fn drop_first(&mut self) -> bool {
         let Some((_, (key, frame))) = self.waiting.pop_first() else { return false };
         if let Some(key) = key {
             self.places.remove(&key);
@@ -75,7 +75,7 @@ impl Conflated {
     }
 
     /// The frames, least recently changed first.
-    pub fn into_frames(self) -> impl Iterator<Item = Frame> {
+    pub(super) fn into_frames(self) -> impl Iterator<Item = Frame> {
         self.waiting.into_values().map(|(_, frame)| frame)
     }
 }

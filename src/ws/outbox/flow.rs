@@ -26,7 +26,7 @@ pub(super) struct ReadFlow {
 
 /// Why nothing is read from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pause {
+pub(crate) enum Pause {
     /// The queue of what is read is full.
     Queue,
     /// The client is ahead of its rate.
@@ -35,13 +35,13 @@ pub enum Pause {
 
 impl Outbox {
     /// Number of paced frames that the kernel has taken, over the connection's life.
-    pub fn paced_written(&self) -> u64 {
+    pub(crate) fn paced_written(&self) -> u64 {
         self.queue.borrow().paced_written()
     }
 
     /// Drops the paced frames of which nothing is written yet. Returns how many paced frames the
     /// client gets on this connection in total.
-    pub fn release_paced(&self) -> u64 {
+    pub(crate) fn release_paced(&self) -> u64 {
         let mut queue = self.queue.borrow_mut();
         let begun = queue.paced_begun();
         let (bytes, frames) = queue.release_paced();
@@ -52,7 +52,7 @@ impl Outbox {
 
     /// Ready while the paced frames that wait cost at most `most`, or if the connection is over. A
     /// task that has to wait is woken when they cost at most `wanted`. One task may wait.
-    pub fn poll_paced(&self, most: usize, wanted: usize, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_paced(&self, most: usize, wanted: usize, context: &mut Context<'_>) -> Poll<()> {
         if self.queue.borrow().paced_cost() <= most || self.cause().is_some() {
             return Poll::Ready(());
         }
@@ -77,7 +77,7 @@ impl Outbox {
     }
 
     /// Adds or removes a reason for not reading from the client.
-    pub fn pause_reading(&self, reason: Pause, pause: bool) {
+    pub(crate) fn pause_reading(&self, reason: Pause, pause: bool) {
         let mut flow = self.flow().borrow_mut();
         flow.pauses.retain(|known| *known != reason);
         if pause {
@@ -101,7 +101,7 @@ impl Outbox {
 
     /// Returns how long the client was not read since the last call; `None` if it was read all the
     /// time.
-    pub fn take_pause(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn take_pause(&self, now: Instant) -> Option<Duration> {
         let mut flow = self.flow.get()?.borrow_mut();
         let mut paused = std::mem::take(&mut flow.paused_for);
         let is_paused = flow.paused_since.is_some();

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// How a frame waits for its client, and what happens past a bound. Each bound is `OUTBOX_BYTES`.
-pub enum Policy<'a> {
+pub(crate) enum Policy<'a> {
     /// In order. Past the bound, the client is closed with [`Cause::TooSlow`] and its queue is
     /// released (S6). A single frame always fits.
     ///
@@ -42,7 +42,7 @@ pub enum Policy<'a> {
 
 /// Identifies a value of which only the newest matters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ValueKey {
+pub(crate) enum ValueKey {
     /// A volatile message of a room.
     Volatile { from: PlayerId, name: Rc<str> },
     /// The value of a feed's topic.
@@ -52,7 +52,7 @@ pub enum ValueKey {
 /// When a frame was made, and whether its write waits. An `Instant` alone stands for a frame that
 /// is written at the end of this event-loop turn.
 #[derive(Debug, Clone, Copy)]
-pub struct Timing {
+pub(crate) struct Timing {
     pub made: Instant,
     /// The frame waits for [`Outbox::write_held`] or for the next frame that is not held.
     ///

@@ -58,7 +58,7 @@ pub(super) enum Class {
 }
 
 impl FrameQueue {
-    pub fn append(&mut self, frame: Frame, class: Class, made: Instant) {
+    pub(super) fn append(&mut self, frame: Frame, class: Class, made: Instant) {
         self.since.get_or_insert(made);
         self.push(frame, class);
     }
@@ -80,36 +80,36 @@ impl FrameQueue {
     }
 
     /// Returns true if no frame waits. Conflated values only wait behind frames.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    pub fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked
     }
 
-    pub fn set_blocked(&mut self, is_blocked: bool) {
+    pub(super) fn set_blocked(&mut self, is_blocked: bool) {
         self.is_blocked = is_blocked;
     }
 
     /// Returns true if the queue needs memory for its next frame.
-    pub fn needs_slots(&self) -> bool {
+    pub(super) fn needs_slots(&self) -> bool {
         self.frames.capacity() == 0
     }
 
     /// Takes the memory of an emptied queue.
-    pub fn use_slots(&mut self, frames: Frames) {
+    pub(super) fn use_slots(&mut self, frames: Frames) {
         self.frames = frames;
     }
 
     /// Gives up the memory of an empty queue. Also returns when the first frame since the queue was
     /// last empty was made.
-    pub fn finish(&mut self) -> (Frames, Option<Instant>) {
+    pub(super) fn finish(&mut self) -> (Frames, Option<Instant>) {
         (std::mem::take(&mut self.frames), self.since.take())
     }
 
     /// Returns true if a volatile value of `cost` may be queued in order with everything else.
-    pub fn keeps_up(&self, cost: usize, max_bytes: usize) -> bool {
+    pub(super) fn keeps_up(&self, cost: usize, max_bytes: usize) -> bool {
         // While values are conflated, none may go before them: an older value of the same key would
         // come after this one.
         let is_behind = self.is_blocked || self.conflated.is_some();
@@ -117,13 +117,13 @@ impl FrameQueue {
     }
 
     /// Returns true if only the bound makes [`FrameQueue::keeps_up`] false.
-    pub fn is_much(&self, cost: usize, max_bytes: usize) -> bool {
+    pub(super) fn is_much(&self, cost: usize, max_bytes: usize) -> bool {
         !self.is_blocked && self.conflated.is_none() && !self.keeps_up(cost, max_bytes)
     }
 
     /// As [`FrameQueue::keeps_up`], for topics: also takes an update that was made together with
     /// one that the client took while it kept up, even if the socket is blocked by now.
-    pub fn takes_update(&mut self, cost: usize, max_bytes: usize, made: Instant) -> bool {
+    pub(super) fn takes_update(&mut self, cost: usize, max_bytes: usize, made: Instant) -> bool {
         if self.keeps_up(cost, max_bytes) {
             self.together = Some(made);
             return true;
@@ -132,12 +132,12 @@ impl FrameQueue {
     }
 
     /// Returns true if values wait until everything ordered is written.
-    pub fn has_conflated(&self) -> bool {
+    pub(super) fn has_conflated(&self) -> bool {
         self.conflated.is_some()
     }
 
     /// Returns true if [`FrameQueue::replace`] would stay within the bound. One value always fits.
-    pub fn has_room(&self, key: Option<&ValueKey>, cost: usize, max_bytes: usize) -> bool {
+    pub(super) fn has_room(&self, key: Option<&ValueKey>, cost: usize, max_bytes: usize) -> bool {
         let Some(conflated) = &self.conflated else { return true };
         let own = key.map_or(0, |key| conflated.cost_of(key));
         let others = conflated.cost() - own;
@@ -145,7 +145,7 @@ impl FrameQueue {
     }
 
     /// Drops the value of one key; returns its bytes, and 1 if there was one.
-    pub fn forget(&mut self, key: &ValueKey) -> (usize, usize) {
+    pub(super) fn forget(&mut self, key: &ValueKey) -> (usize, usize) {
         let Some(conflated) = &mut self.conflated else { return (0, 0) };
         let Some(value) = conflated.remove(key) else { return (0, 0) };
         if conflated.len() == 0 {
@@ -156,14 +156,14 @@ impl FrameQueue {
 
     /// Puts a frame behind everything that waits, with a key in place of that key's earlier value.
     /// Drops nothing else. Returns by how many bytes and frames the queue grew.
-    pub fn replace(&mut self, key: Option<&ValueKey>, frame: Frame) -> (i64, i64) {
+    pub(super) fn replace(&mut self, key: Option<&ValueKey>, frame: Frame) -> (i64, i64) {
         self.conflate_within(key, frame, usize::MAX, usize::MAX)
     }
 
     /// As `replace`, but drops the least recently changed values until the rest, with this one,
     /// fits `max_bytes` and [`MAX_VOLATILE`] (S8). Returns by how many bytes and frames the queue
     /// grew.
-    pub fn conflate(&mut self, key: &ValueKey, frame: Frame, max_bytes: usize) -> (i64, i64) {
+    pub(super) fn conflate(&mut self, key: &ValueKey, frame: Frame, max_bytes: usize) -> (i64, i64) {
         self.conflate_within(Some(key), frame, MAX_VOLATILE, max_bytes)
     }
 
@@ -188,7 +188,7 @@ impl FrameQueue {
     }
 
     /// Waiting bytes of all classes, and the number of their frames.
-    pub fn backlog(&self) -> (usize, usize) {
+    pub(super) fn backlog(&self) -> (usize, usize) {
         let bytes: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
         let (conflated, values) = self.conflated_size();
         (bytes + conflated - self.written, self.frames.len() + values)
@@ -196,12 +196,12 @@ impl FrameQueue {
 
     /// Returns true if a live frame of `cost` exceeds the bound. One always fits: a bound below
     /// the longest message must not close a client that keeps up.
-    pub fn is_over(&self, cost: usize, max_bytes: usize) -> bool {
+    pub(super) fn is_over(&self, cost: usize, max_bytes: usize) -> bool {
         self.live_cost > 0 && self.live_cost + cost > max_bytes
     }
 
     /// Fills `slices` with what is to be written next; returns how many it filled.
-    pub fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    pub(super) fn gather<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut skip = self.written;
         let mut count = 0;
         for (slice, entry) in slices.iter_mut().zip(&self.frames) {
@@ -213,13 +213,13 @@ impl FrameQueue {
     }
 
     /// Returns the unwritten rest of the frame, if it is the only one.
-    pub fn only_slice(&self) -> Option<IoSlice<'_>> {
+    pub(super) fn only_slice(&self) -> Option<IoSlice<'_>> {
         let entry = self.frames.front().filter(|_| self.frames.len() == 1)?;
         Some(IoSlice::new(&entry.frame[self.written..]))
     }
 
     /// Drops `written` bytes from the front; returns how many frames this completes.
-    pub fn advance(&mut self, written: usize) -> usize {
+    pub(super) fn advance(&mut self, written: usize) -> usize {
         let mut left = self.written + written;
         let mut frames = 0;
         while let Some(entry) = self.frames.front() {
@@ -248,7 +248,7 @@ impl FrameQueue {
 
     /// Drops all frames except a partly written one, whose rest must follow: without it the peer
     /// would lose the framing.
-    pub fn release(&mut self) -> (usize, usize) {
+    pub(super) fn release(&mut self) -> (usize, usize) {
         let (written, since) = (self.written, self.since);
         let partial = if written > 0 { self.frames.pop_front() } else { None };
         self.written = 0;
@@ -262,7 +262,7 @@ impl FrameQueue {
 
     /// Drops the conflated values; returns their bytes and number. For a close frame, behind which
     /// no frame may go out (RFC 6455 section 5.5.1).
-    pub fn forget_conflated(&mut self) -> (usize, usize) {
+    pub(super) fn forget_conflated(&mut self) -> (usize, usize) {
         let size = self.conflated_size();
         self.conflated = None;
         size
@@ -274,16 +274,16 @@ impl FrameQueue {
     }
 
     /// Cost of the paced frames that wait.
-    pub fn paced_cost(&self) -> usize {
+    pub(super) fn paced_cost(&self) -> usize {
         self.paced_cost
     }
 
-    pub fn paced_written(&self) -> u64 {
+    pub(super) fn paced_written(&self) -> u64 {
         self.paced_written
     }
 
     /// Drops the paced frames of which nothing is written yet; returns their bytes and number.
-    pub fn release_paced(&mut self) -> (usize, usize) {
+    pub(super) fn release_paced(&mut self) -> (usize, usize) {
         let frames = self.frames.len();
         let mut may_drop = self.written == 0;
         let (mut dropped, mut left) = (0, 0);
@@ -302,12 +302,12 @@ impl FrameQueue {
     }
 
     /// Number of paced frames that are written, at least in part.
-    pub fn paced_begun(&self) -> u64 {
+    pub(super) fn paced_begun(&self) -> u64 {
         let is_begun = self.written > 0 && self.frames.front().is_some_and(|entry| entry.class == Class::Paced);
         self.paced_written + u64::from(is_begun)
     }
 
-    pub fn release_all(&mut self) -> (usize, usize) {
+    pub(super) fn release_all(&mut self) -> (usize, usize) {
         let ordered: usize = self.frames.iter().map(|entry| entry.frame.len()).sum();
         let (conflated, values) = self.conflated_size();
         let queued = ordered + conflated;

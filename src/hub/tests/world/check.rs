@@ -5,7 +5,7 @@ use super::*;
 
 impl World {
     /// Reads the frames of a client, as the client would.
-    pub fn check(&self, client: &Client) {
+    pub(super) fn check(&self, client: &Client) {
         // The number and the value of each subscribed topic; `None` before the first.
         let mut known: BTreeMap<String, Option<(u64, Json)>> = BTreeMap::new();
         // Gaps that no value has followed yet.

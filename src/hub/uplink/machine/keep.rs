@@ -20,7 +20,7 @@ const MAX_LITTER: usize = 1000;
 impl Uplink {
     /// Does what is due. After it, nothing is due before [`Uplink::next_deadline`], which then lies
     /// in the future.
-    pub fn tick(&mut self, now: Now) {
+    pub(crate) fn tick(&mut self, now: Now) {
         match &self.phase {
             UplinkPhase::Down(until) if *until <= now.instant => self.connect(now),
             UplinkPhase::Greeting(until) if *until <= now.instant => {
@@ -35,7 +35,7 @@ impl Uplink {
     }
 
     /// When to call [`Uplink::tick`]; if the moment is past, at once.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match &self.phase {
             UplinkPhase::Idle | UplinkPhase::Connecting => None,
             UplinkPhase::Down(until) | UplinkPhase::Greeting(until) | UplinkPhase::Authenticating(until) => {

@@ -17,7 +17,7 @@ use crate::{
 
 impl Uplink {
     /// A text frame came.
-    pub fn on_message(&mut self, text: &str, now: Now) {
+    pub(crate) fn on_message(&mut self, text: &str, now: Now) {
         match &mut self.phase {
             // It belongs to a connection that was given up.
             UplinkPhase::Idle | UplinkPhase::Down(_) | UplinkPhase::Connecting => return,
@@ -62,7 +62,7 @@ impl Uplink {
 
     /// A WebSocket pong came. It answers a ping, but is no sign of life of the feed: H3's silence
     /// goes on.
-    pub fn ponged(&mut self) {
+    pub(crate) fn ponged(&mut self) {
         if self.rules.expect.is_empty() {
             self.answered();
         }

@@ -11,9 +11,9 @@ use crate::config::{
     },
 };
 
-pub const KEY: &str = "key-1234567890";
+pub(super) const KEY: &str = "key-1234567890";
 
-pub fn ms(ms: u64) -> Duration {
+pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
@@ -28,14 +28,14 @@ fn pointers(texts: &[&str]) -> Vec<Pointer> {
 }
 
 /// The text `*` means that the value is present.
-pub fn matcher(parts: &[(&str, &str)]) -> Matcher {
+pub(super) fn matcher(parts: &[(&str, &str)]) -> Matcher {
     let expected = |text: &str| if text == "*" { Expected::Present } else { Expected::Text(text.into()) };
     Matcher(parts.iter().map(|(path, text)| (pointer(path), expected(text))).collect())
 }
 
 /// Live at once; frames are `{"topic":…,"data":…}`; `+a,b` subscribes and `-a` unsubscribes; 1,000
 /// frames a second.
-pub fn plain() -> FeedConfig {
+pub(super) fn plain() -> FeedConfig {
     FeedConfig {
         endpoint: EndpointConfig {
             url: Secret::new("wss://feed.test/stream"),
@@ -98,27 +98,27 @@ fn shipped(name: &str, env: &[(&str, &str)]) -> FeedConfig {
     FeedConfig { fatal_retry, backoff, stale_after, reconnect_after: None, messages_per_second: 1000.0, ..feed }
 }
 
-pub fn massive() -> FeedConfig {
+pub(super) fn massive() -> FeedConfig {
     shipped("massive-options", &[("MASSIVE_API_KEY", KEY)])
 }
 
-pub fn massive_indices() -> FeedConfig {
+pub(super) fn massive_indices() -> FeedConfig {
     shipped("massive-indices", &[("MASSIVE_API_KEY", KEY)])
 }
 
-pub fn binance() -> FeedConfig {
+pub(super) fn binance() -> FeedConfig {
     let max_age = Some(ms(23 * 3_600_000));
     FeedConfig { batch: 2, messages_per_second: 4.0, max_age, ..shipped("binance", &[]) }
 }
 
-pub fn kraken() -> FeedConfig {
+pub(super) fn kraken() -> FeedConfig {
     shipped("kraken", &[])
 }
 
-pub fn alpaca() -> FeedConfig {
+pub(super) fn alpaca() -> FeedConfig {
     shipped("alpaca", &[("ALPACA_API_KEY", "PK"), ("ALPACA_API_SECRET", KEY)])
 }
 
-pub fn finnhub() -> FeedConfig {
+pub(super) fn finnhub() -> FeedConfig {
     shipped("finnhub", &[("FINNHUB_API_KEY", KEY)])
 }
