@@ -92,8 +92,8 @@ enum Command {
     },
     /// Load a server with players, check all that it tells them, and measure
     ///
-    /// The exit code is 0 if all limits were held, 1 if one was broken or the players could not join, and 2 for wrong
-    /// arguments.
+    /// The exit code is 0 if all limits were held, 1 if one was broken or the players could not
+    /// join, and 2 for wrong arguments.
     Load(Box<LoadOptions>),
 }
 

@@ -36,7 +36,8 @@ mod precise {
     pub(crate) struct Alarm(AsyncFd<OwnedFd>);
 
     impl Alarm {
-        // The successor is unsafe for types whose descriptor may change; that of `OwnedFd` does not.
+        // The successor is unsafe for types whose descriptor may change; that of `OwnedFd` does
+        // not.
         #[allow(deprecated)]
         pub(crate) fn new() -> io::Result<Self> {
             let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;

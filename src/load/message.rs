@@ -41,8 +41,9 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: Stamp, bytes: usize) {
     out.extend_from_slice(br#""}"#);
 }
 
-/// Reads a message as the server writes it: `{"type":"message","seq":…,"from":"…","id":…,"data":"~…"}`.
-/// Returns `None` for every other frame, and for a message in another form: see [`read_any`].
+/// Reads a message as the server writes it:
+/// `{"type":"message","seq":…,"from":"…","id":…,"data":"~…"}`. Returns `None` for every other
+/// frame, and for a message in another form: see [`read_any`].
 pub(super) fn read(text: &[u8], bytes: usize) -> Option<Delivered> {
     let rest = text.strip_prefix(br#"{"type":"message","seq":"#)?;
     let (seq, rest) = number(rest)?;

@@ -48,7 +48,8 @@ pub struct LoadOptions {
     /// How long it then stays away, on average
     #[arg(long, default_value = "500ms", value_parser = units::time, value_name = "TIME")]
     pub away: Duration,
-    /// When to run the command of the --run that follows, from the start of the measuring; may be given again
+    /// When to run the command of the --run that follows, from the start of the measuring; may be
+    /// given again
     #[arg(long, value_parser = units::time, value_name = "TIME")]
     pub at: Vec<Duration>,
     /// A command for sh, such as one that deploys or kills the server; may be given again
@@ -87,13 +88,15 @@ pub struct LoadOptions {
     /// Names of the rooms begin with this
     #[arg(long, default_value = "load")]
     pub prefix: String,
-    /// File with the server's JWT_SECRET, to sign a token for each player; without it JWT_SECRET, if set
+    /// File with the server's JWT_SECRET, to sign a token for each player; without it JWT_SECRET,
+    /// if set
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     pub jwt_secret_file: Option<PathBuf>,
     /// A token whose player takes part in every room; given again for each of --players
     #[arg(long)]
     pub token: Vec<String>,
-    /// A local address to connect from, such as 127.0.0.2; may be given again, and players take turns
+    /// A local address to connect from, such as 127.0.0.2; may be given again, and players take
+    /// turns
     #[arg(long, value_name = "ADDRESS")]
     pub from: Vec<IpAddr>,
     /// PEM file of certificates to trust besides the public ones

@@ -1,5 +1,5 @@
 //! Owns the tests of the command `innkeeper load`: against servers that are right, that lie, and
-//! that are killed in the middle. Run by `cargo test --test contract`.
+//! that are killed in the middle.
 
 use std::{
     net::TcpListener,
