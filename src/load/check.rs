@@ -1,7 +1,7 @@
 //! Owns what one member has seen of its room, and the faults in it: messages that are missing, came
 //! twice or in another order, and verdicts that were not true.
 
-use super::message::Delivered;
+use super::message::LoadMessage;
 
 /// Marks a sender whose next number the member cannot know, because the server said that its
 /// history does not reach back.
@@ -115,7 +115,7 @@ impl MemberCheck {
     }
 
     /// Takes a message. A message that came before leaves `seq` as it is.
-    pub(super) fn message(&mut self, arrival: &Delivered, mut fault: impl FnMut(Fault)) {
+    pub(super) fn message(&mut self, arrival: &LoadMessage, mut fault: impl FnMut(Fault)) {
         let stamp = arrival.stamp;
         let Some(last) = self.numbers.get_mut(stamp.sender as usize) else {
             return fault(Fault::Verdict("a message of a sender that does not exist"));
@@ -190,7 +190,7 @@ mod tests {
 
         fn message(&mut self, seq: u64, sender: u32, number: u32) -> Vec<Fault> {
             let mut faults = Vec::new();
-            self.0.message(&Delivered { seq, stamp: Stamp { sender, number, due: 0 } }, |fault| faults.push(fault));
+            self.0.message(&LoadMessage { seq, stamp: Stamp { sender, number, due: 0 } }, |fault| faults.push(fault));
             faults
         }
 

@@ -16,7 +16,7 @@ pub(super) struct Stamp {
 
 /// A message that reached a member.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Delivered {
+pub(super) struct LoadMessage {
     pub seq: u64,
     pub stamp: Stamp,
 }
@@ -44,7 +44,7 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: Stamp, bytes: usize) {
 /// Reads a message as the server writes it:
 /// `{"type":"message","seq":…,"from":"…","id":…,"data":"~…"}`. Returns `None` for every other
 /// frame, and for a message in another form: see [`read_any`].
-pub(super) fn read(text: &[u8], bytes: usize) -> Option<Delivered> {
+pub(super) fn read(text: &[u8], bytes: usize) -> Option<LoadMessage> {
     let rest = text.strip_prefix(br#"{"type":"message","seq":"#)?;
     let (seq, rest) = number(rest)?;
     let rest = rest.strip_prefix(br#","from":""#)?;
@@ -52,11 +52,11 @@ pub(super) fn read(text: &[u8], bytes: usize) -> Option<Delivered> {
     let (id, rest) = number(rest.strip_prefix(br#","id":"#)?)?;
     let data = rest.strip_prefix(br#","data":""#)?.strip_suffix(br#""}"#)?;
     let stamp = stamp(data, bytes)?;
-    (id == u64::from(stamp.number)).then_some(Delivered { seq, stamp })
+    (id == u64::from(stamp.number)).then_some(LoadMessage { seq, stamp })
 }
 
 /// As [`read`], for any order of the fields and any spelling of the JSON.
-pub(super) fn read_any(text: &[u8], bytes: usize) -> Option<Delivered> {
+pub(super) fn read_any(text: &[u8], bytes: usize) -> Option<LoadMessage> {
     #[derive(Deserialize)]
     struct Message {
         r#type: String,
@@ -67,7 +67,7 @@ pub(super) fn read_any(text: &[u8], bytes: usize) -> Option<Delivered> {
     let message: Message = serde_json::from_slice(text).ok()?;
     let stamp = stamp(message.data.as_bytes(), bytes)?;
     let is_ours = message.r#type == "message" && message.id == u64::from(stamp.number);
-    is_ours.then_some(Delivered { seq: message.seq, stamp })
+    is_ours.then_some(LoadMessage { seq: message.seq, stamp })
 }
 
 /// Reads the stamp of data that is as long as it was written, or `None` if the data was changed.
@@ -111,7 +111,7 @@ mod tests {
     fn a_message_of_any_length_is_read_back() {
         for bytes in [1, 16, STAMP_BYTES, 64, 70_000] {
             let text = delivered(bytes);
-            let expected = Some(Delivered { seq: 42, stamp: STAMP });
+            let expected = Some(LoadMessage { seq: 42, stamp: STAMP });
             assert_eq!(read(text.as_bytes(), bytes), expected, "{text}");
             let other = format!("{{ {} , \"type\":\"message\"}}", &text[18..text.len() - 1]);
             assert_eq!((read(other.as_bytes(), bytes), read_any(other.as_bytes(), bytes)), (None, expected));

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     check::MemberCheck,
-    message::{self, Delivered},
+    message::{self, LoadMessage},
     notice::Notice,
     plan::Habits,
     schedule::Schedule,
@@ -203,7 +203,7 @@ impl LoadPlayer {
         }
     }
 
-    fn message(&self, view: &mut PlayerView, arrival: &Delivered, now: u64, worker: &LoadWorker, tally: &mut Tally) {
+    fn message(&self, view: &mut PlayerView, arrival: &LoadMessage, now: u64, worker: &LoadWorker, tally: &mut Tally) {
         tally.counts.deliveries += 1;
         let stamp = arrival.stamp;
         view.check.message(arrival, |fault| {
