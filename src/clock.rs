@@ -75,7 +75,7 @@ impl Now {
     }
 
     /// The moment `by` later, on both clocks.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn later(self, by: Duration) -> Self {
         Self { instant: self.instant + by, unix_ms: self.unix_ms + by.as_millis() as u64 }
     }

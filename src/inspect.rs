@@ -7,7 +7,7 @@ use crate::{
     hub,
     protocol::GameId,
     room::inspect::{RoomReport, event_lines},
-    store::{Log, Store},
+    store::{Log, LogName, Store},
 };
 
 /// What to print about the rooms.
@@ -108,18 +108,20 @@ fn list(store: &mut dyn Store, out: &mut dyn Write) -> Result<(), InspectError> 
 
 fn verify(store: &mut dyn Store, out: &mut dyn Write) -> Result<(), InspectError> {
     let (mut rooms, mut damaged) = (0, 0);
-    each_log(store, |game, log| {
-        if let Some(bus) = game.bus() {
-            if !hub::is_whole(&log) {
+    each_log(store, |name, log| {
+        match name {
+            LogName::Bus(bus) if !hub::is_whole(&log) => {
                 damaged += 1;
                 writeln!(out, "damaged: the event bus {bus}")?;
             }
-            return Ok(());
-        }
-        rooms += 1;
-        if !RoomReport::new(game.clone(), &log, Now::read()).is_some_and(|room| room.is_intact) {
-            damaged += 1;
-            writeln!(out, "damaged: {game}")?;
+            LogName::Bus(_) => {}
+            LogName::Game(game) => {
+                rooms += 1;
+                if !RoomReport::new(game.clone(), &log, Now::read()).is_some_and(|room| room.is_intact) {
+                    damaged += 1;
+                    writeln!(out, "damaged: {game}")?;
+                }
+            }
         }
         Ok(())
     })?;
@@ -138,7 +140,7 @@ fn export(game: &GameId, log: &Log, out: &mut dyn Write) -> Result<(), InspectEr
 fn find(store: &mut dyn Store, name: &str) -> Result<(GameId, Log), InspectError> {
     let none = || InspectError::NoSuchGame(name.into());
     let game = GameId::parse(name).map_err(|_| none())?;
-    let log = store.read(&game, 0)?.ok_or_else(none)?;
+    let log = store.read(&game.clone().into(), 0)?.ok_or_else(none)?;
     Ok((game, log))
 }
 
@@ -147,22 +149,25 @@ fn each(
     store: &mut dyn Store,
     mut visit: impl FnMut(GameId, Log) -> Result<(), InspectError>,
 ) -> Result<(), InspectError> {
-    each_log(store, |game, log| if game.bus().is_none() { visit(game, log) } else { Ok(()) })
+    each_log(store, |name, log| match name {
+        LogName::Game(game) => visit(game, log),
+        LogName::Bus(_) => Ok(()),
+    })
 }
 
 /// As [`each`], including the logs of event buses.
 fn each_log(
     store: &mut dyn Store,
-    mut visit: impl FnMut(GameId, Log) -> Result<(), InspectError>,
+    mut visit: impl FnMut(LogName, Log) -> Result<(), InspectError>,
 ) -> Result<(), InspectError> {
-    let mut after: Option<GameId> = None;
+    let mut after: Option<LogName> = None;
     loop {
-        let games = store.games(after.as_ref(), PORTION)?;
-        let Some(last) = games.last() else { return Ok(()) };
+        let names = store.logs(after.as_ref(), PORTION)?;
+        let Some(last) = names.last() else { return Ok(()) };
         after = Some(last.clone());
-        for game in games {
-            if let Some(log) = store.read(&game, 0)? {
-                visit(game, log)?;
+        for name in names {
+            if let Some(log) = store.read(&name, 0)? {
+                visit(name, log)?;
             }
         }
     }

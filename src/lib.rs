@@ -40,6 +40,9 @@ mod call;
 mod clock;
 pub mod config;
 mod connection;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod http;
 mod hub;

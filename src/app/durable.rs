@@ -16,7 +16,7 @@ use crate::{
         requests::{on_shard, owner},
     },
     room::{Opener, has_ban},
-    store::{EmbeddedStore, Journal, JournalSetting, OpenError, Opened, Store},
+    store::{EmbeddedStore, Journal, JournalSetting, LogName, OpenError, Opened, Store},
 };
 
 /// The interval of groups under load: shorter ones cost more CPU than they save in latency.
@@ -32,9 +32,9 @@ const SWEEP_RETRY: Duration = Duration::from_secs(60);
 async fn open_banned(journal: &Journal, shards: &[Addr<Shard>]) -> Result<(), String> {
     let mut after = None;
     loop {
-        let games = journal.games(after, SWEEP_PORTION).await.map_err(|error| error.to_string())?;
-        for game in games.iter().filter(|game| game.bus().is_none()) {
-            let log = journal.read(game.clone()).await.map_err(|error| error.to_string())?;
+        let names = journal.logs(after, SWEEP_PORTION).await.map_err(|error| error.to_string())?;
+        for game in names.iter().filter_map(LogName::game) {
+            let log = journal.read(game.clone().into()).await.map_err(|error| error.to_string())?;
             if log.is_some_and(|log| has_ban(&log)) {
                 let banned = game.clone();
                 // What is stored afterwards is what the sweep looks at.
@@ -45,7 +45,7 @@ async fn open_banned(journal: &Journal, shards: &[Addr<Shard>]) -> Result<(), St
                 on_shard(owner(shards, game), open).await.unwrap_or_else(|| Err("a shard is gone".to_owned()))?;
             }
         }
-        match games.last() {
+        match names.last() {
             Some(last) => after = Some(last.clone()),
             None => return Ok(()),
         }

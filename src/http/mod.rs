@@ -5,6 +5,8 @@ mod answer;
 mod api;
 mod cors;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod headers;
 mod listener;
 mod pages;

@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 
 use super::handle::{NUMBERS_OF_A_LIFE, PublishError};
 use crate::{
-    protocol::{GameId, HubId, RawJson, Topic},
+    protocol::{HubId, RawJson, Topic},
     store::{
         Appended, Appender, AppliedKey, BodyHash, IdempotencyKey, IdempotencyKeys, Journal, KeyMismatch, KnownKey, Log,
-        LogWriter, MemoryStore, Records, Snapshot, encode,
+        LogName, LogWriter, MemoryStore, Records, Snapshot, Ticket, encode,
     },
 };
 
@@ -39,12 +39,11 @@ impl BusHome {
 
 /// One bus as far as it is written, which is ahead of what shards have been sent.
 pub(super) struct Bus {
-    log: LogWriter<Written>,
+    log: LogWriter<BusItem>,
     known: BusState,
     max_topics: usize,
-    /// Repeated publications whose value is on its way to the store: topic, number, and where the
-    /// reply goes.
-    repeats: Vec<(Topic, u64, oneshot::Sender<u64>)>,
+    /// The newest batch. The store settles batches in order.
+    ticket: Option<Ticket>,
 }
 
 /// What reading a log yields.
@@ -56,14 +55,13 @@ struct BusState {
     floor: u64,
 }
 
-/// A value on its way to the store.
+/// What waits for the store.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub topic: Topic,
-    pub seq: u64,
-    pub data: RawJson,
-    /// Sends the number to the publisher.
-    pub answer: oneshot::Sender<u64>,
+pub(super) enum BusItem {
+    /// A value to show. `answer` sends its number to the publisher.
+    Value { topic: Topic, seq: u64, data: RawJson, answer: oneshot::Sender<u64> },
+    /// The reply to a publication whose value, an earlier one, has this number.
+    Repeat { seq: u64, answer: oneshot::Sender<u64> },
 }
 
 /// The entries of a bus's log. As with a room's records, the format is postcard: new variants join
@@ -101,15 +99,15 @@ impl Bus {
             Some(journal) => Appender::journal(journal.clone()),
             None => Appender::memory(home.memory.clone()),
         };
-        let log = LogWriter::new(GameId::of_bus(id), appender, home.flush, 0);
-        Self { log, known: BusState::default(), max_topics, repeats: Vec::new() }
+        let log = LogWriter::new(LogName::Bus(id.clone()), appender, home.flush, 0);
+        Self { log, known: BusState::default(), max_topics, ticket: None }
     }
 
-    pub(super) fn game(&self) -> &GameId {
-        self.log.game()
+    pub(super) fn log_name(&self) -> &LogName {
+        self.log.name()
     }
 
-    pub(super) fn appender(&self) -> &Rc<Appender<Written>> {
+    pub(super) fn appender(&self) -> &Rc<Appender<BusItem>> {
         self.log.appender()
     }
 
@@ -145,15 +143,12 @@ impl Bus {
         self.known.keys.seq_of(key, unix_ms).map_err(|KeyMismatch| PublishError::Mismatch)
     }
 
-    /// Sends the number to the repeating publisher once the value is stored.
-    pub(super) fn wait(&mut self, topic: Topic, seq: u64, answer: oneshot::Sender<u64>) {
-        self.repeats.push((topic, seq, answer));
-    }
-
-    /// A value is stored: replies to those who repeated it, or an earlier one of its topic.
-    pub(super) fn stored(&mut self, topic: &Topic, seq: u64) {
-        for (_, seq, answer) in self.repeats.extract_if(.., |(of, at, _)| of == topic && *at <= seq) {
-            let _ = answer.send(seq);
+    /// Sends the number to a repeating publisher once everything written so far is stored.
+    pub(super) fn repeat(&self, seq: u64, answer: oneshot::Sender<u64>) {
+        match self.ticket {
+            Some(ticket) => self.appender().defer(ticket, BusItem::Repeat { seq, answer }),
+            // The publisher may be gone.
+            None => drop(answer.send(seq)),
         }
     }
 
@@ -166,7 +161,7 @@ impl Bus {
         &mut self,
         publication: Publication,
         answer: oneshot::Sender<u64>,
-    ) -> Result<(Appended, Written), PublishError> {
+    ) -> Result<(Appended, BusItem), PublishError> {
         let Publication { topic, data, key, unix_ms } = publication;
         if self.appender().is_failing() {
             return Err(PublishError::Gone);
@@ -189,7 +184,10 @@ impl Bus {
         let keep_from = self.log.position() + records.len();
         let snapshot = || Snapshot { body: self.known.image(unix_ms), keep_from };
         let appended = self.log.write(records, snapshot).ok_or(PublishError::Gone)?;
-        Ok((appended, Written { topic, seq, data, answer }))
+        if let Appended::Pending(ticket) = appended {
+            self.ticket = Some(ticket);
+        }
+        Ok((appended, BusItem::Value { topic, seq, data, answer }))
     }
 }
 

@@ -11,6 +11,8 @@ mod actor;
 mod bus;
 mod event;
 mod fanout;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handle;
 mod local_hub;
 mod messages;

@@ -109,31 +109,6 @@ id_type! {
     ProxyId, is_valid_id
 }
 
-/// The prefix of a bus's log in the store. No game's name begins with an underscore (P1), so the
-/// two never collide.
-const BUS_PREFIX: &str = "_hub.";
-
-impl GameId {
-    /// The store's name for the log of an event bus.
-    pub fn of_bus(hub: &HubId) -> Self {
-        Self(format!("{BUS_PREFIX}{hub}").into())
-    }
-
-    /// Returns the name of the bus that this log belongs to, or `None` for a game's log.
-    pub fn bus(&self) -> Option<&str> {
-        self.0.strip_prefix(BUS_PREFIX)
-    }
-
-    /// Parses a name that the store wrote, a game's or a bus's. Never pass a client's text: it
-    /// would allow the names of buses.
-    ///
-    /// # Errors
-    /// [`InvalidId`] when it is neither.
-    pub fn from_store(text: &str) -> Result<Self, InvalidId> {
-        if is_valid_id(text.strip_prefix(BUS_PREFIX).unwrap_or(text)) { Ok(Self(text.into())) } else { Err(InvalidId) }
-    }
-}
-
 impl HubId {
     /// The hub of the operators' feed. No client can use this name (P1).
     pub fn server() -> Self {
@@ -167,18 +142,6 @@ mod tests {
         for id in ["", ".", "..", "_server", "-a", "~a", "a/b", "a%2fb", "a b", "é", "a\0", "@server", &"x".repeat(65)]
         {
             assert!(!is_valid_id(id), "{id}");
-        }
-    }
-
-    #[test]
-    fn p1_a_buss_log_has_a_name_that_no_game_can_have() {
-        let lobby = HubId::parse("lobby").expect("a hub");
-        let log = GameId::of_bus(&lobby);
-        assert_eq!((log.bus(), GameId::parse(log.as_str())), (Some("lobby"), Err(InvalidId)));
-        assert_eq!(GameId::from_store(log.as_str()), Ok(log));
-        assert_eq!(GameId::from_store("lobby").as_ref().map(GameId::bus), Ok(None));
-        for wrong in ["_hub.", "_hub", "_hub._server", "_other.a", ""] {
-            assert_eq!(GameId::from_store(wrong), Err(InvalidId), "{wrong:?}");
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct RoomLog(LogWriter<Deferred>);
 impl RoomLog {
     /// Continues a log that ends at `position`.
     pub(super) fn new(game: GameId, home: Rc<Appender<Deferred>>, flush: bool, position: u64) -> Self {
-        Self(LogWriter::new(game, home, flush, position))
+        Self(LogWriter::new(game.into(), home, flush, position))
     }
 
     #[cfg(test)]

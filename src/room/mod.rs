@@ -9,6 +9,8 @@ mod demo_table;
 pub(crate) mod describe;
 mod document;
 mod effect;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod handle;
 mod history;
 pub(crate) mod inspect;

@@ -152,7 +152,7 @@ impl Rooms {
     /// # Errors
     /// [`Cause::Unavailable`] while the store cannot be read (D5).
     pub(super) async fn read_log(&self, game: &GameId) -> Result<Option<Log>, Cause> {
-        self.appender(game).1.read(game.clone()).await.map_err(|error| {
+        self.appender(game).1.read(game.clone().into()).await.map_err(|error| {
             warn!(self.setting.logger, "a room cannot be opened: the store fails"; "game" => %game, "error" => %error);
             Cause::Unavailable
         })

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Batch, Journal, Log, MemoryStore, Store as _, StoreError, journal::ShardWaker};
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// The result of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,14 +108,14 @@ impl<T> Appender<T> {
         }
     }
 
-    /// Reads the whole log of a game.
+    /// Reads the whole log.
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment.
-    pub(crate) async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
+    pub(crate) async fn read(&self, name: LogName) -> Result<Option<Log>, StoreError> {
         match &self.home {
-            LogHome::Memory(store) => locked(store).read(&game, 0),
-            LogHome::Journal { journal, .. } => journal.read(game).await,
+            LogHome::Memory(store) => locked(store).read(&name, 0),
+            LogHome::Journal { journal, .. } => journal.read(name).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{Batch, Change, EmbeddedStore, Log, MemoryStore, Records, Snapshot, Store};
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// A store under test.
 struct Home {
@@ -58,8 +58,8 @@ fn for_every_home(mut test: impl FnMut(&mut Home)) {
     }
 }
 
-pub(super) fn id(text: &str) -> GameId {
-    GameId::parse(text).unwrap()
+pub(super) fn id(text: &str) -> LogName {
+    LogName::parse(text).unwrap()
 }
 
 pub(super) fn records<T: AsRef<[u8]>>(bodies: &[T]) -> Records {
@@ -70,27 +70,27 @@ pub(super) fn records<T: AsRef<[u8]>>(bodies: &[T]) -> Records {
 
 pub(super) fn begin(game: &str, snapshot: &str, bodies: &[&str]) -> Batch {
     Batch {
-        game: id(game),
+        name: id(game),
         change: Change::Begin { snapshot: snapshot.into(), records: records(bodies), replace: false },
     }
 }
 
 pub(super) fn replace(game: &str, snapshot: &str) -> Batch {
     let change = Change::Begin { snapshot: snapshot.into(), records: Records::default(), replace: true };
-    Batch { game: id(game), change }
+    Batch { name: id(game), change }
 }
 
 pub(super) fn append(game: &str, position: u64, bodies: &[&str]) -> Batch {
-    Batch { game: id(game), change: Change::Append { position, records: records(bodies), snapshot: None } }
+    Batch { name: id(game), change: Change::Append { position, records: records(bodies), snapshot: None } }
 }
 
 pub(super) fn snapshot(game: &str, position: u64, bodies: &[&str], body: &str, keep_from: u64) -> Batch {
     let snapshot = Some(Snapshot { body: body.into(), keep_from });
-    Batch { game: id(game), change: Change::Append { position, records: records(bodies), snapshot } }
+    Batch { name: id(game), change: Change::Append { position, records: records(bodies), snapshot } }
 }
 
 pub(super) fn remove(game: &str, position: u64) -> Batch {
-    Batch { game: id(game), change: Change::Remove { position } }
+    Batch { name: id(game), change: Change::Remove { position } }
 }
 
 fn log(snapshot: &str, snapshot_position: u64, first: u64, bodies: &[&str]) -> Option<Log> {
@@ -187,13 +187,13 @@ fn a_log_that_is_removed_or_replaced_leaves_nothing_behind() {
 #[test]
 fn games_are_listed_by_name_in_portions() {
     for_every_home(|home| {
-        assert_eq!(home.store().games(None, 10).unwrap(), Vec::<GameId>::new());
+        assert_eq!(home.store().logs(None, 10).unwrap(), Vec::<LogName>::new());
         home.append(&[begin("b", "", &[]), begin("a", "", &[]), begin("d", "", &[]), begin("c", "", &[])]);
         home.append(&[remove("c", 0)]);
-        assert_eq!(home.store().games(None, 2).unwrap(), [id("a"), id("b")]);
-        assert_eq!(home.store().games(Some(&id("b")), 2).unwrap(), [id("d")]);
-        assert_eq!(home.store().games(Some(&id("aa")), 1).unwrap(), [id("b")]);
-        assert!(home.store().games(None, 0).unwrap().is_empty());
+        assert_eq!(home.store().logs(None, 2).unwrap(), [id("a"), id("b")]);
+        assert_eq!(home.store().logs(Some(&id("b")), 2).unwrap(), [id("d")]);
+        assert_eq!(home.store().logs(Some(&id("aa")), 1).unwrap(), [id("b")]);
+        assert!(home.store().logs(None, 0).unwrap().is_empty());
     });
 }
 
@@ -208,7 +208,7 @@ fn what_was_written_since_the_home_was_opened_is_not_swept() {
 
 /// A simple model of the contract.
 #[derive(Default)]
-struct Model(BTreeMap<GameId, ModelLog>);
+struct Model(BTreeMap<LogName, ModelLog>);
 
 #[derive(Default)]
 struct ModelLog {
@@ -219,31 +219,31 @@ struct ModelLog {
 }
 
 impl Model {
-    fn append(&mut self, Batch { game, change }: &Batch) -> bool {
+    fn append(&mut self, Batch { name, change }: &Batch) -> bool {
         let bodies = |records: &Records| records.iter().map(<[u8]>::to_vec).collect::<Vec<_>>();
-        let fits = |position: &u64| self.0.get(game).is_some_and(|log| log.all.len() as u64 == *position);
+        let fits = |position: &u64| self.0.get(name).is_some_and(|log| log.all.len() as u64 == *position);
         match change {
-            Change::Begin { replace: false, .. } if self.0.contains_key(game) => return false,
+            Change::Begin { replace: false, .. } if self.0.contains_key(name) => return false,
             Change::Begin { snapshot, records, .. } => {
                 let log = ModelLog { snapshot: (snapshot.clone(), 0), first: 0, all: bodies(records) };
-                self.0.insert(game.clone(), log);
+                self.0.insert(name.clone(), log);
             }
             Change::Append { position, .. } | Change::Remove { position } if !fits(position) => return false,
             Change::Append { records, snapshot, .. } => {
-                let log = self.0.get_mut(game).unwrap();
+                let log = self.0.get_mut(name).unwrap();
                 log.all.extend(bodies(records));
                 if let Some(snapshot) = snapshot {
                     log.snapshot = (snapshot.body.clone(), log.all.len());
                     log.first = log.first.max(log.all.len().min(snapshot.keep_from as usize));
                 }
             }
-            Change::Remove { .. } => drop(self.0.remove(game)),
+            Change::Remove { .. } => drop(self.0.remove(name)),
         }
         true
     }
 
-    fn read(&self, game: &GameId) -> Option<Log> {
-        self.0.get(game).map(|log| Log {
+    fn read(&self, name: &LogName) -> Option<Log> {
+        self.0.get(name).map(|log| Log {
             snapshot: log.snapshot.0.clone(),
             snapshot_position: log.snapshot.1 as u64,
             first: log.first as u64,
@@ -292,7 +292,7 @@ fn random_batch(random: &mut fastrand::Rng, model: &Model, largest: usize) -> Ba
         }
         _ => Change::Append { position, records: some(random), snapshot: None },
     };
-    Batch { game, change }
+    Batch { name: game, change }
 }
 
 /// Set `INNKEEPER_TEST_SEED` to repeat a run.
@@ -325,13 +325,13 @@ fn stays_like_the_model(home: &mut Home, random: &mut fastrand::Rng, steps: usiz
             home.store().tend().unwrap();
         }
         let game = id(&format!("g{}", random.u8(..6)));
-        let (read, expected) = (brief(home.read(game.as_str())), brief(model.read(&game)));
+        let (read, expected) = (brief(home.read(&game.text())), brief(model.read(&game)));
         assert_eq!(read, expected, "{}, step {step}, {game}", home.name);
     }
-    let games: Vec<GameId> = model.0.keys().cloned().collect();
-    assert_eq!(home.store().games(None, 100).unwrap(), games, "{}", home.name);
+    let games: Vec<LogName> = model.0.keys().cloned().collect();
+    assert_eq!(home.store().logs(None, 100).unwrap(), games, "{}", home.name);
     for game in &games {
-        assert_eq!(brief(home.read(game.as_str())), brief(model.read(game)), "{}, {game}", home.name);
+        assert_eq!(brief(home.read(&game.text())), brief(model.read(game)), "{}, {game}", home.name);
     }
 }
 

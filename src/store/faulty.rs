@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Batch, Log, Store, StoreError};
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// Follows its [`Faults`]; otherwise passes each call to `inner`.
 pub(super) struct FaultyStore<S> {
@@ -85,15 +85,15 @@ impl<S: Store> Store for FaultyStore<S> {
         self.inner.append(group, flush)
     }
 
-    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
+    fn read(&mut self, name: &LogName, from: u64) -> Result<Option<Log>, StoreError> {
         self.faults.panic_if_told();
         self.faults.fail_if_told(|state| &mut state.failing_reads)?;
-        self.inner.read(game, from)
+        self.inner.read(name, from)
     }
 
-    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
+    fn logs(&mut self, after: Option<&LogName>, limit: usize) -> Result<Vec<LogName>, StoreError> {
         self.faults.fail_if_told(|state| &mut state.failing_reads)?;
-        self.inner.games(after, limit)
+        self.inner.logs(after, limit)
     }
 
     fn sweep(&mut self, limit: usize) -> Result<usize, StoreError> {

@@ -15,7 +15,7 @@ use slog::{Logger, error, info, warn};
 use tokio::sync::{Notify, oneshot};
 
 use super::{Batch, Change, Log, Store, StoreError};
-use crate::{observe::metrics::Metrics, protocol::GameId};
+use crate::{observe::metrics::Metrics, store::LogName};
 
 /// Interval of the store's housekeeping.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
@@ -131,20 +131,20 @@ impl Journal {
         }
     }
 
-    /// Reads the whole log of a game, including all batches submitted before.
+    /// Reads the whole log, including all batches submitted before.
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment.
-    pub(crate) async fn read(&self, game: GameId) -> Result<Option<Log>, StoreError> {
-        self.ask(move |store| store.read(&game, 0)).await
+    pub(crate) async fn read(&self, name: LogName) -> Result<Option<Log>, StoreError> {
+        self.ask(move |store| store.read(&name, 0)).await
     }
 
-    /// See [`Store::games`].
+    /// See [`Store::logs`].
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment.
-    pub(crate) async fn games(&self, after: Option<GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
-        self.ask(move |store| store.games(after.as_ref(), limit)).await
+    pub(crate) async fn logs(&self, after: Option<LogName>, limit: usize) -> Result<Vec<LogName>, StoreError> {
+        self.ask(move |store| store.logs(after.as_ref(), limit)).await
     }
 
     /// See [`Store::sweep`].

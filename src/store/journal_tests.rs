@@ -14,7 +14,7 @@ use super::{
     contract_tests::{append, begin, id},
     faulty::Faults,
 };
-use crate::{observe::metrics::Metrics, protocol::GameId};
+use crate::{observe::metrics::Metrics, store::LogName};
 
 /// Longer than any step takes; only a failing test waits this long.
 const FOREVER: Duration = Duration::from_secs(30);
@@ -35,12 +35,12 @@ impl Store for Shared {
         self.0.lock().unwrap().append(group, flush)
     }
 
-    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
+    fn read(&mut self, game: &LogName, from: u64) -> Result<Option<Log>, StoreError> {
         self.0.lock().unwrap().read(game, from)
     }
 
-    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
-        self.0.lock().unwrap().games(after, limit)
+    fn logs(&mut self, after: Option<&LogName>, limit: usize) -> Result<Vec<LogName>, StoreError> {
+        self.0.lock().unwrap().logs(after, limit)
     }
 
     fn sweep(&mut self, limit: usize) -> Result<usize, StoreError> {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{Appended, Appender, Batch, Change, Records, Snapshot};
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// A snapshot is due when the records since the last one weigh this much, and twice as much as that
 /// snapshot. This bounds the replay of a log, and snapshots never cost more than the records.
@@ -11,7 +11,7 @@ const SNAPSHOT_BYTES: usize = 64 * 1024;
 
 /// Writes one log. `T` is the appender's deferred value (see [`Appender`]).
 pub(crate) struct LogWriter<T> {
-    game: GameId,
+    name: LogName,
     home: Rc<Appender<T>>,
     /// `DURABILITY=sync` (D1).
     flush: bool,
@@ -25,9 +25,9 @@ pub(crate) struct LogWriter<T> {
 
 impl<T> LogWriter<T> {
     /// Continues a log that ends at `position`.
-    pub(crate) fn new(game: GameId, home: Rc<Appender<T>>, flush: bool, position: u64) -> Self {
+    pub(crate) fn new(name: LogName, home: Rc<Appender<T>>, flush: bool, position: u64) -> Self {
         let min_bytes = SNAPSHOT_BYTES;
-        Self { game, home, flush, position, bytes_since_snapshot: 0, snapshot_bytes: 0, min_bytes }
+        Self { name, home, flush, position, bytes_since_snapshot: 0, snapshot_bytes: 0, min_bytes }
     }
 
     #[cfg(test)]
@@ -35,8 +35,8 @@ impl<T> LogWriter<T> {
         Self { min_bytes, ..self }
     }
 
-    pub(crate) fn game(&self) -> &GameId {
-        &self.game
+    pub(crate) fn name(&self) -> &LogName {
+        &self.name
     }
 
     pub(crate) fn appender(&self) -> &Rc<Appender<T>> {
@@ -78,6 +78,6 @@ impl<T> LogWriter<T> {
     }
 
     fn append(&self, change: Change) -> Appended {
-        self.home.append(Batch { game: self.game.clone(), change }, self.flush)
+        self.home.append(Batch { name: self.name.clone(), change }, self.flush)
     }
 }

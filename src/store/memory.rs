@@ -4,11 +4,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Batch, Change, Log, Records, Snapshot, Store, StoreError};
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 #[derive(Default)]
 pub struct MemoryStore {
-    logs: BTreeMap<GameId, MemoryLog>,
+    logs: BTreeMap<LogName, MemoryLog>,
 }
 
 struct MemoryLog {
@@ -38,25 +38,25 @@ impl MemoryLog {
 
 impl MemoryStore {
     /// Applies one batch; returns `false` if it does not fit its log.
-    fn carry_out(&mut self, Batch { game, change }: &Batch) -> bool {
+    fn carry_out(&mut self, Batch { name, change }: &Batch) -> bool {
         match change {
             Change::Begin { snapshot, records, replace } => {
-                if !replace && self.logs.contains_key(game) {
+                if !replace && self.logs.contains_key(name) {
                     return false;
                 }
                 let log =
                     MemoryLog { snapshot: snapshot.clone(), snapshot_position: 0, first: 0, records: records.clone() };
-                self.logs.insert(game.clone(), log);
+                self.logs.insert(name.clone(), log);
             }
             Change::Append { position, records, snapshot } => {
-                let Some(log) = self.logs.get_mut(game).filter(|log| log.end() == *position) else { return false };
+                let Some(log) = self.logs.get_mut(name).filter(|log| log.end() == *position) else { return false };
                 log.append(records, snapshot.as_ref());
             }
             Change::Remove { position } => {
-                if self.logs.get(game).is_none_or(|log| log.end() != *position) {
+                if self.logs.get(name).is_none_or(|log| log.end() != *position) {
                     return false;
                 }
-                self.logs.remove(game);
+                self.logs.remove(name);
             }
         }
         true
@@ -69,8 +69,8 @@ impl Store for MemoryStore {
         Ok(rejected.collect())
     }
 
-    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
-        Ok(self.logs.get(game).map(|log| {
+    fn read(&mut self, name: &LogName, from: u64) -> Result<Option<Log>, StoreError> {
+        Ok(self.logs.get(name).map(|log| {
             let skipped = from.clamp(log.first, log.end()) - log.first;
             let mut records = log.records.clone();
             records.drop_first(skipped);
@@ -85,8 +85,8 @@ impl Store for MemoryStore {
         }))
     }
 
-    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
-        Ok(self.logs.keys().filter(|game| after.is_none_or(|after| *game > after)).take(limit).cloned().collect())
+    fn logs(&mut self, after: Option<&LogName>, limit: usize) -> Result<Vec<LogName>, StoreError> {
+        Ok(self.logs.keys().filter(|name| after.is_none_or(|after| *name > after)).take(limit).cloned().collect())
     }
 
     /// Removes nothing: every log was written since this store was opened.

@@ -1,7 +1,7 @@
 //! Owns the stores of logs: one trait, its value types, and the journal that groups the writes of
 //! all rooms.
 //!
-//! A log belongs to a game or to an event bus. Its records are opaque here and have the positions
+//! A log belongs to a name or to an event bus. Its records are opaque here and have the positions
 //! 0, 1, 2 …, without a gap. A snapshot at position p replaces all records before p. Every write
 //! names the position where it belongs: a writer with an outdated position is rejected, never
 //! merged (fencing).
@@ -10,6 +10,7 @@ mod appender;
 mod embedded;
 mod journal;
 mod keys;
+mod log_name;
 mod log_writer;
 mod memory;
 pub(crate) mod private;
@@ -24,6 +25,8 @@ mod journal_tests;
 
 use std::{fmt, time::Duration};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::embedded::fuzz;
 #[doc(hidden)]
 pub use self::embedded::{EmbeddedStore, OpenError, Opened};
 pub(crate) use self::{
@@ -33,8 +36,8 @@ pub(crate) use self::{
     log_writer::LogWriter,
     records::encode,
 };
-pub use self::{memory::MemoryStore, records::Records};
-use crate::protocol::GameId;
+pub use self::{log_name::LogName, memory::MemoryStore, records::Records};
+pub use crate::protocol::HubId;
 
 /// Where logs are stored. Calls block; the journal makes them on a thread of its own.
 ///
@@ -49,19 +52,19 @@ pub trait Store: Send {
     /// Fails if the store cannot write at the moment; the same group may be tried again.
     fn append(&mut self, group: &[Batch], flush: bool) -> Result<Vec<usize>, StoreError>;
 
-    /// Reads the log of a game from position `from` on (0: everything kept); `None` if there is no
+    /// Reads a log from position `from` on (0: everything kept); `None` if there is no
     /// log. The snapshot is the newest, whatever `from` is.
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment. Damage is not an error: see
     /// [`Log::is_intact`].
-    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError>;
+    fn read(&mut self, name: &LogName, from: u64) -> Result<Option<Log>, StoreError>;
 
-    /// Returns up to `limit` games that have a log, in order of their names, after `after`.
+    /// Returns the names of up to `limit` logs, in order, after `after`.
     ///
     /// # Errors
     /// Fails if the store cannot be read at the moment.
-    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError>;
+    fn logs(&mut self, after: Option<&LogName>, limit: usize) -> Result<Vec<LogName>, StoreError>;
 
     /// Removes up to `limit` logs that were not written since the store was opened; returns how
     /// many.
@@ -88,7 +91,7 @@ pub trait Store: Send {
 /// One write to one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    pub game: GameId,
+    pub name: LogName,
     pub change: Change,
 }
 

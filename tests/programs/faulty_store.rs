@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use innkeeper::{
     Innkeeper,
     config::{Config, Overrides},
-    logic::GameId,
-    store::{Batch, Log, Store, StoreError},
+    store::{Batch, Log, LogName, Store, StoreError},
 };
 
 struct FaultyStore {
@@ -27,14 +26,14 @@ impl Store for FaultyStore {
         self.inner.append(group, flush)
     }
 
-    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
+    fn read(&mut self, name: &LogName, from: u64) -> Result<Option<Log>, StoreError> {
         self.check()?;
-        self.inner.read(game, from)
+        self.inner.read(name, from)
     }
 
-    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
+    fn logs(&mut self, after: Option<&LogName>, limit: usize) -> Result<Vec<LogName>, StoreError> {
         self.check()?;
-        self.inner.games(after, limit)
+        self.inner.logs(after, limit)
     }
 
     fn sweep(&mut self, limit: usize) -> Result<usize, StoreError> {

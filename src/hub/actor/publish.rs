@@ -11,12 +11,13 @@ use super::{Hub, push};
 use crate::{
     clock::Now,
     hub::{
-        bus::{Publication, Written},
+        bus::{BusItem, Publication},
         handle::{PublishError, Receipt},
         messages::{Publish, Publisher},
         source::HubSource,
         update::TopicValue,
     },
+    protocol::{RawJson, Topic},
     store::{Appended, Log, Outcome},
 };
 
@@ -27,11 +28,11 @@ impl Hub {
     /// Reads the bus's log. The hub handles no message until that is done.
     pub(super) fn open_bus(&mut self, context: &mut Context<Self>) {
         let HubSource::Bus(bus) = &self.source else { return };
-        let (home, game, handle) = (bus.appender().clone(), bus.game().clone(), self.handle.clone());
+        let (home, name, handle) = (bus.appender().clone(), bus.log_name().clone(), self.handle.clone());
         let reading = async move {
             let mut is_reported = false;
             loop {
-                match home.read(game.clone()).await {
+                match home.read(name.clone()).await {
                     Ok(log) => return log,
                     Err(error) if !is_reported => {
                         let id = handle.id();
@@ -65,35 +66,45 @@ impl Hub {
     /// Sends stored values to the shards, for as long as the hub lives.
     fn listen(&mut self, context: &mut Context<Self>) {
         let HubSource::Bus(bus) = &self.source else { return };
-        let (home, bell) = (bus.appender().clone(), bus.appender().clone());
-        let stored = async move { bell.settled().await }.into_actor(self);
-        context.spawn(stored.map(move |(), hub, context| {
-            while let Some((outcome, written)) = home.next() {
-                hub.show(outcome, written, context);
+        let appender = bus.appender().clone();
+        let stored = async move {
+            appender.settled().await;
+            appender
+        };
+        let stored = stored.into_actor(self);
+        context.spawn(stored.map(move |appender, hub, context| {
+            while let Some((outcome, item)) = appender.next() {
+                hub.show(outcome, item, context);
             }
             hub.settle(Now::read(), context);
             hub.listen(context);
         }));
     }
 
-    fn show(&mut self, outcome: Outcome, written: Written, context: &mut Context<Self>) {
-        let Written { topic, seq, data, answer } = written;
+    fn show(&mut self, outcome: Outcome, item: BusItem, context: &mut Context<Self>) {
         if outcome == Outcome::Rejected {
             // Another writer has begun the log anew: the next life reads what is there now.
             // Dropping the reply means that whether the value was stored is unknown.
             context.stop();
             return;
         }
-        let now = Now::read();
-        self.make_room(now, context);
-        let (update, shards) = self.topics.put(&topic, seq, TopicValue { live: data, whole: None });
-        push(&mut self.queues, &update, shards);
-        self.handle.metrics().count_messages(1, now.unix_ms);
+        let (seq, answer) = match item {
+            BusItem::Repeat { seq, answer } => (seq, answer),
+            BusItem::Value { topic, seq, data, answer } => {
+                self.show_value(&topic, seq, data, context);
+                (seq, answer)
+            }
+        };
         // The publisher may be gone.
         let _ = answer.send(seq);
-        if let HubSource::Bus(bus) = &mut self.source {
-            bus.stored(&topic, seq);
-        }
+    }
+
+    fn show_value(&mut self, topic: &Topic, seq: u64, data: RawJson, context: &mut Context<Self>) {
+        let now = Now::read();
+        self.make_room(now, context);
+        let (update, shards) = self.topics.put(topic, seq, TopicValue { live: data, whole: None });
+        push(&mut self.queues, &update, shards);
+        self.handle.metrics().count_messages(1, now.unix_ms);
     }
 }
 
@@ -111,14 +122,14 @@ impl Handler<Publish> for Hub {
             if self.topics.seq_of(&topic) >= Some(seq) {
                 let _ = answer.send(seq);
             } else {
-                bus.wait(topic, seq, answer);
+                bus.repeat(seq, answer);
             }
             return Ok(Receipt { answer: answered, is_new });
         }
         match bus.write(Publication { topic, data, key, unix_ms }, answer)? {
-            (Appended::Pending(ticket), written) => home.defer(ticket, written),
-            (Appended::Settled(outcome), written) => {
-                self.show(outcome, written, context);
+            (Appended::Pending(ticket), item) => home.defer(ticket, item),
+            (Appended::Settled(outcome), item) => {
+                self.show(outcome, item, context);
                 self.settle(Now::read(), context);
             }
         }

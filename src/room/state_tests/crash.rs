@@ -20,7 +20,8 @@ impl World {
             self.abandon(who, keep);
         }
         self.unnoticed.clear();
-        let Poll::Ready(Ok(Some(log))) = pin!(self.store.read(game())).poll(&mut Context::from_waker(Waker::noop()))
+        let Poll::Ready(Ok(Some(log))) =
+            pin!(self.store.read(game().into())).poll(&mut Context::from_waker(Waker::noop()))
         else {
             panic!("the log is there")
         };

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::{
-    protocol::GameId,
+    store::LogName,
     store::{Batch, Change, Records, Snapshot},
 };
 
 /// A batch as it is encoded in a group's body, which is a sequence of these.
 #[derive(Serialize, Deserialize)]
 struct BatchEntry<'a> {
-    game: &'a str,
+    name: &'a str,
     #[serde(borrow)]
     change: BatchKind<'a>,
 }
@@ -51,7 +51,7 @@ impl BatchEntry<'_> {
             },
             BatchKind::Remove { position } => Change::Remove { position: *position },
         };
-        Some(Batch { game: GameId::from_store(self.game).ok()?, change })
+        Some(Batch { name: LogName::parse(self.name).ok()?, change })
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn encode(body: Vec<u8>, batch: &Batch) -> Result<Vec<u8>, postcard::
         },
         Change::Remove { position } => BatchKind::Remove { position: *position },
     };
-    postcard::to_extend(&BatchEntry { game: batch.game.as_str(), change }, body)
+    postcard::to_extend(&BatchEntry { name: &batch.name.text(), change }, body)
 }
 
 /// Decodes a group's batches, in order; `None` if [`encode`] did not make this body.
@@ -99,8 +99,8 @@ mod tests {
     fn a_group_comes_back_as_it_was_encoded_and_is_none_when_cut() {
         let mut records = Records::default();
         records.push_with(|out| out.extend_from_slice(b"one"));
-        let game = GameId::parse("g").unwrap();
-        let batch = |change| Batch { game: game.clone(), change };
+        let name = LogName::parse("g").unwrap();
+        let batch = |change| Batch { name: name.clone(), change };
         let snapshot = Some(Snapshot { body: b"state".to_vec(), keep_from: 7 });
         let batches = [
             batch(Change::Begin { snapshot: b"begin".to_vec(), records: records.clone(), replace: true }),

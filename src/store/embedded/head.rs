@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
 use super::db::Result;
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// Names a row of `parts`, with the CRC and length that its body must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,12 +56,12 @@ pub(super) struct Row {
 const SUM_BYTES: usize = 4;
 
 impl Row {
-    /// Loads a game's row.
-    pub(super) fn load(conn: &Connection, game: &GameId) -> Result<Option<Self>> {
+    /// Loads a log's row.
+    pub(super) fn load(conn: &Connection, name: &LogName) -> Result<Option<Self>> {
         let mut query = conn.prepare_cached("SELECT id, run, head FROM logs WHERE game = ?")?;
-        let row = query.query_row([game.as_str()], |row| {
+        let row = query.query_row([name.text()], |row| {
             // A value of a wrong type counts as damage.
-            let head = row.get_ref(2)?.as_bytes().ok().and_then(|bytes| Head::decode(game, bytes));
+            let head = row.get_ref(2)?.as_bytes().ok().and_then(|bytes| Head::decode(name, bytes));
             // The column exists for the index; a head that contradicts it is damaged.
             let run = row.get_ref(1)?.as_i64().ok();
             Ok(Self { id: row.get(0)?, head: head.filter(|head| run == Some(head.run as i64)) })
@@ -85,8 +85,8 @@ impl Row {
 
 impl Head {
     /// Writes the head: over `row`, its id and the run in its `run` column, or as a new row.
-    pub(super) fn store(&self, conn: &Connection, game: &GameId, row: Option<(i64, Option<u64>)>) -> Result<()> {
-        let (bytes, run) = (self.encode(game)?, self.run as i64);
+    pub(super) fn store(&self, conn: &Connection, name: &LogName, row: Option<(i64, Option<u64>)>) -> Result<()> {
+        let (bytes, run) = (self.encode(name)?, self.run as i64);
         let stored = match row {
             // The run is unchanged: leaving the column alone spares the index.
             Some((id, was)) if was == Some(self.run) => {
@@ -96,7 +96,7 @@ impl Head {
                 conn.prepare_cached("UPDATE logs SET head = ?, run = ? WHERE id = ?")?.execute((bytes, run, id))
             }
             None => conn.prepare_cached("INSERT INTO logs(game, run, head) VALUES (?, ?, ?)")?.execute((
-                game.as_str(),
+                name.text(),
                 run,
                 bytes,
             )),
@@ -104,23 +104,23 @@ impl Head {
         stored.map(drop)
     }
 
-    fn encode(&self, game: &GameId) -> Result<Vec<u8>> {
+    fn encode(&self, name: &LogName) -> Result<Vec<u8>> {
         let mut bytes =
             postcard::to_allocvec(self).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        let sum = sum(game, &bytes);
+        let sum = sum(name, &bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
         Ok(bytes)
     }
 
-    fn decode(game: &GameId, bytes: &[u8]) -> Option<Self> {
+    fn decode(name: &LogName, bytes: &[u8]) -> Option<Self> {
         let (body, stored) = bytes.split_last_chunk::<SUM_BYTES>()?;
-        (sum(game, body) == u32::from_le_bytes(*stored)).then(|| postcard::from_bytes(body).ok())?
+        (sum(name, body) == u32::from_le_bytes(*stored)).then(|| postcard::from_bytes(body).ok())?
     }
 }
 
-fn sum(game: &GameId, body: &[u8]) -> u32 {
+fn sum(name: &LogName, body: &[u8]) -> u32 {
     let mut sum = crc32fast::Hasher::new();
-    sum.update(game.as_str().as_bytes());
+    sum.update(name.text().as_bytes());
     sum.update(body);
     sum.finalize()
 }

@@ -19,7 +19,7 @@ use super::{
     tail::{Tail, Tails},
 };
 use crate::{
-    protocol::GameId,
+    store::LogName,
     store::{Batch, Change, Log},
 };
 
@@ -43,7 +43,7 @@ pub(super) struct StoreHome {
     pub(super) newest: u64,
     pub(super) tails: Tails,
     /// A cache of where logs end. It may be cleared at any time.
-    pub(super) ends: HashMap<GameId, LogEnd>,
+    pub(super) ends: HashMap<LogName, LogEnd>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl StoreHome {
         }
         let written = self.write(batches, flush);
         if written.is_err() {
-            self.forget_ends(batches.iter().map(|batch| &batch.game));
+            self.forget_ends(batches.iter().map(|batch| &batch.name));
         }
         written
     }
@@ -96,10 +96,10 @@ impl StoreHome {
     }
 
     /// Returns true if a batch fits its log, and then notes the log's new end.
-    fn admit(&mut self, Batch { game, change }: &Batch) -> Result<bool> {
-        let end = match self.ends.get(game) {
+    fn admit(&mut self, Batch { name, change }: &Batch) -> Result<bool> {
+        let end = match self.ends.get(name) {
             Some(end) => *end,
-            None => self.end(game)?,
+            None => self.end(name)?,
         };
         let (fits, after) = match change {
             Change::Begin { records, replace, .. } => (*replace || end == LogEnd::NoLog, LogEnd::At(records.len())),
@@ -108,21 +108,21 @@ impl StoreHome {
             }
             Change::Remove { position } => (end == LogEnd::At(*position), LogEnd::NoLog),
         };
-        self.ends.insert(game.clone(), if fits { after } else { end });
+        self.ends.insert(name.clone(), if fits { after } else { end });
         Ok(fits)
     }
 
-    fn forget_ends<'a>(&mut self, games: impl Iterator<Item = &'a GameId>) {
-        for game in games {
-            self.ends.remove(game);
+    fn forget_ends<'a>(&mut self, names: impl Iterator<Item = &'a LogName>) {
+        for name in names {
+            self.ends.remove(name);
         }
     }
 
-    fn end(&self, game: &GameId) -> Result<LogEnd> {
-        if let Some(tail) = self.tails.get(game) {
+    fn end(&self, name: &LogName) -> Result<LogEnd> {
+        if let Some(tail) = self.tails.get(name) {
             return Ok(if tail.is_removed { LogEnd::NoLog } else { LogEnd::At(tail.end()) });
         }
-        Ok(match row(&self.db.conn, game)? {
+        Ok(match row(&self.db.conn, name)? {
             None => LogEnd::NoLog,
             Some(Row { head: Some(head), .. }) => LogEnd::At(head.end),
             Some(_) => LogEnd::Unknown,
@@ -150,7 +150,7 @@ impl StoreHome {
         }
         let (mut meta, newest) = (self.meta, self.newest);
         let settled = self.db.transaction(false, |conn| {
-            due.iter().try_for_each(|(game, tail)| settle(conn, game, tail, newest, meta.suspect_through))?;
+            due.iter().try_for_each(|(name, tail)| settle(conn, name, tail, newest, meta.suspect_through))?;
             delete_groups(conn, &mut meta, through)
         });
         match settled {
@@ -166,8 +166,8 @@ impl StoreHome {
         }
     }
 
-    pub(super) fn read(&self, game: &GameId, from: u64) -> Result<Option<Log>> {
-        let found = read(&self.db.conn, game, self.tails.get(game), from, self.meta.suspect_through)?;
+    pub(super) fn read(&self, name: &LogName, from: u64) -> Result<Option<Log>> {
+        let found = read(&self.db.conn, name, self.tails.get(name), from, self.meta.suspect_through)?;
         Ok(found.map(|found| Log {
             snapshot: found.snapshot,
             snapshot_position: found.snapshot_position,
@@ -178,39 +178,39 @@ impl StoreHome {
         }))
     }
 
-    pub(super) fn games(&self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>> {
-        let is_wanted = |game: &GameId| after.is_none_or(|after| game > after);
-        let is_there = |(game, tail): (&GameId, &Tail)| (!tail.is_removed && is_wanted(game)).then(|| game.clone());
-        let mut games: BTreeSet<GameId> = self.tails.iter().filter_map(is_there).collect();
+    pub(super) fn logs(&self, after: Option<&LogName>, limit: usize) -> Result<Vec<LogName>> {
+        let is_wanted = |name: &LogName| after.is_none_or(|after| name > after);
+        let is_there = |(name, tail): (&LogName, &Tail)| (!tail.is_removed && is_wanted(name)).then(|| name.clone());
+        let mut names: BTreeSet<LogName> = self.tails.iter().filter_map(is_there).collect();
         let mut query = self.db.conn.prepare_cached("SELECT game FROM logs WHERE game > ? ORDER BY game")?;
-        let mut rows = query.query([after.map_or("", GameId::as_str)])?;
+        let mut rows = query.query([after.map(LogName::text).unwrap_or_default()])?;
         let mut known = 0;
         while known < limit
             && let Some(row) = rows.next()?
         {
-            let Ok(game) = GameId::from_store(row.get_ref(0)?.as_str()?) else { continue };
-            if self.tails.get(&game).is_none_or(|tail| !tail.is_removed) {
+            let Ok(name) = LogName::parse(row.get_ref(0)?.as_str()?) else { continue };
+            if self.tails.get(&name).is_none_or(|tail| !tail.is_removed) {
                 known += 1;
-                games.insert(game);
+                names.insert(name);
             }
         }
-        Ok(games.into_iter().take(limit).collect())
+        Ok(names.into_iter().take(limit).collect())
     }
 
     /// Removes logs last written before the run `since`. The removals are written as a group,
     /// because older groups on the disk, settled or not, would otherwise bring the log back.
     pub(super) fn sweep(&mut self, since: u64, limit: usize) -> Result<usize> {
         let in_tails = self.tails.iter().filter(|(_, tail)| tail.run < since && !tail.is_removed);
-        let mut games: Vec<GameId> = in_tails.take(limit).map(|(game, _)| game.clone()).collect();
-        games.extend(self.settled_before(since, limit - games.len())?);
-        self.forget_ends(games.iter());
+        let mut names: Vec<LogName> = in_tails.take(limit).map(|(name, _)| name.clone()).collect();
+        names.extend(self.settled_before(since, limit - names.len())?);
+        self.forget_ends(names.iter());
         let (mut removals, mut damaged) = (Vec::new(), Vec::new());
-        for game in &games {
-            match self.end(game)? {
+        for name in &names {
+            match self.end(name)? {
                 LogEnd::At(position) => {
-                    removals.push(Batch { game: game.clone(), change: Change::Remove { position } });
+                    removals.push(Batch { name: name.clone(), change: Change::Remove { position } });
                 }
-                LogEnd::Unknown => damaged.push(game),
+                LogEnd::Unknown => damaged.push(name),
                 LogEnd::NoLog => {}
             }
         }
@@ -219,26 +219,26 @@ impl StoreHome {
         }
         if !damaged.is_empty() {
             self.db.transaction(false, |conn| {
-                damaged.iter().try_for_each(|game| Row::load(conn, game)?.map_or(Ok(()), |row| row.delete(conn)))
+                damaged.iter().try_for_each(|name| Row::load(conn, name)?.map_or(Ok(()), |row| row.delete(conn)))
             })?;
         }
         Ok(removals.len() + damaged.len())
     }
 
     /// Returns logs without a tail that were last written before the run `since`.
-    fn settled_before(&self, since: u64, limit: usize) -> Result<Vec<GameId>> {
+    fn settled_before(&self, since: u64, limit: usize) -> Result<Vec<LogName>> {
         let mut query = self.db.conn.prepare_cached("SELECT game FROM logs WHERE run < ? LIMIT ?")?;
         let mut rows = query.query((since as i64, (limit + self.tails.len()) as i64))?;
-        let mut games = Vec::new();
-        while games.len() < limit
+        let mut names = Vec::new();
+        while names.len() < limit
             && let Some(row) = rows.next()?
         {
-            let Ok(game) = GameId::from_store(row.get_ref(0)?.as_str()?) else { continue };
-            if self.tails.get(&game).is_none() {
-                games.push(game);
+            let Ok(name) = LogName::parse(row.get_ref(0)?.as_str()?) else { continue };
+            if self.tails.get(&name).is_none() {
+                names.push(name);
             }
         }
-        Ok(games)
+        Ok(names)
     }
 
     /// Settles until the unsettled groups weigh half their bound, for at most [`TEND_TIME`].

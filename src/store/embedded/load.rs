@@ -13,7 +13,7 @@ use super::{
     read::row,
     tail::Tails,
 };
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// Why [`load`] fails.
 pub(super) enum LoadError {
@@ -50,6 +50,7 @@ pub(super) fn load(
     if meta.format > FORMAT {
         return Err(LoadError::Newer(meta.format));
     }
+    meta.format = FORMAT;
     let seen = seen.filter(|seen| seen.store_id == meta.store_id);
     let promised = seen.map_or(0, |seen| seen.group);
     let Replay { tails, newest, is_whole } = replay(&db.conn, &meta)?;
@@ -116,11 +117,11 @@ fn replay(conn: &Connection, meta: &Meta) -> Result<Replay> {
         newest = number;
         let mut batches = batches.unwrap_or_default();
         for batch in &batches {
-            if !settled.contains_key(&batch.game) {
-                settled.insert(batch.game.clone(), settled_through(conn, &batch.game)?);
+            if !settled.contains_key(&batch.name) {
+                settled.insert(batch.name.clone(), settled_through(conn, &batch.name)?);
             }
         }
-        batches.retain(|batch| settled.get(&batch.game).is_none_or(|through| number > *through));
+        batches.retain(|batch| settled.get(&batch.name).is_none_or(|through| number > *through));
         tails.apply(number, run, body.len(), batches.iter());
     }
     Ok(Replay { tails, newest: newest.max(meta.accounted_through), is_whole })
@@ -128,8 +129,8 @@ fn replay(conn: &Connection, meta: &Meta) -> Result<Replay> {
 
 /// Returns the newest group that a log's head contains, or 0. It may be newer than
 /// `meta.settled_through`: large tails are settled before other logs of the same groups.
-fn settled_through(conn: &Connection, game: &GameId) -> Result<u64> {
-    let head = row(conn, game)?.and_then(|row| row.head);
+fn settled_through(conn: &Connection, name: &LogName) -> Result<u64> {
+    let head = row(conn, name)?.and_then(|row| row.head);
     Ok(head.map_or(0, |head| head.group))
 }
 

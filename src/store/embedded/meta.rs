@@ -8,14 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::db::Result;
 
-/// Version of the tables' format.
-pub(super) const FORMAT: u32 = 1;
+/// Version of all that is written: the tables, and the records and images in them. It grows with
+/// every release that writes what the one before cannot read, so that an older release refuses the
+/// directory and takes nothing in it for damage (D2b). Format 1 knows no bans, display names, ends of
+/// crowds or hashes of requests' bodies.
+pub(super) const FORMAT: u32 = 2;
 /// Runs that are kept. Downtime before them is not counted.
 const MAX_RUNS: usize = 1000;
 const SUM_BYTES: usize = 4;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Meta {
+    /// Always the first field, also in later formats.
     pub(super) format: u32,
     /// Random; distinguishes this store from every other.
     pub(super) store_id: u64,
@@ -32,13 +36,17 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    /// Loads it; `None` if it is missing or damaged.
+    /// Loads it; `None` if it is missing or damaged. Of a newer format only the number is known.
     pub(super) fn load(conn: &Connection) -> Result<Option<Self>> {
         let mut query = conn.prepare("SELECT body FROM meta")?;
         let body = query.query_row([], |row| row.get::<_, Vec<u8>>(0)).optional()?;
         Ok(body.and_then(|body| {
             let (body, stored) = body.split_last_chunk::<SUM_BYTES>()?;
-            (crc32fast::hash(body) == u32::from_le_bytes(*stored)).then(|| postcard::from_bytes(body).ok())?
+            if crc32fast::hash(body) != u32::from_le_bytes(*stored) {
+                return None;
+            }
+            let (format, _) = postcard::take_from_bytes(body).ok()?;
+            if format > FORMAT { Some(Self { format, ..Self::default() }) } else { postcard::from_bytes(body).ok() }
         }))
     }
 

@@ -53,6 +53,8 @@
 mod checkpoint;
 mod db;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod group;
 mod head;
 mod home;
@@ -83,7 +85,7 @@ use self::{
     open::Files,
 };
 use super::{Batch, Log, Store, StoreError};
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// The store reopens the file after this many failures in a row.
 const MAX_FAILURES: u32 = 3;
@@ -281,12 +283,12 @@ impl Store for EmbeddedStore {
         })
     }
 
-    fn read(&mut self, game: &GameId, from: u64) -> Result<Option<Log>, StoreError> {
-        self.call(Damage::Report, |home, _, _| home.read(game, from))
+    fn read(&mut self, name: &LogName, from: u64) -> Result<Option<Log>, StoreError> {
+        self.call(Damage::Report, |home, _, _| home.read(name, from))
     }
 
-    fn games(&mut self, after: Option<&GameId>, limit: usize) -> Result<Vec<GameId>, StoreError> {
-        self.call(Damage::Report, |home, _, _| home.games(after, limit))
+    fn logs(&mut self, after: Option<&LogName>, limit: usize) -> Result<Vec<LogName>, StoreError> {
+        self.call(Damage::Report, |home, _, _| home.logs(after, limit))
     }
 
     fn sweep(&mut self, limit: usize) -> Result<usize, StoreError> {

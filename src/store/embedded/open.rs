@@ -15,7 +15,7 @@ use super::{
     load::{LoadError, load},
     lock::{Lock, LockError},
     mark::{Mark, MarkState},
-    meta::Meta,
+    meta::{FORMAT, Meta},
 };
 use crate::store::private;
 
@@ -48,7 +48,12 @@ impl fmt::Display for OpenError {
             Self::Locked { dir, pid: None } => write!(f, "another process uses the data directory {}", dir.display()),
             Self::Missing { dir } => write!(f, "there is no store in the data directory {}", dir.display()),
             Self::Newer { dir, format } => {
-                write!(f, "the data directory {} was written by a newer version (format {format})", dir.display())
+                write!(
+                    f,
+                    "the data directory {} was written by a newer version (format {format}, this one knows {FORMAT}); \
+                     start that version, or put back a copy from before its first start",
+                    dir.display()
+                )
             }
             Self::Io { dir, reason } => write!(f, "the data directory {} cannot be used: {reason}", dir.display()),
         }

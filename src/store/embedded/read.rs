@@ -8,7 +8,7 @@ use super::{
     head::{Head, Part, Row},
     tail::Tail,
 };
-use crate::{protocol::GameId, store::Records};
+use crate::{store::LogName, store::Records};
 
 /// A log, and the run that last wrote it.
 pub(super) struct StoredLog {
@@ -20,9 +20,9 @@ pub(super) struct StoredLog {
     pub(super) run: u64,
 }
 
-/// Returns a game's row. A row that damage makes unreadable is returned without a head.
-pub(super) fn row(conn: &Connection, game: &GameId) -> Result<Option<Row>> {
-    match Row::load(conn, game) {
+/// Returns a log's row. A row that damage makes unreadable is returned without a head.
+pub(super) fn row(conn: &Connection, name: &LogName) -> Result<Option<Row>> {
+    match Row::load(conn, name) {
         Err(error) if is_damage(&error) => Ok(Some(Row { id: 0, head: None })),
         row => row,
     }
@@ -32,7 +32,7 @@ pub(super) fn row(conn: &Connection, game: &GameId) -> Result<Option<Row>> {
 /// dropped and those after it are returned.
 pub(super) fn read(
     conn: &Connection,
-    game: &GameId,
+    name: &LogName,
     tail: Option<&Tail>,
     from: u64,
     suspect_through: u64,
@@ -42,7 +42,7 @@ pub(super) fn read(
     }
     let mut found = match tail {
         Some(tail) if tail.replaces => StoredLog::nothing(tail.oldest_run > suspect_through),
-        _ => match row(conn, game)? {
+        _ => match row(conn, name)? {
             Some(Row { head: Some(head), .. }) => settled(conn, &head, from, suspect_through)?,
             Some(_) => StoredLog::nothing(false),
             None if tail.is_none() => return Ok(None),

@@ -7,7 +7,7 @@ use super::{
     head::{Head, Part, Row, Segment},
     tail::Tail,
 };
-use crate::protocol::GameId;
+use crate::store::LogName;
 
 /// Past this many segments, [`MERGED`] neighbours become one, so that a room that writes little for
 /// a long time has few rows.
@@ -18,8 +18,8 @@ const MAX_MERGED_BYTES: u64 = 1 << 20;
 
 /// Settles one tail. `newest` is the newest group. Logs last written by the run `suspect_through`
 /// or an earlier one are suspect.
-pub(super) fn settle(conn: &Connection, game: &GameId, tail: &Tail, newest: u64, suspect_through: u64) -> Result<()> {
-    let row = Row::load(conn, game)?;
+pub(super) fn settle(conn: &Connection, name: &LogName, tail: &Tail, newest: u64, suspect_through: u64) -> Result<()> {
+    let row = Row::load(conn, name)?;
     if tail.is_removed {
         return row.map_or(Ok(()), |row| row.delete(conn));
     }
@@ -42,7 +42,7 @@ pub(super) fn settle(conn: &Connection, game: &GameId, tail: &Tail, newest: u64,
     if head.segments.len() > MAX_SEGMENTS {
         merge(conn, &mut head)?;
     }
-    head.store(conn, game, place)
+    head.store(conn, name, place)
 }
 
 /// Returns the head that the tail continues. It is empty if the tail replaces the log; if the tail

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::{
-    protocol::GameId,
+    store::LogName,
     store::{Batch, Change, Records},
 };
 
@@ -16,7 +16,7 @@ const BATCH_BYTES: usize = 64;
 
 /// The writes to one log since it was settled.
 pub(super) struct Tail {
-    /// The tail is the whole log: any head and parts of this game are obsolete.
+    /// The tail is the whole log: any head and parts of this log are obsolete.
     pub(super) replaces: bool,
     pub(super) is_removed: bool,
     /// A group is missing before or among these writes.
@@ -103,22 +103,22 @@ impl Tail {
 /// All tails, and the unsettled groups.
 #[derive(Default)]
 pub(super) struct Tails {
-    map: HashMap<GameId, Tail>,
-    /// Games by the oldest group of their tail. An entry is stale, and skipped, if the game has no
+    map: HashMap<LogName, Tail>,
+    /// Logs by the oldest group of their tail. An entry is stale, and skipped, if the log has no
     /// tail or one with another oldest group.
-    order: BTreeMap<u64, Vec<GameId>>,
-    large: VecDeque<GameId>,
+    order: BTreeMap<u64, Vec<LogName>>,
+    large: VecDeque<LogName>,
     /// The unsettled groups and their weights, oldest first.
     groups: VecDeque<(u64, usize)>,
     weight: usize,
 }
 
 impl Tails {
-    pub(super) fn get(&self, game: &GameId) -> Option<&Tail> {
-        self.map.get(game)
+    pub(super) fn get(&self, name: &LogName) -> Option<&Tail> {
+        self.map.get(name)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&GameId, &Tail)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&LogName, &Tail)> {
         self.map.iter()
     }
 
@@ -136,15 +136,15 @@ impl Tails {
         let mut weight = bytes;
         for batch in batches {
             weight += BATCH_BYTES;
-            let is_new = !self.map.contains_key(&batch.game);
+            let is_new = !self.map.contains_key(&batch.name);
             if is_new {
-                self.order.entry(group).or_default().push(batch.game.clone());
+                self.order.entry(group).or_default().push(batch.name.clone());
             }
-            let tail = self.map.entry(batch.game.clone()).or_insert_with(|| Tail::new(group, run));
+            let tail = self.map.entry(batch.name.clone()).or_insert_with(|| Tail::new(group, run));
             let was = tail.records.as_bytes().len();
             tail.apply(&batch.change, is_new, run);
             if was <= MAX_TAIL_BYTES && tail.records.as_bytes().len() > MAX_TAIL_BYTES {
-                self.large.push_back(batch.game.clone());
+                self.large.push_back(batch.name.clone());
             }
         }
         self.groups.push_back((group, weight));
@@ -153,22 +153,22 @@ impl Tails {
 
     /// Takes the tails to settle next, oldest first: about `bytes`, at most `limit` tails.
     /// `is_over` means that the groups exceed their bound; otherwise only large tails are due.
-    pub(super) fn take_due(&mut self, is_over: bool, bytes: usize, limit: usize) -> Vec<(GameId, Tail)> {
+    pub(super) fn take_due(&mut self, is_over: bool, bytes: usize, limit: usize) -> Vec<(LogName, Tail)> {
         let (mut due, mut sum) = (Vec::new(), 0);
         while due.len() < limit && sum < bytes {
-            let Some(game) = self.next_due(is_over) else { break };
-            if let Some(tail) = self.map.remove(&game) {
+            let Some(name) = self.next_due(is_over) else { break };
+            if let Some(tail) = self.map.remove(&name) {
                 sum += tail.bytes();
-                due.push((game, tail));
+                due.push((name, tail));
             }
         }
         due
     }
 
-    fn next_due(&mut self, is_over: bool) -> Option<GameId> {
-        while let Some(game) = self.large.pop_front() {
-            if self.map.get(&game).is_some_and(|tail| tail.records.as_bytes().len() > MAX_TAIL_BYTES) {
-                return Some(game);
+    fn next_due(&mut self, is_over: bool) -> Option<LogName> {
+        while let Some(name) = self.large.pop_front() {
+            if self.map.get(&name).is_some_and(|tail| tail.records.as_bytes().len() > MAX_TAIL_BYTES) {
+                return Some(name);
             }
         }
         if !is_over {
@@ -182,9 +182,9 @@ impl Tails {
     fn oldest(&mut self) -> Option<u64> {
         while let Some(mut entry) = self.order.first_entry() {
             let group = *entry.key();
-            let games = entry.get_mut();
-            while games.pop_if(|game| self.map.get(game).is_none_or(|tail| tail.group != group)).is_some() {}
-            if !games.is_empty() {
+            let names = entry.get_mut();
+            while names.pop_if(|name| self.map.get(name).is_none_or(|tail| tail.group != group)).is_some() {}
+            if !names.is_empty() {
                 return Some(group);
             }
             entry.remove();
@@ -199,13 +199,13 @@ impl Tails {
     }
 
     /// Puts tails from [`Tails::take_due`] back after settling failed.
-    pub(super) fn put_back(&mut self, due: Vec<(GameId, Tail)>) {
-        for (game, tail) in due {
-            self.order.entry(tail.group).or_default().push(game.clone());
+    pub(super) fn put_back(&mut self, due: Vec<(LogName, Tail)>) {
+        for (name, tail) in due {
+            self.order.entry(tail.group).or_default().push(name.clone());
             if tail.records.as_bytes().len() > MAX_TAIL_BYTES {
-                self.large.push_back(game.clone());
+                self.large.push_back(name.clone());
             }
-            self.map.insert(game, tail);
+            self.map.insert(name, tail);
         }
     }
 

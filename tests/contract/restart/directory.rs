@@ -66,3 +66,35 @@ fn d2_a_directory_that_cannot_be_stops_the_start_and_is_named() {
     let settings = [("DATA_DIR", path.to_str().expect("a path in UTF-8")), ("DURABILITY", "memory")];
     Witness::join(&Server::start(&settings), "/ws/g/alice").say(1, "hello");
 }
+
+#[test]
+fn d2b_a_directory_that_a_newer_version_wrote_stops_the_start_with_exit_1_and_is_kept() {
+    let data = DataDir::new();
+    let mut server = Server::start(&[("DATA_DIR", data.path())]);
+    let mut alice = Witness::join(&server, "/ws/g/alice");
+    let epoch = alice.client.welcome["epoch"].clone();
+    alice.say(1, "before");
+    server.kill();
+    let database = data.file("innkeeper.db");
+    let as_format = |format: Option<u8>| {
+        let connection = rusqlite::Connection::open(&database).expect("the database");
+        let mut body: Vec<u8> = connection.query_row("SELECT body FROM meta", [], |row| row.get(0)).expect("a row");
+        // The format is the first field, the checksum is behind all fields.
+        let known = body[0];
+        body[0] = format.unwrap_or(known);
+        let end = body.len() - 4;
+        let sum = crc32fast::hash(&body[..end]).to_le_bytes();
+        body[end..].copy_from_slice(&sum);
+        connection.execute("UPDATE meta SET body = ?", [body]).expect("written");
+        known
+    };
+    let known = as_format(Some(99));
+    let (code, text) = refused(Server::command(PROGRAM, &[("DATA_DIR", data.path())]));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains(data.path()) && text.contains("newer version (format 99"), "{text}");
+    assert!(data.files().iter().all(|name| !name.contains("damaged")), "{:?}", data.files());
+    as_format(Some(known));
+    server.restart();
+    assert!(!server.log_text().contains("damaged"), "{}", server.log_text());
+    alice.orphaned().resume_without_loss(&server, &epoch);
+}

@@ -51,6 +51,43 @@ fn r3_an_older_file_that_is_put_back_counts_as_incomplete() {
     }
 }
 
+/// Stores the row of `meta` with another format and more bytes behind it.
+fn of_format(dir: &std::path::Path, format: u32) {
+    let conn = rusqlite::Connection::open(db(dir)).unwrap();
+    let mut meta = crate::store::embedded::meta::Meta::load(&conn).unwrap().unwrap();
+    meta.format = format;
+    let mut body = postcard::to_allocvec(&meta).unwrap();
+    body.extend_from_slice(b"fields of another format");
+    let sum = crc32fast::hash(&body);
+    body.extend_from_slice(&sum.to_le_bytes());
+    conn.execute("UPDATE meta SET body = ?", [body]).unwrap();
+}
+
+#[test]
+fn d2b_a_directory_that_a_newer_version_wrote_is_refused_and_left_as_it_is() {
+    let dir = dir();
+    drop(inhabited(dir.path()));
+    of_format(dir.path(), u32::MAX);
+    let before = fs::read(db(dir.path())).unwrap();
+    let error = EmbeddedStore::open(dir.path(), Duration::ZERO).err().expect("refused");
+    assert!(matches!(error, OpenError::Newer { format: u32::MAX, .. }), "{error}");
+    assert!(error.to_string().contains("newer version"), "{error}");
+    assert_eq!(fs::read(db(dir.path())).unwrap(), before);
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!names.into_iter().any(|name| name.contains("damaged")), "nothing is put aside");
+}
+
+#[test]
+fn d2b_a_directory_of_an_older_format_is_read_and_gets_the_present_one() {
+    let dir = dir();
+    drop(inhabited(dir.path()));
+    of_format(dir.path(), 1);
+    assert!(has(&mut open(dir.path()), "g1", 10));
+    let conn = rusqlite::Connection::open(db(dir.path())).unwrap();
+    let meta = crate::store::embedded::meta::Meta::load(&conn).unwrap().unwrap();
+    assert_eq!(meta.format, crate::store::embedded::meta::FORMAT, "an older version refuses it from now on");
+}
+
 #[test]
 fn a_whole_directory_that_is_put_back_cannot_be_told_from_the_newest() {
     let dir = dir();

@@ -83,7 +83,7 @@ fn memory_holds_no_more_of_many_rooms_than_of_few() {
     let begun = Instant::now();
     let mut reborn = open(copy.path());
     println!("opened with {rooms} rooms in {:?}", begun.elapsed());
-    assert_eq!(reborn.games(Some(&id("g29998")), 5).unwrap().len(), 5);
+    assert_eq!(reborn.logs(Some(&id("g29998")), 5).unwrap().len(), 5);
     for game in [0, 1, 7_777, 15_000, 29_999] {
         assert!(has(&mut reborn, &format!("g{game}"), 1));
     }

@@ -100,12 +100,12 @@ fn logs_of_earlier_runs_are_swept_in_portions_and_no_others() {
     let portions: Vec<usize> = (0..5).map(|_| store.sweep(6).unwrap()).collect();
     assert_eq!(portions, [6, 6, 6, 0, 0]);
     let left = [id("g7"), id("g8"), id("new")];
-    assert_eq!(store.games(None, 100).unwrap(), left);
+    assert_eq!(store.logs(None, 100).unwrap(), left);
     assert!(has(&mut store, "g7", 11));
     settle_all(&mut store);
     drop(store);
     let mut store = open(dir.path());
-    assert_eq!(store.games(None, 100).unwrap(), left);
+    assert_eq!(store.logs(None, 100).unwrap(), left);
     assert!(has(&mut store, "g7", 11));
 }
 
