@@ -71,7 +71,13 @@ impl Flusher {
             drop(waker);
             std::mem::swap(&mut *self.dirty.borrow_mut(), &mut spare);
             for outbox in spare.drain(..) {
-                self.flush(&outbox);
+                // The connection ends first and gives its permit back: whoever reads the close frame
+                // and comes again at once must not find its own place taken.
+                if outbox.take_fresh() {
+                    self.add(outbox);
+                } else {
+                    self.flush(&outbox);
+                }
             }
             Poll::<()>::Pending
         })

@@ -42,6 +42,8 @@ pub(crate) struct Outbox {
     /// The outbox is on the flusher's list.
     dirty: Cell<bool>,
     cause: Cell<Option<Cause>>,
+    /// Closed in this event-loop turn.
+    is_fresh: Cell<bool>,
     /// The shape of this client's `error` frames.
     errors: Cell<Errors>,
     /// Microseconds from the last ping to its pong; [`UNKNOWN`] before the first pong.
@@ -80,6 +82,7 @@ impl Outbox {
             max_bytes,
             dirty: Cell::new(false),
             cause: Cell::new(None),
+            is_fresh: Cell::new(false),
             errors: Cell::default(),
             latency: Cell::new(UNKNOWN),
             reader: RefCell::new(None),
@@ -233,6 +236,7 @@ impl Outbox {
             return false;
         }
         self.cause.set(Some(cause));
+        self.is_fresh.set(true);
         let mut queue = self.queue.borrow_mut();
         let (bytes, frames) = if cause == Cause::TooSlow { queue.release() } else { queue.forget_conflated() };
         self.flusher.stats().queued(-(bytes as i64), -(frames as i64));
@@ -245,6 +249,11 @@ impl Outbox {
         self.wake_reader();
         self.wake_sender();
         true
+    }
+
+    /// Returns true once, in the turn in which the outbox was closed.
+    pub(super) fn take_fresh(&self) -> bool {
+        self.is_fresh.take()
     }
 
     /// Why the connection ended; `None` while it is open.

@@ -273,7 +273,10 @@ impl Model {
     }
 
     fn turn(&self) {
-        let _ = pin!(self.flusher.clone().run()).poll(&mut Context::from_waker(Waker::noop()));
+        // A close takes a second round.
+        for _ in 0..2 {
+            let _ = pin!(self.flusher.clone().run()).poll(&mut Context::from_waker(Waker::noop()));
+        }
     }
 
     /// Compares the complete frames that came out with the model.
@@ -350,6 +353,23 @@ fn s6_a_closed_outbox_keeps_only_what_the_peer_needs_to_read_why() {
     model.happen(&Happening::Volatile(0, 1));
     assert_eq!(model.queued().1, 2.0, "nothing is taken any more");
     assert!(!model.outbox.close(Cause::Left, None), "the first cause stays");
+}
+
+#[test]
+fn a5_a_close_is_written_when_the_connections_task_has_had_its_turn() {
+    let model = Model::new();
+    model.valve.room.set(usize::MAX);
+    let woken = Arc::<Woken>::default();
+    model.outbox.set_reader(&woken.clone().into());
+    let mut flusher = pin!(model.flusher.clone().run());
+    let mut context = Context::from_waker(Waker::noop());
+    let _ = flusher.as_mut().poll(&mut context);
+    model.outbox.close(Cause::Left, None);
+    assert_eq!(woken.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+    let _ = flusher.as_mut().poll(&mut context);
+    assert!(model.valve.taken.borrow().is_empty());
+    let _ = flusher.as_mut().poll(&mut context);
+    assert_eq!(model.valve.taken.take(), frame::close(1000, "left").to_vec());
 }
 
 #[test]
