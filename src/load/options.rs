@@ -10,7 +10,7 @@ pub struct LoadOptions {
     /// The server: ws://, wss://, http:// or https://, with a port and a path if it has them
     pub url: String,
     /// How many rooms
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 5)]
     pub rooms: usize,
     /// How many players are in each room
     #[arg(long, default_value_t = 2)]

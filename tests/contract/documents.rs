@@ -18,6 +18,11 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
     ("docs/performance.md", "cargo build --release", "CI builds it; here it would take minutes"),
     ("docs/performance.md", "measure ", "it loads the machine for minutes, and the tool is not in the repository"),
     ("docs/performance.md", "FLUSH_INTERVAL_MS=16 measure ", "likewise"),
+    ("docs/load.md", "innkeeper load wss://play.example", "it has another server"),
+    ("docs/load.md", "innkeeper load ws://localhost:8080 --droppers", "tests/contract/load.rs has such players"),
+    ("docs/load.md", "innkeeper load ws://localhost:8080 --for 30s --at 10s", "tests/contract/load.rs kills a server"),
+    ("docs/load.md", "innkeeper load ws://localhost:8080 --soak 20m", "it takes 20 minutes"),
+    ("docs/load.md", "MAX_CONNECTIONS_PER_IP=100000", "it starts a second server"),
 ];
 
 /// Every document with commands, and what the server and the commands of it have in their
@@ -25,6 +30,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
 const DOCUMENTS: &[(&str, &[(&str, &str)])] = &[
     ("README.md", &[]),
     ("docs/feeds.md", &[]),
+    ("docs/load.md", &[]),
     ("docs/migrate.md", &[]),
     ("docs/operations.md", &[("HTTP_API_SECRET", SECRET)]),
     ("docs/performance.md", &[]),
