@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use super::units::{self, AtMost};
 
-/// The options as they are given; [`super::plan`] checks them together.
+/// The options as they are given; `plan` checks them together.
 #[derive(Debug, Clone, clap::Args)]
 pub struct LoadOptions {
     /// The server: ws://, wss://, http:// or https://, with a port and a path if it has them

@@ -33,7 +33,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// As [`time`], but not zero.
+/// As [`time()`], but not zero.
 ///
 /// # Errors
 /// A sentence that states what is allowed.

@@ -105,7 +105,7 @@ impl ClientFrame {
     /// Parses one text message. `data`, `patch` and `nonce` share the message's memory.
     ///
     /// # Errors
-    /// [`FrameError`] with code `bad_json`, `too_deep`, `unknown_type` or `invalid_field` (P2).
+    /// `FrameError` with code `bad_json`, `too_deep`, `unknown_type` or `invalid_field` (P2).
     pub fn parse(text: &ByteString, dialect: Dialect) -> Result<Self, FrameError> {
         let bad_json = "a frame is one JSON object, each field given once";
         let envelope: Envelope<'_> = object(text, bad_json, bad_json)?;

@@ -24,7 +24,7 @@ impl InvalidName {
 
 impl DisplayName {
     /// # Errors
-    /// [`InvalidName`] when the text breaks S11.
+    /// `InvalidName` when the text breaks S11.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         // The text may be long, so at most one character over the limit is counted.
         let chars = text.chars().take(MAX_CHARS + 1).count();

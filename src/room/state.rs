@@ -5,10 +5,10 @@ mod join;
 mod operate;
 mod patch;
 mod presence;
+mod read;
 mod reopen;
 mod resume;
 mod rules;
-mod tell;
 pub(crate) mod testing;
 
 use std::{
