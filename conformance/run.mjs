@@ -10,10 +10,11 @@ import room from "./checks/room.mjs";
 import server from "./checks/server.mjs";
 import session from "./checks/session.mjs";
 import upstream from "./checks/upstream.mjs";
-import { CLAUSES, NOT_BUILT, UNOBSERVABLE } from "./clauses.mjs";
-import { Context, Skip } from "./lib/context.mjs";
+import { CLAUSES } from "./clauses.mjs";
+import { Context } from "./lib/context.mjs";
 import { launcher } from "./lib/launch.mjs";
 import { setPatience } from "./lib/peer.mjs";
+import { runChecks } from "./lib/report.mjs";
 
 const USAGE = `usage: node run.mjs URL|--start COMMAND [--operator-key-file FILE] [--only ID,…] [--check WORDS] [--patience MS] [--json]
 
@@ -52,45 +53,15 @@ const base = { base: url, make, fetch, launch, operatorKey };
 const own = url ? null : await launch(new Context({ ...base, base: "" }), {});
 const context = () => (own ? own.context.at(own.context.base, own.context.operatorKey) : new Context(base));
 
-/** Verdicts of each clause: one for each check that names it. */
-const verdicts = new Map(CLAUSES.map((id) => [id, []]));
-const ran = [];
-for (const check of [...room, ...session, ...gate, ...amended, ...upstream, ...server]) {
-  if (only && !check.ids.some((id) => only.has(id))) continue;
-  if (checks.length && !checks.some((words) => check.name.startsWith(words))) continue;
-  const mine = context();
-  let verdict = { verdict: "pass", check: check.name };
-  try {
-    await check.run(mine);
-  } catch (error) {
-    const kind = error instanceof Skip ? "skipped" : "fail";
-    verdict = { verdict: kind, check: check.name, reason: error.message };
-  } finally {
-    mine.done();
-  }
-  ran.push(verdict);
-  for (const id of check.ids) verdicts.get(id).push(verdict);
-}
+const all = [...room, ...session, ...gate, ...amended, ...upstream, ...server];
+const { clauses, ran } = await runChecks(all, context, { only, checks });
 await own?.stop();
 
-const rows = CLAUSES.filter((id) => !only || only.has(id)).map((id) => {
-  const found = verdicts.get(id);
-  const failed = found.find(({ verdict }) => verdict === "fail");
-  const passed = found.find(({ verdict }) => verdict === "pass");
-  if (failed) return { id, verdict: "fail", reason: `${failed.check}: ${failed.reason}` };
-  if (passed) return { id, verdict: "pass" };
-  const skipped = found.find(({ verdict }) => verdict === "skipped")?.reason;
-  const reason =
-    skipped ??
-    (NOT_BUILT.has(id) ? "not built" : UNOBSERVABLE[id] ? `cannot be observed: ${UNOBSERVABLE[id]}` : "no check yet");
-  return { id, verdict: "skipped", reason };
-});
-
-const count = (verdict) => rows.filter((row) => row.verdict === verdict).length;
+const count = (verdict) => clauses.filter((clause) => clause.verdict === verdict).length;
 if (json) {
-  process.stdout.write(`${JSON.stringify({ clauses: rows, checks: ran }, null, 2)}\n`);
+  process.stdout.write(`${JSON.stringify({ clauses, checks: ran }, null, 2)}\n`);
 } else {
-  for (const { id, verdict, reason } of rows)
+  for (const { id, verdict, reason } of clauses)
     process.stdout.write(`${id.padEnd(5)} ${verdict}${reason ? `: ${reason}` : ""}\n`);
   process.stdout.write(`${count("pass")} pass, ${count("fail")} fail, ${count("skipped")} skipped\n`);
 }

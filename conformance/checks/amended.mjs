@@ -1,7 +1,7 @@
 //! Owns the checks of the amended clauses: numbers, poison, audiences, crowds, names, bans, bounds (N1, N2, S1a, S5a, S9, S9a, S11, S13, S14).
 
 import { equal, expect } from "../lib/peer.mjs";
-import { withServer } from "../lib/launch.mjs";
+import { withServer } from "../lib/context.mjs";
 
 export default [
   {

@@ -1,7 +1,7 @@
 //! Owns the checks of admission by rate, subprotocol and secret (A3, A9a, A10a, A14, A15, A16, P3, D2).
 
 import { Deviation, equal, expect } from "../lib/peer.mjs";
-import { withServer } from "../lib/launch.mjs";
+import { withServer } from "../lib/context.mjs";
 
 export default [
   {

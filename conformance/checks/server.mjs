@@ -2,7 +2,7 @@
 
 import { createHmac } from "node:crypto";
 
-import { withServer } from "../lib/launch.mjs";
+import { withServer } from "../lib/context.mjs";
 import { equal, expect } from "../lib/peer.mjs";
 
 const SECRET = "conformance needs thirty-two bytes or more";

@@ -1,7 +1,7 @@
 //! Owns the checks of hubs with an upstream, and of proxies (H1 to H6, X1, X4, X5, X6, A14).
 
 import { equal, expect } from "../lib/peer.mjs";
-import { withServer } from "../lib/launch.mjs";
+import { withServer } from "../lib/context.mjs";
 import { Upstream } from "../lib/upstream.mjs";
 
 const hub = (url) => `

@@ -87,3 +87,13 @@ export class Context {
     this.#peers.forEach((peer) => peer.refusal || peer.cut());
   }
 }
+
+/** Makes the `run` of a check that has a server of its own. */
+export const withServer = (settings, check) => async (context) => {
+  const server = await context.server(settings);
+  try {
+    await check(server.context, server);
+  } finally {
+    await server.stop();
+  }
+};

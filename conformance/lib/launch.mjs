@@ -30,16 +30,6 @@ const DEFAULTS = {
   MAX_ROOMS_PER_ADDRESS: "100000",
 };
 
-/** Makes the `run` of a check that has a server of its own. */
-export const withServer = (settings, check) => async (context) => {
-  const server = await context.server(settings);
-  try {
-    await check(server.context, server);
-  } finally {
-    await server.stop();
-  }
-};
-
 /** Returns the function that starts a server by `command`, a line for the shell. The setting `config` is the text of its config.yaml. */
 export function launcher(command) {
   return async (context, { config, ...settings }) => {

@@ -8,11 +8,13 @@ import { fileURLToPath } from "node:url";
 import { CLAUSES, NOT_BUILT, UNOBSERVABLE } from "../clauses.mjs";
 import { LIES, liar } from "./liar.mjs";
 
-const run = (...args) =>
+const here = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
+
+const run = (...args) => node(here("run.mjs"), ...args);
+
+const node = (...args) =>
   new Promise((resolve) => {
-    execFile(process.execPath, [fileURLToPath(new URL("../run.mjs", import.meta.url)), ...args], (error, out) =>
-      resolve({ code: error?.code ?? 0, out }),
-    );
+    execFile(process.execPath, args, (error, out) => resolve({ code: error?.code ?? 0, out }));
   });
 
 /** Checks that the little server can answer, by the words that name them. */
@@ -50,6 +52,38 @@ for (const lie of LIES) {
     }
   });
 }
+
+test("a client that does not come back fails what asks for it and nothing else", async () => {
+  const { code, out } = await node(
+    here("client.mjs"),
+    "--client",
+    `${process.execPath} ${here("test/naive.mjs")}`,
+    "--json",
+    "--patience",
+    "1200",
+  );
+  const failed = JSON.parse(out)
+    .checks.filter(({ verdict }) => verdict === "fail")
+    .map(({ check }) => check);
+  const expected = [
+    "after a cut",
+    "a server that cannot be reached",
+    "a deploy",
+    "after close",
+    "a reset",
+    "an event that the server shows twice",
+  ];
+  for (const words of expected)
+    assert.ok(
+      failed.some((check) => check.startsWith(words)),
+      words,
+    );
+  assert.ok(
+    failed.every((check) => expected.some((words) => check.startsWith(words))),
+    failed.join("\n"),
+  );
+  assert.equal(code, 1);
+});
 
 test("every clause has one place in the table", () => {
   assert.equal(new Set(CLAUSES).size, CLAUSES.length);
