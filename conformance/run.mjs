@@ -9,6 +9,7 @@ import gate from "./checks/gate.mjs";
 import room from "./checks/room.mjs";
 import server from "./checks/server.mjs";
 import session from "./checks/session.mjs";
+import tokens from "./checks/tokens.mjs";
 import upstream from "./checks/upstream.mjs";
 import { CLAUSES } from "./clauses.mjs";
 import { Context } from "./lib/context.mjs";
@@ -53,7 +54,7 @@ const base = { base: url, make, fetch, launch, operatorKey };
 const own = url ? null : await launch(new Context({ ...base, base: "" }), {});
 const context = () => (own ? own.context.at(own.context.base, own.context.operatorKey) : new Context(base));
 
-const all = [...room, ...session, ...gate, ...amended, ...upstream, ...server];
+const all = [...room, ...session, ...gate, ...amended, ...tokens, ...upstream, ...server];
 const { clauses, ran } = await runChecks(all, context, { only, checks });
 await own?.stop();
 

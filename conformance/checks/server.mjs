@@ -1,18 +1,8 @@
 //! Owns the checks of admission, HTTP and restarts (P1, A1 to A13, D1, D4, E1, B1).
 
-import { createHmac } from "node:crypto";
-
 import { withServer } from "../lib/context.mjs";
 import { equal, expect } from "../lib/peer.mjs";
-
-const SECRET = "conformance needs thirty-two bytes or more";
-const base64 = (value) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
-
-/** A token of HS256. */
-export const token = (claims) => {
-  const text = `${base64({ alg: "HS256", typ: "JWT" })}.${base64({ exp: Math.floor(Date.now() / 1000) + 600, ...claims })}`;
-  return `${text}.${createHmac("sha256", SECRET).update(text).digest("base64url")}`;
-};
+import { SECRET, token } from "../lib/token.mjs";
 
 export default [
   {

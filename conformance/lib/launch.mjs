@@ -46,7 +46,7 @@ export function launcher(command) {
       env.CONFIG_FILE = join(directory, "config.yaml");
       writeFileSync(env.CONFIG_FILE, config);
     }
-    const server = { port, output: "", child: null };
+    const server = { port, directory: env.DATA_DIR, output: "", child: null };
     Object.assign(server, {
       async start() {
         server.child = spawn("sh", ["-c", `exec ${command}`], { env, stdio: ["ignore", "pipe", "pipe"] });
